@@ -1,0 +1,439 @@
+//! The plan: what the host must have, as facts, and the steps that bring it there.
+//!
+//! A [`Fact`] is one thing that exists in the kernel (a namespace, a port, an element of an nftables map) or beside it
+//! (a resolver file). Facts leave no choice to the performer: names, interface indexes, addresses and MACs are in them.
+//! Every object of the state implies a set of facts, so a plan is always a difference between two sets of facts:
+//! ordinary operations, undoing, recovery after a crash and rebuilding after a reboot use the same planner.
+//!
+//! The order of the variants of [`Fact`] is the order of creation; removal goes backwards.
+//!
+//! Not here: netlink, bytes, paths. `hostcompute-linux` knows how a fact is made, `sim` models its effect.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
+
+use hostcompute_schema::Guid;
+use ipnet::IpNet;
+
+use crate::mac::Mac;
+
+/// The two families of IP; every list of addresses, map and chain exists once for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// One thing the host has because of our state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fact {
+    /// Our nftables table with its static chains, sets and maps. Exists while any network exists.
+    Table,
+    /// The host forwards packets of this family. What was found before is remembered by the host and put back on removal.
+    Forwarding(Family),
+    /// The device of a network, which holds its gateway addresses.
+    Anchor(Anchor),
+    /// A named network namespace.
+    Netns(Guid),
+    /// The interface of an endpoint in its namespace, with both ends, addresses and routes.
+    Port(Port),
+    /// The address of an endpoint attached to the host's own namespace.
+    HostAddress(HostAddress),
+    /// A cap on what a port sends.
+    Shaper(Shaper),
+    /// The host's own way to a virtual IP, so that its packets reach the translation.
+    VipRoute(VipRoute),
+    /// The access rules of one endpoint in one direction.
+    AclChain(AclChain),
+    /// One element of a set or map of the table.
+    Element(Element),
+    /// One load-balanced service.
+    Service(Service),
+    /// The resolver configuration of a namespace.
+    Resolver(Resolver),
+}
+
+/// A bridge device without ports: the network's presence on the host (`dummy` is absent from many kernels).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Anchor {
+    pub network: Guid,
+    /// Interface name, at most 15 bytes, `hb…`.
+    pub name: String,
+    pub index: u32,
+    pub mac: Mac,
+    /// Gateway addresses with the subnet's prefix length; set without a prefix route. Empty for Private networks.
+    pub gateways: Vec<IpNet>,
+    /// The network's subnets, each with an `unreachable` route, so that an address nobody has is not sought elsewhere.
+    pub subnets: Vec<IpNet>,
+}
+
+/// A routed port: a veth pair whose host end carries a route to each of the endpoint's addresses.
+///
+/// Host end: group [`PORT_GROUP`], MAC [`HOST_END_MAC`], no IPv6 address generation, IPv4 forwarding on, `route_localnet` on; a
+/// permanent neighbour and a /32 or /128 route (scope link, `prefer` as source) for each address.
+/// Inner end: `mac`, `mtu`, no IPv6 address generation, up, the addresses without prefix route (v6 without DAD), for each of
+/// `gateways` a permanent neighbour with [`HOST_END_MAC`], then `routes`. `lo` of the namespace is up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    pub endpoint: Guid,
+    /// The namespace that holds the inner end.
+    pub netns: Guid,
+    /// Host end, `he…`.
+    pub name: String,
+    pub index: u32,
+    /// Alias of the host end (policy PortName); empty for none.
+    pub alias: String,
+    /// Inner end, `eth0` and so on.
+    pub inner_name: String,
+    pub inner_index: u32,
+    pub mac: Mac,
+    /// Of both ends; `None` leaves the kernel's default (1500).
+    pub mtu: Option<u32>,
+    /// With the prefix length the document states.
+    pub addresses: Vec<IpNet>,
+    /// Next hops inside the namespace, reached on-link through the host end.
+    pub gateways: Vec<IpAddr>,
+    pub routes: Vec<PortRoute>,
+    /// The host's preferred source toward this port, by family (the gateway addresses); none for Private networks.
+    pub prefer: Vec<IpAddr>,
+}
+
+/// The interface group of every host end; the table recognises our ports by it and drops what it does not know.
+pub const PORT_GROUP: u32 = 0x6863_0000;
+
+/// The interface group of host ends that wait for removal.
+pub const DYING_GROUP: u32 = 0x6863_0001;
+
+/// The MAC of every host end. Each veth pair is a link of its own, so one address serves all.
+pub const HOST_END_MAC: Mac = Mac([0x02, 0x68, 0x63, 0x00, 0x00, 0x01]);
+
+/// A route inside an endpoint's namespace, through its interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRoute {
+    pub destination: IpNet,
+    /// `None`: on-link.
+    pub next_hop: Option<IpAddr>,
+    /// 0 leaves the kernel's default.
+    pub metric: u32,
+}
+
+/// An endpoint in namespace HostDefault: its address on the network's anchor, without prefix route, host scope length.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostAddress {
+    pub endpoint: Guid,
+    /// Name and index of the anchor.
+    pub device: String,
+    pub index: u32,
+    pub address: IpAddr,
+}
+
+/// A token bucket on an `ifb` device to which everything that the port sends is redirected; out of the workload's reach.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shaper {
+    /// Host end of the shaped port.
+    pub port: String,
+    pub port_index: u32,
+    /// The ifb device, `hv…`.
+    pub name: String,
+    pub index: u32,
+    pub bytes_per_second: u64,
+}
+
+/// A route to a virtual IP through a network's anchor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VipRoute {
+    pub address: IpAddr,
+    pub device: String,
+    pub index: u32,
+}
+
+/// Which way traffic goes, seen from the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    In,
+    Out,
+}
+
+/// A chain of access rules, evaluated in order; the end of the chain is `otherwise`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AclChain {
+    pub name: String,
+    pub direction: Direction,
+    pub rules: Vec<AclRule>,
+    pub otherwise: Verdict,
+}
+
+/// One access rule; an empty list matches everything. Addresses, when present, are all of one family.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AclRule {
+    pub protocols: Vec<u8>,
+    /// The endpoint's side: destination for `In`, source for `Out`.
+    pub local: Vec<IpNet>,
+    /// The peer's side.
+    pub remote: Vec<IpNet>,
+    pub local_ports: Vec<PortRange>,
+    pub remote_ports: Vec<PortRange>,
+    pub verdict: Verdict,
+}
+
+/// Inclusive range of transport ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl From<RangeInclusive<u16>> for PortRange {
+    fn from(range: RangeInclusive<u16>) -> Self {
+        Self { first: *range.start(), last: *range.end() }
+    }
+}
+
+/// What an access rule decides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Back to the caller: this layer has no objection.
+    Allow,
+    /// Drop.
+    Block,
+    /// On to another chain (the next layer).
+    Goto(String),
+}
+
+/// One element of a set or map; the variants name the sets (a suffix `4` or `6` by family).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Element {
+    /// `source`: what a port may send as (anti-spoofing). Key: host end name . MAC . address.
+    Source { port: String, mac: Mac, address: IpAddr },
+    /// `loop`: a translated packet from this address back to itself is masqueraded. Key: address . address.
+    Loop { address: IpAddr },
+    /// `intra`: forwarding from one prefix to the other stays inside one network and is allowed.
+    Intra { from: IpNet, to: IpNet },
+    /// `outbound`: the subnet may talk to the outside and is masqueraded there.
+    Outbound { subnet: IpNet },
+    /// `hidden`: the subnet and the host do not see each other (Private).
+    Hidden { subnet: IpNet },
+    /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).
+    Isolated { address: IpAddr },
+    /// `portmap` (any local address) or `portmap_vip`: protocol . port -> address . port.
+    PortMapping { vip: Option<IpAddr>, protocol: u8, port: u16, to: SocketAddr },
+    /// `nat_exempt`: source . destination prefix that is not translated (OutBoundNAT Exceptions).
+    NatExempt { source: IpAddr, destination: IpNet },
+    /// `nat_limited`: this source is translated only toward `nat_limit` (OutBoundNAT Destinations).
+    NatLimited { source: IpAddr },
+    /// `nat_limit`: source . destination prefix.
+    NatLimit { source: IpAddr, destination: IpNet },
+    /// `nat_as`: source -> address it appears as outside (OutBoundNAT VirtualIP).
+    NatAs { source: IpAddr, address: IpAddr },
+    /// `acl_out`: source address -> chain.
+    AclOut { address: IpAddr, chain: String },
+    /// `acl_in`: destination address -> chain.
+    AclIn { address: IpAddr, chain: String },
+}
+
+/// One load-balanced service in flat maps: frontend . port . slot -> backend. No chain per service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// `None`: every address of the host (node port).
+    pub vip: Option<IpAddr>,
+    pub family: Family,
+    pub protocol: u8,
+    pub port: u16,
+    pub affinity: Affinity,
+    /// Backend of each slot; the length is one of [`SLOT_CLASSES`].
+    pub slots: Vec<SocketAddr>,
+}
+
+/// The sizes a service's slot table may have. Each is a map with one rule, whatever the number of services.
+pub const SLOT_CLASSES: [usize; 4] = [2, 12, 60, 840];
+
+/// How a new connection chooses its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Affinity {
+    /// At random, per connection.
+    None,
+    /// By hash of the client's address.
+    Client,
+}
+
+/// The resolver configuration that processes in a namespace see.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resolver {
+    pub netns: Guid,
+    /// Content in resolv.conf(5) syntax.
+    pub content: String,
+}
+
+/// A host port that must be free before a mapping may take it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    /// `None`: every address of `family`.
+    pub address: Option<IpAddr>,
+    pub family: Family,
+    pub protocol: u8,
+    pub port: u16,
+}
+
+/// One step of a plan. Adding what is there and removing what is gone succeed: steps are idempotent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Add(Fact),
+    Remove(Fact),
+    /// Same thing ([`Fact::same_thing`]), other content; in one atomic move where the kernel can.
+    Change {
+        from: Fact,
+        to: Fact,
+    },
+    /// Fail with HCN_E_PORT_ALREADY_EXISTS when a socket of the host holds the port.
+    Claim(Claim),
+    /// Remove something that looks like ours and belongs to no object.
+    Sweep(Stray),
+}
+
+/// Something with our mark that the state does not explain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// What a person calls it: "interface he12ab34cd56", "element of portmap4".
+    pub what: String,
+    /// The host's own name for it, opaque to the engine.
+    pub handle: String,
+}
+
+impl Step {
+    /// The step that takes this one back, if it changes anything.
+    pub fn inverse(&self) -> Option<Step> {
+        match self {
+            Step::Add(fact) => Some(Step::Remove(fact.clone())),
+            Step::Remove(fact) => Some(Step::Add(fact.clone())),
+            Step::Change { from, to } => Some(Step::Change { from: to.clone(), to: from.clone() }),
+            Step::Claim(_) | Step::Sweep(_) => None,
+        }
+    }
+}
+
+/// The plan that takes back `plan`: the inverses in reverse order.
+pub fn undo(plan: &[Step]) -> Vec<Step> {
+    plan.iter().rev().filter_map(Step::inverse).collect()
+}
+
+impl Fact {
+    /// Whether two facts speak of the same kernel object, so that one can be changed into the other in place.
+    ///
+    /// Elements of sets have no content beside their key; elements of maps, chains, services, shapers, resolvers and the
+    /// changeable properties of a port (MTU, alias) do.
+    pub fn same_thing(&self, other: &Fact) -> bool {
+        match (self, other) {
+            (Fact::Port(a), Fact::Port(b)) => {
+                let fixed = |port: &Port| Port { mtu: None, alias: String::new(), ..port.clone() };
+                fixed(a) == fixed(b)
+            }
+            (Fact::Shaper(a), Fact::Shaper(b)) => {
+                Shaper { bytes_per_second: 0, ..a.clone() } == Shaper { bytes_per_second: 0, ..b.clone() }
+            }
+            (Fact::AclChain(a), Fact::AclChain(b)) => a.name == b.name && a.direction == b.direction,
+            (Fact::Service(a), Fact::Service(b)) => a.frontend() == b.frontend(),
+            (Fact::Resolver(a), Fact::Resolver(b)) => a.netns == b.netns,
+            (Fact::Element(a), Fact::Element(b)) => a.same_key(b),
+            _ => self == other,
+        }
+    }
+}
+
+impl Service {
+    /// What a packet must match to belong to the service.
+    pub fn frontend(&self) -> (Option<IpAddr>, Family, u8, u16) {
+        (self.vip, self.family, self.protocol, self.port)
+    }
+}
+
+impl Element {
+    fn same_key(&self, other: &Element) -> bool {
+        use Element::{AclIn, AclOut, NatAs, PortMapping};
+        match (self, other) {
+            (
+                PortMapping { vip, protocol, port, to },
+                PortMapping { vip: other_vip, protocol: other_protocol, port: other_port, to: other_to },
+            ) => {
+                (vip, protocol, port, to.is_ipv4())
+                    == (other_vip, other_protocol, other_port, other_to.is_ipv4())
+            }
+            (NatAs { source: a, .. }, NatAs { source: b, .. })
+            | (AclOut { address: a, .. }, AclOut { address: b, .. })
+            | (AclIn { address: a, .. }, AclIn { address: b, .. }) => a == b,
+            _ => self == other,
+        }
+    }
+}
+
+/// The steps from one set of facts to another: changes where the thing stays, else removals (backwards), then additions.
+///
+/// Both lists may be in any order and hold duplicates.
+pub fn difference(from: &[Fact], to: &[Fact]) -> Vec<Step> {
+    use alloc::collections::BTreeSet;
+    let old: BTreeSet<&Fact> = from.iter().collect();
+    let new: BTreeSet<&Fact> = to.iter().collect();
+    let mut gone: Vec<&Fact> = old.difference(&new).copied().collect();
+    let mut plan = Vec::new();
+    let mut added = Vec::new();
+    for fact in new.difference(&old) {
+        match gone.iter().position(|other| other.same_thing(fact)) {
+            Some(place) => {
+                let from = gone.remove(place).clone();
+                added.push(Step::Change { from, to: (*fact).clone() });
+            }
+            None => added.push(Step::Add((*fact).clone())),
+        }
+    }
+    plan.extend(gone.into_iter().rev().map(|fact| Step::Remove(fact.clone())));
+    plan.append(&mut added);
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn mapping(port: u16, to: &str) -> Fact {
+        let to = to.parse().expect("a socket address");
+        Fact::Element(Element::PortMapping { vip: None, protocol: 6, port, to })
+    }
+
+    #[test]
+    fn the_difference_removes_backwards_then_adds_in_order() {
+        let old = [Fact::Table, Fact::Netns(Guid::default()), mapping(80, "10.0.0.2:80")];
+        assert_eq!(
+            difference(&old, &[]),
+            old.iter().rev().cloned().map(Step::Remove).collect::<Vec<_>>()
+        );
+        assert_eq!(difference(&[], &old), old.iter().cloned().map(Step::Add).collect::<Vec<_>>());
+        assert_eq!(difference(&old, &old), vec![]);
+    }
+
+    #[test]
+    fn other_content_under_the_same_key_is_a_change() {
+        let (a, b) = (mapping(80, "10.0.0.2:80"), mapping(80, "10.0.0.3:80"));
+        let plan = difference(core::slice::from_ref(&a), core::slice::from_ref(&b));
+        assert_eq!(plan, [Step::Change { from: a, to: b }]);
+        assert_eq!(difference(&undo_target(&plan), &[]).len(), 1);
+    }
+
+    fn undo_target(plan: &[Step]) -> Vec<Fact> {
+        undo(plan)
+            .into_iter()
+            .filter_map(|step| match step {
+                Step::Change { to, .. } | Step::Add(to) => Some(to),
+                _ => None,
+            })
+            .collect()
+    }
+}
