@@ -1,0 +1,94 @@
+//! The table of what is checked, in order: what answers soonest and fails oftenest comes first.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::counts::Counts;
+use super::{Outcome, Section, licences, schema};
+use crate::{process, root, tidy};
+
+/// All sections of `cargo xtask test`.
+pub const SECTIONS: &[Section] = &[
+    Section { name: "format", about: "the code is formatted", run: format },
+    Section { name: "tidy", about: "the house rules", run: house_rules },
+    Section { name: "licences", about: "everything we link may be shipped", run: licences::check },
+    Section { name: "lint", about: "clippy, warnings refused", run: lint },
+    Section { name: "rustdoc", about: "the documentation builds, warnings refused", run: rustdoc },
+    Section { name: "tests", about: "unit, property and, as root, privileged tests", run: tests },
+    Section { name: "doctests", about: "the examples in the documentation", run: doctests },
+    Section { name: "schema", about: "every field of the reference tables", run: schema::coverage },
+    Section {
+        name: "openapi",
+        about: "a real validator accepts the document",
+        run: schema::openapi,
+    },
+];
+
+/// Cargo at the top of the checkout.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root::path()).args(arguments);
+    // Set by `cargo run` for us alone; a nested cargo must not take them for its own.
+    for variable in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
+        cargo.env_remove(variable);
+    }
+    cargo
+}
+
+fn done(command: &mut Command) -> Result<Outcome> {
+    process::run(command)?;
+    Ok(Outcome::Passed)
+}
+
+fn format(_: &mut Counts) -> Result<Outcome> {
+    done(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn house_rules(_: &mut Counts) -> Result<Outcome> {
+    tidy::run(&[])?;
+    Ok(Outcome::Passed)
+}
+
+fn lint(_: &mut Counts) -> Result<Outcome> {
+    done(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn rustdoc(_: &mut Counts) -> Result<Outcome> {
+    let mut doc =
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+    done(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// All tests, by nextest where it is installed. As root the privileged ones must run, not skip.
+fn tests(counts: &mut Counts) -> Result<Outcome> {
+    let mut runner = if process::exists("cargo-nextest") {
+        cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+    } else {
+        println!(
+            "cargo-nextest is not installed: cargo's own runner does it, one crate after the other"
+        );
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"])
+    };
+    if process::is_root() {
+        runner.env("HOSTCOMPUTE_REQUIRE_ROOT", "1");
+    } else {
+        println!("not root: tests of the kernel skip, each with a message");
+    }
+    process::watch(&mut runner, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}
+
+fn doctests(counts: &mut Counts) -> Result<Outcome> {
+    let mut runner = cargo(&["test", "--workspace", "--doc", "--locked", "--no-fail-fast"]);
+    process::watch(&mut runner, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}

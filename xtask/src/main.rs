@@ -1,0 +1,79 @@
+//! `cargo xtask`: everything one does with this repository besides `cargo build`.
+//!
+//! `demo` shows the product, `test` is what CI checks, `tidy` holds the house rules of `docs/style.md`, `generate`
+//! rewrites the committed documents, `bench` prints the comparison with the floor and the peers.
+//!
+//! Kept to two small dependencies so that the first command of a fresh checkout answers soon.
+
+mod check;
+mod process;
+mod product;
+mod root;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+/// One command: its name, the line of help, and what it does with the rest of the arguments.
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "test",
+        arguments: "[--list] [SECTION...]",
+        about: "everything CI checks, section by section",
+        run: check::run,
+    },
+    Task { name: "tidy", arguments: "", about: "the house rules of docs/style.md", run: tidy::run },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        bail!("which task?\n{}", help());
+    };
+    if ["help", "-h", "--help"].contains(&name.as_str()) {
+        println!("{}", help());
+        return Ok(());
+    }
+    match TASKS.iter().find(|task| task.name == name) {
+        Some(task) => (task.run)(rest),
+        None => bail!("no task is called {name}\n{}", help()),
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("usage: cargo xtask TASK [ARGUMENTS]\n");
+    for task in TASKS {
+        let usage = format!("{} {}", task.name, task.arguments);
+        text.push_str(&format!("\n  {usage:<42} {}", task.about));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_task_is_refused_and_the_known_ones_are_named() {
+        let error = dispatch(&["dance".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("dance") && error.contains("tidy"), "{error}");
+    }
+}

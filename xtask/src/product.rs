@@ -1,0 +1,21 @@
+//! The program `hc` as this checkout builds it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::check::cargo;
+use crate::{process, root};
+
+/// Builds `hc` (development profile: it is about speed of building here) and says where it is.
+///
+/// # Errors
+/// It does not build.
+pub fn build() -> Result<PathBuf> {
+    process::run(&mut cargo(&["build", "--quiet", "--package", "hc", "--bin", "hc", "--locked"]))?;
+    let program = root::target().join("debug").join("hc");
+    if !program.is_file() {
+        bail!("cargo built hc, and {} is not there", program.display());
+    }
+    Ok(program)
+}
