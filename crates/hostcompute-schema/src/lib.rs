@@ -1,1 +1,48 @@
 //! What can be said: the documents, operations and failures of the HCN and HCS APIs.
+//!
+//! Pure data, no I/O, no clock: texts come in, typed documents come out, and back. What a document
+//! *means* is the engine's business; nothing here resolves a name or checks a range that the schema
+//! does not state.
+//!
+//! ```
+//! use hostcompute_schema::{HostComputeNetwork, NetworkMode, parse};
+//!
+//! let parsed = parse::<HostComputeNetwork>(r#"{"name": "web", "Type": "nat", "Flgs": 8}"#)?;
+//! assert_eq!(parsed.document.base.name.as_deref(), Some("web"));
+//! assert_eq!(parsed.document.kind, Some(NetworkMode::NAT));
+//! assert_eq!(parsed.warnings[0].position.unwrap().to_string(), "1:32");
+//! # Ok::<(), hostcompute_schema::Failure>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[macro_use]
+mod enumeration;
+#[macro_use]
+mod document;
+mod element;
+mod failure;
+mod guid;
+pub mod hcn;
+mod hresult;
+mod parse;
+mod position;
+mod reader;
+pub mod schema;
+
+pub use document::Document;
+pub use element::Base64;
+pub use failure::{Failure, Warning};
+pub use guid::{Guid, InvalidGuid};
+pub use hcn::*;
+pub use hresult::HResult;
+pub use parse::{
+    LONGEST_TEXT, Parsed, parse, parse_all, parse_endpoint, parse_load_balancer, parse_namespace,
+    parse_network, parse_query, parse_route, parse_value, read_json,
+};
+pub use position::{Position, locate};
+pub use reader::Reader;
+pub use schema::SchemaVersion;

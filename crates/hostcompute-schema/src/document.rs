@@ -1,0 +1,273 @@
+//! Documents: structs that are read leniently from JSON and written in one normal form.
+//!
+//! The normal form is the schema's order of members, defaults left out, values as given, members
+//! that the schema does not know last (hcn.md 0.3 rules 9 to 11). The `documents!` macro writes a
+//! type together with its [`StructSchema`]; the reading and writing is done once, here, over that
+//! table.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value};
+
+use crate::element::{Element, Member};
+use crate::reader::Reader;
+use crate::schema::{Described, Kind, Print, StructSchema};
+
+/// A document type.
+pub trait Document: Sized + Default {
+    const SCHEMA: &'static StructSchema;
+
+    /// What the fields hold, in the order of [`StructSchema::all_members`].
+    #[doc(hidden)]
+    fn members(&self) -> Vec<&dyn Member>;
+
+    #[doc(hidden)]
+    fn members_mut(&mut self) -> Vec<&mut dyn Member>;
+
+    /// What the document held beyond its schema; `None` for a type that is only part of others.
+    #[doc(hidden)]
+    fn unknown(&self) -> Option<&Map<String, Value>>;
+
+    #[doc(hidden)]
+    fn unknown_mut(&mut self) -> Option<&mut Map<String, Value>>;
+
+    /// Reads what `value` says; mistakes and oddities are noted in `reader`.
+    fn read(value: &Value, reader: &mut Reader) -> Self {
+        let mut document = Self::default();
+        match value {
+            Value::Null => {}
+            Value::Object(object) => {
+                let unknown =
+                    read_members(Self::SCHEMA, &mut document.members_mut(), object, reader);
+                if let Some(kept) = document.unknown_mut() {
+                    *kept = unknown;
+                }
+            }
+            other => reader.fail_type("an object", other),
+        }
+        document
+    }
+
+    /// The document in its normal form.
+    fn write(&self) -> Map<String, Value> {
+        let mut object = write_members(Self::SCHEMA, &self.members());
+        for (name, value) in self.unknown().into_iter().flatten() {
+            if !object.contains_key(name) {
+                object.insert(name.clone(), value.clone());
+            }
+        }
+        object
+    }
+
+    /// Whether it says nothing: every member has the value that leaving it out means.
+    fn is_blank(&self) -> bool {
+        self.members().iter().all(|member| member.is_default())
+            && self.unknown().is_none_or(Map::is_empty)
+    }
+
+    /// The document in its normal form, as a value.
+    fn to_value(&self) -> Value {
+        Value::Object(self.write())
+    }
+}
+
+/// Reads the members that the schema knows and returns the others.
+fn read_members(
+    schema: &StructSchema,
+    members: &mut [&mut dyn Member],
+    object: &Map<String, Value>,
+    reader: &mut Reader,
+) -> Map<String, Value> {
+    let mut unknown = Map::new();
+    for (name, value) in object {
+        match schema.index_of(name).and_then(|index| members.get_mut(index)) {
+            Some(member) => reader.in_member(name, |reader| member.set(value, reader)),
+            None if value.is_null() => {}
+            None => {
+                reader.warn_unknown(name, schema);
+                unknown.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    unknown
+}
+
+fn write_members(schema: &StructSchema, members: &[&dyn Member]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (member, row) in members.iter().zip(schema.all_members()) {
+        if member.is_default() && row.print != Print::Given {
+            continue;
+        }
+        let Some(value) = member.get() else { continue };
+        if row.print == Print::Twice
+            && let Some(alias) = row.aliases.first()
+        {
+            object.insert((*alias).into(), value.clone());
+        }
+        object.insert(row.name.into(), value);
+    }
+    object
+}
+
+impl<T: Document> Described for T {
+    const KIND: Kind = Kind::Struct(T::SCHEMA);
+}
+
+impl<T: Document> Element for T {
+    const DEFAULT_IS_ABSENT: bool = true;
+
+    fn from_json(value: &Value, reader: &mut Reader) -> Option<T> {
+        Some(T::read(value, reader))
+    }
+
+    fn to_json(&self) -> Value {
+        self.to_value()
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_blank()
+    }
+}
+
+/// Serde for a document: its normal form out, lenient in, the first mistake as the error.
+pub(crate) fn deserialize<'de, T: Document, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let value = <Value as serde::Deserialize>::deserialize(deserializer)?;
+    let mut reader = Reader::default();
+    let document = T::read(&value, &mut reader);
+    match reader.into_notes().0.into_iter().next() {
+        None => Ok(document),
+        Some(failure) => Err(serde::de::Error::custom(failure)),
+    }
+}
+
+/// Document types: the struct, its table, its conversions.
+///
+/// One line per member: `field: Type = "Member" | "Alias" ["2.0", Given]`. The brackets hold the
+/// version that brought the member (empty when no schema lists it) and, where it is not
+/// `Changed`, when it is printed.
+macro_rules! documents {
+    // A type that is only ever part of others and therefore keeps no unknown members itself.
+    (@part
+        $(#[doc = $doc:literal])*
+        pub struct $type:ident($name:literal) {$(
+            $(#[doc = $member_doc:literal])*
+            $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
+                [$($since:literal $(, $print:ident)?)?]
+        ),* $(,)?}
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $type {
+            $($(#[doc = $member_doc])* pub $field: $field_type,)*
+        }
+
+        documents!(@schema $type $name [$(#[doc = $doc])*] [] {$(
+            [$($member_doc)*] $field: $field_type = $member [$($alias)*]
+                [$($since $(, $print)?)?]
+        )*});
+    };
+    ($(
+        $(#[doc = $doc:literal])*
+        pub struct $type:ident($name:literal) $(: $base:ident)? {$(
+            $(#[doc = $member_doc:literal])*
+            $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
+                [$($since:literal $(, $print:ident)?)?]
+        ),* $(,)?}
+    )*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $type {
+            $(
+                /// What every object has: id, name, version.
+                pub base: $base,
+            )?
+            $($(#[doc = $member_doc])* pub $field: $field_type,)*
+            /// Members that the schema does not know; printed last.
+            pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
+        }
+
+        documents!(@schema $type $name [$(#[doc = $doc])*] [$($base)?] {$(
+            [$($member_doc)*] $field: $field_type = $member [$($alias)*]
+                [$($since $(, $print)?)?]
+        )*} unknown);
+    )*};
+    // The tables and conversions of a type, with or without a place for unknown members.
+    (@schema $type:ident $name:literal [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
+        [$($member_doc:literal)*] $field:ident: $field_type:ty = $member:literal [$($alias:literal)*]
+            [$($since:literal $(, $print:ident)?)?]
+    )*} $($unknown:ident)?) => {
+        impl $crate::document::Document for $type {
+            const SCHEMA: &'static $crate::schema::StructSchema = {
+                static SCHEMA: $crate::schema::StructSchema = $crate::schema::StructSchema {
+                    name: $name,
+                    doc: concat!($($doc),*),
+                    base: documents!(@base $($base)?),
+                    members: &[$($crate::schema::MemberSchema {
+                        name: $member,
+                        aliases: &[$($alias),*],
+                        kind: <$field_type as $crate::schema::Described>::KIND,
+                        since: $crate::enumeration::since(&[$($since)?]),
+                        print: documents!(@print $($($print)?)?),
+                        doc: concat!($($member_doc),*),
+                    }),*],
+                };
+                &SCHEMA
+            };
+
+            fn members(&self) -> alloc::vec::Vec<&dyn $crate::element::Member> {
+                let mut members: alloc::vec::Vec<&dyn $crate::element::Member> =
+                    documents!(@members self $($base)?);
+                members.extend([$(&self.$field as &dyn $crate::element::Member),*]
+                    as [&dyn $crate::element::Member; _]);
+                members
+            }
+
+            fn members_mut(&mut self) -> alloc::vec::Vec<&mut dyn $crate::element::Member> {
+                let mut members: alloc::vec::Vec<&mut dyn $crate::element::Member> =
+                    documents!(@members_mut self $($base)?);
+                members.extend([$(&mut self.$field as &mut dyn $crate::element::Member),*]
+                    as [&mut dyn $crate::element::Member; _]);
+                members
+            }
+
+            fn unknown(&self) -> Option<&serde_json::Map<alloc::string::String, serde_json::Value>> {
+                documents!(@unknown self $($unknown)?)
+            }
+
+            fn unknown_mut(
+                &mut self,
+            ) -> Option<&mut serde_json::Map<alloc::string::String, serde_json::Value>> {
+                documents!(@unknown_mut self $($unknown)?)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(&$crate::document::Document::write(self), serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                $crate::document::deserialize(deserializer)
+            }
+        }
+    };
+    (@base) => { None };
+    (@base $base:ident) => { Some(<$base as $crate::document::Document>::SCHEMA) };
+    (@print) => { $crate::schema::Print::Changed };
+    (@print $print:ident) => { $crate::schema::Print::$print };
+    (@members $self:ident) => { alloc::vec::Vec::new() };
+    (@members $self:ident $base:ident) => { $crate::document::Document::members(&$self.base) };
+    (@members_mut $self:ident) => { alloc::vec::Vec::new() };
+    (@members_mut $self:ident $base:ident) => {
+        $crate::document::Document::members_mut(&mut $self.base)
+    };
+    (@unknown $self:ident) => { None };
+    (@unknown $self:ident unknown) => { Some(&$self.unknown) };
+    (@unknown_mut $self:ident) => { None };
+    (@unknown_mut $self:ident unknown) => { Some(&mut $self.unknown) };
+}

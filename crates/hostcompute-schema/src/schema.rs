@@ -1,0 +1,188 @@
+//! The description of documents as data: what a struct, a member, an enumeration is called, which
+//! schema version brought it and what it means.
+//!
+//! The `documents!`, `kinds!`, `numbers!` and `flags!` macros write these tables beside the types
+//! they describe, so type and description cannot drift apart. The reader finds members through
+//! them, and the OpenAPI documents are assembled from them.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// A version of the schema, such as 2.10: it names when something appeared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SchemaVersion {
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl SchemaVersion {
+    /// The newest version whose members are described here.
+    pub const LATEST: SchemaVersion = SchemaVersion { major: 2, minor: 16 };
+
+    /// Reads a literal of the tables; a malformed one does not compile.
+    pub(crate) const fn of(text: &str) -> SchemaVersion {
+        let bytes = text.as_bytes();
+        let (mut major, mut minor, mut after_dot, mut at) = (0, 0, false, 0);
+        while at < bytes.len() {
+            if bytes[at] == b'.' {
+                after_dot = true;
+            } else if after_dot {
+                minor = minor * 10 + (bytes[at] - b'0') as u32;
+            } else {
+                major = major * 10 + (bytes[at] - b'0') as u32;
+            }
+            at += 1;
+        }
+        assert!(after_dot, "a schema version has a major and a minor number");
+        SchemaVersion { major, minor }
+    }
+}
+
+impl fmt::Display for SchemaVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Why a text is not a schema version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidVersion;
+
+impl fmt::Display for InvalidVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a schema version (such as 2.10)")
+    }
+}
+
+impl core::error::Error for InvalidVersion {}
+
+impl FromStr for SchemaVersion {
+    type Err = InvalidVersion;
+
+    fn from_str(text: &str) -> Result<SchemaVersion, InvalidVersion> {
+        let (major, minor) = text.split_once('.').ok_or(InvalidVersion)?;
+        let number = |digits: &str| digits.parse().map_err(|_| InvalidVersion);
+        Ok(SchemaVersion { major: number(major)?, minor: number(minor)? })
+    }
+}
+
+/// One document type.
+#[derive(Debug)]
+pub struct StructSchema {
+    /// The published name, which may differ from the Rust name in case only.
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// The type whose members come first, when there is one.
+    pub base: Option<&'static StructSchema>,
+    /// The type's own members, in the order in which they are printed.
+    pub members: &'static [MemberSchema],
+}
+
+impl StructSchema {
+    /// All members in printing order, those of the base first.
+    pub fn all_members(&self) -> impl Iterator<Item = &'static MemberSchema> + use<> {
+        self.base.map_or(&[][..], |base| base.members).iter().chain(self.members)
+    }
+
+    /// The position of the member with this name or alias among [`StructSchema::all_members`];
+    /// case is ignored.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.all_members().position(|member| member.is_called(name))
+    }
+
+    pub fn member(&self, name: &str) -> Option<&'static MemberSchema> {
+        self.all_members().find(|member| member.is_called(name))
+    }
+}
+
+/// One member of a document.
+#[derive(Debug)]
+pub struct MemberSchema {
+    pub name: &'static str,
+    /// Other published spellings that are accepted.
+    pub aliases: &'static [&'static str],
+    pub kind: Kind,
+    /// The version that brought it; `None` for members that clients use and no schema lists.
+    pub since: Option<SchemaVersion>,
+    pub print: Print,
+    pub doc: &'static str,
+}
+
+impl MemberSchema {
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    }
+}
+
+/// When a member is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// Unless it holds the value that leaving it out means.
+    Changed,
+    /// Whenever it was given, the default included.
+    Given,
+    /// As [`Print::Changed`], and once more under its first alias, for clients that know that name.
+    Twice,
+}
+
+/// What a member holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Bool,
+    /// An unsigned number of that many bits.
+    Unsigned(u8),
+    Text,
+    Guid,
+    /// Bytes in base64.
+    Bytes,
+    /// Any JSON value; usually an object whose type another member names.
+    Any,
+    List(&'static Kind),
+    Enum(&'static EnumSchema),
+    Struct(&'static StructSchema),
+}
+
+/// One enumeration.
+#[derive(Debug)]
+pub struct EnumSchema {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub wire: Wire,
+    pub values: &'static [ValueSchema],
+}
+
+/// How the values of an enumeration travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// By name.
+    Name,
+    /// As one number; names are accepted.
+    Number,
+    /// As a sum of bits; names, joined by commas, are accepted.
+    Flags,
+}
+
+/// One value of an enumeration.
+#[derive(Debug)]
+pub struct ValueSchema {
+    pub name: &'static str,
+    /// Another published spelling that is accepted.
+    pub alias: Option<&'static str>,
+    pub number: Option<u32>,
+    /// The version that brought it; `None` for values that clients use and no schema lists.
+    pub since: Option<SchemaVersion>,
+    pub doc: &'static str,
+}
+
+impl ValueSchema {
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+            || self.alias.is_some_and(|alias| alias.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A Rust type that stands for a [`Kind`].
+pub trait Described {
+    const KIND: Kind;
+}
