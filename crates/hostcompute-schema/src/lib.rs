@@ -28,6 +28,7 @@ mod failure;
 mod guid;
 pub mod hcn;
 mod hresult;
+pub mod operation;
 mod parse;
 mod position;
 mod reader;
@@ -39,6 +40,7 @@ pub use failure::{Failure, Warning};
 pub use guid::{Guid, InvalidGuid};
 pub use hcn::*;
 pub use hresult::HResult;
+pub use operation::Operation;
 pub use parse::{
     LONGEST_TEXT, Parsed, parse, parse_all, parse_endpoint, parse_load_balancer, parse_namespace,
     parse_network, parse_query, parse_route, parse_value, read_json,
