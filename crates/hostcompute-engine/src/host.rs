@@ -43,6 +43,29 @@ pub trait Host {
     fn settle(&mut self) -> Result<(), Fault>;
 }
 
+/// A host that someone else keeps: a test looks at its simulator while a service works on it.
+impl<H: Host + ?Sized> Host for &mut H {
+    fn perform(&mut self, plan: &[Step]) -> Result<(), Fault> {
+        (**self).perform(plan)
+    }
+
+    fn compare(&mut self, wanted: &[Fact]) -> Result<Vec<Difference>, Fault> {
+        (**self).compare(wanted)
+    }
+
+    fn surroundings(&mut self) -> Result<Surroundings, Fault> {
+        (**self).surroundings()
+    }
+
+    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
+        (**self).counters(port)
+    }
+
+    fn settle(&mut self) -> Result<(), Fault> {
+        (**self).settle()
+    }
+}
+
 /// A step that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
