@@ -8,3 +8,5 @@ extern crate alloc;
 pub mod host;
 pub mod mac;
 pub mod plan;
+#[cfg(feature = "sim")]
+pub mod sim;

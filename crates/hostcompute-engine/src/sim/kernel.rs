@@ -1,0 +1,303 @@
+//! The simulated kernel: what is there, what an addition or removal does to the rest, and how a transaction is taken back.
+//!
+//! What a real kernel refuses is in `refusal.rs`. Effects modelled here, because plans and repairs depend on them:
+//! - the table takes its chains, elements and services with it;
+//! - an anchor takes the routes to virtual IPs and the addresses on it; ports that prefer one of its addresses as source lose
+//!   their host routes;
+//! - a namespace takes its ports; a port leaves its shaper without anything to shape;
+//! - forwarding goes back to what it was before.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hostcompute_schema::{Failure, Guid};
+use ipnet::IpNet;
+
+use super::refusal;
+use super::thing::Thing;
+use crate::plan::{Element, Fact, Family, Port, Verdict};
+
+/// A fact that the kernel holds, and what is broken about it, if something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) fact: Fact,
+    pub(super) damage: Option<&'static str>,
+}
+
+/// One host namespace and what hangs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Kernel {
+    pub(super) things: BTreeMap<Thing, Held>,
+    /// Forwarding as found, by family, while it is ours; and as it is.
+    pub(super) found_forwarding: BTreeMap<Family, bool>,
+    pub(super) forwarding: BTreeMap<Family, bool>,
+    /// Interfaces of the host namespace, foreign ones too, by index.
+    pub(super) links: BTreeMap<u32, String>,
+    /// Interfaces that are not ours, by name.
+    pub(super) foreign: BTreeMap<String, u32>,
+    /// Addresses of the host namespace that are ours, with the interface that has them.
+    pub(super) addresses: BTreeMap<IpAddr, String>,
+    /// Routes of the host namespace that are ours, with the interface they belong to.
+    pub(super) routes: BTreeMap<IpNet, String>,
+    /// Host ends by the namespace that holds the inner end.
+    pub(super) ports: BTreeMap<Guid, BTreeSet<String>>,
+    /// The ifb device by the port it shapes.
+    pub(super) shapers: BTreeMap<String, String>,
+    /// How many elements and rules jump to a chain.
+    references: BTreeMap<String, usize>,
+}
+
+/// What was under each key before a transaction touched it, oldest first.
+pub(super) type Before = Vec<(Thing, Option<Held>)>;
+
+impl Kernel {
+    /// Makes a fact hold.
+    pub(super) fn add(&mut self, fact: &Fact) -> Result<(), Failure> {
+        let thing = Thing::of(fact);
+        match self.things.get(&thing) {
+            Some(held) if held.fact == *fact && held.damage.is_none() => return Ok(()),
+            Some(held) if held.fact == *fact => refusal::needs(self, fact)?,
+            Some(held) => return Err(refusal::exists(&thing, &held.fact)),
+            None => refusal::addition(self, fact)?,
+        }
+        self.put(thing, Held { fact: fact.clone(), damage: None });
+        Ok(())
+    }
+
+    /// Gives a thing other content. What holds already is left alone, so that a change can be repeated and taken back.
+    pub(super) fn change(&mut self, from: &Fact, to: &Fact) -> Result<(), Failure> {
+        let thing = Thing::of(to);
+        match self.things.get(&thing) {
+            Some(held) if held.fact == *to => Ok(()),
+            Some(held) if held.fact == *from && from.same_thing(to) => {
+                refusal::shape(to)?;
+                let held = Held { fact: to.clone(), ..held.clone() };
+                self.put(thing, held);
+                Ok(())
+            }
+            held => Err(refusal::not_as_expected(&thing, held.map(|held| &held.fact))),
+        }
+    }
+
+    /// Removes what a fact speaks of, whatever its content, with all that depends on it.
+    pub(super) fn remove(&mut self, thing: &Thing) {
+        let Some(held) = self.take(thing) else { return };
+        match &held.fact {
+            Fact::Table => self.remove_all(|thing, _| thing.is_in_table()),
+            Fact::Anchor(anchor) => {
+                let index = anchor.index;
+                self.remove_all(|_, fact| match fact {
+                    Fact::VipRoute(route) => route.index == index,
+                    Fact::HostAddress(host) => host.index == index,
+                    _ => false,
+                });
+                for gateway in &anchor.gateways {
+                    self.sever(gateway.addr());
+                }
+            }
+            Fact::HostAddress(host) => self.sever(host.address),
+            Fact::Netns(id) => {
+                for name in self.ports.get(id).cloned().unwrap_or_default() {
+                    self.remove(&Thing::Link(name));
+                }
+            }
+            Fact::Port(port) => {
+                if let Some(shaper) = self.shapers.get(&port.name).cloned() {
+                    self.damage(&Thing::Link(shaper), "nothing is redirected to it");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn remove_all(&mut self, condition: impl Fn(&Thing, &Fact) -> bool) {
+        let doomed: Vec<Thing> = self
+            .things
+            .iter()
+            .filter(|(thing, held)| condition(thing, &held.fact))
+            .map(|(thing, _)| thing.clone())
+            .collect();
+        for thing in doomed {
+            self.remove(&thing);
+        }
+    }
+
+    /// The kernel deletes routes whose preferred source has gone (`fib_sync_down_addr`).
+    fn sever(&mut self, address: IpAddr) {
+        let severed: Vec<Thing> = self
+            .things
+            .iter()
+            .filter(
+                |(_, held)| matches!(&held.fact, Fact::Port(port) if port.prefer.contains(&address)),
+            )
+            .map(|(thing, _)| thing.clone())
+            .collect();
+        for thing in severed {
+            self.damage(&thing, "its host routes are gone");
+        }
+    }
+
+    /// Marks a thing as broken; adding its fact again mends it.
+    pub(super) fn damage(&mut self, thing: &Thing, how: &'static str) {
+        if let Some(held) = self.things.get_mut(thing) {
+            held.damage = Some(how);
+        }
+    }
+
+    /// Puts things back as they were before a transaction. Only for what lives in the table.
+    pub(super) fn roll_back(&mut self, before: Before) {
+        for (thing, held) in before.into_iter().rev() {
+            match held {
+                Some(held) => self.put(thing, held),
+                None => drop(self.take(&thing)),
+            }
+        }
+    }
+
+    /// A chain that is jumped to and does not exist, among those that the transaction touched.
+    pub(super) fn dangling(&self, before: &Before) -> Option<String> {
+        let mut touched = BTreeSet::new();
+        for (thing, held) in before {
+            let now = self.things.get(thing);
+            touched.extend([held.as_ref(), now].into_iter().flatten().flat_map(|h| jumps(&h.fact)));
+            if let Thing::Chain(name) = thing {
+                touched.insert(name.clone());
+            }
+        }
+        touched.into_iter().find(|name| {
+            self.references.get(name).is_some_and(|count| *count > 0)
+                && !self.things.contains_key(&Thing::Chain(name.clone()))
+        })
+    }
+
+    /// Stores a thing in place of what is there, and keeps the tables of who owns what current.
+    pub(super) fn put(&mut self, thing: Thing, held: Held) {
+        drop(self.take(&thing));
+        self.occupy(&held.fact);
+        self.things.insert(thing, held);
+    }
+
+    fn take(&mut self, thing: &Thing) -> Option<Held> {
+        let held = self.things.remove(thing)?;
+        self.vacate(&held.fact);
+        Some(held)
+    }
+
+    fn occupy(&mut self, fact: &Fact) {
+        for chain in jumps(fact) {
+            *self.references.entry(chain).or_default() += 1;
+        }
+        match fact {
+            Fact::Forwarding(family) => {
+                let now = self.forwarding.insert(*family, true).unwrap_or(false);
+                self.found_forwarding.insert(*family, now);
+            }
+            Fact::Anchor(anchor) => {
+                self.links.insert(anchor.index, anchor.name.clone());
+                for gateway in &anchor.gateways {
+                    self.addresses.insert(gateway.addr(), anchor.name.clone());
+                }
+                for subnet in &anchor.subnets {
+                    self.routes.insert(subnet.trunc(), anchor.name.clone());
+                }
+            }
+            Fact::Port(port) => {
+                self.links.insert(port.index, port.name.clone());
+                self.ports.entry(port.netns).or_default().insert(port.name.clone());
+                for address in &port.addresses {
+                    self.routes.insert(IpNet::from(address.addr()), port.name.clone());
+                }
+            }
+            Fact::HostAddress(host) => {
+                self.addresses.insert(host.address, host.device.clone());
+            }
+            Fact::Shaper(shaper) => {
+                self.links.insert(shaper.index, shaper.name.clone());
+                self.shapers.insert(shaper.port.clone(), shaper.name.clone());
+            }
+            Fact::VipRoute(route) => {
+                self.routes.insert(IpNet::from(route.address), route.device.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn vacate(&mut self, fact: &Fact) {
+        for chain in jumps(fact) {
+            if let Some(count) = self.references.get_mut(&chain) {
+                *count -= 1;
+                if *count == 0 {
+                    self.references.remove(&chain);
+                }
+            }
+        }
+        match fact {
+            Fact::Forwarding(family) => {
+                if let Some(found) = self.found_forwarding.remove(family) {
+                    self.forwarding.insert(*family, found);
+                }
+            }
+            Fact::Anchor(anchor) => {
+                self.links.remove(&anchor.index);
+                for gateway in &anchor.gateways {
+                    self.addresses.remove(&gateway.addr());
+                }
+                for subnet in &anchor.subnets {
+                    self.routes.remove(&subnet.trunc());
+                }
+            }
+            Fact::Port(port) => {
+                self.links.remove(&port.index);
+                if let Some(names) = self.ports.get_mut(&port.netns) {
+                    names.remove(&port.name);
+                    if names.is_empty() {
+                        self.ports.remove(&port.netns);
+                    }
+                }
+                for address in &port.addresses {
+                    self.routes.remove(&IpNet::from(address.addr()));
+                }
+            }
+            Fact::HostAddress(host) => {
+                self.addresses.remove(&host.address);
+            }
+            Fact::Shaper(shaper) => {
+                self.links.remove(&shaper.index);
+                self.shapers.remove(&shaper.port);
+            }
+            Fact::VipRoute(route) => {
+                self.routes.remove(&IpNet::from(route.address));
+            }
+            _ => {}
+        }
+    }
+
+    /// The port of that name, if there is one.
+    pub(super) fn port(&self, name: &str) -> Option<&Port> {
+        match self.things.get(&Thing::Link(name.into())) {
+            Some(Held { fact: Fact::Port(port), .. }) => Some(port),
+            _ => None,
+        }
+    }
+}
+
+/// The chains that a fact jumps to.
+fn jumps(fact: &Fact) -> Vec<String> {
+    match fact {
+        Fact::Element(Element::AclOut { chain, .. } | Element::AclIn { chain, .. }) => {
+            alloc::vec![chain.clone()]
+        }
+        Fact::AclChain(chain) => {
+            let verdicts = chain.rules.iter().map(|rule| &rule.verdict).chain([&chain.otherwise]);
+            verdicts
+                .filter_map(|verdict| match verdict {
+                    Verdict::Goto(name) => Some(name.clone()),
+                    Verdict::Allow | Verdict::Block => None,
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}

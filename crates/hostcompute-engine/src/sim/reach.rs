@@ -1,0 +1,328 @@
+//! Which packet arrives where: the data path of one host, walked by one packet, computed from facts alone.
+//!
+//! The walk goes through the same places as a real packet (ARCHITECTURE.md, "data path"): the namespace's routes, the check of
+//! the source, translation of the destination, routing, the filter of its hook, translation of the source, and the way back
+//! of the answer. It knows facts and nothing of documents, so that a test can hold what documents promise against it.
+//!
+//! The packet is the first of its flow. Packets of established flows pass by connection tracking and are not walked.
+
+mod tables;
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use hostcompute_schema::Guid;
+use ipnet::IpNet;
+
+use crate::host::Surroundings;
+use crate::plan::{Direction, Fact, Family, Port};
+
+use tables::Tables;
+
+/// Where a connection starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A process that uses this endpoint's address.
+    Endpoint(Guid),
+    /// A process of the host, on the address the kernel prefers.
+    Host,
+    /// A machine elsewhere, whose packets reach the host.
+    Outside(IpAddr),
+}
+
+/// The first packet of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    pub origin: Origin,
+    pub to: IpAddr,
+    pub protocol: u8,
+    /// 0 for protocols without ports.
+    pub source_port: u16,
+    pub port: u16,
+    /// What the kernel's generator of random numbers would have said: decides between backends.
+    pub draw: u64,
+}
+
+/// Who gets a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Receiver {
+    Endpoint(Guid),
+    Host,
+    Outside,
+}
+
+/// A packet as it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    pub receiver: Receiver,
+    pub destination: SocketAddr,
+    /// The source that the receiver sees.
+    pub source: IpAddr,
+}
+
+/// Where a packet is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lost {
+    /// The endpoint is not attached, or has no address of the family.
+    NoSource,
+    /// The sender's namespace has no route.
+    NoRoute,
+    /// The source is not one the port may use.
+    Spoofed,
+    /// An access rule, or the end of a chain of them.
+    AccessRule(Direction),
+    /// The host has no way to the destination.
+    Unreachable,
+    /// The host does not forward packets of this family.
+    NotForwarding,
+    /// Nothing allows this forwarding: another network, an isolated endpoint, the outside of a network without one.
+    Filtered,
+    /// The host and the subnet do not see each other.
+    Hidden,
+    /// The packet arrives; the answer has no way back.
+    NoWayBack,
+}
+
+/// What becomes of a connection.
+pub type Outcome = Result<Delivery, Lost>;
+
+/// The data path that a set of facts makes.
+#[derive(Debug)]
+pub struct Reach<'a> {
+    tables: Tables<'a>,
+}
+
+/// A packet on its way.
+#[derive(Debug, Clone, Copy)]
+struct Packet<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    source_port: u16,
+    port: u16,
+    /// The port it came in by.
+    from: Option<&'a Port>,
+    translated: bool,
+}
+
+/// The host's routing decision.
+#[derive(Debug, Clone, Copy)]
+enum Way<'a> {
+    Local,
+    Port(&'a Port),
+    Outside,
+    Nowhere,
+}
+
+impl<'a> Reach<'a> {
+    /// The data path of a host with these facts, in these surroundings.
+    pub fn of(facts: &'a [Fact], surroundings: &'a Surroundings) -> Self {
+        Self { tables: Tables::of(facts, surroundings) }
+    }
+
+    /// Walks the first packet of a connection.
+    ///
+    /// # Errors
+    /// Where the packet, or the answer to it, is lost.
+    pub fn connect(&self, connection: &Connection) -> Outcome {
+        match connection.origin {
+            Origin::Outside(source) => {
+                self.arrive(self.packet(connection, source, None), connection)
+            }
+            Origin::Host => self.leave_host(connection, None),
+            Origin::Endpoint(id) => match self.tables.port_of(id) {
+                Some(port) => self.leave_port(connection, port),
+                None => {
+                    let family = Family::of(&connection.to);
+                    let source = self.tables.host_address_of(id, family).ok_or(Lost::NoSource)?;
+                    self.leave_host(connection, Some(source))
+                }
+            },
+        }
+    }
+
+    fn packet(
+        &self,
+        connection: &Connection,
+        source: IpAddr,
+        from: Option<&'a Port>,
+    ) -> Packet<'a> {
+        let Connection { to, protocol, source_port, port, .. } = *connection;
+        Packet { source, destination: to, protocol, source_port, port, from, translated: false }
+    }
+
+    /// Out of a namespace, through the port's host end, into the host's prerouting.
+    fn leave_port(&self, connection: &Connection, port: &'a Port) -> Outcome {
+        let to = connection.to;
+        let own = |net: &&IpNet| Family::of(&net.addr()) == Family::of(&to);
+        let source = port.addresses.iter().find(own).ok_or(Lost::NoSource)?.addr();
+        let packet = self.packet(connection, source, Some(port));
+        if self.tables.ports_in(port.netns).any(|p| holds(p, to)) {
+            let endpoint = self.tables.holder_in(port.netns, to).ok_or(Lost::NoRoute)?;
+            return Ok(deliver(Receiver::Endpoint(endpoint), &packet));
+        }
+        let leaving = self.tables.route_inside(port.netns, to).ok_or(Lost::NoRoute)?;
+        // The kernel would choose another interface: its source address is another endpoint's.
+        if leaving.endpoint != port.endpoint {
+            return Err(Lost::NoRoute);
+        }
+        if to.is_loopback() || !self.tables.may_send(port, source) {
+            return Err(Lost::Spoofed);
+        }
+        self.arrive(packet, connection)
+    }
+
+    /// Prerouting and what follows.
+    fn arrive(&self, mut packet: Packet<'a>, connection: &Connection) -> Outcome {
+        self.translate(&mut packet, connection.draw);
+        match self.tables.way(packet.destination) {
+            Way::Local => self.input(&packet),
+            Way::Nowhere => Err(Lost::Unreachable),
+            Way::Port(port) => self.forward(&packet, Some(port)),
+            Way::Outside => self.forward(&packet, None),
+        }
+    }
+
+    /// Destination translation: services, node ports, port mappings; the first that matches.
+    fn translate(&self, packet: &mut Packet<'a>, draw: u64) {
+        let local = self.tables.is_local(packet.destination) || packet.destination.is_loopback();
+        let vip = self.tables.service(Some(packet.destination), packet);
+        let service = vip.or_else(|| self.tables.service(None, packet).filter(|_| local));
+        let backend = service.and_then(|service| tables::backend(service, packet.source, draw));
+        let mapped = || {
+            let vip = self.tables.mapping(Some(packet.destination), packet);
+            vip.or_else(|| self.tables.mapping(None, packet).filter(|_| local))
+        };
+        if let Some(to) = backend.or_else(mapped) {
+            packet.destination = to.ip();
+            packet.port = to.port();
+            packet.translated = true;
+        }
+    }
+
+    fn forward(&self, packet: &Packet<'a>, to: Option<&'a Port>) -> Outcome {
+        if !self.tables.forwards(Family::of(&packet.destination)) {
+            return Err(Lost::NotForwarding);
+        }
+        if packet.from.is_some() || to.is_some() {
+            self.forward_filter(packet, to.is_some())?;
+        }
+        let source = self.source_outside(packet, to.is_some());
+        let packet = Packet { source, ..*packet };
+        match to {
+            Some(port) => self.enter(&packet, port),
+            None => Ok(deliver(Receiver::Outside, &packet)),
+        }
+    }
+
+    fn forward_filter(&self, packet: &Packet<'a>, to_port: bool) -> Result<(), Lost> {
+        self.access(packet)?;
+        let from_port = packet.from.is_some();
+        let both = from_port && to_port;
+        let (source, destination) = (packet.source, packet.destination);
+        if packet.translated {
+            return Ok(());
+        }
+        if both && (self.tables.is_isolated(source) || self.tables.is_isolated(destination)) {
+            return Err(Lost::Filtered);
+        }
+        let inside = self.tables.is_intra(source, destination);
+        let outbound = from_port && !to_port && self.tables.is_outbound(source);
+        if inside || outbound { Ok(()) } else { Err(Lost::Filtered) }
+    }
+
+    /// The access rules of the sender and of the receiver, by their addresses.
+    fn access(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+        for direction in [Direction::Out, Direction::In] {
+            if !self.tables.allows(direction, packet) {
+                return Err(Lost::AccessRule(direction));
+            }
+        }
+        Ok(())
+    }
+
+    /// Source translation of what is forwarded.
+    fn source_outside(&self, packet: &Packet<'a>, to_port: bool) -> IpAddr {
+        let (source, destination) = (packet.source, packet.destination);
+        if to_port {
+            let hairpin = packet.translated && self.tables.is_loop(source, destination);
+            return if hairpin { self.tables.gateway_of(source) } else { source };
+        }
+        if self.tables.is_exempt(source, destination) {
+            return source;
+        }
+        if self.tables.is_limited(source) && !self.tables.is_within_limit(source, destination) {
+            return source;
+        }
+        match self.tables.appears_as(source) {
+            Some(address) => address,
+            None if self.tables.is_outbound(source) => self.tables.outer_address(source),
+            None => source,
+        }
+    }
+
+    fn enter(&self, packet: &Packet<'a>, port: &'a Port) -> Outcome {
+        let back = self.tables.route_inside(port.netns, packet.source);
+        let own = self.tables.ports_in(port.netns).any(|p| holds(p, packet.source));
+        if own || back.is_none_or(|back| back.endpoint != port.endpoint) {
+            return Err(Lost::NoWayBack);
+        }
+        Ok(deliver(Receiver::Endpoint(port.endpoint), packet))
+    }
+
+    fn input(&self, packet: &Packet<'a>) -> Outcome {
+        if packet.from.is_some() {
+            self.access(packet)?;
+            let hidden = self.tables.is_hidden(packet.source);
+            if hidden && !self.tables.is_intra(packet.source, packet.destination) {
+                return Err(Lost::Hidden);
+            }
+        }
+        Ok(deliver(self.tables.local_receiver(packet.destination), packet))
+    }
+
+    /// From a process of the host: translation, routing, the output hook.
+    fn leave_host(&self, connection: &Connection, bound: Option<IpAddr>) -> Outcome {
+        let first = self.tables.host_source(connection.to);
+        let source = bound.or(first).ok_or(Lost::NoRoute)?;
+        let mut packet = self.packet(connection, source, None);
+        self.translate(&mut packet, connection.draw);
+        self.access(&packet)?;
+        let hidden = self.tables.is_hidden(packet.destination);
+        if hidden && !self.tables.is_intra(packet.source, packet.destination) {
+            return Err(Lost::Hidden);
+        }
+        match self.tables.way(packet.destination) {
+            Way::Local => Ok(deliver(self.tables.local_receiver(packet.destination), &packet)),
+            Way::Nowhere => Err(Lost::Unreachable),
+            Way::Outside => Ok(deliver(Receiver::Outside, &packet)),
+            Way::Port(port) => {
+                let loopback = packet.source.is_loopback();
+                let source = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
+                let source = source.ok_or(Lost::NoSource)?;
+                self.enter(&Packet { source, ..packet }, port)
+            }
+        }
+    }
+}
+
+fn holds(port: &Port, address: IpAddr) -> bool {
+    port.addresses.iter().any(|net| net.addr() == address)
+}
+
+fn deliver(receiver: Receiver, packet: &Packet<'_>) -> Delivery {
+    let destination = SocketAddr::new(packet.destination, packet.port);
+    Delivery { receiver, destination, source: packet.source }
+}
+
+/// Every receiver of a connection, over enough draws to meet each backend of a service.
+pub fn receivers(reach: &Reach<'_>, connection: &Connection) -> Vec<Receiver> {
+    let draws = 0..*crate::plan::SLOT_CLASSES.iter().max().unwrap_or(&1) as u64;
+    let mut found: Vec<Receiver> = draws
+        .filter_map(|draw| reach.connect(&Connection { draw, ..*connection }).ok())
+        .map(|delivery| delivery.receiver)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}

@@ -1,0 +1,319 @@
+//! The facts as the data path looks them up: sets and maps of the table, routes of the host, interfaces of namespaces.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use hostcompute_schema::Guid;
+use ipnet::IpNet;
+
+use super::{Packet, Receiver, Way};
+use crate::host::Surroundings;
+use crate::plan::{
+    AclChain, AclRule, Affinity, Anchor, Direction, Element, Fact, Family, Port, PortRange,
+    Service, Verdict,
+};
+
+/// A chain may send a packet on to another this often before it is taken for a loop.
+const DEEPEST: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Tables<'a> {
+    forwarding: BTreeSet<Family>,
+    anchors: Vec<&'a Anchor>,
+    ports: BTreeMap<Guid, &'a Port>,
+    /// Endpoints by the namespace they are attached to.
+    inside: BTreeMap<Guid, Vec<&'a Port>>,
+    /// Host routes to ports.
+    routes: BTreeMap<IpAddr, &'a Port>,
+    host_addresses: BTreeMap<IpAddr, Guid>,
+    /// Every local address of the host with the device's network, if it is ours.
+    local: BTreeSet<IpAddr>,
+    foreign: Vec<IpAddr>,
+    sources: BTreeSet<(&'a str, crate::mac::Mac, IpAddr)>,
+    loops: BTreeSet<IpAddr>,
+    isolated: BTreeSet<IpAddr>,
+    intra: Vec<(IpNet, IpNet)>,
+    outbound: Vec<IpNet>,
+    hidden: Vec<IpNet>,
+    mappings: BTreeMap<(Option<IpAddr>, Family, u8, u16), SocketAddr>,
+    exempt: Vec<(IpAddr, IpNet)>,
+    limited: BTreeSet<IpAddr>,
+    limits: Vec<(IpAddr, IpNet)>,
+    appears: BTreeMap<IpAddr, IpAddr>,
+    acl: BTreeMap<(Direction, IpAddr), &'a str>,
+    chains: BTreeMap<&'a str, &'a AclChain>,
+    services: BTreeMap<(Option<IpAddr>, Family, u8, u16), &'a Service>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn of(facts: &'a [Fact], surroundings: &'a Surroundings) -> Self {
+        let mut tables = Self { foreign: surroundings.addresses.clone(), ..Self::default() };
+        tables.local.extend(&surroundings.addresses);
+        for fact in facts {
+            tables.learn(fact);
+        }
+        tables
+    }
+
+    fn learn(&mut self, fact: &'a Fact) {
+        match fact {
+            Fact::Forwarding(family) => {
+                self.forwarding.insert(*family);
+            }
+            Fact::Anchor(anchor) => {
+                self.anchors.push(anchor);
+                self.local.extend(anchor.gateways.iter().map(IpNet::addr));
+            }
+            Fact::Port(port) => {
+                self.ports.insert(port.endpoint, port);
+                self.inside.entry(port.netns).or_default().push(port);
+                self.routes.extend(port.addresses.iter().map(|net| (net.addr(), port)));
+            }
+            Fact::HostAddress(host) => {
+                self.host_addresses.insert(host.address, host.endpoint);
+                self.local.insert(host.address);
+            }
+            Fact::AclChain(chain) => {
+                self.chains.insert(&chain.name, chain);
+            }
+            Fact::Element(element) => self.learn_element(element),
+            Fact::Service(service) => {
+                self.services.insert(service.frontend(), service);
+            }
+            // A route to a virtual IP leads the host's packets to the output hook, where they are translated; what is not
+            // translated finds nobody there, as without it. Shapers delay and never decide.
+            Fact::VipRoute(_)
+            | Fact::Table
+            | Fact::Netns(_)
+            | Fact::Shaper(_)
+            | Fact::Resolver(_) => {}
+        }
+    }
+
+    fn learn_element(&mut self, element: &'a Element) {
+        match element {
+            Element::Source { port, mac, address } => {
+                self.sources.insert((port, *mac, *address));
+            }
+            Element::Loop { address } => {
+                self.loops.insert(*address);
+            }
+            Element::Intra { from, to } => self.intra.push((*from, *to)),
+            Element::Outbound { subnet } => self.outbound.push(*subnet),
+            Element::Hidden { subnet } => self.hidden.push(*subnet),
+            Element::Isolated { address } => {
+                self.isolated.insert(*address);
+            }
+            Element::PortMapping { vip, protocol, port, to } => {
+                self.mappings.insert((*vip, Family::of(&to.ip()), *protocol, *port), *to);
+            }
+            Element::NatExempt { source, destination } => self.exempt.push((*source, *destination)),
+            Element::NatLimited { source } => {
+                self.limited.insert(*source);
+            }
+            Element::NatLimit { source, destination } => self.limits.push((*source, *destination)),
+            Element::NatAs { source, address } => {
+                self.appears.insert(*source, *address);
+            }
+            Element::AclOut { address, chain } => {
+                self.acl.insert((Direction::Out, *address), chain);
+            }
+            Element::AclIn { address, chain } => {
+                self.acl.insert((Direction::In, *address), chain);
+            }
+        }
+    }
+
+    pub(super) fn forwards(&self, family: Family) -> bool {
+        self.forwarding.contains(&family)
+    }
+
+    pub(super) fn port_of(&self, endpoint: Guid) -> Option<&'a Port> {
+        self.ports.get(&endpoint).copied()
+    }
+
+    pub(super) fn ports_in(&self, netns: Guid) -> impl Iterator<Item = &'a Port> {
+        self.inside.get(&netns).into_iter().flatten().copied()
+    }
+
+    /// The endpoint in a namespace that has an address.
+    pub(super) fn holder_in(&self, netns: Guid, address: IpAddr) -> Option<Guid> {
+        self.ports_in(netns).find(|port| super::holds(port, address)).map(|port| port.endpoint)
+    }
+
+    /// The address of an endpoint in the host's own namespace.
+    pub(super) fn host_address_of(&self, endpoint: Guid, family: Family) -> Option<IpAddr> {
+        let mut addresses = self.host_addresses.iter();
+        let found = addresses.find(|(a, owner)| **owner == endpoint && Family::of(a) == family);
+        found.map(|(address, _)| *address)
+    }
+
+    /// The port through which a namespace sends to an address: longest prefix, then smallest metric.
+    pub(super) fn route_inside(&self, netns: Guid, to: IpAddr) -> Option<&'a Port> {
+        let routes = self.ports_in(netns).flat_map(|port| {
+            let near = port.gateways.iter().map(|gateway| (IpNet::from(*gateway), 0));
+            let far = port.routes.iter().map(|route| (route.destination, route.metric));
+            near.chain(far).map(move |(net, metric)| (net, metric, port))
+        });
+        let fitting = routes.filter(|(net, _, _)| net.contains(&to));
+        let best =
+            fitting.max_by_key(|(net, metric, _)| (net.prefix_len(), core::cmp::Reverse(*metric)));
+        best.map(|(_, _, port)| port)
+    }
+
+    pub(super) fn may_send(&self, port: &Port, source: IpAddr) -> bool {
+        self.sources.contains(&(port.name.as_str(), port.mac, source))
+    }
+
+    pub(super) fn is_local(&self, address: IpAddr) -> bool {
+        self.local.contains(&address)
+    }
+
+    pub(super) fn local_receiver(&self, address: IpAddr) -> Receiver {
+        self.host_addresses.get(&address).map_or(Receiver::Host, |id| Receiver::Endpoint(*id))
+    }
+
+    /// The host's routing decision.
+    pub(super) fn way(&self, to: IpAddr) -> Way<'a> {
+        if self.is_local(to) || to.is_loopback() {
+            return Way::Local;
+        }
+        if let Some(port) = self.routes.get(&to) {
+            return Way::Port(port);
+        }
+        let ours =
+            self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
+        if ours { Way::Nowhere } else { Way::Outside }
+    }
+
+    /// The source the kernel chooses for a packet of the host itself.
+    pub(super) fn host_source(&self, to: IpAddr) -> Option<IpAddr> {
+        if self.is_local(to) || to.is_loopback() {
+            return Some(to);
+        }
+        let family = Family::of(&to);
+        let of_family = |address: &&IpAddr| Family::of(address) == family;
+        let preferred = self.routes.get(&to).and_then(|port| port.prefer.iter().find(of_family));
+        preferred
+            .or_else(|| self.foreign.iter().find(of_family))
+            .copied()
+            .or_else(|| self.local.iter().find(of_family).copied())
+    }
+
+    pub(super) fn prefer(&self, port: &Port) -> Option<IpAddr> {
+        port.prefer.first().copied()
+    }
+
+    /// The address of the host that a masqueraded packet to this endpoint has.
+    pub(super) fn gateway_of(&self, address: IpAddr) -> IpAddr {
+        let of_family = |prefer: &&IpAddr| Family::of(prefer) == Family::of(&address);
+        let preferred =
+            self.routes.get(&address).and_then(|port| port.prefer.iter().find(of_family));
+        preferred.copied().unwrap_or(address)
+    }
+
+    /// The address of the host that a packet to the outside has after masquerading.
+    pub(super) fn outer_address(&self, source: IpAddr) -> IpAddr {
+        let family = Family::of(&source);
+        self.foreign.iter().find(|a| Family::of(a) == family).copied().unwrap_or(source)
+    }
+
+    pub(super) fn service(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<&'a Service> {
+        let family = Family::of(&packet.destination);
+        self.services.get(&(vip, family, packet.protocol, packet.port)).copied()
+    }
+
+    pub(super) fn mapping(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<SocketAddr> {
+        let family = Family::of(&packet.destination);
+        self.mappings.get(&(vip, family, packet.protocol, packet.port)).copied()
+    }
+
+    pub(super) fn is_loop(&self, source: IpAddr, destination: IpAddr) -> bool {
+        source == destination && self.loops.contains(&source)
+    }
+
+    pub(super) fn is_isolated(&self, address: IpAddr) -> bool {
+        self.isolated.contains(&address)
+    }
+
+    pub(super) fn is_intra(&self, source: IpAddr, destination: IpAddr) -> bool {
+        self.intra.iter().any(|(from, to)| from.contains(&source) && to.contains(&destination))
+    }
+
+    pub(super) fn is_outbound(&self, source: IpAddr) -> bool {
+        self.outbound.iter().any(|net| net.contains(&source))
+    }
+
+    pub(super) fn is_hidden(&self, address: IpAddr) -> bool {
+        self.hidden.iter().any(|net| net.contains(&address))
+    }
+
+    pub(super) fn is_exempt(&self, source: IpAddr, destination: IpAddr) -> bool {
+        self.exempt.iter().any(|(from, to)| *from == source && to.contains(&destination))
+    }
+
+    pub(super) fn is_limited(&self, source: IpAddr) -> bool {
+        self.limited.contains(&source)
+    }
+
+    pub(super) fn is_within_limit(&self, source: IpAddr, destination: IpAddr) -> bool {
+        self.limits.iter().any(|(from, to)| *from == source && to.contains(&destination))
+    }
+
+    pub(super) fn appears_as(&self, source: IpAddr) -> Option<IpAddr> {
+        self.appears.get(&source).copied()
+    }
+
+    /// Whether the access rules of the packet's endpoint on that side let it pass.
+    pub(super) fn allows(&self, direction: Direction, packet: &Packet<'_>) -> bool {
+        let address = match direction {
+            Direction::Out => packet.source,
+            Direction::In => packet.destination,
+        };
+        let Some(mut chain) = self.acl.get(&(direction, address)).copied() else { return true };
+        for _ in 0..DEEPEST {
+            let Some(rules) = self.chains.get(chain) else { return false };
+            let hit = rules.rules.iter().find(|rule| matches(rule, direction, packet));
+            match hit.map_or(&rules.otherwise, |rule| &rule.verdict) {
+                Verdict::Allow => return true,
+                Verdict::Block => return false,
+                Verdict::Goto(next) => chain = next,
+            }
+        }
+        false
+    }
+}
+
+fn matches(rule: &AclRule, direction: Direction, packet: &Packet<'_>) -> bool {
+    let source = (packet.source, packet.source_port);
+    let destination = (packet.destination, packet.port);
+    let (local, remote) = match direction {
+        Direction::In => (destination, source),
+        Direction::Out => (source, destination),
+    };
+    let among =
+        |nets: &[IpNet], a: IpAddr| nets.is_empty() || nets.iter().any(|net| net.contains(&a));
+    let within = |ranges: &[PortRange], port: u16| {
+        ranges.is_empty() || ranges.iter().any(|range| (range.first..=range.last).contains(&port))
+    };
+    (rule.protocols.is_empty() || rule.protocols.contains(&packet.protocol))
+        && among(&rule.local, local.0)
+        && among(&rule.remote, remote.0)
+        && within(&rule.local_ports, local.1)
+        && within(&rule.remote_ports, remote.1)
+}
+
+/// The slot that a new connection takes.
+pub(super) fn backend(service: &Service, client: IpAddr, draw: u64) -> Option<SocketAddr> {
+    let choice = match service.affinity {
+        Affinity::None => draw,
+        Affinity::Client => match client {
+            IpAddr::V4(client) => u64::from(client.to_bits()),
+            IpAddr::V6(client) => (client.to_bits() % u128::from(u64::MAX)) as u64,
+        },
+    };
+    let slots = service.slots.len() as u64;
+    let slot = choice.checked_rem(slots).and_then(|slot| usize::try_from(slot).ok())?;
+    service.slots.get(slot).copied()
+}

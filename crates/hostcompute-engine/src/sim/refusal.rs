@@ -1,0 +1,365 @@
+//! What the simulated kernel refuses, and why. Each rule is one that Linux has; the plan that breaks it would fail there too.
+//!
+//! Three questions about an addition: is it well formed ([`shape`]), is what it stands on there ([`needs`]), does something
+//! else have its place ([`collisions`])?
+
+use alloc::format;
+use alloc::string::String;
+use core::net::IpAddr;
+
+use hostcompute_schema::{Failure, HResult};
+use ipnet::IpNet;
+
+use super::kernel::{Held, Kernel};
+use super::thing::Thing;
+use crate::plan::{
+    AclChain, AclRule, Anchor, Element, Fact, Family, Port, PortRoute, SLOT_CLASSES, Service,
+    Shaper, Verdict,
+};
+
+/// `IFNAMSIZ` less the terminating zero.
+const NAME_LIMIT: usize = 15;
+
+/// IPv6 is switched off on an interface with a smaller MTU.
+const SMALLEST_V6_MTU: u32 = 1280;
+const SMALLEST_V4_MTU: u32 = 68;
+
+pub(super) fn exists(thing: &Thing, held: &Fact) -> Failure {
+    Failure::new(HResult::ERROR_ALREADY_EXISTS, format!("{thing} exists as {held:?}"))
+}
+
+pub(super) fn not_as_expected(thing: &Thing, held: Option<&Fact>) -> Failure {
+    Failure::new(HResult::ERROR_NOT_FOUND, format!("{thing} is to be changed but is {held:?}"))
+}
+
+fn taken(what: impl core::fmt::Display, by: &str) -> Failure {
+    Failure::new(HResult::ERROR_ALREADY_EXISTS, format!("{what} is taken by {by}"))
+}
+
+fn missing(what: impl core::fmt::Display) -> Failure {
+    Failure::new(HResult::ERROR_NOT_FOUND, format!("{what} is not there"))
+}
+
+fn malformed(what: impl Into<String>) -> Failure {
+    Failure::new(HResult::E_INVALIDARG, what)
+}
+
+/// Everything that keeps a fact from being added where its key is free.
+pub(super) fn addition(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
+    shape(fact)?;
+    needs(kernel, fact)?;
+    collisions(kernel, fact)
+}
+
+/// What can be said of a fact without looking at the kernel.
+pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
+    match fact {
+        Fact::Anchor(anchor) => {
+            interface(&anchor.name, anchor.index)?;
+            if anchor.mac.is_group() {
+                return Err(malformed(format!("{} is a group address", anchor.mac)));
+            }
+            Ok(())
+        }
+        Fact::Port(port) => port_shape(port),
+        Fact::Shaper(shaper) => {
+            interface(&shaper.name, shaper.index)?;
+            match shaper.bytes_per_second {
+                0 => Err(malformed("a token bucket without rate")),
+                _ => Ok(()),
+            }
+        }
+        Fact::AclChain(chain) => chain.rules.iter().try_for_each(rule_shape),
+        Fact::Element(element) => element_shape(element),
+        Fact::Service(service) => service_shape(service),
+        _ => Ok(()),
+    }
+}
+
+fn interface(name: &str, index: u32) -> Result<(), Failure> {
+    let bad = |c: char| c == '/' || c == ':' || c.is_ascii_whitespace();
+    if name.is_empty() || name.len() > NAME_LIMIT || name.contains(bad) || name == "." {
+        return Err(malformed(format!("'{name}' cannot name an interface")));
+    }
+    if index == 0 || i32::try_from(index).is_err() {
+        return Err(malformed(format!("interface {name} cannot have index {index}")));
+    }
+    Ok(())
+}
+
+fn port_shape(port: &Port) -> Result<(), Failure> {
+    interface(&port.name, port.index)?;
+    interface(&port.inner_name, port.inner_index)?;
+    if port.mac.is_group() || port.mac.to_u64() == 0 {
+        return Err(malformed(format!("{} cannot be the MAC of an interface", port.mac)));
+    }
+    let v6 = port.addresses.iter().any(|address| address.addr().is_ipv6());
+    let least = if v6 { SMALLEST_V6_MTU } else { SMALLEST_V4_MTU };
+    if port.mtu.is_some_and(|mtu| mtu < least || mtu > 65535) {
+        return Err(malformed(format!("port {} cannot have MTU {:?}", port.name, port.mtu)));
+    }
+    for route in &port.routes {
+        let Some(hop) = route.next_hop else { continue };
+        if Family::of(&hop) != Family::of(&route.destination.addr()) {
+            return Err(malformed(format!("{} cannot go through {hop}", route.destination)));
+        }
+        if !port.gateways.contains(&hop) {
+            return Err(malformed(format!("next hop {hop} is not a neighbour of {}", port.name)));
+        }
+        if !port.addresses.iter().any(|a| Family::of(&a.addr()) == Family::of(&hop)) {
+            return Err(malformed(format!("{} has no address for {hop}", port.name)));
+        }
+    }
+    Ok(())
+}
+
+fn rule_shape(rule: &AclRule) -> Result<(), Failure> {
+    let mut families = rule.local.iter().chain(&rule.remote).map(|net| Family::of(&net.addr()));
+    if let Some(first) = families.next()
+        && families.any(|family| family != first)
+    {
+        return Err(malformed("one rule with addresses of both families"));
+    }
+    let mut ranges = rule.local_ports.iter().chain(&rule.remote_ports);
+    if ranges.any(|range| range.first > range.last) {
+        return Err(malformed("a range of ports that ends before it begins"));
+    }
+    let with_ports = |protocol: &u8| matches!(protocol, 6 | 17 | 33 | 132 | 136);
+    let ported = !(rule.local_ports.is_empty() && rule.remote_ports.is_empty());
+    if ported && (rule.protocols.is_empty() || !rule.protocols.iter().all(with_ports)) {
+        return Err(malformed("ports of protocols that have none"));
+    }
+    Ok(())
+}
+
+fn element_shape(element: &Element) -> Result<(), Failure> {
+    let same = |a: &IpAddr, b: &IpAddr| Family::of(a) == Family::of(b);
+    let good = match element {
+        Element::Intra { from, to } => same(&from.addr(), &to.addr()),
+        Element::PortMapping { vip, port, to, .. } => {
+            vip.is_none_or(|vip| same(&vip, &to.ip())) && *port != 0 && to.port() != 0
+        }
+        Element::NatExempt { source, destination } | Element::NatLimit { source, destination } => {
+            same(source, &destination.addr())
+        }
+        Element::NatAs { source, address } => same(source, address),
+        _ => true,
+    };
+    if good { Ok(()) } else { Err(malformed(format!("{element:?} fits no set"))) }
+}
+
+fn service_shape(service: &Service) -> Result<(), Failure> {
+    let family = |address: &IpAddr| Family::of(address) == service.family;
+    if !SLOT_CLASSES.contains(&service.slots.len()) {
+        return Err(malformed(format!("no map has {} slots", service.slots.len())));
+    }
+    let backends = service.slots.iter().all(|slot| family(&slot.ip()) && slot.port() != 0);
+    if !(backends && service.vip.as_ref().is_none_or(family)) || service.port == 0 {
+        return Err(malformed(format!("{:?} cannot be translated", service.frontend())));
+    }
+    Ok(())
+}
+
+/// What must be there before the fact can be.
+pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
+    let has = |thing: Thing| {
+        if kernel.things.contains_key(&thing) { Ok(()) } else { Err(missing(thing)) }
+    };
+    let device = |name: &str, index: u32| match kernel.links.get(&index) {
+        Some(found) if found == name => Ok(()),
+        _ => Err(missing(format!("interface {name} with index {index}"))),
+    };
+    match fact {
+        Fact::Port(port) => {
+            if !kernel.things.contains_key(&Thing::Netns(port.netns)) {
+                let text = format!("namespace {} of port {} is not there", port.netns, port.name);
+                return Err(Failure::new(HResult::HCN_E_NAMESPACE_ATTACH_FAILED, text));
+            }
+            // The kernel answers EINVAL to a route whose preferred source is not an address of the host.
+            match port.prefer.iter().find(|source| !kernel.addresses.contains_key(source)) {
+                Some(source) => Err(missing(format!("preferred source {source}"))),
+                None => Ok(()),
+            }
+        }
+        Fact::HostAddress(host) => device(&host.device, host.index),
+        Fact::VipRoute(route) => device(&route.device, route.index),
+        Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
+        Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => has(Thing::Table),
+        _ => Ok(()),
+    }
+}
+
+/// What has the place that the fact wants.
+fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
+    match fact {
+        Fact::Anchor(anchor) => anchor_collisions(kernel, anchor),
+        Fact::Port(port) => port_collisions(kernel, port),
+        Fact::Shaper(Shaper { port, name, index, .. }) => {
+            free_link(kernel, name, *index)?;
+            match kernel.shapers.get(port) {
+                Some(other) => Err(taken(format!("ingress of {port}"), other)),
+                None => Ok(()),
+            }
+        }
+        Fact::HostAddress(host) => free_address(kernel, host.address),
+        Fact::VipRoute(route) => free_route(kernel, IpNet::from(route.address)),
+        Fact::AclChain(chain) => loops(kernel, chain),
+        Fact::Element(element) => overlap(kernel, element),
+        _ => Ok(()),
+    }
+}
+
+fn free_link(kernel: &Kernel, name: &str, index: u32) -> Result<(), Failure> {
+    if let Some(by) = kernel.links.get(&index) {
+        return Err(taken(format!("interface index {index} for {name}"), by));
+    }
+    if kernel.foreign.contains_key(name) {
+        return Err(taken(format!("interface name {name}"), "a foreign interface"));
+    }
+    Ok(())
+}
+
+fn free_address(kernel: &Kernel, address: IpAddr) -> Result<(), Failure> {
+    if let Some(by) = kernel.addresses.get(&address) {
+        return Err(taken(address, by));
+    }
+    match kernel.routes.get(&IpNet::from(address)) {
+        Some(by) => Err(taken(format!("the route to {address}"), by)),
+        None => Ok(()),
+    }
+}
+
+fn free_route(kernel: &Kernel, destination: IpNet) -> Result<(), Failure> {
+    if let Some(by) = kernel.routes.get(&destination) {
+        return Err(taken(format!("the route to {destination}"), by));
+    }
+    // An address of the host itself wins over every route: the endpoint would never be reached.
+    let host = destination.prefix_len() == destination.max_prefix_len();
+    match kernel.addresses.get(&destination.addr()) {
+        Some(by) if host => Err(taken(destination.addr(), by)),
+        _ => Ok(()),
+    }
+}
+
+fn anchor_collisions(kernel: &Kernel, anchor: &Anchor) -> Result<(), Failure> {
+    free_link(kernel, &anchor.name, anchor.index)?;
+    for gateway in &anchor.gateways {
+        free_address(kernel, gateway.addr())?;
+    }
+    anchor.subnets.iter().try_for_each(|subnet| free_route(kernel, subnet.trunc()))
+}
+
+fn port_collisions(kernel: &Kernel, port: &Port) -> Result<(), Failure> {
+    free_link(kernel, &port.name, port.index)?;
+    for address in &port.addresses {
+        free_route(kernel, IpNet::from(address.addr()))?;
+    }
+    let names = kernel.ports.get(&port.netns).into_iter().flatten();
+    for other in names.filter_map(|name| kernel.port(name)) {
+        if other.inner_name == port.inner_name {
+            return Err(taken(format!("{} in {}", port.inner_name, port.netns), &other.name));
+        }
+        if other.inner_index == port.inner_index {
+            return Err(taken(format!("index {} inside", port.inner_index), &other.name));
+        }
+        let clash = |route: &&PortRoute| {
+            other
+                .routes
+                .iter()
+                .any(|o| o.destination == route.destination && o.metric == route.metric)
+        };
+        if let Some(route) = port.routes.iter().find(clash) {
+            return Err(taken(format!("route to {} inside", route.destination), &other.name));
+        }
+    }
+    Ok(())
+}
+
+/// nftables refuses a chain from which a packet could come back to it.
+fn loops(kernel: &Kernel, chain: &AclChain) -> Result<(), Failure> {
+    let mut next = alloc::vec![chain];
+    let mut depth = 0;
+    while let Some(current) = next.pop() {
+        depth += 1;
+        let targets = current.rules.iter().map(|rule| &rule.verdict).chain([&current.otherwise]);
+        for target in targets {
+            let Verdict::Goto(name) = target else { continue };
+            if *name == chain.name || depth > 1000 {
+                return Err(malformed(format!("chain {} leads back to itself", chain.name)));
+            }
+            if let Some(Held { fact: Fact::AclChain(found), .. }) =
+                kernel.things.get(&Thing::Chain(name.clone()))
+            {
+                next.push(found);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Interval sets refuse elements that overlap (`-ENOTEMPTY`, depending on the order even where one contains the other).
+fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
+    let meets = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+    let rival = match element {
+        Element::Intra { from, to } => peers(kernel, element).find(
+            |other| matches!(other, Element::Intra { from: f, to: t } if meets(f, from) && meets(t, to)),
+        ),
+        Element::Outbound { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Outbound { subnet: s } if meets(s, subnet))),
+        Element::Hidden { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Hidden { subnet: s } if meets(s, subnet))),
+        Element::NatExempt { destination, .. } => peers(kernel, element).find(
+            |other| matches!(other, Element::NatExempt { destination: d, .. } if meets(d, destination)),
+        ),
+        Element::NatLimit { destination, .. } => peers(kernel, element).find(
+            |other| matches!(other, Element::NatLimit { destination: d, .. } if meets(d, destination)),
+        ),
+        _ => None,
+    };
+    match rival {
+        Some(rival) => Err(taken(format!("the place of {element:?}"), &format!("{rival:?}"))),
+        None => Ok(()),
+    }
+}
+
+/// The elements with which an element of an interval set could overlap: of its set, and for one source where it has one.
+fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a Element> {
+    let everything = |like: &IpNet| match like {
+        IpNet::V4(_) => IpNet::V4(ipnet::Ipv4Net::default()),
+        IpNet::V6(_) => IpNet::V6(ipnet::Ipv6Net::default()),
+    };
+    let source = match element {
+        Element::NatExempt { source, .. } | Element::NatLimit { source, .. } => Some(*source),
+        _ => None,
+    };
+    let first = match element.clone() {
+        Element::Intra { from, .. } => {
+            Element::Intra { from: everything(&from), to: everything(&from) }
+        }
+        Element::Outbound { subnet } => Element::Outbound { subnet: everything(&subnet) },
+        Element::Hidden { subnet } => Element::Hidden { subnet: everything(&subnet) },
+        Element::NatExempt { source, destination } => {
+            Element::NatExempt { source, destination: everything(&destination) }
+        }
+        Element::NatLimit { source, destination } => {
+            Element::NatLimit { source, destination: everything(&destination) }
+        }
+        other => other,
+    };
+    let set = core::mem::discriminant(element);
+    kernel
+        .things
+        .range(Thing::Element(first)..)
+        .map_while(|(thing, _)| match thing {
+            Thing::Element(element) => Some(element),
+            _ => None,
+        })
+        .take_while(move |other| core::mem::discriminant(*other) == set)
+        .take_while(move |other| match (other, source) {
+            (
+                Element::NatExempt { source: s, .. } | Element::NatLimit { source: s, .. },
+                Some(source),
+            ) => *s == source,
+            _ => true,
+        })
+}

@@ -1,0 +1,125 @@
+//! What a kernel object is known by: the key under which the simulated kernel holds a fact.
+//!
+//! Two facts with the same [`Thing`] cannot hold at once, whatever their content: a second interface of one name, a second
+//! verdict under one key of a map. [`Fact::same_thing`] is narrower: it also asks whether one can become the other in place.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hostcompute_schema::Guid;
+
+use crate::plan::{Element, Fact, Family};
+
+/// The identity of a kernel object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thing {
+    Table,
+    Forwarding(Family),
+    /// An interface of the host namespace, by name: anchors, host ends of ports, ifb devices.
+    Link(String),
+    Netns(Guid),
+    HostAddress(IpAddr),
+    VipRoute(IpAddr),
+    Chain(String),
+    /// An element with the data of its key; a map's value is blanked.
+    Element(Element),
+    Service(Option<IpAddr>, Family, u8, u16),
+    Resolver(Guid),
+}
+
+/// Who carries out a step: steps of one medium that stand together travel together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Medium {
+    /// One atomic transaction for the whole plan.
+    Nftables,
+    /// Messages in one datagram; the kernel goes on after a message that failed.
+    Links,
+    /// Files and sysctls, one at a time.
+    Files,
+}
+
+impl Thing {
+    pub(super) fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Table => Self::Table,
+            Fact::Forwarding(family) => Self::Forwarding(*family),
+            Fact::Anchor(anchor) => Self::Link(anchor.name.clone()),
+            Fact::Netns(id) => Self::Netns(*id),
+            Fact::Port(port) => Self::Link(port.name.clone()),
+            Fact::HostAddress(host) => Self::HostAddress(host.address),
+            Fact::Shaper(shaper) => Self::Link(shaper.name.clone()),
+            Fact::VipRoute(route) => Self::VipRoute(route.address),
+            Fact::AclChain(chain) => Self::Chain(chain.name.clone()),
+            Fact::Element(element) => Self::Element(key(element)),
+            Fact::Service(service) => {
+                let (vip, family, protocol, port) = service.frontend();
+                Self::Service(vip, family, protocol, port)
+            }
+            Fact::Resolver(resolver) => Self::Resolver(resolver.netns),
+        }
+    }
+
+    /// Whether the object lives and dies with the nftables table.
+    pub(super) fn is_in_table(&self) -> bool {
+        matches!(self, Self::Chain(_) | Self::Element(_) | Self::Service(..))
+    }
+}
+
+/// The element with its value, if it has one, blanked.
+fn key(element: &Element) -> Element {
+    match element.clone() {
+        Element::PortMapping { vip, protocol, port, to } => {
+            let to = SocketAddr::new(unspecified(&to.ip()), 0);
+            Element::PortMapping { vip, protocol, port, to }
+        }
+        Element::NatAs { source, address } => {
+            Element::NatAs { source, address: unspecified(&address) }
+        }
+        Element::AclOut { address, .. } => Element::AclOut { address, chain: String::new() },
+        Element::AclIn { address, .. } => Element::AclIn { address, chain: String::new() },
+        set => set,
+    }
+}
+
+fn unspecified(like: &IpAddr) -> IpAddr {
+    match Family::of(like) {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+impl Medium {
+    pub(super) fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => Self::Nftables,
+            Fact::Anchor(_)
+            | Fact::Port(_)
+            | Fact::HostAddress(_)
+            | Fact::Shaper(_)
+            | Fact::VipRoute(_) => Self::Links,
+            Fact::Forwarding(_) | Fact::Netns(_) | Fact::Resolver(_) => Self::Files,
+        }
+    }
+}
+
+/// For people, and as the handle of a stray; different things print differently.
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table => f.write_str("table hostcompute"),
+            Self::Forwarding(family) => write!(f, "forwarding of {family:?}"),
+            Self::Link(name) => write!(f, "interface {name}"),
+            Self::Netns(id) => write!(f, "network namespace {id}"),
+            Self::HostAddress(address) => write!(f, "host address {address}"),
+            Self::VipRoute(address) => write!(f, "route to {address}"),
+            Self::Chain(name) => write!(f, "chain {name}"),
+            Self::Element(element) => write!(f, "element {element:?}"),
+            Self::Service(vip, family, protocol, port) => {
+                let vip = vip.map_or_else(|| "every address".to_string(), |vip| vip.to_string());
+                write!(f, "service {vip} {family:?} protocol {protocol} port {port}")
+            }
+            Self::Resolver(id) => write!(f, "resolver of {id}"),
+        }
+    }
+}
