@@ -6,10 +6,13 @@
 //! Kept to two small dependencies so that the first command of a fresh checkout answers soon.
 
 mod check;
+mod demo;
+mod lab;
 mod process;
 mod product;
 mod root;
 mod tidy;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,12 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "demo",
+        arguments: "[--yes] [--private | --host]",
+        about: "runs the main job in a sandbox and proves that traffic flows",
+        run: demo::run,
+    },
     Task {
         name: "test",
         arguments: "[--list] [SECTION...]",
@@ -52,9 +61,24 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         println!("{}", help());
         return Ok(());
     }
+    // What the tasks start as programs of their own; not for people, so the help does not name them.
+    match name.as_str() {
+        "inside" => return inside(rest),
+        "traffic" => return traffic::run(rest),
+        _ => {}
+    }
     match TASKS.iter().find(|task| task.name == name) {
         Some(task) => (task.run)(rest),
         None => bail!("no task is called {name}\n{}", help()),
+    }
+}
+
+/// The part of a task that runs in a sandbox ([`lab`]).
+fn inside(arguments: &[String]) -> Result<()> {
+    match arguments {
+        [what] if what == "demo" => demo::run_inside(),
+        [what, document] if what == "document" => check::documents::run_inside(document),
+        _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),
     }
 }
 

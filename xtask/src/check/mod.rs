@@ -4,10 +4,11 @@
 //! where `CI` is set that counts as a failure, so that nothing is left out silently.
 
 mod counts;
+pub mod documents;
 mod licences;
 mod schema;
 mod sections;
-mod snapshot;
+pub mod snapshot;
 
 use std::time::{Duration, Instant};
 

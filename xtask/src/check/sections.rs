@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, licences, schema};
+use super::{Outcome, Section, documents, licences, schema};
 use crate::{process, root, tidy};
 
 /// All sections of `cargo xtask test`.
@@ -22,6 +22,11 @@ pub const SECTIONS: &[Section] = &[
         name: "openapi",
         about: "a real validator accepts the document",
         run: schema::openapi,
+    },
+    Section {
+        name: "documents",
+        about: "commands in README and docs do what they show",
+        run: documents::check,
     },
 ];
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{process, root};
 
 /// Marks every process that a run starts; children inherit it.
-const MARK: &str = "HOSTCOMPUTE_TEST_RUN";
+pub const MARK: &str = "HOSTCOMPUTE_TEST_RUN";
 
 /// One area of the machine, and what is in it.
 pub type Snapshot = BTreeMap<&'static str, BTreeSet<String>>;
@@ -55,13 +55,14 @@ pub fn take() -> Result<Snapshot> {
     for (area, arguments) in ip {
         areas.insert(area, rows(Command::new("ip").arg("-j").args(arguments))?);
     }
-    if process::is_root() {
+    if process::is_root() && process::exists("nft") {
         areas.insert("nftables", rows(Command::new("nft").args(["-j", "list", "ruleset"]))?);
     }
     areas.insert("sysctls", sysctls());
     areas.insert("mounts", mounts()?);
     areas.insert("namespaces and folders", folders());
     areas.insert("cgroups", cgroups());
+    areas.insert("processes", processes());
     Ok(areas)
 }
 
@@ -74,12 +75,14 @@ pub fn unchanged_since(before: &Snapshot) -> Result<()> {
     let mut found = Vec::new();
     for (area, had) in before {
         let has = after.get(area).cloned().unwrap_or_default();
-        found.extend(had.difference(&has).map(|row| format!("{area}: gone or changed: {row}")));
+        if *area != "processes" {
+            found.extend(had.difference(&has).map(|row| format!("{area}: gone or changed: {row}")));
+        }
+        // A process that was there before may end when it likes; a module may bring sysctls.
         if *area != "sysctls" {
             found.extend(has.difference(had).map(|row| format!("{area}: left behind: {row}")));
         }
     }
-    found.extend(processes().into_iter().map(|row| format!("processes: left behind: {row}")));
     if found.is_empty() {
         let rows: usize = before.values().map(BTreeSet::len).sum();
         println!("{rows} facts of the machine are as before, and no process is left");
@@ -173,11 +176,11 @@ fn cgroups() -> BTreeSet<String> {
 }
 
 /// Processes that carry this run's mark or run a program that this checkout built, besides ourselves and our parents.
-fn processes() -> Vec<String> {
+fn processes() -> BTreeSet<String> {
     let mark = std::env::var(MARK).map(|value| format!("{MARK}={value}")).unwrap_or_default();
     let ours = lineage();
     let target = root::target();
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
@@ -191,7 +194,7 @@ fn processes() -> Vec<String> {
         let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
         if marked || program.starts_with(&target) {
             let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            found.push(format!("{id} {}", line.replace('\0', " ").trim()));
+            found.insert(format!("{id} {}", line.replace('\0', " ").trim()));
         }
     }
     found

@@ -1,0 +1,132 @@
+//! `cargo xtask demo`: the main job, shown and proved. One document in, connected namespaces out, nothing left.
+//!
+//! By default the host that is configured is a sandbox ([`crate::lab`]) with a simulated outside, so the demo disturbs nothing;
+//! `--host` does it on the machine itself. An ordinary user gets the sandbox inside a user namespace.
+
+mod packages;
+mod proof;
+mod site;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use proof::Proofs;
+use site::Site;
+
+use crate::check::snapshot;
+use crate::lab::{Folders, Outside};
+use crate::{lab, process, product, root};
+
+/// Where the inner part finds the program.
+const PROGRAM: &str = "XTASK_HC";
+
+/// The document of the main job.
+const DOCUMENT: &str = "examples/web.json";
+
+/// `cargo xtask demo [--yes] [--host]`.
+///
+/// # Errors
+/// Packages are missing, something does not build, or a proof failed.
+pub fn run(arguments: &[String]) -> Result<()> {
+    let (mut yes, mut on_host) = (false, false);
+    for argument in arguments {
+        match argument.as_str() {
+            "--yes" | "-y" => yes = true,
+            "--host" => on_host = true,
+            "--private" => on_host = false,
+            other => bail!("demo takes --yes, --private (the default) and --host, and got {other}"),
+        }
+    }
+    packages::provide(yes)?;
+    println!("Building hc ...");
+    let program = product::build()?;
+    snapshot::mark()?;
+    if on_host {
+        if !process::is_root() {
+            bail!("--host changes the machine's own network and needs root");
+        }
+        return show(&program, None);
+    }
+    lab::run_inside(&["inside".to_owned(), "demo".to_owned()], &[(PROGRAM, &program)])
+}
+
+/// The part that runs in the sandbox.
+///
+/// # Errors
+/// A proof failed.
+pub fn run_inside() -> Result<()> {
+    let program = PathBuf::from(std::env::var_os(PROGRAM).context("who runs this sets XTASK_HC")?);
+    let outside = Outside::connect()?;
+    let [host4, host6] = lab::HOST;
+    println!(
+        "The host is a sandbox ({host4}, {host6}) with a simulated outside; this machine's own network is not touched."
+    );
+    show(&program, Some(&outside))
+}
+
+fn show(program: &Path, outside: Option<&Outside>) -> Result<()> {
+    let before = snapshot::take()?;
+    let folders = Folders::new("demo")?;
+    let hc = Hc { program, folders: &folders };
+    let mut proofs = Proofs::default();
+
+    heading("One document in");
+    hc.shown(&["up", DOCUMENT])?;
+    let outcome = made_and_flows(&hc, outside, &mut proofs);
+
+    heading("And away again");
+    hc.shown(&["down", DOCUMENT])?;
+    outcome?;
+    proofs.check("hc check finds nothing", || {
+        let said = hc.output(&["check"])?;
+        Ok(said.lines().next().unwrap_or("nothing to say").to_owned())
+    });
+    drop(folders);
+    proofs.check(
+        "links, addresses, routes, tables, sysctls, mounts, processes are as before",
+        || snapshot::unchanged_since(&before).map(|()| "nothing is left".to_owned()),
+    );
+    proofs.close()
+}
+
+/// Shows what exists, then sends traffic through it.
+fn made_and_flows(hc: &Hc, outside: Option<&Outside>, proofs: &mut Proofs) -> Result<()> {
+    heading("What was made");
+    hc.shown(&["topology"])?;
+    hc.shown(&["endpoint", "ls"])?;
+    hc.shown(&["loadbalancer", "ls"])?;
+    let site = Site::read(hc)?;
+    heading("Traffic flows");
+    proof::traffic(hc, &site, outside, proofs)
+}
+
+fn heading(text: &str) {
+    println!("\n── {text} {}", "─".repeat(70_usize.saturating_sub(text.chars().count())));
+}
+
+/// The program with the folders of this demo.
+pub struct Hc<'a> {
+    program: &'a Path,
+    folders: &'a Folders,
+}
+
+impl Hc<'_> {
+    /// A command of `hc`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        self.folders.apply(&mut command).current_dir(root::path()).args(arguments);
+        command
+    }
+
+    /// Its output.
+    fn output(&self, arguments: &[&str]) -> Result<String> {
+        process::output(&mut self.command(arguments))
+    }
+
+    /// Runs it for the reader: the command line, then what it prints.
+    fn shown(&self, arguments: &[&str]) -> Result<()> {
+        println!("$ hc {}", arguments.join(" "));
+        process::run(&mut self.command(arguments))
+    }
+}
