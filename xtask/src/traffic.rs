@@ -45,7 +45,8 @@ fn serve(name: &str, port: u16) -> Result<()> {
         }
     });
     println!("ready");
-    std::io::stdin().read_to_end(&mut Vec::new()).context("waiting for the end of input")?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+        .context("waiting for the end of input")?;
     Ok(())
 }
 
