@@ -1,0 +1,136 @@
+//! The ways of attaching an endpoint that are compared, each behind the same few verbs.
+//!
+//! One attach is the same work on every side: a named network namespace, an interface in it with an address and a
+//! default route, source translation towards the outside, and one TCP port of the host mapped to the endpoint.
+
+mod cni;
+mod netavark;
+
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+pub use cni::Cni;
+pub use netavark::{Firewall, Netavark};
+
+use crate::floor::{Balancer, Floor, Sequence};
+
+/// One way of attaching endpoints.
+pub trait Side {
+    /// What may be done before the clock starts, for the next `count` attaches.
+    fn prepare(&mut self, _count: u32) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn attach(&mut self, number: u32) -> anyhow::Result<()>;
+
+    fn detach(&mut self, number: u32) -> anyhow::Result<()>;
+}
+
+/// One way of balancing load: services with two backends each, and somebody who connects to them.
+pub trait Balancing {
+    fn add(&mut self, number: u32) -> anyhow::Result<()>;
+
+    fn remove(&mut self, number: u32) -> anyhow::Result<()>;
+
+    /// Where the service with this number is reached.
+    fn frontend(&self, number: u32) -> SocketAddrV4;
+
+    /// The namespace that connects.
+    fn client(&self) -> PathBuf;
+
+    /// The namespaces that answer, on [`crate::BACKEND_PORT`].
+    fn backends(&self) -> Vec<PathBuf>;
+}
+
+/// What the table calls this project.
+pub const OURS: &str = "hostcompute";
+
+/// Which side, with what it needs to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    Floor(Sequence),
+    Cni { plugins: PathBuf },
+    Netavark { program: PathBuf, version: String, firewall: Firewall },
+}
+
+impl Kind {
+    /// What the table calls it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Floor(sequence) => sequence.name().to_owned(),
+            Self::Cni { .. } => "CNI bridge + portmap".to_owned(),
+            Self::Netavark { version, firewall, .. } => {
+                format!("netavark {version}, {}", firewall.name())
+            }
+        }
+    }
+
+    /// A word for file names.
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Floor(Sequence::Fused) => "floor-fused",
+            Self::Floor(Sequence::Plain) => "floor-plain",
+            Self::Floor(Sequence::Routed) => "floor-routed",
+            Self::Floor(Sequence::Pool) => "floor-pool",
+            Self::Cni { .. } => "cni",
+            Self::Netavark { .. } => "netavark",
+        }
+    }
+
+    /// Whether the side takes part in the comparison of load balancers. The floor does so once.
+    pub fn balances(&self) -> bool {
+        *self == Self::Floor(Sequence::Routed)
+    }
+
+    /// How many endpoints the side can hold at once: a bridge has 1023 ports (BR_MAX_PORTS).
+    pub fn limit(&self) -> u32 {
+        match self {
+            Self::Floor(Sequence::Routed) => u32::MAX,
+            _ => 1023,
+        }
+    }
+
+    /// Whether it is one of the programs that others made.
+    pub fn is_peer(&self) -> bool {
+        matches!(self, Self::Cni { .. } | Self::Netavark { .. })
+    }
+
+    /// Starts the side in the calling thread's namespaces; its files go below `directory`.
+    pub fn open(&self, directory: &std::path::Path) -> anyhow::Result<Box<dyn Side>> {
+        Ok(match self {
+            Self::Floor(sequence) => Box::new(Floor::open(*sequence)?),
+            Self::Cni { plugins } => Box::new(Cni::open(plugins, directory)?),
+            Self::Netavark { program, firewall, .. } => {
+                Box::new(Netavark::open(program, *firewall)?)
+            }
+        })
+    }
+
+    /// Starts the side's load balancer.
+    pub fn open_balancer(
+        &self,
+        _directory: &std::path::Path,
+    ) -> anyhow::Result<Box<dyn Balancing>> {
+        match self {
+            Self::Floor(_) => Ok(Box::new(Balancer::open()?)),
+            _ => anyhow::bail!("{} does not balance load", self.name()),
+        }
+    }
+}
+
+impl Side for Floor {
+    fn prepare(&mut self, count: u32) -> anyhow::Result<()> {
+        Ok(self.fill_stock(count)?)
+    }
+
+    fn attach(&mut self, number: u32) -> anyhow::Result<()> {
+        Floor::attach(self, number).with_context(|| format!("attaching endpoint {number}"))
+    }
+
+    fn detach(&mut self, number: u32) -> anyhow::Result<()> {
+        Floor::detach(self, number).with_context(|| format!("detaching endpoint {number}"))
+    }
+}

@@ -1,0 +1,224 @@
+//! A process that holds one side in namespaces of its own and does what it is asked, one line of JSON each way.
+//!
+//! The clock runs here, around the verb alone; the pipe and the runner are never in a sample.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::command;
+use crate::floor::message;
+use crate::measure::Connections;
+use crate::namespace;
+use crate::netlink::{Datagram, Socket};
+use crate::side::{Balancing, Kind, Side};
+use crate::statistics::Samples;
+
+/// What a worker is started with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Setup {
+    pub name: String,
+    pub task: Task,
+    /// A directory on the disk for the side's state; the runner makes and removes it.
+    pub directory: PathBuf,
+}
+
+/// What the worker is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    Attach(Kind),
+    Balance(Kind),
+    /// Run commands.
+    Run,
+}
+
+/// Consecutive endpoints or services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    pub first: u32,
+    pub count: u32,
+}
+
+impl Batch {
+    fn numbers(self) -> std::ops::Range<u32> {
+        self.first..self.first + self.count
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Ask {
+    Attach(Batch),
+    Detach(Batch),
+    /// How many links there are in the host namespace.
+    Links,
+    /// Wait until there are no more links than this; the answer is how long it took since the last detach.
+    Gone(usize),
+    AddServices(Batch),
+    RemoveServices(Batch),
+    /// Connect to the service with this number so many times.
+    Connect {
+        service: u32,
+        count: usize,
+    },
+    /// Run a command with this on its standard input; the time is that of the whole process.
+    Run {
+        words: Vec<String>,
+        input: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Answer {
+    Ready,
+    Times(Samples),
+    Count(usize),
+    Connected(Connections),
+    Failed(String),
+}
+
+/// Serves until standard input ends.
+///
+/// # Errors
+///
+/// When the process cannot be secluded or the pipe breaks. A verb that fails is an answer, not an error.
+pub fn serve(setup: &Setup) -> anyhow::Result<()> {
+    allow_many_files()?;
+    namespace::seclude().context("making namespaces of one's own (this needs root)")?;
+    let mut worker = match Worker::open(setup) {
+        Ok(worker) => worker,
+        Err(error) => return answer(&Answer::Failed(format!("{error:#}"))),
+    };
+    answer(&Answer::Ready)?;
+    for line in std::io::stdin().lock().lines() {
+        let ask = serde_json::from_str(&line?).context("reading what is asked")?;
+        answer(&worker.perform(&ask).unwrap_or_else(|error| Answer::Failed(format!("{error:#}"))))?;
+    }
+    Ok(())
+}
+
+/// Two descriptors per endpoint, thousands of endpoints.
+fn allow_many_files() -> anyhow::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let limit = Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(Resource::Nofile, limit).context("raising the limit of open files")
+}
+
+fn answer(answer: &Answer) -> anyhow::Result<()> {
+    let mut line = serde_json::to_string(answer)?;
+    line.push('\n');
+    let mut output = std::io::stdout().lock();
+    output.write_all(line.as_bytes())?;
+    Ok(output.flush()?)
+}
+
+enum Held {
+    Attach(Box<dyn Side>),
+    Balance(Box<dyn Balancing>),
+    Nothing,
+}
+
+struct Worker {
+    held: Held,
+    route: Socket,
+    last_detach: Instant,
+    echoing: bool,
+}
+
+impl Worker {
+    fn open(setup: &Setup) -> anyhow::Result<Self> {
+        let held = match &setup.task {
+            Task::Attach(side) => Held::Attach(side.open(&setup.directory)?),
+            Task::Balance(side) => Held::Balance(side.open_balancer(&setup.directory)?),
+            Task::Run => Held::Nothing,
+        };
+        Ok(Self { held, route: Socket::route()?, last_detach: Instant::now(), echoing: false })
+    }
+
+    fn perform(&mut self, ask: &Ask) -> anyhow::Result<Answer> {
+        match ask {
+            Ask::Attach(batch) => {
+                let side = self.side()?;
+                side.prepare(batch.count)?;
+                timed(*batch, |number| side.attach(number))
+            }
+            Ask::Detach(batch) => {
+                let side = self.side()?;
+                let times = timed(*batch, |number| side.detach(number))?;
+                self.last_detach = Instant::now();
+                Ok(times)
+            }
+            Ask::Links => Ok(Answer::Count(self.links()?)),
+            Ask::Gone(most) => self.gone(*most),
+            Ask::AddServices(batch) => {
+                let balancer = self.balancer()?;
+                timed(*batch, |number| balancer.add(number))
+            }
+            Ask::RemoveServices(batch) => {
+                let balancer = self.balancer()?;
+                timed(*batch, |number| balancer.remove(number))
+            }
+            Ask::Connect { service, count } => self.connect(*service, *count),
+            Ask::Run { words, input } => run(words, input),
+        }
+    }
+
+    fn side(&mut self) -> anyhow::Result<&mut dyn Side> {
+        match &mut self.held {
+            Held::Attach(side) => Ok(side.as_mut()),
+            _ => anyhow::bail!("this worker attaches nothing"),
+        }
+    }
+
+    fn balancer(&mut self) -> anyhow::Result<&mut dyn Balancing> {
+        match &mut self.held {
+            Held::Balance(balancer) => Ok(balancer.as_mut()),
+            _ => anyhow::bail!("this worker balances no load"),
+        }
+    }
+
+    fn links(&mut self) -> anyhow::Result<usize> {
+        let mut datagram = Datagram::default();
+        message::all_links(&mut datagram);
+        Ok(self.route.count(&mut datagram)?)
+    }
+
+    fn gone(&mut self, most: usize) -> anyhow::Result<Answer> {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while self.links()? > most {
+            anyhow::ensure!(Instant::now() < deadline, "links are still there after two minutes");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(Answer::Times([self.last_detach.elapsed()].into_iter().collect()))
+    }
+
+    fn connect(&mut self, service: u32, count: usize) -> anyhow::Result<Answer> {
+        let start = !std::mem::replace(&mut self.echoing, true);
+        let balancer = self.balancer()?;
+        if start {
+            for backend in balancer.backends() {
+                Connections::answer_in(&backend)?;
+            }
+        }
+        let (client, frontend) = (balancer.client(), balancer.frontend(service));
+        Ok(Answer::Connected(Connections::make(&client, frontend, count)?))
+    }
+}
+
+fn run(words: &[String], input: &str) -> anyhow::Result<Answer> {
+    let (program, arguments) = words.split_first().context("no command")?;
+    let mut samples = Samples::default();
+    samples.time(|| command::run(program, arguments, input))?;
+    Ok(Answer::Times(samples))
+}
+
+fn timed(batch: Batch, mut verb: impl FnMut(u32) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
+    let mut samples = Samples::default();
+    for number in batch.numbers() {
+        samples.time(|| verb(number))?;
+    }
+    Ok(Answer::Times(samples))
+}
