@@ -5,9 +5,12 @@
 //!
 //! Kept to two small dependencies so that the first command of a fresh checkout answers soon.
 
+mod bench;
 mod check;
 mod demo;
+mod generate;
 mod lab;
+mod ordinary;
 mod process;
 mod product;
 mod root;
@@ -40,6 +43,18 @@ const TASKS: &[Task] = &[
         run: check::run,
     },
     Task { name: "tidy", arguments: "", about: "the house rules of docs/style.md", run: tidy::run },
+    Task {
+        name: "generate",
+        arguments: "",
+        about: "rewrites docs/api and docs/images",
+        run: generate::run,
+    },
+    Task {
+        name: "bench",
+        arguments: "[--quick] [ARGUMENTS...]",
+        about: "the comparison with the floor and the peers",
+        run: bench::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -77,6 +92,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
 fn inside(arguments: &[String]) -> Result<()> {
     match arguments {
         [what] if what == "demo" => demo::run_inside(),
+        [what] if what == "picture" => generate::run_inside(),
         [what, document] if what == "document" => check::documents::run_inside(document),
         _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),
     }

@@ -7,13 +7,16 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
+/// Tells a copy of this program, run by an ordinary user, where examples and documents are.
+pub const TOP: &str = "XTASK_TOP";
+
 /// The top of the checkout: the folder above this package's manifest.
-///
-/// Asked at run time first, so that a binary copied elsewhere (the rootless check does that) can be told.
 pub fn path() -> PathBuf {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest.parent().map_or(manifest.clone(), Path::to_path_buf)
+    if let Some(top) = std::env::var_os(TOP) {
+        return PathBuf::from(top);
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
 /// Every file that is committed or would be: tracked, plus untracked and not ignored.

@@ -11,20 +11,13 @@
 
 mod expected;
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use super::{Outcome, counts::Counts, snapshot};
+use crate::ordinary::Ordinary;
 use crate::{lab, process, product, root};
-
-/// The user that has nothing: `nobody` on Debian.
-const NOBODY: &str = "65534";
-
-/// Where the folders of this run are told to the inner program.
-const PROGRAM: &str = "XTASK_HC";
 
 /// Who runs a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +57,12 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
             let outcome = match who {
                 Who::Sandbox => {
                     let inner = ["inside".to_owned(), "document".to_owned(), document.clone()];
-                    lab::run_inside(&inner, &[(PROGRAM, &program)])
+                    lab::run_inside(&inner, &[(product::PROGRAM, &program)])
                 }
-                Who::Ordinary => as_ordinary_user(&document, &blocks, &program),
+                Who::Ordinary => {
+                    let user = Ordinary::new(&program)?;
+                    session(&document, &blocks, who, user.command("sh"))
+                }
             };
             if let Err(error) = outcome {
                 println!("  {error:#}");
@@ -85,7 +81,8 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
 /// # Errors
 /// A command failed, printed something else, or left something behind.
 pub fn run_inside(document: &str) -> Result<()> {
-    let program = PathBuf::from(std::env::var_os(PROGRAM).context("who runs this sets XTASK_HC")?);
+    let program = product::build()?;
+    let folder = program.parent().context("a program lies in a folder")?;
     let outside = lab::Outside::connect()?;
     let before = snapshot::take()?;
     let folders = lab::Folders::new("documents")?;
@@ -94,53 +91,12 @@ pub fn run_inside(document: &str) -> Result<()> {
     std::os::unix::fs::symlink(root::path().join("examples"), home.join("examples"))?;
     let text = std::fs::read_to_string(root::path().join(document))?;
     let mut shell = Command::new("sh");
-    folders.apply(&mut shell).current_dir(&home).env("PATH", path_with(&program));
+    folders.apply(&mut shell).current_dir(&home).env("PATH", process::path_with(folder));
     session(document, &blocks(&text), Who::Sandbox, shell)?;
     drop(folders);
     snapshot::unchanged_since(&before)?;
     drop(outside);
     Ok(())
-}
-
-/// The rootless blocks of one document: programs and examples are copied where everybody may read them.
-fn as_ordinary_user(document: &str, blocks: &[Block], program: &Path) -> Result<()> {
-    let folders = lab::Folders::new("rootless")?;
-    let home = folders.join("home");
-    let copies = folders.join("bin");
-    for folder in [&folders.join(""), &home, &copies, &home.join("examples"), &folders.join("xdg")]
-    {
-        std::fs::create_dir_all(folder)?;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
-    }
-    std::fs::copy(program, copies.join("hc")).context("copying hc")?;
-    for example in std::fs::read_dir(root::path().join("examples"))?.flatten() {
-        std::fs::copy(example.path(), home.join("examples").join(example.file_name()))?;
-    }
-    let mut shell = if process::is_root() {
-        for folder in [&home, &folders.join("xdg")] {
-            process::run(
-                Command::new("chown").arg("-R").arg(format!("{NOBODY}:{NOBODY}")).arg(folder),
-            )?;
-        }
-        let mut setpriv = Command::new("setpriv");
-        setpriv.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "sh"]);
-        setpriv
-    } else {
-        Command::new("sh")
-    };
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HOSTCOMPUTE_") && name != snapshot::MARK {
-            shell.env_remove(name);
-        }
-    }
-    shell
-        .current_dir(&home)
-        .env("HOME", &home)
-        .env("XDG_RUNTIME_DIR", folders.join("xdg"))
-        .env_remove("XDG_STATE_HOME")
-        .env_remove("XDG_DATA_HOME")
-        .env("PATH", path_with(&copies.join("hc")));
-    session(document, blocks, Who::Ordinary, shell)
 }
 
 /// One shell that runs all blocks of one kind; compares what each prints.
@@ -183,13 +139,6 @@ fn session(document: &str, blocks: &[Block], who: Who, mut shell: Command) -> Re
 
 fn marker(index: usize) -> String {
     format!("@@ block {index}")
-}
-
-fn path_with(program: &Path) -> std::ffi::OsString {
-    let mut path = program.parent().unwrap_or(Path::new("/")).as_os_str().to_owned();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    path
 }
 
 /// README.md and every Markdown file of docs/.

@@ -13,7 +13,7 @@ pub mod snapshot;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use counts::Counts;
+pub use counts::Counts;
 use sections::SECTIONS;
 pub use sections::cargo;
 

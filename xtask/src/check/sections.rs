@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::counts::Counts;
 use super::{Outcome, Section, documents, licences, schema};
-use crate::{process, root, tidy};
+use crate::{bench, demo, generate, process, root, tidy};
 
 /// All sections of `cargo xtask test`.
 pub const SECTIONS: &[Section] = &[
@@ -28,6 +28,13 @@ pub const SECTIONS: &[Section] = &[
         about: "commands in README and docs do what they show",
         run: documents::check,
     },
+    Section { name: "pictures", about: "drawn pictures are current", run: generate::check },
+    Section {
+        name: "demo",
+        about: "the main job, as root and as an ordinary user",
+        run: demo::check,
+    },
+    Section { name: "bench", about: "the measurements run (short form)", run: bench::smoke },
 ];
 
 /// Cargo at the top of the checkout.

@@ -7,19 +7,17 @@ mod packages;
 mod proof;
 mod site;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use proof::Proofs;
 use site::Site;
 
-use crate::check::snapshot;
+use crate::check::{Counts, Outcome, snapshot};
 use crate::lab::{Folders, Outside};
+use crate::ordinary::Ordinary;
 use crate::{lab, process, product, root};
-
-/// Where the inner part finds the program.
-const PROGRAM: &str = "XTASK_HC";
 
 /// The document of the main job.
 const DOCUMENT: &str = "examples/web.json";
@@ -48,7 +46,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
         return show(&program, None);
     }
-    lab::run_inside(&["inside".to_owned(), "demo".to_owned()], &[(PROGRAM, &program)])
+    lab::run_inside(&["inside".to_owned(), "demo".to_owned()], &[(product::PROGRAM, &program)])
 }
 
 /// The part that runs in the sandbox.
@@ -56,13 +54,25 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// # Errors
 /// A proof failed.
 pub fn run_inside() -> Result<()> {
-    let program = PathBuf::from(std::env::var_os(PROGRAM).context("who runs this sets XTASK_HC")?);
+    let program = product::build()?;
     let outside = Outside::connect()?;
     let [host4, host6] = lab::HOST;
     println!(
         "The host is a sandbox ({host4}, {host6}) with a simulated outside; this machine's own network is not touched."
     );
     show(&program, Some(&outside))
+}
+
+/// The demo as a check: as root, and as an ordinary user.
+///
+/// # Errors
+/// A proof failed.
+pub fn check(_: &mut Counts) -> Result<Outcome> {
+    run(&[])?;
+    println!("\nThe same as an ordinary user:");
+    let user = Ordinary::new(&product::build()?)?;
+    process::run(user.command("xtask").arg("demo"))?;
+    Ok(Outcome::Passed)
 }
 
 fn show(program: &Path, outside: Option<&Outside>) -> Result<()> {
