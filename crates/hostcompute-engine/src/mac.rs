@@ -71,7 +71,9 @@ mod tests {
         for text in ["00-15-5d-0a-0B-0c", "00:15:5D:0A:0b:0C"] {
             assert_eq!(text.parse::<Mac>().unwrap().to_string(), "00-15-5D-0A-0B-0C");
         }
-        for text in ["", "00-15-5d-0a-0b", "00-15-5d-0a-0b-0c-0d", "0-15-5d-0a-0b-0c", "+0-15-5d-0a-0b-0c"] {
+        for text in
+            ["", "00-15-5d-0a-0b", "00-15-5d-0a-0b-0c-0d", "0-15-5d-0a-0b-0c", "+0-15-5d-0a-0b-0c"]
+        {
             assert_eq!(text.parse::<Mac>(), Err(MacSyntax), "{text}");
         }
     }

@@ -285,6 +285,7 @@ pub struct Claim {
 
 /// One step of a plan. Adding what is there and removing what is gone succeed: steps are idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "plans are short and short-lived")]
 pub enum Step {
     Add(Fact),
     Remove(Fact),
@@ -337,9 +338,12 @@ impl Fact {
                 fixed(a) == fixed(b)
             }
             (Fact::Shaper(a), Fact::Shaper(b)) => {
-                Shaper { bytes_per_second: 0, ..a.clone() } == Shaper { bytes_per_second: 0, ..b.clone() }
+                Shaper { bytes_per_second: 0, ..a.clone() }
+                    == Shaper { bytes_per_second: 0, ..b.clone() }
             }
-            (Fact::AclChain(a), Fact::AclChain(b)) => a.name == b.name && a.direction == b.direction,
+            (Fact::AclChain(a), Fact::AclChain(b)) => {
+                a.name == b.name && a.direction == b.direction
+            }
             (Fact::Service(a), Fact::Service(b)) => a.frontend() == b.frontend(),
             (Fact::Resolver(a), Fact::Resolver(b)) => a.netns == b.netns,
             (Fact::Element(a), Fact::Element(b)) => a.same_key(b),
@@ -361,7 +365,12 @@ impl Element {
         match (self, other) {
             (
                 PortMapping { vip, protocol, port, to },
-                PortMapping { vip: other_vip, protocol: other_protocol, port: other_port, to: other_to },
+                PortMapping {
+                    vip: other_vip,
+                    protocol: other_protocol,
+                    port: other_port,
+                    to: other_to,
+                },
             ) => {
                 (vip, protocol, port, to.is_ipv4())
                     == (other_vip, other_protocol, other_port, other_to.is_ipv4())

@@ -1,0 +1,109 @@
+//! The invariant checker: every broken rule of a state, for tests after each step and for `hc check`.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hostcompute_schema::Guid;
+
+use crate::network::namespace::HOST_DEFAULT;
+use crate::network::subnet;
+use crate::object::{Kind, Object};
+use crate::state::{Index, State};
+
+/// A rule that the state breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub kind: Kind,
+    pub id: Guid,
+    pub what: String,
+}
+
+impl State {
+    /// Every broken rule; empty for every state that deciding can reach.
+    pub fn check(&self) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        self.check_networks(&mut broken);
+        self.check_endpoints(&mut broken);
+        self.check_load_balancers(&mut broken);
+        self.check_index(&mut broken);
+        broken
+    }
+
+    fn check_networks(&self, broken: &mut Vec<Broken>) {
+        let mut seen: Vec<(Guid, ipnet::IpNet)> = Vec::new();
+        for network in self.networks() {
+            for subnet in &network.subnets {
+                let clash = seen.iter().find(|(_, other)| subnet::overlap(other, &subnet.prefix));
+                if let Some((other, prefix)) = clash {
+                    let what =
+                        alloc::format!("{} overlaps {prefix} of network {other}", subnet.prefix);
+                    broken.push(Broken { kind: Kind::Network, id: network.id, what });
+                }
+                seen.push((network.id, subnet.prefix));
+            }
+        }
+    }
+
+    fn check_endpoints(&self, broken: &mut Vec<Broken>) {
+        let mut interfaces: BTreeMap<u32, Guid> =
+            self.networks().map(|n| (n.interface, n.id)).collect();
+        let mut owners: BTreeMap<(Guid, IpAddr), Guid> = BTreeMap::new();
+        for endpoint in self.endpoints() {
+            let mut report =
+                |what: String| broken.push(Broken { kind: Kind::Endpoint, id: endpoint.id, what });
+            let Some(network) = self.networks.get(endpoint.network) else {
+                report(alloc::format!("its network {} is gone", endpoint.network));
+                continue;
+            };
+            for address in &endpoint.addresses {
+                let address = address.addr();
+                let home = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address));
+                if home.is_none_or(|subnet| subnet.reserves(address)) {
+                    report(alloc::format!(
+                        "{address} is not an address for endpoints of its network"
+                    ));
+                }
+                if let Some(other) = owners.insert((network.id, address), endpoint.id) {
+                    report(alloc::format!("{address} belongs to endpoint {other}, too"));
+                }
+            }
+            if let Some(attachment) = &endpoint.attachment {
+                let namespace = attachment.namespace;
+                if namespace != HOST_DEFAULT && self.namespaces.get(namespace).is_none() {
+                    report(alloc::format!("its namespace {namespace} is gone"));
+                }
+                if let Some(other) = interfaces.insert(attachment.interface, endpoint.id) {
+                    report(alloc::format!("its interface belongs to {other}, too"));
+                }
+            }
+        }
+    }
+
+    fn check_load_balancers(&self, broken: &mut Vec<Broken>) {
+        for balancer in self.load_balancers() {
+            let mut report = |what: String| {
+                broken.push(Broken { kind: Kind::LoadBalancer, id: balancer.id, what })
+            };
+            if balancer.endpoints.is_empty() {
+                report("it has no backends".into());
+            }
+            for endpoint in
+                balancer.endpoints.iter().filter(|id| self.endpoints.get(**id).is_none())
+            {
+                report(alloc::format!("its backend {endpoint} is gone"));
+            }
+        }
+    }
+
+    /// The indexes must be what the objects give.
+    fn check_index(&self, broken: &mut Vec<Broken>) {
+        let mut index = Index::default();
+        self.objects().for_each(|object: Object| index.insert(&object));
+        if index != self.index {
+            let what = "the indexes do not agree with the objects".into();
+            broken.push(Broken { kind: Kind::Network, id: Guid::default(), what });
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Deciding: one request against the state.
+//!
+//! Each operation works on a [`Draft`]: it reads the state, collects changes, and fails without having touched anything.
+//! The plan is never written by hand: it is the difference between the facts of what the changes touch, before and after.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use hostcompute_schema::operation::Operation;
+use hostcompute_schema::{Document, Failure, Guid, HResult, Parsed, Warning};
+use serde_json::Value;
+
+use crate::network::{endpoint, load_balancer, namespace, network};
+use crate::object::{Change, Kind, Object};
+use crate::plan::{Claim, Fact, Step, difference};
+use crate::query;
+use crate::request::{Context, Decision, Event, EventKind, Reply, Request};
+use crate::state::State;
+
+/// Decides a request. On success the state holds the result and [`Decision::undo`] leads back.
+///
+/// # Errors
+/// The failure the client gets; the state is as before.
+pub fn decide(
+    state: &mut State,
+    request: &Request<'_>,
+    context: &mut Context<'_>,
+) -> Result<Decision, Failure> {
+    use Operation as O;
+    let mut draft = Draft::new(state, request, context);
+    let outcome = match request.operation {
+        O::EnumerateNetworks => query::enumerate(&mut draft, Kind::Network),
+        O::EnumerateNamespaces => query::enumerate(&mut draft, Kind::Namespace),
+        O::EnumerateEndpoints => query::enumerate(&mut draft, Kind::Endpoint),
+        O::EnumerateLoadBalancers => query::enumerate(&mut draft, Kind::LoadBalancer),
+        O::OpenNetwork => query::open(&mut draft, Kind::Network),
+        O::OpenNamespace => query::open(&mut draft, Kind::Namespace),
+        O::OpenEndpoint => query::open(&mut draft, Kind::Endpoint),
+        O::OpenLoadBalancer => query::open(&mut draft, Kind::LoadBalancer),
+        O::QueryNetworkProperties => query::properties(&mut draft, Kind::Network),
+        O::QueryNamespaceProperties => query::properties(&mut draft, Kind::Namespace),
+        O::QueryEndpointProperties => query::properties(&mut draft, Kind::Endpoint),
+        O::QueryLoadBalancerProperties => query::properties(&mut draft, Kind::LoadBalancer),
+        O::QueryEndpointStats => endpoint::statistics(&mut draft),
+        O::CreateNetwork => network::create(&mut draft),
+        O::ModifyNetwork => network::modify(&mut draft),
+        O::DeleteNetwork => network::delete(&mut draft),
+        O::CreateEndpoint => endpoint::create(&mut draft),
+        O::ModifyEndpoint => endpoint::modify(&mut draft),
+        O::DeleteEndpoint => endpoint::delete(&mut draft),
+        O::CreateNamespace => namespace::create(&mut draft),
+        O::ModifyNamespace => namespace::modify(&mut draft),
+        O::DeleteNamespace => namespace::delete(&mut draft),
+        O::CreateLoadBalancer => load_balancer::create(&mut draft),
+        O::ModifyLoadBalancer => load_balancer::modify(&mut draft),
+        O::DeleteLoadBalancer => load_balancer::delete(&mut draft),
+        other => Err(Failure::new(
+            HResult::E_NOTIMPL,
+            alloc::format!("this service does not carry out {}", other.symbol()),
+        )),
+    };
+    outcome.map_err(|failure| match request.document {
+        "" => failure,
+        text => failure.in_document(text),
+    })?;
+    Ok(draft.finish())
+}
+
+/// A request being decided.
+pub(crate) struct Draft<'a, 'c> {
+    pub state: &'a mut State,
+    pub request: &'a Request<'a>,
+    pub context: &'a mut Context<'c>,
+    pub changes: Vec<Change>,
+    pub claims: Vec<Claim>,
+    pub events: Vec<Event>,
+    pub warnings: Vec<Warning>,
+    pub reply: Reply,
+    pub retry_on_conflict: bool,
+}
+
+impl<'a, 'c> Draft<'a, 'c> {
+    fn new(state: &'a mut State, request: &'a Request<'a>, context: &'a mut Context<'c>) -> Self {
+        Draft {
+            state,
+            request,
+            context,
+            changes: Vec::new(),
+            claims: Vec::new(),
+            events: Vec::new(),
+            warnings: Vec::new(),
+            reply: Reply::None,
+            retry_on_conflict: false,
+        }
+    }
+
+    /// The request's document, understood by `parse`; its warnings are kept, or refused when strict.
+    pub fn settings<T>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Result<Parsed<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let parsed = parse(crate::request::or_empty(self.request.document))?;
+        self.keep(parsed)
+    }
+
+    /// A part of the request's document (policy settings, modification settings) at a path.
+    pub fn part<T: Document>(&mut self, value: &Value, path: &str) -> Result<T, Failure> {
+        let parsed = hostcompute_schema::parse_value(value, path)?;
+        self.keep(parsed)
+    }
+
+    fn keep<T>(&mut self, parsed: Parsed<T>) -> Result<T, Failure> {
+        if self.context.strict
+            && let Some(warning) = parsed.warnings.first()
+        {
+            return Err(Failure::new(HResult::HCN_E_INVALID_JSON, warning.message.clone())
+                .at(warning.path.clone())
+                .hint("without --strict, unknown members are ignored with a warning"));
+        }
+        self.warnings.extend(parsed.warnings);
+        Ok(parsed.document)
+    }
+
+    /// The object that the request is about.
+    pub fn target(&self) -> Result<Guid, Failure> {
+        self.request.id.ok_or_else(|| {
+            Failure::new(HResult::E_INVALIDARG, "the request does not say which object it is about")
+        })
+    }
+
+    /// The id of a new object: the parameter, else the document's, else a fresh one (hcn.md rule 2).
+    pub fn new_id(&mut self, kind: Kind, in_document: Option<Guid>) -> Result<Guid, Failure> {
+        let given = |id: Option<Guid>| id.filter(|id| !id.is_zero());
+        match given(self.request.id).or(given(in_document)) {
+            Some(id) if self.state.exists(kind, id) => Err(kind.taken(id)),
+            Some(id) => Ok(id),
+            None => Ok(self.context.guid()),
+        }
+    }
+
+    /// A number that orders this object after all others.
+    pub fn next_sequence(&mut self) -> u64 {
+        self.state.next_sequence += 1;
+        self.state.next_sequence
+    }
+
+    /// An even interface index that nothing of ours uses; the odd one after it belongs to the same object.
+    pub fn next_interface(&mut self) -> u32 {
+        if self.state.next_interface < FIRST_INTERFACE || self.state.next_interface > LAST_INTERFACE
+        {
+            // From a random place, so that a name that the kernel is still taking down is not used again at once.
+            let room = u64::from(LAST_INTERFACE - FIRST_INTERFACE) / 4;
+            let offset = (self.context.random)() % room;
+            self.state.next_interface = FIRST_INTERFACE + 2 * u32::try_from(offset).unwrap_or(0);
+        }
+        let index = self.state.next_interface;
+        self.state.next_interface += 2;
+        index
+    }
+
+    pub fn put(&mut self, object: Object) {
+        self.changes.push(Change::Put(object));
+    }
+
+    pub fn event(&mut self, kind: EventKind, id: Guid, flags: u32) {
+        self.events.push(Event { kind, id, flags });
+    }
+
+    pub fn created(&mut self, id: Guid) {
+        self.reply = Reply::Id(id);
+    }
+
+    fn finish(self) -> Decision {
+        let (undo, mut plan) = transition(self.state, &self.changes);
+        plan.splice(0..0, self.claims.into_iter().map(Step::Claim));
+        Decision {
+            changes: self.changes,
+            undo,
+            plan,
+            events: self.events,
+            reply: self.reply,
+            warnings: self.warnings,
+            retry_on_conflict: self.retry_on_conflict,
+        }
+    }
+}
+
+/// Interface indexes are ours above this; the kernel counts from 1.
+const FIRST_INTERFACE: u32 = 0x0100_0000;
+const LAST_INTERFACE: u32 = 0x7fff_0000;
+
+/// Applies changes and returns how to take them back and what the host must do.
+pub(crate) fn transition(state: &mut State, changes: &[Change]) -> (Vec<Change>, Vec<Step>) {
+    if changes.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let undo = state.inverse(changes);
+    let mut touched = Touched::default();
+    touched.collect(state, changes);
+    let mut before = Vec::new();
+    touched.facts(state, &mut before);
+    state.apply(changes);
+    let mut after = Vec::new();
+    touched.facts(state, &mut after);
+    (undo, difference(&before, &after))
+}
+
+/// The objects whose facts a change may alter: those changed, and those whose facts are made of them. Collected before the
+/// change from the old objects and the new ones, so that both sides of the difference speak of the same objects.
+#[derive(Default)]
+struct Touched {
+    networks: BTreeSet<Guid>,
+    namespaces: BTreeSet<Guid>,
+    endpoints: BTreeSet<Guid>,
+    load_balancers: BTreeSet<Guid>,
+}
+
+impl Touched {
+    fn collect(&mut self, state: &State, changes: &[Change]) {
+        for change in changes {
+            let (kind, id) = change.subject();
+            match kind {
+                Kind::Network => drop(self.networks.insert(id)),
+                Kind::Namespace => drop(self.namespaces.insert(id)),
+                Kind::Endpoint => {
+                    self.endpoint(state, id);
+                    if let Change::Put(Object::Endpoint(endpoint)) = change {
+                        let attachment = endpoint.attachment.as_ref();
+                        self.namespaces.extend(attachment.map(|attachment| attachment.namespace));
+                    }
+                }
+                Kind::LoadBalancer => {
+                    self.load_balancers.insert(id);
+                    self.companions(state, id);
+                    if let Change::Put(Object::LoadBalancer(balancer)) = change {
+                        self.sharing_vips(state, balancer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn endpoint(&mut self, state: &State, id: Guid) {
+        self.endpoints.insert(id);
+        let attachment = state.endpoints.get(id).and_then(|endpoint| endpoint.attachment.as_ref());
+        self.namespaces.extend(attachment.map(|attachment| attachment.namespace));
+        for balancer in state.balancers_of(id) {
+            self.load_balancers.insert(balancer);
+            self.companions(state, balancer);
+        }
+    }
+
+    /// Balancers of the same virtual IP: one of them announces it for all.
+    fn companions(&mut self, state: &State, id: Guid) {
+        if let Some(balancer) = state.load_balancers.get(id) {
+            self.sharing_vips(state, balancer);
+        }
+    }
+
+    fn sharing_vips(&mut self, state: &State, balancer: &load_balancer::LoadBalancer) {
+        for vip in balancer.services.iter().filter_map(|service| service.frontend.1) {
+            let others = state.index.vips.get(&vip).into_iter().flatten();
+            self.load_balancers.extend(others);
+        }
+    }
+
+    fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
+        network::shared_facts(state, facts);
+        for network in self.networks.iter().filter_map(|id| state.networks.get(*id)) {
+            network.facts(facts);
+        }
+        for id in &self.namespaces {
+            namespace::facts(state, *id, facts);
+        }
+        for endpoint in self.endpoints.iter().filter_map(|id| state.endpoints.get(*id)) {
+            endpoint.facts(state, facts);
+        }
+        for balancer in self.load_balancers.iter().filter_map(|id| state.load_balancers.get(*id)) {
+            balancer.facts(state, facts);
+        }
+    }
+}
+
+impl State {
+    /// Everything the host must have because of this state.
+    pub fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        network::shared_facts(self, &mut facts);
+        self.networks().for_each(|network| network.facts(&mut facts));
+        self.namespaces().for_each(|namespace| namespace::facts(self, namespace.id, &mut facts));
+        self.endpoints().for_each(|endpoint| endpoint.facts(self, &mut facts));
+        self.load_balancers().for_each(|balancer| balancer.facts(self, &mut facts));
+        facts.sort();
+        facts.dedup();
+        facts
+    }
+}

@@ -1,0 +1,228 @@
+//! Attaching endpoints to namespaces, and what an attached endpoint is made of in the kernel (hcn.md 2.16, 3.6).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hostcompute_schema::{Failure, Guid, HResult};
+use ipnet::IpNet;
+
+use crate::decide::Draft;
+use crate::network::endpoint::{Attachment, Endpoint};
+use crate::network::namespace::HOST_DEFAULT;
+use crate::network::network::{Mode, Network};
+use crate::object::Object;
+use crate::plan::{Element, Fact, HostAddress, Port, PortRoute, Shaper};
+use crate::request::EventKind;
+use crate::state::State;
+
+/// Where packets of networks without a gateway go: the host end of the port, which forwards within the network only.
+const NEXT_HOP4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
+const NEXT_HOP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+
+/// Puts an endpoint into a namespace.
+///
+/// # Errors
+/// HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS when it is in one; HCN_E_REQUEST_UNSUPPORTED when the namespace cannot give
+/// what the endpoint's policies promise.
+pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Result<(), Failure> {
+    let endpoint = draft.state.endpoint(id).map_err(|f| f.at("Settings.EndpointId"))?.clone();
+    if let Some(attachment) = &endpoint.attachment {
+        let why = alloc::format!("endpoint {id} is in namespace {} already", attachment.namespace);
+        return Err(Failure::new(HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS, why)
+            .at("Settings.EndpointId")
+            .hint("remove it there first"));
+    }
+    permitted(&endpoint, namespace)?;
+    let used = |slot: &u32| {
+        let slots = draft.state.attached(namespace).filter_map(|other| other.attachment.as_ref());
+        slots.map(|attachment| attachment.slot).any(|other| other == *slot)
+    };
+    let slot = (0..).find(|slot| !used(slot)).expect("a namespace has fewer than 2^32 endpoints");
+    let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
+    let attachment = Some(Attachment { namespace, sequence, interface, slot });
+    draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
+    draft.event(EventKind::NetworkEndpointAttached, id, 0);
+    Ok(())
+}
+
+/// Takes an endpoint out of its namespace.
+pub(crate) fn detach(draft: &mut Draft<'_, '_>, endpoint: &Endpoint) {
+    let detached = Endpoint { attachment: None, detached: true, ..endpoint.clone() };
+    draft.put(Object::Endpoint(detached.into()));
+    draft.event(EventKind::NetworkEndpointDetached, endpoint.id, 0);
+}
+
+/// Whether the namespace can carry out the endpoint's policies.
+///
+/// # Errors
+/// HCN_E_REQUEST_UNSUPPORTED: in HostDefault an endpoint is an address of the host, not an interface of its own.
+pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Failure> {
+    if namespace != HOST_DEFAULT {
+        return Ok(());
+    }
+    let policies = &endpoint.policies;
+    let promised = match () {
+        () if policies.bytes_per_second.is_some() => "QOS",
+        () if policies.mtu.is_some() => "InterfaceParameters or EncapOverhead",
+        () if policies.port_name.is_some() => "PortName",
+        () => return Ok(()),
+    };
+    let why = alloc::format!(
+        "in namespace HostDefault an endpoint is an address of the host without an interface of its own, \
+         so policy {promised} cannot be carried out"
+    );
+    Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why))
+}
+
+/// The port of an endpoint that is attached to a namespace other than HostDefault.
+pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
+    let attachment = endpoint.attachment.as_ref().filter(|a| a.namespace != HOST_DEFAULT)?;
+    let network = state.networks.get(endpoint.network)?;
+    let mut gateways = Vec::new();
+    let mut routes: Vec<PortRoute> = Vec::new();
+    for address in &endpoint.addresses {
+        let own = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address.addr()));
+        let stand_in = if address.addr().is_ipv4() { NEXT_HOP4 } else { NEXT_HOP6 };
+        let gateway = own.and_then(|subnet| subnet.gateway).unwrap_or(stand_in);
+        if !gateways.contains(&gateway) {
+            gateways.push(gateway);
+        }
+        // A default route through the gateway covers the network itself, too.
+        let covered = endpoint
+            .routes
+            .iter()
+            .any(|route| route.destination.prefix_len() == 0 && route.next_hop == Some(gateway));
+        if !covered {
+            routes.extend(
+                network
+                    .subnets
+                    .iter()
+                    .filter(|s| s.prefix.addr().is_ipv4() == gateway.is_ipv4())
+                    .map(|subnet| PortRoute {
+                        destination: subnet.prefix,
+                        next_hop: Some(gateway),
+                        metric: 0,
+                    }),
+            );
+        }
+    }
+    for route in &endpoint.routes {
+        if let Some(hop) = route.next_hop.filter(|hop| !gateways.contains(hop)) {
+            gateways.push(hop);
+        }
+        if !routes.contains(route) {
+            routes.push(route.clone());
+        }
+    }
+    routes.dedup();
+    Some(Port {
+        endpoint: endpoint.id,
+        netns: attachment.namespace,
+        name: host_end(attachment),
+        index: attachment.interface,
+        alias: endpoint.policies.port_name.clone().unwrap_or_default(),
+        inner_name: alloc::format!("eth{}", attachment.slot),
+        inner_index: INNER_INDEX + attachment.slot,
+        mac: endpoint.mac,
+        mtu: endpoint.policies.mtu(network.mtu),
+        addresses: endpoint.addresses.clone(),
+        gateways,
+        routes,
+        prefer: match network.mode {
+            Mode::Private => Vec::new(),
+            Mode::Nat | Mode::Internal => prefer(network, &endpoint.addresses),
+        },
+    })
+}
+
+/// Interface indexes inside namespaces, above those of devices that kernel modules put into every namespace.
+const INNER_INDEX: u32 = 1000;
+
+fn host_end(attachment: &Attachment) -> String {
+    alloc::format!("he{:x}", attachment.interface)
+}
+
+/// The gateway of each family's own subnet.
+fn prefer(network: &Network, addresses: &[IpNet]) -> Vec<IpAddr> {
+    let mut prefer: Vec<IpAddr> = Vec::new();
+    for address in addresses {
+        let own = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address.addr()));
+        let Some(gateway) = own.and_then(|subnet| subnet.gateway) else { continue };
+        if !prefer.iter().any(|other| other.is_ipv4() == gateway.is_ipv4()) {
+            prefer.push(gateway);
+        }
+    }
+    prefer
+}
+
+impl Endpoint {
+    /// What the host has because of this endpoint: nothing while it is not attached.
+    pub(crate) fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
+        let Some(attachment) = &self.attachment else { return };
+        let Some(network) = state.networks.get(self.network) else { return };
+        if let Some(port) = port(state, self) {
+            self.port_facts(&port, facts);
+        } else {
+            for address in &self.addresses {
+                facts.push(Fact::HostAddress(HostAddress {
+                    endpoint: self.id,
+                    device: network.anchor_name(),
+                    index: network.interface,
+                    address: address.addr(),
+                }));
+            }
+        }
+        for address in self.addresses.iter().map(IpNet::addr) {
+            if network.mode != Mode::Private {
+                facts.push(Fact::Element(Element::Loop { address }));
+            }
+            if self.isolated() {
+                facts.push(Fact::Element(Element::Isolated { address }));
+            }
+        }
+        self.policy_facts(attachment, facts);
+    }
+
+    fn port_facts(&self, port: &Port, facts: &mut Vec<Fact>) {
+        facts.push(Fact::Port(port.clone()));
+        for address in &self.addresses {
+            let (port, mac) = (port.name.clone(), self.mac);
+            facts.push(Fact::Element(Element::Source { port, mac, address: address.addr() }));
+        }
+        if let Some(bytes_per_second) = self.policies.bytes_per_second {
+            facts.push(Fact::Shaper(Shaper {
+                port: port.name.clone(),
+                port_index: port.index,
+                name: alloc::format!("hv{:x}", port.index),
+                index: port.index + 1,
+                bytes_per_second,
+            }));
+        }
+    }
+
+    fn policy_facts(&self, attachment: &Attachment, facts: &mut Vec<Fact>) {
+        for mapping in &self.policies.port_mappings {
+            let to =
+                self.addresses.iter().map(IpNet::addr).find(|a| a.is_ipv4() == mapping.is_ipv4());
+            let Some(to) = to else { continue };
+            facts.push(Fact::Element(Element::PortMapping {
+                vip: mapping.vip,
+                protocol: mapping.protocol,
+                port: mapping.external,
+                to: SocketAddr::new(to, mapping.internal),
+            }));
+        }
+        for address in self.addresses.iter().map(IpNet::addr) {
+            self.policies.outbound_nat.facts(address, facts);
+        }
+        let suffix = alloc::format!("{:x}", attachment.interface);
+        self.policies.access.facts(&suffix, &self.addresses, facts);
+    }
+}
+
+/// The interface name inside the namespace, for people.
+pub fn inner_name(endpoint: &Endpoint) -> Option<String> {
+    let attachment = endpoint.attachment.as_ref().filter(|a| a.namespace != HOST_DEFAULT)?;
+    Some(["eth", &attachment.slot.to_string()].concat())
+}

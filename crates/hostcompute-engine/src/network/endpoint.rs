@@ -1,0 +1,357 @@
+//! Endpoints: HcnCreateEndpoint, HcnModifyEndpoint, HcnDeleteEndpoint, statistics (hcn.md 2.8-2.11, 3.4, 3.5).
+//!
+//! ```text
+//!   create ──► Created ──attach──► Attached (alone) / AttachedSharing (with others)
+//!                 ▲                    │
+//!              Detached ◄───detach─────┘        delete is possible in every state
+//! ```
+//! An endpoint has nothing in the kernel until it is attached to a namespace (see `attach`): what it was promised (address,
+//! MAC, published ports) is held by the state.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use hostcompute_schema::{
+    EndpointFlags, EndpointResourceType, Failure, Guid, HResult, HostComputeEndpoint, IpConfig,
+    ModifyEndpointSettingRequest, ModifyRequestType, PolicyEndpointRequest, Route, Version,
+};
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use crate::decide::Draft;
+use crate::mac::Mac;
+use crate::network::network::{Mode, Network, unsupported_modification};
+use crate::network::policy::{self, Policies};
+use crate::network::{attach, dns, ipam, load_balancer, macs, subnet};
+use crate::object::{Change, Kind, Object, Parts};
+use crate::plan::PortRoute;
+use crate::request::{EventKind, Reply};
+use crate::state::State;
+
+/// An endpoint.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub id: Guid,
+    /// As clients see it, filled in; the namespace and the state follow from the attachment.
+    pub document: HostComputeEndpoint,
+    pub(crate) sequence: u64,
+    pub network: Guid,
+    pub addresses: Vec<IpNet>,
+    pub mac: Mac,
+    pub routes: Vec<PortRoute>,
+    pub policies: Policies,
+    pub attachment: Option<Attachment>,
+    /// Whether it was attached before: Detached rather than Created.
+    pub(crate) detached: bool,
+}
+
+/// Where an endpoint is plugged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    pub namespace: Guid,
+    pub(crate) sequence: u64,
+    /// Index of the host end; the shaper has the next one.
+    pub(crate) interface: u32,
+    /// Which `ethN` it is inside.
+    pub(crate) slot: u32,
+}
+
+/// HCN endpoint states (hcn.md 2.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum EndpointState {
+    Created = 1,
+    Attached = 2,
+    AttachedSharing = 3,
+    Detached = 4,
+}
+
+impl Endpoint {
+    /// The endpoint's state; sharing means that the namespace holds several endpoints.
+    pub fn state(&self, state: &State) -> EndpointState {
+        match &self.attachment {
+            Some(attachment) if state.attached(attachment.namespace).nth(1).is_some() => {
+                EndpointState::AttachedSharing
+            }
+            Some(_) => EndpointState::Attached,
+            None if self.detached => EndpointState::Detached,
+            None => EndpointState::Created,
+        }
+    }
+
+    /// Whether other endpoints are out of its reach (DisableInterComputeCommunication).
+    pub fn isolated(&self) -> bool {
+        self.document.flags.is_some_and(|flags| flags.0 & ISOLATED != 0)
+    }
+
+    /// The document with what follows from the state.
+    pub fn describe(&self, state: &State) -> HostComputeEndpoint {
+        let mut document = self.document.clone();
+        document.host_compute_namespace = self.attachment.as_ref().map(|a| a.namespace);
+        document.base.state = Some(self.state(state) as u16);
+        document
+    }
+
+    pub(crate) fn chosen(&self) -> Map<String, Value> {
+        let mut chosen = Map::new();
+        chosen.insert("Sequence".into(), self.sequence.into());
+        if self.detached {
+            chosen.insert("Detached".into(), true.into());
+        }
+        if let Some(attachment) = &self.attachment {
+            chosen.insert("Namespace".into(), attachment.namespace.to_string().into());
+            chosen.insert("AttachSequence".into(), attachment.sequence.into());
+            chosen.insert("Interface".into(), attachment.interface.into());
+            chosen.insert("Slot".into(), attachment.slot.into());
+        }
+        chosen
+    }
+
+    pub(crate) fn revive(state: &State, id: Guid, parts: Parts) -> Result<Endpoint, Failure> {
+        let document: HostComputeEndpoint =
+            hostcompute_schema::parse_value(&parts.document, "")?.document;
+        let network = state.network(document.host_compute_network.unwrap_or_default())?;
+        let chosen = parts.chosen;
+        let attachment = chosen.guid("Namespace").map(|namespace| Attachment {
+            namespace,
+            sequence: chosen.number("AttachSequence").unwrap_or_default(),
+            interface: chosen.small("Interface").unwrap_or_default(),
+            slot: chosen.small("Slot").unwrap_or_default(),
+        });
+        let addresses = addresses(&document)?;
+        let policies = policy::read(&document.policies, network, &addresses)?;
+        Ok(Endpoint {
+            id,
+            sequence: chosen.number("Sequence").unwrap_or_default(),
+            network: network.id,
+            mac: mac(&document)?,
+            routes: routes(&document.routes, network, &addresses)?,
+            policies,
+            addresses,
+            attachment,
+            detached: chosen.0.contains_key("Detached"),
+            document,
+        })
+    }
+}
+
+const ISOLATED: u32 = EndpointFlags::DISABLE_INTER_COMPUTE_COMMUNICATION.0;
+
+fn addresses(document: &HostComputeEndpoint) -> Result<Vec<IpNet>, Failure> {
+    let parse = |config: &IpConfig| {
+        let address = config.ip_address.as_deref().and_then(|text| text.parse().ok())?;
+        IpNet::new(address, config.prefix_length?).ok()
+    };
+    document.ip_configurations.iter().map(parse).collect::<Option<_>>().ok_or_else(|| {
+        Failure::new(HResult::HCN_E_INVALID_IP, "an address cannot be read").at("IpConfigurations")
+    })
+}
+
+fn mac(document: &HostComputeEndpoint) -> Result<Mac, Failure> {
+    let text = document.mac_address.as_deref().unwrap_or_default();
+    let refuse = |why: String| {
+        Failure::new(HResult::HCN_E_INVALID_ENDPOINT, alloc::format!("'{text}': {why}"))
+            .at("MacAddress")
+    };
+    let mac: Mac = text.parse().map_err(|why: crate::mac::MacSyntax| refuse(why.to_string()))?;
+    if mac.is_group() || mac == Mac::default() {
+        return Err(refuse("not an address that an interface can have".into()));
+    }
+    Ok(mac)
+}
+
+/// HcnCreateEndpoint.
+pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
+    let mut document: HostComputeEndpoint = draft.settings(hostcompute_schema::parse_endpoint)?;
+    let id = draft.new_id(Kind::Endpoint, document.base.id)?;
+    let named = draft.request.network.or(document.host_compute_network).filter(|id| !id.is_zero());
+    let Some(network) = named else {
+        return Err(Failure::new(
+            HResult::E_INVALIDARG,
+            "the endpoint does not say which network it is on",
+        )
+        .at("HostComputeNetwork"));
+    };
+    let network = draft.state.network(network).map_err(|f| f.at("HostComputeNetwork"))?.clone();
+    refuse_flags(&document)?;
+    document.base.id = Some(id);
+    document.host_compute_network = Some(network.id);
+    document.host_compute_namespace = None;
+    document.base.name.get_or_insert_with(|| "Ethernet".into());
+    document.base.schema_version.get_or_insert(Version::new(2, 0));
+    dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_ENDPOINT)?;
+    if document.dns.is_none() {
+        document.dns = network.document.dns.clone();
+    }
+    let addresses = ipam::choose(draft.state, &network, &document.ip_configurations)?;
+    document.ip_configurations = addresses.iter().map(configuration).collect();
+    if document.mac_address.as_deref().is_none_or(str::is_empty) {
+        let salt = (draft.context.random)();
+        let mac = macs::choose(draft.state, network.id, &network.macs, salt)?;
+        document.mac_address = Some(mac.to_string());
+    }
+    let mac = mac(&document)?;
+    if document.routes.is_empty() {
+        document.routes = default_routes(&network, &addresses);
+    }
+    let routes = routes(&document.routes, &network, &addresses)?;
+    let policies =
+        policy::prepare(draft, &mut document.policies, "Policies", &network, &addresses)?;
+    policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
+    let sequence = draft.next_sequence();
+    let endpoint = Endpoint {
+        id,
+        document,
+        sequence,
+        network: network.id,
+        addresses,
+        mac,
+        routes,
+        policies,
+        attachment: None,
+        detached: false,
+    };
+    draft.put(Object::Endpoint(endpoint.into()));
+    draft.created(id);
+    Ok(())
+}
+
+fn refuse_flags(document: &HostComputeEndpoint) -> Result<(), Failure> {
+    let flags = document.flags.map_or(0, |flags| flags.0);
+    if flags & !ISOLATED == 0 {
+        return Ok(());
+    }
+    let which = EndpointFlags(flags & !ISOLATED);
+    let why = alloc::format!("endpoint flags {which} are not supported on this network type");
+    Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
+}
+
+fn configuration(address: &IpNet) -> IpConfig {
+    IpConfig {
+        ip_address: Some(address.addr().to_string()),
+        prefix_length: Some(address.prefix_len()),
+        ..IpConfig::default()
+    }
+}
+
+/// The routes of the subnets that the addresses are in.
+fn default_routes(network: &Network, addresses: &[IpNet]) -> Vec<Route> {
+    let subnets = network.document.ipams.iter().flat_map(|ipam| &ipam.subnets);
+    let own = subnets.filter(|subnet| {
+        let prefix =
+            subnet.ip_address_prefix.as_deref().and_then(|text| text.parse::<IpNet>().ok());
+        prefix
+            .is_some_and(|prefix| addresses.iter().any(|address| prefix.contains(&address.addr())))
+    });
+    own.flat_map(|subnet| subnet.routes.iter().cloned()).collect()
+}
+
+/// What the document's routes mean inside the namespace.
+///
+/// Ports are routed, so the only way out of the namespace is the network's gateway: another endpoint as next hop
+/// would be passed by, and is refused.
+fn routes(
+    documents: &[Route],
+    network: &Network,
+    addresses: &[IpNet],
+) -> Result<Vec<PortRoute>, Failure> {
+    let mut routes = Vec::new();
+    for (i, document) in documents.iter().enumerate() {
+        let path = alloc::format!("Routes[{i}]");
+        let (destination, next_hop) = subnet::read_route(document, &path)?;
+        let is_gateway =
+            |hop: &core::net::IpAddr| network.subnets.iter().any(|s| s.gateway == Some(*hop));
+        if let Some(hop) = next_hop.filter(|hop| !is_gateway(hop)) {
+            let why = alloc::format!("the next hop {hop} is not the gateway of the network");
+            return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
+                .at(alloc::format!("{path}.NextHop"))
+                .hint("on this network type, routes go through the gateway"));
+        }
+        let same_family =
+            |address: &IpNet| address.addr().is_ipv4() == destination.addr().is_ipv4();
+        // Consumers send an IPv6 default route for IPv4-only endpoints (hcn.md 5.5); it has no effect there.
+        if addresses.iter().any(same_family) {
+            let metric = u32::from(document.metric.unwrap_or_default());
+            routes.push(PortRoute { destination, next_hop, metric });
+        }
+    }
+    Ok(routes)
+}
+
+/// HcnModifyEndpoint.
+pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
+    let id = draft.target()?;
+    let endpoint = draft.state.endpoint(id)?.clone();
+    let request: ModifyEndpointSettingRequest = draft.settings(hostcompute_schema::parse)?;
+    use {EndpointResourceType as Resource, ModifyRequestType as Kind};
+    match (&request.resource_type, &request.request_type) {
+        (Some(Resource::Policy), Some(kind @ (Kind::Add | Kind::Update | Kind::Remove))) => {
+            let settings = request.settings.clone().unwrap_or(Value::Object(Map::new()));
+            let asked: PolicyEndpointRequest = draft.part(&settings, "Settings")?;
+            change_policies(draft, &endpoint, kind, asked)
+        }
+        (Some(Resource::Policy), Some(Kind::Refresh)) => Ok(()),
+        (Some(Resource::Port), Some(Kind::Refresh)) if endpoint.attachment.is_some() => Ok(()),
+        (Some(Resource::Port), Some(Kind::Refresh)) => Err(Failure::new(
+            HResult::HCN_E_ENDPOINT_NOT_ATTACHED,
+            "the endpoint is in no namespace",
+        )),
+        (resource, kind) => Err(unsupported_modification(
+            "endpoint",
+            resource.as_ref().map(|resource| resource.name()),
+            kind.as_ref().map(|kind| kind.name()),
+        )),
+    }
+}
+
+fn change_policies(
+    draft: &mut Draft<'_, '_>,
+    endpoint: &Endpoint,
+    kind: &ModifyRequestType,
+    asked: PolicyEndpointRequest,
+) -> Result<(), Failure> {
+    let network = draft.state.network(endpoint.network)?.clone();
+    let mut document = endpoint.document.clone();
+    document.policies = policy::change::combine(&document.policies, kind, asked.policies)?;
+    let addresses = &endpoint.addresses;
+    let policies =
+        policy::prepare(draft, &mut document.policies, "Settings.Policies", &network, addresses)?;
+    policy::port_mapping::reserve(draft, endpoint.id, &policies, "Settings.Policies")?;
+    let changed = Endpoint { document, policies, ..endpoint.clone() };
+    if let Some(attachment) = &changed.attachment {
+        attach::permitted(&changed, attachment.namespace)?;
+    }
+    draft.put(Object::Endpoint(changed.into()));
+    Ok(())
+}
+
+/// HcnDeleteEndpoint: detaches first where needed (hcn.md rule 16).
+pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
+    let id = draft.target()?;
+    remove(draft, id)
+}
+
+/// Takes an endpoint out of everything that refers to it, and away.
+pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure> {
+    let endpoint = draft.state.endpoint(id)?.clone();
+    if endpoint.attachment.is_some() {
+        draft.event(EventKind::NetworkEndpointDetached, id, 0);
+    }
+    load_balancer::forget_endpoint(draft, id)?;
+    draft.changes.push(Change::Delete(Kind::Endpoint, id));
+    Ok(())
+}
+
+/// HcnQueryEndpointStats.
+pub(crate) fn statistics(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
+    let id = draft.target()?;
+    let endpoint = draft.state.endpoint(id)?;
+    let port = attach::port(draft.state, endpoint);
+    draft.reply = Reply::Statistics { endpoint: id, port };
+    Ok(())
+}
+
+/// Private networks have no host: nothing of theirs is published there.
+pub(crate) fn publishes(network: &Network) -> bool {
+    network.mode == Mode::Nat
+}

@@ -1,0 +1,16 @@
+//! Network objects: what their documents mean, which requests are refused and why.
+//!
+//! One file per object; `policy/` has one file per family of endpoint policies; `ipam` and `macs` choose addresses.
+
+pub mod attach;
+pub mod dns;
+pub mod endpoint;
+pub mod ipam;
+pub mod load_balancer;
+pub mod macs;
+pub mod namespace;
+#[expect(clippy::module_inception, reason = "networks are one kind of network objects")]
+pub mod network;
+pub mod policy;
+pub mod slots;
+pub mod subnet;

@@ -1,0 +1,188 @@
+//! Reading: enumeration with filters, properties in the shape a client asks for, statistics (hcn.md 2.19, 2.20, 3.7).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery};
+use serde_json::{Map, Value};
+
+use crate::decide::Draft;
+use crate::host::Counters;
+use crate::network::namespace::{self, HOST_DEFAULT};
+use crate::object::Kind;
+use crate::request::Reply;
+use crate::state::State;
+
+/// A filter: members that an object must have with equal values. `None` when nothing is filtered.
+type Filter = Option<Map<String, Value>>;
+
+/// HcnEnumerate*: ids of the objects that match, oldest first.
+pub(crate) fn enumerate(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
+    let query: HostComputeQuery = draft.settings(hostcompute_schema::parse_query)?;
+    let filter = read_filter(&query)?;
+    draft.reply = Reply::Ids(matching(draft.state, kind, &filter));
+    Ok(())
+}
+
+/// HcnOpen*: whether the object exists.
+pub(crate) fn open(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
+    let id = draft.target()?;
+    if !draft.state.exists(kind, id) {
+        return Err(kind.missing(id));
+    }
+    draft.reply = Reply::Id(id);
+    Ok(())
+}
+
+/// HcnQuery*Properties: the object's document. A filter in the query is read and ignored (hcn.md rule 4).
+pub(crate) fn properties(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
+    let id = draft.target()?;
+    let query: HostComputeQuery = draft.settings(hostcompute_schema::parse_query)?;
+    read_filter(&query)?;
+    draft.reply = Reply::Document(describe(draft.state, kind, id)?);
+    Ok(())
+}
+
+/// An object as clients see it.
+///
+/// # Errors
+/// The kind's not-found code.
+pub fn describe(state: &State, kind: Kind, id: Guid) -> Result<Value, Failure> {
+    let document = match kind {
+        Kind::Network => {
+            let mut document = state.network(id)?.document.clone();
+            document.base.state = Some(1);
+            document.write()
+        }
+        Kind::Endpoint => state.endpoint(id)?.describe(state).write(),
+        Kind::Namespace => namespace::describe(state, id)?.write(),
+        Kind::LoadBalancer => {
+            let mut document = state.load_balancer(id)?.document.clone();
+            document.base.state = Some(2);
+            document.write()
+        }
+    };
+    Ok(Value::Object(document))
+}
+
+fn read_filter(query: &HostComputeQuery) -> Result<Filter, Failure> {
+    let Some(text) = query.filter.as_deref().filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) if members.is_empty() => Ok(None),
+        Ok(Value::Object(members)) => Ok(Some(members)),
+        Ok(Value::Null) => Ok(None),
+        Ok(_) => Err(bad_filter("a filter is an object")),
+        Err(error) => Err(bad_filter(&error.to_string())),
+    }
+}
+
+fn bad_filter(why: &str) -> Failure {
+    Failure::new(HResult::HCN_E_INVALID_JSON, alloc::format!("the filter cannot be read: {why}"))
+        .at("Filter")
+}
+
+fn matching(state: &State, kind: Kind, filter: &Filter) -> Vec<Guid> {
+    if let Some(found) = shortcut(state, kind, filter) {
+        return found.into_iter().filter(|id| passes(state, kind, *id, filter)).collect();
+    }
+    let all: Vec<Guid> = match kind {
+        Kind::Network => state.networks().map(|object| object.id).collect(),
+        Kind::Endpoint => state.endpoints().map(|object| object.id).collect(),
+        Kind::LoadBalancer => state.load_balancers().map(|object| object.id).collect(),
+        Kind::Namespace => {
+            let named = state.namespaces().map(|object| object.id);
+            core::iter::once(HOST_DEFAULT).chain(named).collect()
+        }
+    };
+    all.into_iter().filter(|id| passes(state, kind, *id, filter)).collect()
+}
+
+/// Filters by id, network name or an endpoint's network need not look at every object.
+fn shortcut(state: &State, kind: Kind, filter: &Filter) -> Option<Vec<Guid>> {
+    let filter = filter.as_ref()?;
+    let text = |names: &[&str]| {
+        let wanted = |(name, _): &(&String, &Value)| {
+            names.iter().any(|other| name.eq_ignore_ascii_case(other))
+        };
+        filter.iter().find(wanted).map(|(_, value)| value.as_str().unwrap_or_default())
+    };
+    if let Some(id) = text(&["ID"]) {
+        let id = id.parse().ok().filter(|id| state.exists(kind, *id));
+        return Some(id.into_iter().collect());
+    }
+    match kind {
+        Kind::Network => {
+            let name = text(&["Name"])?;
+            Some(state.index.network_names.get(name).copied().into_iter().collect())
+        }
+        Kind::Endpoint => {
+            let network = text(&["VirtualNetwork", "HostComputeNetwork"])?.parse().ok();
+            let members = network.into_iter().flat_map(|network| state.members(network));
+            Some(members.map(|endpoint| endpoint.id).collect())
+        }
+        _ => None,
+    }
+}
+
+fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {
+    let Some(filter) = filter else { return true };
+    let Ok(Value::Object(mut members)) = describe(state, kind, id) else {
+        return false;
+    };
+    let mut also = |name: &str, value: Value| {
+        members.entry(name).or_insert(value);
+    };
+    also("ID", id.to_string().into());
+    // What documents leave out when it is the default can be asked for all the same.
+    also("Flags", 0.into());
+    match kind {
+        Kind::Network => also("Type", "NAT".into()),
+        Kind::Namespace => also("Type", "Host".into()),
+        Kind::Endpoint => {
+            let network =
+                state.endpoint(id).ok().and_then(|endpoint| state.network(endpoint.network).ok());
+            if let Some(network) = network {
+                also("VirtualNetwork", network.id.to_string().into());
+                also("VirtualNetworkName", network.name().into());
+            }
+        }
+        Kind::LoadBalancer => {}
+    }
+    filter.iter().all(|(name, wanted)| {
+        let has = members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name));
+        has.is_some_and(|(_, value)| equal(value, wanted))
+    })
+}
+
+/// Numbers by value, GUIDs in any case and with or without braces, other text exactly, objects member by member.
+fn equal(value: &Value, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (Value::String(a), Value::String(b)) => {
+            a == b || matches!((a.parse::<Guid>(), b.parse::<Guid>()), (Ok(a), Ok(b)) if a == b)
+        }
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        _ => value == wanted,
+    }
+}
+
+/// EndpointStats (hcn.md 2.19): directions as the endpoint sees them; an endpoint without a port has zeros.
+pub fn statistics(endpoint: Guid, counters: &Counters) -> Value {
+    let mut document = Map::new();
+    let numbers = [
+        ("BytesReceived", counters.bytes_received),
+        ("BytesSent", counters.bytes_sent),
+        ("DroppedPacketsIncoming", counters.dropped_incoming),
+        ("DroppedPacketsOutgoing", counters.dropped_outgoing),
+        ("PacketsReceived", counters.packets_received),
+        ("PacketsSent", counters.packets_sent),
+    ];
+    for (name, number) in numbers {
+        document.insert(name.into(), number.into());
+    }
+    for name in ["EndpointId", "InstanceId"] {
+        document.insert(name.into(), endpoint.to_string().into());
+    }
+    Value::Object(document)
+}

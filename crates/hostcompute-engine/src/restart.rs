@@ -1,0 +1,79 @@
+//! After a crash or a reboot: what is dropped, and how the host is made to agree with the state again.
+
+use alloc::vec::Vec;
+
+use crate::host::Difference;
+use crate::network::endpoint::Endpoint;
+use crate::object::{Change, Kind, Object};
+use crate::plan::Step;
+use crate::state::State;
+
+/// What a reboot takes away (hcn.md 3.13): networks that do not persist with their endpoints, every namespace, every
+/// attachment. Load balancers stay with the backends that are left.
+pub fn after_reboot(state: &State) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for balancer in state.load_balancers() {
+        let mut shorter = (**balancer).clone();
+        shorter.endpoints.retain(|id| stays(state, *id));
+        if shorter.endpoints.is_empty() {
+            changes.push(Change::Delete(Kind::LoadBalancer, balancer.id));
+        } else if shorter.endpoints.len() < balancer.endpoints.len() {
+            shorter.document.host_compute_endpoints =
+                shorter.endpoints.iter().map(hostcompute_schema::Guid::to_upper).collect();
+            changes.push(Change::Put(Object::LoadBalancer(shorter.into())));
+        }
+    }
+    for endpoint in state.endpoints() {
+        if !stays(state, endpoint.id) {
+            changes.push(Change::Delete(Kind::Endpoint, endpoint.id));
+        } else if endpoint.attachment.is_some() {
+            let detached = Endpoint { attachment: None, detached: true, ..(**endpoint).clone() };
+            changes.push(Change::Put(Object::Endpoint(detached.into())));
+        }
+    }
+    changes
+        .extend(state.namespaces().map(|namespace| Change::Delete(Kind::Namespace, namespace.id)));
+    let gone = state.networks().filter(|network| !network.persistent());
+    changes.extend(gone.map(|network| Change::Delete(Kind::Network, network.id)));
+    changes
+}
+
+fn stays(state: &State, endpoint: hostcompute_schema::Guid) -> bool {
+    let network = state.endpoint(endpoint).and_then(|endpoint| state.network(endpoint.network));
+    network.is_ok_and(|network| network.persistent())
+}
+
+/// Whether a reboot keeps the object: if so, it must be on disk before the client hears of it.
+pub fn survives_reboot(state: &State, object: &Object) -> bool {
+    match object {
+        Object::Network(network) => network.persistent(),
+        Object::Namespace(_) => false,
+        Object::Endpoint(endpoint) => {
+            state.network(endpoint.network).is_ok_and(|network| network.persistent())
+        }
+        Object::LoadBalancer(balancer) => balancer.endpoints.iter().any(|id| stays(state, *id)),
+    }
+}
+
+/// The steps that make the host agree with the state, given how it differs.
+///
+/// Strays go first: they may hold names and addresses that missing things need.
+pub fn reconcile(differences: &[Difference]) -> Vec<Step> {
+    let mut strays = Vec::new();
+    let mut wrong = Vec::new();
+    let mut missing = Vec::new();
+    for difference in differences {
+        match difference {
+            Difference::Stray(stray) => strays.push(Step::Sweep(stray.clone())),
+            Difference::Different { wanted, .. } => {
+                wrong.push(wanted.clone());
+                missing.push(wanted.clone());
+            }
+            Difference::Missing(fact) => missing.push(fact.clone()),
+        }
+    }
+    wrong.sort();
+    missing.sort();
+    let removals = wrong.into_iter().rev().map(Step::Remove);
+    strays.into_iter().chain(removals).chain(missing.into_iter().map(Step::Add)).collect()
+}

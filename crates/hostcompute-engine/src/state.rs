@@ -1,0 +1,537 @@
+//! The state: all objects, and the indexes that keep every operation's cost independent of their number.
+//!
+//! A state is changed only by [`State::apply`]; what is loaded from a store goes through the same door, so the indexes
+//! cannot drift from the objects. [`crate::check`] recomputes them and compares.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hostcompute_schema::{Failure, Guid, HResult};
+
+use crate::network::endpoint::Endpoint;
+use crate::network::load_balancer::LoadBalancer;
+use crate::network::namespace::Namespace;
+use crate::network::network::{Mode, Network};
+use crate::network::subnet::{Subnet, number};
+use crate::object::{Change, Kind, Object, Record};
+use crate::plan::Family;
+
+/// Objects of one kind, by id and in order of creation.
+#[derive(Debug, Clone)]
+pub struct Shelf<T> {
+    by_id: BTreeMap<Guid, (u64, Arc<T>)>,
+    order: BTreeMap<u64, Guid>,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self { by_id: BTreeMap::new(), order: BTreeMap::new() }
+    }
+}
+
+impl<T> Shelf<T> {
+    pub fn get(&self, id: Guid) -> Option<&Arc<T>> {
+        self.by_id.get(&id).map(|(_, object)| object)
+    }
+
+    /// All objects, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.order.values().filter_map(|id| self.get(*id))
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    fn put(&mut self, id: Guid, sequence: u64, object: Arc<T>) -> Option<Arc<T>> {
+        self.order.insert(sequence, id);
+        self.by_id.insert(id, (sequence, object)).map(|(_, old)| old)
+    }
+
+    fn remove(&mut self, id: Guid) -> Option<Arc<T>> {
+        let (sequence, object) = self.by_id.remove(&id)?;
+        self.order.remove(&sequence);
+        Some(object)
+    }
+
+    /// Ids that begin with the given hexadecimal digits (dashes where a GUID has them), in id order.
+    fn with_prefix(&self, prefix: &str) -> Vec<Guid> {
+        let matches = |id: &&Guid| alloc::format!("{id}").starts_with(prefix);
+        self.by_id.keys().filter(matches).copied().collect()
+    }
+}
+
+/// A port of the host that traffic may be sent to: family, address (`None`: all), protocol, port.
+pub type Frontend = (Family, Option<IpAddr>, u8, u16);
+
+/// Everything the service remembers, by meaning.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) networks: Shelf<Network>,
+    pub(crate) namespaces: Shelf<Namespace>,
+    pub(crate) endpoints: Shelf<Endpoint>,
+    pub(crate) load_balancers: Shelf<LoadBalancer>,
+    pub(crate) index: Index,
+    pub(crate) next_sequence: u64,
+    /// The next interface index to give out; 0 until the first is needed.
+    pub(crate) next_interface: u32,
+    /// By network and family: the endpoint created last and the number after its address.
+    cursors: BTreeMap<(Guid, Family), (u64, u128)>,
+}
+
+/// Everything derivable from the objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub network_names: BTreeMap<String, Guid>,
+    /// Endpoints of a network, by sequence.
+    pub members: BTreeMap<Guid, BTreeMap<u64, Guid>>,
+    /// Endpoints in a namespace, by order of attachment.
+    pub attached: BTreeMap<Guid, BTreeMap<u64, Guid>>,
+    /// Addresses in use on a network.
+    pub addresses: BTreeMap<(Guid, IpAddr), Guid>,
+    /// MAC addresses in use on a network, as numbers, with the count of their users.
+    pub macs: BTreeMap<(Guid, u64), u32>,
+    /// Published ports: who holds them.
+    pub mappings: BTreeMap<Frontend, Guid>,
+    /// Load-balanced frontends: who holds them.
+    pub services: BTreeMap<Frontend, Guid>,
+    /// Virtual IPs and the load balancers that announce them.
+    pub vips: BTreeMap<IpAddr, BTreeSet<Guid>>,
+    /// Load balancers that an endpoint is a backend of.
+    pub balanced: BTreeMap<Guid, BTreeSet<Guid>>,
+    /// How many networks translate, per family, and how many exist with IPv6 subnets.
+    pub forwarding4: usize,
+    pub forwarding6: usize,
+}
+
+impl State {
+    /// A network by id.
+    ///
+    /// # Errors
+    /// HCN_E_NETWORK_NOT_FOUND.
+    pub fn network(&self, id: Guid) -> Result<&Arc<Network>, Failure> {
+        self.networks.get(id).ok_or_else(|| Kind::Network.missing(id))
+    }
+
+    /// An endpoint by id.
+    ///
+    /// # Errors
+    /// HCN_E_ENDPOINT_NOT_FOUND.
+    pub fn endpoint(&self, id: Guid) -> Result<&Arc<Endpoint>, Failure> {
+        self.endpoints.get(id).ok_or_else(|| Kind::Endpoint.missing(id))
+    }
+
+    /// A load balancer by id.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND.
+    pub fn load_balancer(&self, id: Guid) -> Result<&Arc<LoadBalancer>, Failure> {
+        self.load_balancers.get(id).ok_or_else(|| Kind::LoadBalancer.missing(id))
+    }
+
+    /// All networks, oldest first.
+    pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
+        self.networks.iter()
+    }
+
+    /// All namespaces except HostDefault, oldest first.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<Namespace>> {
+        self.namespaces.iter()
+    }
+
+    /// All endpoints, oldest first.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.endpoints.iter()
+    }
+
+    /// All load balancers, oldest first.
+    pub fn load_balancers(&self) -> impl Iterator<Item = &Arc<LoadBalancer>> {
+        self.load_balancers.iter()
+    }
+
+    /// Whether nothing has been made.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+            && self.namespaces.is_empty()
+            && self.endpoints.is_empty()
+            && self.load_balancers.is_empty()
+    }
+
+    /// The endpoints of a network, oldest first.
+    pub fn members(&self, network: Guid) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let ids = self.index.members.get(&network).into_iter().flat_map(BTreeMap::values);
+        ids.filter_map(|id| self.endpoints.get(*id))
+    }
+
+    /// The endpoints in a namespace, in order of attachment.
+    pub fn attached(&self, namespace: Guid) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let ids = self.index.attached.get(&namespace).into_iter().flat_map(BTreeMap::values);
+        ids.filter_map(|id| self.endpoints.get(*id))
+    }
+
+    /// Where the search for a free address of a subnet begins.
+    pub(crate) fn cursor(&self, network: Guid, subnet: &Subnet) -> u128 {
+        self.cursors.get(&(network, subnet.family())).map_or(0, |(_, next)| *next)
+    }
+
+    fn advance_cursors(&mut self, endpoint: &Endpoint) {
+        for address in endpoint.addresses.iter().map(ipnet::IpNet::addr) {
+            let cursor = self.cursors.entry((endpoint.network, Family::of(&address))).or_default();
+            if endpoint.sequence > cursor.0 {
+                *cursor = (endpoint.sequence, number(address) + 1);
+            }
+        }
+    }
+
+    /// The load balancers that an endpoint is a backend of.
+    pub(crate) fn balancers_of(&self, endpoint: Guid) -> impl Iterator<Item = Guid> {
+        self.index.balanced.get(&endpoint).into_iter().flatten().copied()
+    }
+
+    /// The object that a person means: by GUID, by unique beginning of its GUID, or by name.
+    ///
+    /// # Errors
+    /// The kind's not-found code, or E_INVALIDARG when several objects answer.
+    pub fn resolve(&self, kind: Kind, text: &str) -> Result<Guid, Failure> {
+        if let Ok(id) = text.parse::<Guid>() {
+            return if self.exists(kind, id) { Ok(id) } else { Err(kind.missing(id)) };
+        }
+        let prefix = text.to_ascii_lowercase();
+        let looks_like_id =
+            prefix.len() >= 3 && prefix.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        let mut found = self.named(kind, text);
+        if found.is_empty() && looks_like_id {
+            found = match kind {
+                Kind::Network => self.networks.with_prefix(&prefix),
+                Kind::Namespace => self.namespaces.with_prefix(&prefix),
+                Kind::Endpoint => self.endpoints.with_prefix(&prefix),
+                Kind::LoadBalancer => self.load_balancers.with_prefix(&prefix),
+            };
+        }
+        match found.as_slice() {
+            [id] => Ok(*id),
+            [] => {
+                Err(Failure::new(kind.not_found(), alloc::format!("there is no {kind} '{text}'"))
+                    .hint(alloc::format!("list them with: hc {} ls", kind.as_str())))
+            }
+            several => Err(Failure::new(
+                HResult::E_INVALIDARG,
+                alloc::format!("'{text}' could be any of {} {kind}s", several.len()),
+            )
+            .hint("use the GUID or more digits of it")),
+        }
+    }
+
+    /// Whether an object exists; namespace HostDefault always does.
+    pub fn exists(&self, kind: Kind, id: Guid) -> bool {
+        match kind {
+            Kind::Network => self.networks.get(id).is_some(),
+            Kind::Namespace => {
+                id == crate::network::namespace::HOST_DEFAULT || self.namespaces.get(id).is_some()
+            }
+            Kind::Endpoint => self.endpoints.get(id).is_some(),
+            Kind::LoadBalancer => self.load_balancers.get(id).is_some(),
+        }
+    }
+
+    fn named(&self, kind: Kind, name: &str) -> Vec<Guid> {
+        let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
+        match kind {
+            Kind::Network => self.index.network_names.get(name).copied().into_iter().collect(),
+            Kind::Namespace => {
+                let mut found: Vec<Guid> =
+                    self.namespaces().filter(|n| is(&n.document.base.name)).map(|n| n.id).collect();
+                if found.is_empty() && name.eq_ignore_ascii_case("HostDefault") {
+                    found.push(crate::network::namespace::HOST_DEFAULT);
+                }
+                found
+            }
+            Kind::Endpoint => {
+                self.endpoints().filter(|e| is(&e.document.base.name)).map(|e| e.id).collect()
+            }
+            Kind::LoadBalancer => {
+                self.load_balancers().filter(|l| is(&l.document.base.name)).map(|l| l.id).collect()
+            }
+        }
+    }
+
+    /// An object of any kind.
+    pub fn object(&self, kind: Kind, id: Guid) -> Option<Object> {
+        match kind {
+            Kind::Network => self.networks.get(id).cloned().map(Object::Network),
+            Kind::Namespace => self.namespaces.get(id).cloned().map(Object::Namespace),
+            Kind::Endpoint => self.endpoints.get(id).cloned().map(Object::Endpoint),
+            Kind::LoadBalancer => self.load_balancers.get(id).cloned().map(Object::LoadBalancer),
+        }
+    }
+
+    /// Every object, in an order in which they can be put back.
+    pub fn objects(&self) -> impl Iterator<Item = Object> {
+        let networks = self.networks().cloned().map(Object::Network);
+        let namespaces = self.namespaces().cloned().map(Object::Namespace);
+        let endpoints = self.endpoints().cloned().map(Object::Endpoint);
+        let load_balancers = self.load_balancers().cloned().map(Object::LoadBalancer);
+        networks.chain(namespaces).chain(endpoints).chain(load_balancers)
+    }
+
+    /// The state that a store remembers. Records may come in any order.
+    ///
+    /// # Errors
+    /// HCN_E_REGKEY_FAILURE when a record cannot be read or refers to nothing.
+    pub fn load(records: impl IntoIterator<Item = Record>) -> Result<State, Failure> {
+        let mut records: Vec<Record> = records.into_iter().collect();
+        records.sort_by_key(|record| record.kind);
+        let mut state = State::default();
+        for record in &records {
+            let object = state.revive(record)?;
+            state.apply_one(Change::Put(object));
+        }
+        Ok(state)
+    }
+
+    /// The object of a record, understood with the objects that are there.
+    ///
+    /// # Errors
+    /// HCN_E_REGKEY_FAILURE as for [`State::load`].
+    pub fn revive(&self, record: &Record) -> Result<Object, Failure> {
+        let parts = record.parts()?;
+        let revived = match record.kind {
+            Kind::Network => Network::revive(record.id, parts).map(|n| Object::Network(n.into())),
+            Kind::Namespace => {
+                Namespace::revive(record.id, parts).map(|n| Object::Namespace(n.into()))
+            }
+            Kind::Endpoint => {
+                Endpoint::revive(self, record.id, parts).map(|e| Object::Endpoint(e.into()))
+            }
+            Kind::LoadBalancer => {
+                LoadBalancer::revive(self, record.id, parts).map(|l| Object::LoadBalancer(l.into()))
+            }
+        };
+        revived.map_err(|failure| record.damaged(&failure))
+    }
+
+    /// Applies changes in order.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.apply_one(change.clone());
+        }
+    }
+
+    /// The changes that would take `changes` back, applied in the order returned.
+    pub fn inverse(&self, changes: &[Change]) -> Vec<Change> {
+        let inverse = |change: &Change| {
+            let (kind, id) = change.subject();
+            self.object(kind, id).map_or(Change::Delete(kind, id), Change::Put)
+        };
+        // An object changed twice must end as it was at first, so each subject appears once. Restored in dependency
+        // order: deletions of dependents before what they depend on, then the rest the other way round.
+        let mut subjects: Vec<&Change> = Vec::new();
+        for change in changes {
+            if !subjects.iter().any(|other| other.subject() == change.subject()) {
+                subjects.push(change);
+            }
+        }
+        let (mut gone, mut back): (Vec<_>, Vec<_>) =
+            subjects.into_iter().map(inverse).partition(|c| matches!(c, Change::Delete(..)));
+        gone.sort_by_key(|change| core::cmp::Reverse(change.subject().0));
+        back.sort_by_key(|change| change.subject().0);
+        gone.append(&mut back);
+        gone
+    }
+
+    fn apply_one(&mut self, change: Change) {
+        match change {
+            Change::Put(object) => {
+                if let Some(old) = self.object(object.kind(), object.id()) {
+                    self.index.remove(&old);
+                }
+                self.index.insert(&object);
+                self.next_sequence = self.next_sequence.max(sequence_end(&object));
+                self.next_interface = self.next_interface.max(interface_end(&object));
+                let (id, order) = (object.id(), sequence(&object));
+                match object {
+                    Object::Network(o) => drop(self.networks.put(id, order, o)),
+                    Object::Namespace(o) => drop(self.namespaces.put(id, order, o)),
+                    Object::Endpoint(o) => {
+                        self.advance_cursors(&o);
+                        drop(self.endpoints.put(id, order, o));
+                    }
+                    Object::LoadBalancer(o) => drop(self.load_balancers.put(id, order, o)),
+                }
+            }
+            Change::Delete(kind, id) => {
+                if let Some(old) = self.object(kind, id) {
+                    self.index.remove(&old);
+                }
+                match kind {
+                    Kind::Network => {
+                        self.cursors.retain(|(network, _), _| *network != id);
+                        drop(self.networks.remove(id));
+                    }
+                    Kind::Namespace => drop(self.namespaces.remove(id)),
+                    Kind::Endpoint => drop(self.endpoints.remove(id)),
+                    Kind::LoadBalancer => drop(self.load_balancers.remove(id)),
+                }
+            }
+        }
+    }
+}
+
+fn sequence(object: &Object) -> u64 {
+    match object {
+        Object::Network(o) => o.sequence,
+        Object::Namespace(o) => o.sequence,
+        Object::Endpoint(o) => o.sequence,
+        Object::LoadBalancer(o) => o.sequence,
+    }
+}
+
+/// One past the last sequence number that the object uses.
+fn sequence_end(object: &Object) -> u64 {
+    let attachment = match object {
+        Object::Endpoint(o) => o.attachment.as_ref().map_or(0, |a| a.sequence),
+        _ => 0,
+    };
+    sequence(object).max(attachment) + 1
+}
+
+/// One past the last interface index that the object uses.
+fn interface_end(object: &Object) -> u32 {
+    match object {
+        Object::Network(o) => o.interface + 2,
+        Object::Endpoint(o) => o.attachment.as_ref().map_or(0, |a| a.interface + 2),
+        Object::Namespace(_) | Object::LoadBalancer(_) => 0,
+    }
+}
+
+impl Index {
+    pub(crate) fn insert(&mut self, object: &Object) {
+        match object {
+            Object::Network(network) => {
+                if let Some(name) = &network.document.base.name {
+                    self.network_names.insert(name.clone(), network.id);
+                }
+                let (v4, v6) = forwards(network);
+                self.forwarding4 += usize::from(v4);
+                self.forwarding6 += usize::from(v6);
+            }
+            Object::Namespace(_) => {}
+            Object::Endpoint(endpoint) => self.insert_endpoint(endpoint),
+            Object::LoadBalancer(balancer) => {
+                for service in &balancer.services {
+                    self.services.insert(service.frontend, balancer.id);
+                    if let Some(vip) = service.frontend.1 {
+                        self.vips.entry(vip).or_default().insert(balancer.id);
+                    }
+                }
+                for endpoint in &balancer.endpoints {
+                    self.balanced.entry(*endpoint).or_default().insert(balancer.id);
+                }
+            }
+        }
+    }
+
+    fn insert_endpoint(&mut self, endpoint: &Endpoint) {
+        let members = self.members.entry(endpoint.network).or_default();
+        members.insert(endpoint.sequence, endpoint.id);
+        for address in &endpoint.addresses {
+            self.addresses.insert((endpoint.network, address.addr()), endpoint.id);
+        }
+        *self.macs.entry((endpoint.network, endpoint.mac.to_u64())).or_default() += 1;
+        for mapping in &endpoint.policies.port_mappings {
+            self.mappings.insert(mapping.frontend(), endpoint.id);
+        }
+        if let Some(attachment) = &endpoint.attachment {
+            let attached = self.attached.entry(attachment.namespace).or_default();
+            attached.insert(attachment.sequence, endpoint.id);
+        }
+    }
+
+    fn remove(&mut self, object: &Object) {
+        match object {
+            Object::Network(network) => {
+                if let Some(name) = &network.document.base.name {
+                    self.network_names.remove(name);
+                }
+                let (v4, v6) = forwards(network);
+                self.forwarding4 -= usize::from(v4);
+                self.forwarding6 -= usize::from(v6);
+            }
+            Object::Namespace(_) => {}
+            Object::Endpoint(endpoint) => self.remove_endpoint(endpoint),
+            Object::LoadBalancer(balancer) => {
+                for service in &balancer.services {
+                    self.services.remove(&service.frontend);
+                    if let Some(vip) = service.frontend.1 {
+                        remove_from(
+                            &mut self.vips,
+                            vip,
+                            |set| set.remove(&balancer.id),
+                            BTreeSet::is_empty,
+                        );
+                    }
+                }
+                for endpoint in &balancer.endpoints {
+                    let drop_one = |set: &mut BTreeSet<Guid>| set.remove(&balancer.id);
+                    remove_from(&mut self.balanced, *endpoint, drop_one, BTreeSet::is_empty);
+                }
+            }
+        }
+    }
+
+    fn remove_endpoint(&mut self, endpoint: &Endpoint) {
+        let by_order =
+            |order: u64| move |map: &mut BTreeMap<u64, Guid>| map.remove(&order).is_some();
+        remove_from(
+            &mut self.members,
+            endpoint.network,
+            by_order(endpoint.sequence),
+            BTreeMap::is_empty,
+        );
+        for address in &endpoint.addresses {
+            self.addresses.remove(&(endpoint.network, address.addr()));
+        }
+        let release = |users: &mut u32| {
+            *users -= 1;
+            true
+        };
+        let mac = (endpoint.network, endpoint.mac.to_u64());
+        remove_from(&mut self.macs, mac, release, |users| *users == 0);
+        for mapping in &endpoint.policies.port_mappings {
+            self.mappings.remove(&mapping.frontend());
+        }
+        if let Some(attachment) = &endpoint.attachment {
+            let order = by_order(attachment.sequence);
+            remove_from(&mut self.attached, attachment.namespace, order, BTreeMap::is_empty);
+        }
+    }
+}
+
+/// Whether a network needs the host to forward IPv4 and IPv6. IPv4 ports forward by themselves; only replies from
+/// outside need the uplink to. IPv6 forwards by the host's global switch alone.
+fn forwards(network: &Network) -> (bool, bool) {
+    let has = |family| network.subnets.iter().any(|subnet| subnet.family() == family);
+    (network.mode == Mode::Nat && has(Family::V4), has(Family::V6))
+}
+
+/// Takes something out of the collection at `key` and drops the entry when that leaves it empty.
+fn remove_from<K: Ord, C>(
+    map: &mut BTreeMap<K, C>,
+    key: K,
+    take: impl FnOnce(&mut C) -> bool,
+    empty: impl FnOnce(&C) -> bool,
+) {
+    if let Some(collection) = map.get_mut(&key) {
+        take(collection);
+        if empty(collection) {
+            map.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The main flow by hand: a NAT network, two namespaces, endpoints with published ports, a load balancer, and away again.
+//!
+//! The random sequences of `model.rs` cover breadth; this file reads like the documentation of one ordinary day.
+
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+use hostcompute_engine::host::Surroundings;
+use hostcompute_engine::plan::{Element, Fact, Step, difference, undo};
+use hostcompute_engine::{Context, Decision, Reply, Request, State, decide};
+use hostcompute_schema::operation::Operation;
+use hostcompute_schema::{Failure, Guid, HResult};
+use serde_json::{Value, json};
+
+/// A state with a source of numbers, and checks after every step.
+struct World {
+    state: State,
+    seed: u64,
+    surroundings: Surroundings,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { state: State::default(), seed: 1, surroundings: Surroundings::default() }
+    }
+
+    fn call(
+        &mut self,
+        operation: Operation,
+        id: Option<Guid>,
+        document: Value,
+    ) -> Result<Decision, Failure> {
+        let text = document.to_string();
+        let request = Request { operation, id, network: None, document: &text };
+        let before = self.state.facts();
+        let mut random = || {
+            self.seed =
+                self.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            self.seed >> 7
+        };
+        let mut context =
+            Context { random: &mut random, surroundings: &self.surroundings, strict: false };
+        let result = decide(&mut self.state, &request, &mut context);
+        assert_eq!(self.state.check(), [], "after {operation:?} {text}");
+        let after = self.state.facts();
+        if let Ok(decision) = &result {
+            let steps: Vec<Step> =
+                decision.plan.iter().filter(|s| !matches!(s, Step::Claim(_))).cloned().collect();
+            assert_eq!(steps, difference(&before, &after), "after {operation:?} {text}");
+            let records: Vec<_> = self.state.objects().map(|object| object.record()).collect();
+            let loaded = State::load(records).unwrap();
+            assert_eq!(loaded.facts(), after);
+            let mut back = self.state.clone();
+            back.apply(&decision.undo);
+            assert_eq!(back.facts(), before);
+            assert_eq!(back.check(), []);
+        } else {
+            assert_eq!(before, after, "a refused request changes nothing");
+        }
+        result
+    }
+
+    fn create(&mut self, operation: Operation, document: Value) -> Guid {
+        match self.call(operation, None, document).unwrap().reply {
+            Reply::Id(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        operation: Operation,
+        id: Option<Guid>,
+        document: Value,
+    ) -> (HResult, String) {
+        let failure = self.call(operation, id, document).unwrap_err();
+        (failure.hresult, failure.path.unwrap_or_default())
+    }
+
+    fn show(&mut self, operation: Operation, id: Guid) -> Value {
+        let query = json!({"SchemaVersion": {"Major": 2, "Minor": 0}});
+        match self.call(operation, Some(id), query).unwrap().reply {
+            Reply::Document(document) => document,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn nat() -> Value {
+    json!({"Name": "web", "Ipams": [{"Subnets": [
+        {"IpAddressPrefix": "172.20.0.0/24", "Routes": [{"NextHop": "172.20.0.1", "DestinationPrefix": "0.0.0.0/0"}]},
+        {"IpAddressPrefix": "fd20::/64"},
+    ]}]})
+}
+
+fn attach(endpoint: Guid) -> Value {
+    json!({"ResourceType": "Endpoint", "RequestType": "Add", "Settings": {"EndpointId": endpoint.to_string()}})
+}
+
+#[test]
+fn an_ordinary_day() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let namespace = world.create(Operation::CreateNamespace, json!({}));
+    let endpoint = world.create(
+        Operation::CreateEndpoint,
+        json!({"HostComputeNetwork": network.to_string(), "Policies": [
+            {"Type": "PortMapping", "Settings": {"ExternalPort": 8080, "InternalPort": 80, "Protocol": 6}}]}),
+    );
+    let shown = world.show(Operation::QueryEndpointProperties, endpoint);
+    assert_eq!(
+        shown["IpConfigurations"][0],
+        json!({"IpAddress": "172.20.0.2", "PrefixLength": 24})
+    );
+    assert_eq!(shown["IpConfigurations"][1], json!({"IpAddress": "fd20::4", "PrefixLength": 64}));
+    assert_eq!(shown["Routes"][0]["NextHop"], "172.20.0.1");
+    assert_eq!(shown["Routes"][1]["NextHop"], "fd20::1");
+    assert_eq!(shown["State"], 1);
+
+    let attached =
+        world.call(Operation::ModifyNamespace, Some(namespace), attach(endpoint)).unwrap();
+    assert!(attached.plan.iter().any(|step| matches!(step, Step::Add(Fact::Port(_)))));
+    assert!(!attached.plan.iter().any(|step| matches!(step, Step::Add(Fact::Netns(_)))));
+    assert_eq!(world.show(Operation::QueryEndpointProperties, endpoint)["State"], 2);
+    let resources = &world.show(Operation::QueryNamespaceProperties, namespace)["Resources"];
+    assert_eq!(resources[0]["Data"]["Id"], endpoint.to_upper());
+
+    let balancer = world.create(
+        Operation::CreateLoadBalancer,
+        json!({"HostComputeEndpoints": [endpoint.to_string()], "FrontendVIPs": ["10.96.0.1"],
+            "PortMappings": [{"Protocol": 6, "InternalPort": 80, "ExternalPort": 80}]}),
+    );
+    assert!(
+        world
+            .state
+            .facts()
+            .iter()
+            .any(|fact| matches!(fact, Fact::Service(s) if s.slots.len() == 2))
+    );
+
+    let gone = world.call(Operation::DeleteNetwork, Some(network), json!({})).unwrap();
+    assert!(matches!(gone.plan.last(), Some(Step::Remove(Fact::Table))));
+    assert!(world.state.load_balancer(balancer).is_err());
+    world.call(Operation::DeleteNamespace, Some(namespace), json!({})).unwrap();
+    assert!(world.state.is_empty());
+    assert_eq!(world.state.facts(), []);
+}
+
+#[test]
+fn published_ports_are_exclusive_and_claimed() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let document = json!({"HostComputeNetwork": network.to_string(), "Policies": [
+        {"Type": "PortMapping", "Settings": {"ExternalPort": 8080, "InternalPort": 80}}]});
+    let first = world.call(Operation::CreateEndpoint, None, document.clone()).unwrap();
+    let claims = first.plan.iter().filter(|step| matches!(step, Step::Claim(_))).count();
+    assert_eq!(claims, 2, "TCP and UDP");
+    assert_eq!(
+        world.refuse(Operation::CreateEndpoint, None, document),
+        (HResult::HCN_E_PORT_ALREADY_EXISTS, "Policies[0].Settings.ExternalPort".into())
+    );
+}
+
+#[test]
+fn access_rules_become_chains_by_layer() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let namespace = world.create(Operation::CreateNamespace, json!({}));
+    let rule = |action: &str, kind: &str, priority: u16| {
+        json!({"Type": "ACL", "Settings": {"Action": action, "Direction": "In", "RuleType": kind,
+            "Priority": priority, "Protocols": "6", "LocalPorts": "80,8000-8080,8081"}})
+    };
+    let endpoint = world.create(
+        Operation::CreateEndpoint,
+        json!({"HostComputeNetwork": network.to_string(),
+            "Policies": [rule("Allow", "Switch", 200), rule("Block", "Switch", 200), rule("Block", "Host", 0)]}),
+    );
+    world.call(Operation::ModifyNamespace, Some(namespace), attach(endpoint)).unwrap();
+    let facts = world.state.facts();
+    let chains: Vec<_> = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::AclChain(chain) => Some(chain),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(chains.len(), 2);
+    let entries = facts.iter().filter(|fact| matches!(fact, Fact::Element(Element::AclIn { chain, .. }) if chain.starts_with("acl_in_switch")));
+    assert_eq!(entries.count(), 2, "one for each address");
+    let update = json!({"ResourceType": "Policy", "RequestType": "Update", "Settings": {"Policies": [rule("Allow", "Switch", 1)]}});
+    let changed = world.call(Operation::ModifyEndpoint, Some(endpoint), update).unwrap();
+    assert!(changed.plan.iter().any(|step| matches!(step, Step::Change { .. })));
+    let undone = undo(&changed.plan);
+    assert_eq!(undone.len(), changed.plan.len());
+}
+
+#[test]
+fn refusals_name_the_member() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let endpoint = |extra: Value| {
+        let mut document = json!({"HostComputeNetwork": network.to_string()});
+        document.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        document
+    };
+    let policy = |kind: &str, settings: Value| {
+        endpoint(json!({"Policies": [{"Type": kind, "Settings": settings}]}))
+    };
+    let cases = [
+        (
+            Operation::CreateNetwork,
+            json!({"Type": "Overlay"}),
+            HResult::HCN_E_INVALID_NETWORK_TYPE,
+            "Type",
+        ),
+        (Operation::CreateNetwork, nat(), HResult::HCN_E_NETWORK_ALREADY_EXISTS, "Name"),
+        (
+            Operation::CreateNetwork,
+            json!({"Ipams": [{"Subnets": [{"IpAddressPrefix": "172.20.0.0/16"}]}]}),
+            HResult::HCN_E_INVALID_SUBNET,
+            "Ipams[0].Subnets[0].IpAddressPrefix",
+        ),
+        (
+            Operation::CreateEndpoint,
+            endpoint(json!({"IpConfigurations": [{"IpAddress": "10.0.0.9"}]})),
+            HResult::HCN_E_INVALID_IP,
+            "IpConfigurations[0].IpAddress",
+        ),
+        (
+            Operation::CreateEndpoint,
+            endpoint(json!({"IpConfigurations": [{"IpAddress": "172.20.0.1"}]})),
+            HResult::HCN_E_ADDR_INVALID_OR_RESERVED,
+            "IpConfigurations[0].IpAddress",
+        ),
+        (
+            Operation::CreateEndpoint,
+            endpoint(
+                json!({"Routes": [{"NextHop": "172.20.0.9", "DestinationPrefix": "10.0.0.0/8"}]}),
+            ),
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            "Routes[0].NextHop",
+        ),
+        (
+            Operation::CreateEndpoint,
+            policy("ACL", json!({"Action": "Allow", "Direction": "In"})),
+            HResult::HCN_E_INVALID_POLICY,
+            "Policies[0].Settings.Priority",
+        ),
+        (
+            Operation::CreateEndpoint,
+            policy("PortMapping", json!({"ExternalPort": 1})),
+            HResult::HCN_E_INVALID_INTERNAL_PORT,
+            "Policies[0].Settings.InternalPort",
+        ),
+        (
+            Operation::CreateEndpoint,
+            policy("Encryption", json!({})),
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            "Policies[0].Type",
+        ),
+        (
+            Operation::CreateEndpoint,
+            policy("Nonsense", json!({})),
+            HResult::HCN_E_INVALID_POLICY_TYPE,
+            "Policies[0].Type",
+        ),
+        (
+            Operation::CreateLoadBalancer,
+            json!({"HostComputeEndpoints": []}),
+            HResult::HCN_E_INVALID_JSON_REFERENCE,
+            "HostComputeEndpoints",
+        ),
+    ];
+    for (operation, document, code, path) in cases {
+        assert_eq!(
+            world.refuse(operation, None, document.clone()),
+            (code, path.into()),
+            "{document}"
+        );
+    }
+    let missing =
+        world.refuse(Operation::OpenNamespace, Some(Guid::from_bytes([7; 16])), json!({}));
+    assert_eq!(missing.0, HResult::ERROR_NOT_FOUND);
+}
+
+#[test]
+fn a_reboot_takes_what_does_not_persist() {
+    let mut world = World::new();
+    world.create(Operation::CreateNetwork, nat());
+    let internal =
+        json!({"Type": "Internal", "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.7.0.0/24"}]}]});
+    let internal = world.create(Operation::CreateNetwork, internal);
+    let namespace = world.create(Operation::CreateNamespace, json!({}));
+    let endpoint = world
+        .create(Operation::CreateEndpoint, json!({"HostComputeNetwork": internal.to_string()}));
+    world.call(Operation::ModifyNamespace, Some(namespace), attach(endpoint)).unwrap();
+    let changes = hostcompute_engine::after_reboot(&world.state);
+    world.state.apply(&changes);
+    assert_eq!(world.state.check(), []);
+    assert_eq!(world.state.networks().map(|network| network.id).collect::<Vec<_>>(), [internal]);
+    assert_eq!(world.show(Operation::QueryEndpointProperties, endpoint)["State"], 4);
+    assert_eq!(world.state.namespaces().count(), 0);
+}
