@@ -4,6 +4,7 @@
 //! two or three made-up files, and `cargo test` runs all of them on the real tree.
 
 mod arrows;
+mod compatibility;
 mod length;
 mod links;
 mod lock;
@@ -55,6 +56,7 @@ const RULES: &[Rule] = &[
     Rule { name: "unsafe only where it is declared", check: unsafety::check },
     Rule { name: "every source file is part of a crate", check: modules::check },
     Rule { name: "ARCHITECTURE.md names every crate and engine module", check: map::check },
+    Rule { name: "docs/compatibility.md names every type and member", check: compatibility::check },
     Rule { name: "links lead somewhere", check: links::check },
 ];
 
