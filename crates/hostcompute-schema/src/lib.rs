@@ -33,6 +33,7 @@ mod parse;
 mod position;
 mod reader;
 pub mod schema;
+pub mod v1;
 
 pub use document::Document;
 pub use element::Base64;
@@ -48,3 +49,4 @@ pub use parse::{
 pub use position::{Position, locate};
 pub use reader::Reader;
 pub use schema::SchemaVersion;
+pub use v1::{Older, QueryShape};

@@ -20,6 +20,7 @@ use crate::hcn::{
 use crate::hresult::HResult;
 use crate::position::{locate, position_of_bytes};
 use crate::reader::Reader;
+use crate::v1;
 
 /// A document and what was odd about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,13 +57,21 @@ pub fn parse_value<T: Document>(value: &Value, at: &str) -> Result<Parsed<T>, Fa
 }
 
 /// Reads what HcnCreateNetwork is given.
+///
+/// A document of version 1 is translated first; its failures name the members of version 2.
 pub fn parse_network(text: &str) -> Result<Parsed<HostComputeNetwork>, Failure> {
-    parse(text)
+    let value = read_json(text)?;
+    let value = if v1::is_v1_network(&value) { v1::network_from_v1(value) } else { value };
+    parse_read(&value, text).map_err(first_of)
 }
 
 /// Reads what HcnCreateEndpoint is given.
+///
+/// A document of version 1 is translated first; its failures name the members of version 2.
 pub fn parse_endpoint(text: &str) -> Result<Parsed<HostComputeEndpoint>, Failure> {
-    parse(text)
+    let value = read_json(text)?;
+    let value = if v1::is_v1_endpoint(&value) { v1::endpoint_from_v1(value) } else { value };
+    parse_read(&value, text).map_err(first_of)
 }
 
 /// Reads what HcnCreateNamespace is given.
@@ -82,7 +91,7 @@ pub fn parse_route(text: &str) -> Result<Parsed<HostComputeRoute>, Failure> {
 
 /// Reads what enumerations and queries are given; no text at all asks for everything.
 pub fn parse_query(text: &str) -> Result<Parsed<HostComputeQuery>, Failure> {
-    if text.trim_ascii().is_empty() {
+    if matches!(text.trim_ascii(), "" | "null") {
         return Ok(Parsed { document: HostComputeQuery::default(), warnings: Vec::new() });
     }
     parse(text)
@@ -108,7 +117,7 @@ pub(crate) fn parse_read<T: Document>(
     text: &str,
 ) -> Result<Parsed<T>, Vec<Failure>> {
     let mut reader = Reader::default();
-    if !value.is_object() {
+    if value.is_null() {
         reader.fail_type("an object", value);
     }
     let document = T::read(value, &mut reader);
