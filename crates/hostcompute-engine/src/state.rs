@@ -326,18 +326,12 @@ impl State {
 
     /// The changes that would take `changes` back, applied in the order returned.
     pub fn inverse(&self, changes: &[Change]) -> Vec<Change> {
-        let inverse = |change: &Change| {
-            let (kind, id) = change.subject();
+        let inverse = |(kind, id): (Kind, Guid)| {
             self.object(kind, id).map_or(Change::Delete(kind, id), Change::Put)
         };
         // An object changed twice must end as it was at first, so each subject appears once. Restored in dependency
         // order: deletions of dependents before what they depend on, then the rest the other way round.
-        let mut subjects: Vec<&Change> = Vec::new();
-        for change in changes {
-            if !subjects.iter().any(|other| other.subject() == change.subject()) {
-                subjects.push(change);
-            }
-        }
+        let subjects: BTreeSet<(Kind, Guid)> = changes.iter().map(Change::subject).collect();
         let (mut gone, mut back): (Vec<_>, Vec<_>) =
             subjects.into_iter().map(inverse).partition(|c| matches!(c, Change::Delete(..)));
         gone.sort_by_key(|change| core::cmp::Reverse(change.subject().0));

@@ -174,9 +174,7 @@ impl Endpoint {
             }
         }
         for address in self.addresses.iter().map(IpNet::addr) {
-            if network.mode != Mode::Private {
-                facts.push(Fact::Element(Element::Loop { address }));
-            }
+            facts.push(Fact::Element(Element::Loop { address }));
             if self.isolated() {
                 facts.push(Fact::Element(Element::Isolated { address }));
             }
