@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery};
+use hostcompute_schema::{Failure, Guid, HResult, HostComputeQuery, Older, QueryShape};
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
@@ -39,30 +39,39 @@ pub(crate) fn properties(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Fa
     let id = draft.target()?;
     let query: HostComputeQuery = draft.settings(hostcompute_schema::parse_query)?;
     read_filter(&query)?;
-    draft.reply = Reply::Document(describe(draft.state, kind, id)?);
+    draft.reply = Reply::Document(describe(draft.state, kind, id, QueryShape::of(&query))?);
     Ok(())
 }
 
-/// An object as clients see it.
+/// An object as clients see it, in the shape they ask for (hcn.md 2.20).
 ///
 /// # Errors
 /// The kind's not-found code.
-pub fn describe(state: &State, kind: Kind, id: Guid) -> Result<Value, Failure> {
-    let document = match kind {
+pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Result<Value, Failure> {
+    Ok(match kind {
         Kind::Network => {
             let mut document = state.network(id)?.document.clone();
             document.base.state = Some(1);
-            document.write()
+            document.in_shape(shape)
         }
-        Kind::Endpoint => state.endpoint(id)?.describe(state).write(),
-        Kind::Namespace => namespace::describe(state, id)?.write(),
+        Kind::Endpoint => {
+            let endpoint = state.endpoint(id)?;
+            let mut document = endpoint.describe(state).in_shape(shape);
+            if shape != QueryShape::V2
+                && let (Value::Object(members), Ok(network)) =
+                    (&mut document, state.network(endpoint.network))
+            {
+                members.insert("VirtualNetworkName".into(), network.name().into());
+            }
+            document
+        }
+        Kind::Namespace => namespace::describe(state, id)?.in_shape(shape),
         Kind::LoadBalancer => {
             let mut document = state.load_balancer(id)?.document.clone();
             document.base.state = Some(2);
-            document.write()
+            document.in_shape(shape)
         }
-    };
-    Ok(Value::Object(document))
+    })
 }
 
 fn read_filter(query: &HostComputeQuery) -> Result<Filter, Failure> {
@@ -128,7 +137,7 @@ fn shortcut(state: &State, kind: Kind, filter: &Filter) -> Option<Vec<Guid>> {
 
 fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {
     let Some(filter) = filter else { return true };
-    let Ok(Value::Object(mut members)) = describe(state, kind, id) else {
+    let Ok(Value::Object(mut members)) = describe(state, kind, id, QueryShape::Superset) else {
         return false;
     };
     let mut also = |name: &str, value: Value| {

@@ -300,3 +300,47 @@ fn a_reboot_takes_what_does_not_persist() {
     assert_eq!(world.show(Operation::QueryEndpointProperties, endpoint)["State"], 4);
     assert_eq!(world.state.namespaces().count(), 0);
 }
+
+#[test]
+fn queries_filter_by_either_vocabulary_and_answer_in_the_shape_asked_for() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let namespace = world.create(Operation::CreateNamespace, json!({}));
+    let endpoint = json!({"Name": "a", "HostComputeNetwork": network.to_string()});
+    let [first, second] = [0, 1].map(|_| world.create(Operation::CreateEndpoint, endpoint.clone()));
+    world.call(Operation::ModifyNamespace, Some(namespace), attach(second)).unwrap();
+    let mut ids = |operation, filter: Value| {
+        let query = json!({"SchemaVersion": {"Major": 2}, "Filter": filter.to_string()});
+        match world.call(operation, None, query).unwrap().reply {
+            Reply::Ids(ids) => ids,
+            other => panic!("{other:?}"),
+        }
+    };
+    let endpoints = Operation::EnumerateEndpoints;
+    assert_eq!(ids(endpoints, json!({})), [first, second]);
+    assert_eq!(ids(endpoints, json!({"VirtualNetwork": network.to_upper()})), [first, second]);
+    assert_eq!(ids(endpoints, json!({"HostComputeNetwork": network.to_string()})), [first, second]);
+    assert_eq!(ids(endpoints, json!({"virtualNetworkName": "web", "State": 2})), [second]);
+    assert_eq!(ids(endpoints, json!({"State": 3})), []);
+    assert_eq!(ids(endpoints, json!({"ID": first.to_upper(), "Name": "a"})), [first]);
+    assert_eq!(ids(endpoints, json!({"ID": ""})), []);
+    assert_eq!(ids(endpoints, json!({"Colour": "red"})), []);
+    assert_eq!(ids(Operation::EnumerateNetworks, json!({"Type": "NAT", "Flags": 0})), [network]);
+    assert_eq!(ids(Operation::EnumerateNamespaces, json!({"Type": "Host"})), [namespace]);
+
+    let mut ask = |query: Value| {
+        let reply =
+            world.call(Operation::QueryEndpointProperties, Some(first), query).unwrap().reply;
+        match reply {
+            Reply::Document(document) => document,
+            other => panic!("{other:?}"),
+        }
+    };
+    let version = |major: u32| json!({"SchemaVersion": {"Major": major, "Minor": 0}});
+    let (old, new, both) = (ask(version(1)), ask(version(2)), ask(json!({})));
+    assert_eq!(old["IPAddress"], "172.20.0.2");
+    assert!(old.get("IpConfigurations").is_none() && new.get("IPAddress").is_none());
+    assert!(both.get("IpConfigurations").is_some() && both.get("IPAddress").is_some());
+    let bad = json!({"Filter": "{"});
+    assert_eq!(world.refuse(endpoints, None, bad), (HResult::HCN_E_INVALID_JSON, "Filter".into()));
+}
