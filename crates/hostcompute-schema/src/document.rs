@@ -147,12 +147,13 @@ pub(crate) fn deserialize<'de, T: Document, D: serde::Deserializer<'de>>(
 ///
 /// One line per member: `field: Type = "Member" | "Alias" ["2.0", Given]`. The brackets hold the
 /// version that brought the member (empty when no schema lists it) and, where it is not
-/// `Changed`, when it is printed.
+/// `Changed`, when it is printed. A version behind the name of the type is for types that are newer
+/// than their oldest member.
 macro_rules! documents {
     // A type that is only ever part of others and therefore keeps no unknown members itself.
     (@part
         $(#[doc = $doc:literal])*
-        pub struct $type:ident($name:literal) {$(
+        pub struct $type:ident($name:literal $(, $type_since:literal)?) {$(
             $(#[doc = $member_doc:literal])*
             $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
                 [$($since:literal $(, $print:ident)?)?]
@@ -164,14 +165,14 @@ macro_rules! documents {
             $($(#[doc = $member_doc])* pub $field: $field_type,)*
         }
 
-        documents!(@schema $type $name [$(#[doc = $doc])*] [] {$(
+        documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
                 [$($since $(, $print)?)?]
         )*});
     };
     ($(
         $(#[doc = $doc:literal])*
-        pub struct $type:ident($name:literal) $(: $base:ident)? {$(
+        pub struct $type:ident($name:literal $(, $type_since:literal)?) $(: $base:ident)? {$(
             $(#[doc = $member_doc:literal])*
             $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
                 [$($since:literal $(, $print:ident)?)?]
@@ -189,13 +190,13 @@ macro_rules! documents {
             pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
         }
 
-        documents!(@schema $type $name [$(#[doc = $doc])*] [$($base)?] {$(
+        documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [$($base)?] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
                 [$($since $(, $print)?)?]
         )*} unknown);
     )*};
     // The tables and conversions of a type, with or without a place for unknown members.
-    (@schema $type:ident $name:literal [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
+    (@schema $type:ident $name:literal [$($type_since:literal)?] [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
         [$($member_doc:literal)*] $field:ident: $field_type:ty = $member:literal [$($alias:literal)*]
             [$($since:literal $(, $print:ident)?)?]
     )*} $($unknown:ident)?) => {
@@ -204,6 +205,7 @@ macro_rules! documents {
                 static SCHEMA: $crate::schema::StructSchema = $crate::schema::StructSchema {
                     name: $name,
                     doc: concat!($($doc),*),
+                    own_since: $crate::enumeration::since(&[$($type_since)?]),
                     base: documents!(@base $($base)?),
                     members: &[$($crate::schema::MemberSchema {
                         name: $member,

@@ -28,6 +28,7 @@ mod failure;
 mod guid;
 pub mod hcn;
 mod hresult;
+pub mod openapi;
 pub mod operation;
 mod parse;
 mod position;

@@ -72,6 +72,8 @@ pub struct StructSchema {
     /// The published name, which may differ from the Rust name in case only.
     pub name: &'static str,
     pub doc: &'static str,
+    /// The version that brought the type, where its members do not tell.
+    pub own_since: Option<SchemaVersion>,
     /// The type whose members come first, when there is one.
     pub base: Option<&'static StructSchema>,
     /// The type's own members, in the order in which they are printed.
@@ -82,6 +84,13 @@ impl StructSchema {
     /// All members in printing order, those of the base first.
     pub fn all_members(&self) -> impl Iterator<Item = &'static MemberSchema> + use<> {
         self.base.map_or(&[][..], |base| base.members).iter().chain(self.members)
+    }
+
+    /// The version that brought the type: that of its oldest member, unless it says otherwise.
+    pub fn since(&self) -> Option<SchemaVersion> {
+        let oldest = || self.all_members().filter_map(|member| member.since).min();
+        let own = || self.members.iter().filter_map(|member| member.since).min();
+        self.own_since.or_else(own).or_else(oldest)
     }
 
     /// The position of the member with this name or alias among [`StructSchema::all_members`];
@@ -150,6 +159,13 @@ pub struct EnumSchema {
     pub doc: &'static str,
     pub wire: Wire,
     pub values: &'static [ValueSchema],
+}
+
+impl EnumSchema {
+    /// The version that brought the enumeration: that of its oldest value.
+    pub fn since(&self) -> Option<SchemaVersion> {
+        self.values.iter().filter_map(|value| value.since).min()
+    }
 }
 
 /// How the values of an enumeration travel.

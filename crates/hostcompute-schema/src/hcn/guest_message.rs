@@ -151,7 +151,7 @@ documents! {
     }
 
     /// Address translation between IPv4 and IPv6 inside a utility machine.
-    pub struct Xlat("Xlat") {
+    pub struct Xlat("Xlat", "2.5") {
         /// The number of the message, rising.
         message_number: Option<u64> = "MessageNumber" ["2.0"],
         /// The address family as its number.
@@ -171,7 +171,7 @@ documents! {
     }
 
     /// A neighbour inside a utility machine.
-    pub struct Neighbor("Neighbor") {
+    pub struct Neighbor("Neighbor", "2.5") {
         /// The number of the message, rising.
         message_number: Option<u64> = "MessageNumber" ["2.0"],
         /// The address family as its number.
@@ -201,7 +201,7 @@ documents! {
     }
 
     /// The MAC address inside a utility machine.
-    pub struct MacAddress("MacAddress") {
+    pub struct MacAddress("MacAddress", "2.5") {
         /// The number of the message, rising.
         message_number: Option<u64> = "MessageNumber" ["2.0"],
         /// The address family as its number.
@@ -211,7 +211,7 @@ documents! {
     }
 
     /// Keys of a Windows guest's registry.
-    pub struct RegistryKey("RegistryKey") {
+    pub struct RegistryKey("RegistryKey", "2.1") {
         /// The number of the message, rising.
         message_number: Option<u64> = "MessageNumber" ["2.0"],
         /// The address family as its number.

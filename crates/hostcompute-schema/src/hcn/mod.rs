@@ -9,6 +9,7 @@ mod endpoint;
 mod guest_message;
 mod guest_object;
 mod guest_service;
+pub mod listing;
 mod load_balancer;
 mod namespace;
 mod network;

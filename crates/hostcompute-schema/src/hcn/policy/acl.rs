@@ -83,7 +83,7 @@ documents! {
     }
 
     /// A rule of a tier.
-    pub struct TierAclRule("TierAclRule") {
+    pub struct TierAclRule("TierAclRule", "2.10") {
         /// Protocol numbers, joined by commas; empty or 256 means any.
         protocols: Option<String> = "Protocols" ["2.5"],
         /// Addresses and prefixes of the endpoint's side, joined by commas; empty means any.

@@ -36,7 +36,7 @@ documents! {
     }
 
     /// What every proof has: nothing.
-    pub struct AuthenticationMethod("AuthenticationMethod") {}
+    pub struct AuthenticationMethod("AuthenticationMethod", "2.1") {}
 
     /// A proof by a shared secret.
     pub struct AuthenticationPresharedKey("AuthenticationPresharedKey") {

@@ -40,7 +40,7 @@ documents! {
     }
 
     /// Routes between the host and its endpoints; there is nothing to set.
-    pub struct HostRoutePolicySetting("HostRoutePolicySetting") {}
+    pub struct HostRoutePolicySetting("HostRoutePolicySetting", "2.0") {}
 
     /// How traffic to a destination leaves.
     pub struct SdnRoutePolicySetting("SDNRoutePolicySetting") {

@@ -1,0 +1,196 @@
+//! Types as JSON schemas, in the dialects of the two forms.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value, json};
+
+use crate::hcn::{EndpointPolicyType, NetworkPolicyType, listing};
+use crate::schema::{
+    EnumSchema, Kind, MemberSchema, Print, SchemaVersion, StructSchema, ValueSchema, Wire,
+};
+
+/// What a GUID looks like; braces are accepted beyond that.
+pub(super) const GUID_PATTERN: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";
+
+/// The JSON schema dialect of a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Swagger2,
+    OpenApi3,
+}
+
+/// Which part of the schema is described, and how.
+pub(super) struct Selection {
+    dialect: Dialect,
+    version: Option<SchemaVersion>,
+}
+
+impl Selection {
+    pub fn new(dialect: Dialect, version: Option<SchemaVersion>) -> Selection {
+        Selection { dialect, version }
+    }
+
+    /// Whether something belongs in: everything without a version, else what is as old.
+    pub fn includes(&self, since: Option<SchemaVersion>) -> bool {
+        self.version.is_none_or(|version| since.is_some_and(|since| since <= version))
+    }
+
+    /// Every type that belongs in.
+    pub fn definitions(&self) -> Map<String, Value> {
+        let mut definitions = Map::new();
+        for schema in listing::STRUCTS.iter().filter(|schema| self.includes(schema.since())) {
+            definitions.insert(schema.name.into(), self.object(schema));
+        }
+        for schema in listing::ENUMS.iter().filter(|schema| self.includes(schema.since())) {
+            definitions.insert(schema.name.into(), self.enumeration(schema));
+        }
+        definitions.sort_keys();
+        definitions
+    }
+
+    pub fn reference(&self, name: &str) -> Value {
+        let place = match self.dialect {
+            Dialect::Swagger2 => "definitions",
+            Dialect::OpenApi3 => "components/schemas",
+        };
+        json!({ "$ref": format!("#/{place}/{name}") })
+    }
+
+    fn object(&self, schema: &StructSchema) -> Value {
+        let mut properties = Map::new();
+        for member in schema.all_members().filter(|member| self.includes(member.since)) {
+            properties.insert(member.name.into(), self.property(schema, member));
+            for alias in member.aliases {
+                properties.insert((*alias).into(), self.alias(member));
+            }
+        }
+        let mut object = json!({ "type": "object", "description": schema.doc.trim() });
+        if !properties.is_empty() {
+            put(&mut object, "properties", Value::Object(properties));
+        }
+        if let Some(since) = schema.since() {
+            put(&mut object, "x-new-in", since.to_string());
+        }
+        object
+    }
+
+    fn property(&self, owner: &StructSchema, member: &MemberSchema) -> Value {
+        let mut property = self.kind(&member.kind, Some(member.doc));
+        if let Some(since) = member.since {
+            put(&mut property, "x-new-in", since.to_string());
+        }
+        if member.print != Print::Given {
+            put(&mut property, "x-omit-empty", true);
+        }
+        if member.name == "Settings" {
+            let types = self.settings(owner);
+            if !types.is_empty() {
+                put(&mut property, "x-settings", Value::Object(types));
+            }
+        }
+        property
+    }
+
+    /// Another spelling of a member.
+    fn alias(&self, member: &MemberSchema) -> Value {
+        let doc = format!("Another name of {}.", member.name);
+        let mut property = self.kind(&member.kind, Some(&doc));
+        put(&mut property, "x-alias-of", member.name);
+        if self.dialect == Dialect::OpenApi3 {
+            put(&mut property, "deprecated", true);
+        }
+        property
+    }
+
+    /// The type of a policy's settings for each type of policy.
+    fn settings(&self, owner: &StructSchema) -> Map<String, Value> {
+        let network = NetworkPolicyType::KNOWN.iter().map(|kind| (kind.name(), kind.settings()));
+        let endpoint = EndpointPolicyType::KNOWN.iter().map(|kind| (kind.name(), kind.settings()));
+        let kinds: Vec<(&str, Option<&StructSchema>)> = match owner.name {
+            "NetworkPolicy" => network.collect(),
+            "EndpointPolicy" => endpoint.collect(),
+            _ => Vec::new(),
+        };
+        let known = kinds.into_iter().filter_map(|(kind, schema)| Some((kind, schema?)));
+        let included = known.filter(|(_, schema)| self.includes(schema.since()));
+        included.map(|(kind, schema)| (kind.into(), Value::from(schema.name))).collect()
+    }
+
+    fn kind(&self, kind: &Kind, doc: Option<&str>) -> Value {
+        let mut schema = match kind {
+            Kind::Bool => json!({ "type": "boolean" }),
+            Kind::Unsigned(bits) => {
+                json!({ "type": "integer", "format": format!("uint{bits}"), "minimum": 0 })
+            }
+            Kind::Text => json!({ "type": "string" }),
+            Kind::Guid => json!({ "type": "string", "pattern": GUID_PATTERN }),
+            Kind::Bytes => json!({ "type": "string", "format": "byte" }),
+            Kind::Any => json!({ "type": "object" }),
+            Kind::List(element) => json!({ "type": "array", "items": self.kind(element, None) }),
+            Kind::Enum(schema) => self.member_reference(schema.name, doc),
+            Kind::Struct(schema) => self.member_reference(schema.name, doc),
+        };
+        if let Some(doc) = doc {
+            put(&mut schema, "description", doc.trim());
+        }
+        schema
+    }
+
+    /// A reference that can stand beside a description: Swagger 2.0 ignores what stands beside a
+    /// plain one.
+    fn member_reference(&self, name: &str, doc: Option<&str>) -> Value {
+        match (self.dialect, doc) {
+            (Dialect::Swagger2, Some(_)) => json!({ "allOf": [self.reference(name)] }),
+            _ => self.reference(name),
+        }
+    }
+
+    fn enumeration(&self, schema: &EnumSchema) -> Value {
+        let values: Vec<&ValueSchema> =
+            schema.values.iter().filter(|value| self.includes(value.since)).collect();
+        let names: Vec<&str> = values.iter().map(|value| value.name).collect();
+        let by_number = match (schema.wire, self.dialect) {
+            (Wire::Name, _) => false,
+            (Wire::Number | Wire::Flags, Dialect::OpenApi3) => true,
+            // Swagger 2.0 has no alternatives: the names stand, as in the published schema.
+            (Wire::Number | Wire::Flags, Dialect::Swagger2) => false,
+        };
+        let mut enumeration = if by_number {
+            let named = match schema.wire {
+                Wire::Flags => json!({ "type": "string", "examples": names }),
+                _ => json!({ "type": "string", "enum": names }),
+            };
+            json!({ "anyOf": [{ "type": "integer", "format": "uint32", "minimum": 0 }, named] })
+        } else {
+            json!({ "type": "string", "enum": names })
+        };
+        let travels = match schema.wire {
+            Wire::Name => "",
+            Wire::Number => " Travels as its number; the name is accepted.",
+            Wire::Flags => " Travels as a sum of numbers; names joined by commas are accepted.",
+        };
+        put(&mut enumeration, "description", format!("{}{travels}", schema.doc.trim()));
+        let of_values = |value: fn(&ValueSchema) -> Option<Value>| -> Value {
+            let told = values.iter().filter_map(|row| Some((row.name.into(), value(row)?)));
+            Value::Object(told.collect())
+        };
+        let since = of_values(|row| row.since.map(|since| Value::from(since.to_string())));
+        put(&mut enumeration, "x-enum-new-in", since);
+        let docs = of_values(|row| Some(Value::from(row.doc.trim())));
+        put(&mut enumeration, "x-enum-descriptions", docs);
+        let numbers = of_values(|row| row.number.map(Value::from));
+        if numbers.as_object().is_some_and(|numbers| !numbers.is_empty()) {
+            put(&mut enumeration, "x-enum-numbers", numbers);
+        }
+        enumeration
+    }
+}
+
+/// Adds a member to an object that was just made.
+pub(super) fn put(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Value::Object(members) = object {
+        members.insert(name.into(), value.into());
+    }
+}

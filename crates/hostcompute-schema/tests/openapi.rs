@@ -1,0 +1,113 @@
+//! The OpenAPI documents: committed and current, whole for every version, faithful to the
+//! definitions that Microsoft's overview of the API prints.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use hostcompute_schema::SchemaVersion;
+use hostcompute_schema::openapi::{Api, openapi3, swagger2, to_text};
+use serde_json::{Value, json};
+
+/// Compares with the committed file; `HOSTCOMPUTE_BLESS=1` rewrites it.
+#[track_caller]
+fn current(file: &str, document: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api").join(file);
+    let text = to_text(document);
+    if std::env::var_os("HOSTCOMPUTE_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == text, "docs/api/{file} is not current: run with HOSTCOMPUTE_BLESS=1");
+}
+
+#[test]
+fn the_committed_documents_are_current() {
+    current("hcn.swagger.json", &swagger2(Api::Hcn, None));
+    current("hcn.openapi.json", &openapi3(Api::Hcn, None));
+}
+
+/// Every `$ref` inside a document.
+fn references(node: &Value, found: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(target) if name == "$ref" => drop(found.insert(target.clone())),
+                    value => references(value, found),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_reference_leads_nowhere_in_any_version() {
+    let versions = (0..=16).map(|minor| Some(SchemaVersion { major: 2, minor }));
+    for version in versions.chain([None]) {
+        for document in [swagger2(Api::Hcn, version), openapi3(Api::Hcn, version)] {
+            let mut found = BTreeSet::new();
+            references(&document, &mut found);
+            for target in found {
+                let pointer = target.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{target} in {version:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn older_versions_leave_out_what_is_newer() {
+    let of =
+        |version: &str| swagger2(Api::Hcn, Some(version.parse().unwrap()))["definitions"].take();
+    let oldest = of("2.0");
+    for newer in ["TierAclPolicySetting", "FiveTuple", "AuthenticationMethod", "IPSubnetFlags"] {
+        assert!(oldest.get(newer).is_none(), "{newer}");
+    }
+    assert!(oldest["HostComputeLoadBalancer"]["properties"].get("HostComputeNetwork").is_none());
+    assert!(of("2.5")["HostComputeLoadBalancer"]["properties"].get("HostComputeNetwork").is_some());
+    assert_eq!(oldest["ActionType"]["enum"], json!(["Allow", "Block"]));
+    assert_eq!(of("2.10")["ActionType"]["enum"], json!(["Allow", "Block", "Pass"]));
+    let latest = of("2.16");
+    assert_eq!(
+        latest.as_object().unwrap().len(),
+        swagger2(Api::Hcn, None)["definitions"].as_object().unwrap().len(),
+        "every type is as old as the latest version"
+    );
+}
+
+/// The definitions that the overview prints, type by type: member and JSON type.
+#[test]
+fn the_definitions_of_the_overview_are_covered() {
+    let definitions = swagger2(Api::Hcn, None)["definitions"].take();
+    for (name, members) in [
+        ("Ipam", &[("Type", "string"), ("Subnets", "array")][..]),
+        (
+            "Subnet",
+            &[
+                ("ID", "string"),
+                ("IpAddressPrefix", "string"),
+                ("Policies", "array"),
+                ("Routes", "array"),
+            ],
+        ),
+        ("SubnetPolicy", &[("Type", "string"), ("Data", "object"), ("Settings", "object")]),
+        ("PolicySettings", &[("Name", "string")]),
+        ("VlanPolicy", &[("Name", "string"), ("IsolationId", "integer")]),
+        ("Route", &[("NextHop", "string"), ("DestinationPrefix", "string"), ("Metric", "integer")]),
+        ("HostComputeLoadBalancer", &[("VirtualIPs", "array"), ("FrontendVIPs", "array")]),
+    ] {
+        for (member, kind) in members {
+            let mut property = &definitions[name]["properties"][member];
+            if let Some(target) = property.pointer("/allOf/0/$ref").and_then(Value::as_str) {
+                property = &definitions[target.rsplit('/').next().unwrap()];
+            }
+            assert_eq!(property["type"], *kind, "{name}.{member}");
+        }
+    }
+    assert_eq!(definitions["SubnetPolicyType"]["enum"], json!(["VLAN", "VSID"]));
+    assert_eq!(definitions["IpamType"]["enum"], json!(["Static", "Dhcp"]));
+}
