@@ -19,8 +19,6 @@ documents! {
         kind: Option<NamespaceType> = "Type" ["2.0"],
         /// The endpoints and containers inside; output only.
         resources: Vec<NamespaceResource> = "Resources" ["2.0"],
-        /// Makes the network stack at once instead of on first use.
-        create_with_compartment: Option<bool> = "CreateWithCompartment" [],
     }
 
     /// Something inside a namespace.

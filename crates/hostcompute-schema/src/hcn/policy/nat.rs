@@ -30,8 +30,6 @@ documents! {
         exceptions: Vec<String> = "Exceptions" | "ExceptionList" ["2.0"],
         /// Properties as a sum of bits.
         flags: Option<NatFlags> = "Flags" ["2.0"],
-        /// The share of the port pool that the endpoint may use, in percent.
-        max_port_pool_usage: Option<u16> = "MaxPortPoolUsage" [],
     }
 }
 

@@ -2,8 +2,6 @@
 
 use alloc::string::String;
 
-use crate::guid::Guid;
-
 documents! {
     /// A limit of bandwidth.
     pub struct QosPolicySetting("QosPolicySetting") {
@@ -46,10 +44,6 @@ documents! {
         vm_type: Option<FirewallVMType> = "VmType" ["2.16"],
         /// Properties as a sum of bits.
         firewall_policy_flags: Option<FirewallPolicyFlags> = "FirewallPolicyFlags" ["2.16"],
-        /// Who made the guest, as Microsoft's own client says it.
-        vm_creator_id: Option<Guid> = "VmCreatorId" [],
-        /// Properties as Microsoft's own client says them.
-        policy_flags: Option<FirewallPolicyFlags> = "PolicyFlags" [],
     }
 }
 
