@@ -45,7 +45,9 @@ fn members(definition: &Value) -> impl Iterator<Item = &str> {
     let own = definition.get("properties").and_then(Value::as_object);
     let parts = definition.get("allOf").and_then(Value::as_array);
     let inner = parts.into_iter().flatten().filter_map(|part| part.get("properties")?.as_object());
-    own.into_iter().chain(inner).flat_map(|properties| properties.keys().map(String::as_str))
+    // Another spelling of a member is no member of its own.
+    let named = own.into_iter().chain(inner).flatten();
+    named.filter(|(_, member)| member.get("x-alias-of").is_none()).map(|(name, _)| name.as_str())
 }
 
 /// The section headed by this type: its line and its text.
@@ -67,7 +69,7 @@ mod tests {
         let schema = r#"{"definitions": {
             "Base": {"properties": {"ID": {}}},
             "Kind": {"enum": ["A"]},
-            "One": {"allOf": [{"properties": {"ID": {}, "Here": {}, "Lost": {}}}]},
+            "One": {"allOf": [{"properties": {"ID": {}, "Here": {}, "Lost": {}, "Old": {"x-alias-of": "Here"}}}]},
             "Two": {"properties": {"Any": {}}}, "Three": {}}}"#;
         let page =
             "### `Base`\n| `ID` | stored |\n### `One`\n| `Here` | stored |\n## Rest\n`Two`\n";
