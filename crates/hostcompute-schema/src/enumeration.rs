@@ -91,10 +91,13 @@ fn code_of(schema: &'static EnumSchema, name: &str, reader: &mut Reader) -> Opti
     let found = find(schema, name).and_then(|value| value.number);
     if found.is_none() {
         let suggestion = nearest(name, schema.values.iter().map(|value| value.name));
-        let suggestion = suggestion.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        let help = match suggestion {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("there are {}", choices(schema)),
+        };
         reader.fail(
             HResult::HCN_E_INVALID_JSON,
-            format!("{} is not a value of {}{suggestion}", Excerpt(name), schema.name),
+            format!("{} is not a value of {}; {help}", Excerpt(name), schema.name),
         );
     }
     found
@@ -123,14 +126,14 @@ pub(crate) fn write_flags(
     Ok(())
 }
 
-/// The text of a value, for messages of other crates: `Allow, Block or Pass`.
+/// All names in one phrase, for messages: `Allow, Block and Pass`.
 pub(crate) fn choices(schema: &EnumSchema) -> String {
     let mut text = String::new();
     let last = schema.values.len().saturating_sub(1);
     for (index, value) in schema.values.iter().enumerate() {
         let separator = match index {
             0 => "",
-            index if index == last => " or ",
+            index if index == last => " and ",
             _ => ", ",
         };
         text.push_str(separator);
@@ -200,11 +203,6 @@ macro_rules! kinds {
 
             pub fn is_known(&self) -> bool {
                 !matches!(self, $type::Unknown(_))
-            }
-
-            /// The known names in one phrase, for messages.
-            pub fn choices() -> alloc::string::String {
-                $crate::enumeration::choices($type::SCHEMA)
             }
         }
 

@@ -27,6 +27,7 @@ mod element;
 mod failure;
 mod guid;
 pub mod hcn;
+pub mod host_document;
 mod hresult;
 pub mod openapi;
 pub mod operation;
@@ -35,12 +36,14 @@ mod position;
 mod reader;
 pub mod schema;
 pub mod v1;
+mod validate;
 
 pub use document::Document;
 pub use element::Base64;
 pub use failure::{Failure, Warning};
 pub use guid::{Guid, InvalidGuid};
 pub use hcn::*;
+pub use host_document::HostDocument;
 pub use hresult::HResult;
 pub use operation::Operation;
 pub use parse::{
@@ -51,3 +54,4 @@ pub use position::{Position, locate};
 pub use reader::Reader;
 pub use schema::SchemaVersion;
 pub use v1::{Older, QueryShape};
+pub use validate::{Validated, recognise, type_named, validate};

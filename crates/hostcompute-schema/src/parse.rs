@@ -121,13 +121,19 @@ pub(crate) fn parse_read<T: Document>(
         reader.fail_type("an object", value);
     }
     let document = T::read(value, &mut reader);
+    let warnings = locate_notes(reader, text)?;
+    Ok(Parsed { document, warnings })
+}
+
+/// What a reader noted, with the places in the text: the mistakes, or without any the oddities.
+pub(crate) fn locate_notes(reader: Reader, text: &str) -> Result<Vec<Warning>, Vec<Failure>> {
     let (failures, mut warnings) = reader.into_notes();
     let affordable = (LOCATE_BUDGET / text.len().max(1)).max(1);
     if failures.is_empty() {
         for warning in warnings.iter_mut().take(affordable) {
             warning.position = locate(text, &warning.path);
         }
-        return Ok(Parsed { document, warnings });
+        return Ok(warnings);
     }
     let located = failures.into_iter().enumerate().map(|(index, failure)| {
         if index < affordable { failure.in_document(text) } else { failure }

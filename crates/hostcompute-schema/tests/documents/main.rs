@@ -5,3 +5,4 @@ mod leniency;
 mod printing;
 mod refusals;
 mod v1;
+mod validation;

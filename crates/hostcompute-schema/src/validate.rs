@@ -1,0 +1,271 @@
+//! Checking a document against the schema as far as the schema goes, settings of policies and of
+//! requests included, without asking what it means.
+//!
+//! Reading stops at members that may hold anything, since what they hold depends on another member.
+//! Validation goes on: it follows the tables instead of the Rust types, so it covers every type,
+//! and tells of values that no schema lists, which reading keeps silently.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value};
+
+use crate::document::Document;
+use crate::element::{Base64, Element};
+use crate::enumeration::{choices, find, read_coded, read_flags, read_kind};
+use crate::failure::{Failure, Warning};
+use crate::guid::Guid;
+use crate::hcn::*;
+use crate::host_document::{HostDocument, LISTS, REFERENCES};
+use crate::hresult::HResult;
+use crate::parse::{locate_notes, read_json};
+use crate::reader::Reader;
+use crate::schema::{EnumSchema, Kind, StructSchema, Wire};
+use crate::v1;
+
+/// What a document turned out to be.
+#[derive(Debug)]
+pub struct Validated {
+    pub schema: &'static StructSchema,
+    pub warnings: Vec<Warning>,
+}
+
+/// Checks a document; without a type, the one that its members suggest.
+///
+/// # Errors
+/// Every mistake, with path and position; `E_INVALIDARG` when the members suggest no type.
+pub fn validate(
+    text: &str,
+    schema: Option<&'static StructSchema>,
+) -> Result<Validated, Vec<Failure>> {
+    let value = read_json(text).map_err(|failure| vec![failure])?;
+    let Some(schema) = schema.or_else(|| recognise(&value)) else {
+        let failure = Failure::new(HResult::E_INVALIDARG, "nothing tells what this document is")
+            .hint("say its type, such as HostComputeNetwork");
+        return Err(vec![failure]);
+    };
+    let value = current(schema, value);
+    let mut reader = Reader::default();
+    check_struct(schema, &value, &mut reader);
+    let warnings = locate_notes(reader, text)?;
+    Ok(Validated { schema, warnings })
+}
+
+/// The type of this name; case is ignored.
+pub fn type_named(name: &str) -> Option<&'static StructSchema> {
+    let host = core::iter::once(HostDocument::SCHEMA);
+    let mut all = listing::STRUCTS.iter().copied().chain(host);
+    all.find(|schema| schema.name.eq_ignore_ascii_case(name))
+}
+
+/// The type that a document's members suggest.
+pub fn recognise(document: &Value) -> Option<&'static StructSchema> {
+    let object = document.as_object()?;
+    let has = |names: &[&str]| names.iter().any(|name| get(object, name).is_some());
+    let kind = get(object, "Type").and_then(Value::as_str).unwrap_or_default();
+    let is = |known: &EnumSchema| known.values.iter().any(|value| value.is_called(kind));
+    if has(&["Networks", "Namespaces", "Endpoints", "LoadBalancers", "ComputeSystems"]) {
+        Some(HostDocument::SCHEMA)
+    } else if has(&["ResourceType", "RequestType"]) {
+        Some(recognise_request(object))
+    } else if has(&["HostComputeEndpoints", "FrontendVIPs", "PortMappings", "SourceVIP"]) {
+        let route = has(&["Routes", "Setting"]);
+        Some(if route { HostComputeRoute::SCHEMA } else { HostComputeLoadBalancer::SCHEMA })
+    } else if has(&["NamespaceId", "NamespaceGuid", "Resources"]) || is(NamespaceType::SCHEMA) {
+        Some(HostComputeNamespace::SCHEMA)
+    } else if has(&["VirtualMachineId", "GnsRpcServerInformation"]) {
+        Some(GuestNetworkService::SCHEMA)
+    } else if has(&["HostComputeNetwork", "IpConfigurations", "MacAddress"])
+        || v1::is_v1_endpoint(document) && has(&["VirtualNetwork"])
+    {
+        Some(HostComputeEndpoint::SCHEMA)
+    } else if has(&["Ipams", "MacPool"]) || is(NetworkMode::SCHEMA) || v1::is_v1_network(document) {
+        Some(HostComputeNetwork::SCHEMA)
+    } else if has(&["Filter"]) {
+        Some(HostComputeQuery::SCHEMA)
+    } else {
+        None
+    }
+}
+
+fn recognise_request(request: &Map<String, Value>) -> &'static StructSchema {
+    let resource = get(request, "ResourceType").and_then(Value::as_str).unwrap_or_default();
+    let is = |known: &EnumSchema| known.values.iter().any(|value| value.is_called(resource));
+    let policies = get(request, "Settings").and_then(|settings| settings.get("Policies"));
+    let of_network = policies.and_then(Value::as_array).is_some_and(|policies| {
+        let kinds = policies.iter().filter_map(|policy| policy.get("Type")?.as_str());
+        let mut kinds = kinds.map(|kind| {
+            NetworkPolicyType::from_name(kind).is_known()
+                && !EndpointPolicyType::from_name(kind).is_known()
+        });
+        kinds.any(|network_only| network_only)
+    });
+    if is(NamespaceResourceType::SCHEMA) {
+        ModifyNamespaceSettingRequest::SCHEMA
+    } else if is(GuestNetworkServiceResourceType::SCHEMA) {
+        ModifyGuestNetworkServiceSettingRequest::SCHEMA
+    } else if is(EndpointResourceType::SCHEMA) && !of_network {
+        ModifyEndpointSettingRequest::SCHEMA
+    } else {
+        ModifyNetworkSettingRequest::SCHEMA
+    }
+}
+
+/// The document in the shape of version 2.
+fn current(schema: &StructSchema, value: Value) -> Value {
+    match schema.name {
+        "HostComputeNetwork" if v1::is_v1_network(&value) => v1::network_from_v1(value),
+        "HostComputeEndpoint" if v1::is_v1_endpoint(&value) => v1::endpoint_from_v1(value),
+        _ => value,
+    }
+}
+
+fn check_struct(schema: &StructSchema, value: &Value, reader: &mut Reader) {
+    let Value::Object(object) = value else {
+        return reader.fail_type("an object", value);
+    };
+    for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+        let Some(member) = schema.member(name) else {
+            reader.warn_unknown(name, schema);
+            continue;
+        };
+        reader.in_member(name, |reader| {
+            check_value(&member.kind, value, reader);
+            if schema.name == HostDocument::SCHEMA.name {
+                check_list(member.name, value, reader);
+            } else if matches!(member.kind, Kind::Any)
+                && let Some(inner) = settings_of(schema, member.name, object)
+            {
+                check_struct(inner, value, reader);
+            }
+        });
+    }
+}
+
+/// The documents in one list of a host document.
+fn check_list(list: &str, value: &Value, reader: &mut Reader) {
+    let Some((_, schema)) = LISTS.iter().find(|(name, _)| *name == list) else { return };
+    for (index, document) in value.as_array().into_iter().flatten().enumerate() {
+        let mut document = current(schema, document.clone());
+        // Names in place of ids are for the engine to resolve.
+        if let Some(members) = document.as_object_mut() {
+            members.retain(|name, value| {
+                !(value.is_string()
+                    && REFERENCES.iter().any(|member| member.eq_ignore_ascii_case(name)))
+            });
+        }
+        reader.in_element(index, |reader| check_struct(schema, &document, reader));
+    }
+}
+
+/// What a member that may hold anything holds, as the members beside it tell.
+fn settings_of(
+    schema: &StructSchema,
+    member: &str,
+    object: &Map<String, Value>,
+) -> Option<&'static StructSchema> {
+    if !matches!(member, "Settings" | "Data") {
+        return None;
+    }
+    let text = |name: &str| get(object, name).and_then(Value::as_str).unwrap_or_default();
+    match schema.name {
+        "NetworkPolicy" => NetworkPolicyType::from_name(text("Type")).settings(),
+        "EndpointPolicy" => EndpointPolicyType::from_name(text("Type")).settings(),
+        "SubnetPolicy" => match SubnetPolicyType::from_name(text("Type")) {
+            SubnetPolicyType::VLAN => Some(VlanPolicySetting::SCHEMA),
+            SubnetPolicyType::VSID => Some(VsidPolicySetting::SCHEMA),
+            SubnetPolicyType::Unknown(_) => None,
+        },
+        "PrioritizedAuthenticationMethod" => match AuthenticationType::from_name(text("Type")) {
+            AuthenticationType::PresharedKey => Some(AuthenticationPresharedKey::SCHEMA),
+            AuthenticationType::Certificate => Some(AuthenticationCertificate::SCHEMA),
+            AuthenticationType::Unknown(_) => None,
+        },
+        "NamespaceResource" => match NamespaceResourceType::from_name(text("Type")) {
+            NamespaceResourceType::Container => Some(NamespaceResourceContainer::SCHEMA),
+            NamespaceResourceType::Endpoint => Some(NamespaceResourceEndpoint::SCHEMA),
+            NamespaceResourceType::Unknown(_) => None,
+        },
+        _ => request_settings(schema, text("ResourceType")),
+    }
+}
+
+fn request_settings(schema: &StructSchema, resource: &str) -> Option<&'static StructSchema> {
+    match schema.name {
+        "ModifyNetworkSettingRequest" => match NetworkResourceType::from_name(resource) {
+            NetworkResourceType::DNS => Some(Dns::SCHEMA),
+            NetworkResourceType::Extension => Some(Extension::SCHEMA),
+            NetworkResourceType::Policy => Some(PolicyNetworkRequest::SCHEMA),
+            NetworkResourceType::Subnet => Some(SubnetNetworkRequest::SCHEMA),
+            NetworkResourceType::IPSubnet => Some(IpSubnetNetworkRequest::SCHEMA),
+            NetworkResourceType::Unknown(_) => None,
+        },
+        "ModifyEndpointSettingRequest" => match EndpointResourceType::from_name(resource) {
+            EndpointResourceType::Port => Some(VmEndpointRequest::SCHEMA),
+            EndpointResourceType::Policy => Some(PolicyEndpointRequest::SCHEMA),
+            EndpointResourceType::Unknown(_) => None,
+        },
+        "ModifyNamespaceSettingRequest" => match NamespaceResourceType::from_name(resource) {
+            NamespaceResourceType::Container => Some(NamespaceContainerRequest::SCHEMA),
+            NamespaceResourceType::Endpoint => Some(NamespaceEndpointRequest::SCHEMA),
+            NamespaceResourceType::Unknown(_) => None,
+        },
+        "ModifyGuestNetworkServiceSettingRequest" => Some(GuestNetworkServiceStateRequest::SCHEMA),
+        _ => None,
+    }
+}
+
+fn check_value(kind: &Kind, value: &Value, reader: &mut Reader) {
+    match kind {
+        Kind::Bool => drop(bool::from_json(value, reader)),
+        Kind::Unsigned(8) => drop(u8::from_json(value, reader)),
+        Kind::Unsigned(16) => drop(u16::from_json(value, reader)),
+        Kind::Unsigned(32) => drop(u32::from_json(value, reader)),
+        Kind::Unsigned(_) => drop(u64::from_json(value, reader)),
+        Kind::Text => drop(String::from_json(value, reader)),
+        Kind::Guid => drop(Guid::from_json(value, reader)),
+        Kind::Bytes => drop(Base64::from_json(value, reader)),
+        Kind::Any => {}
+        Kind::List(element) => match value {
+            Value::Array(elements) => {
+                for (index, value) in elements.iter().enumerate() {
+                    reader.in_element(index, |reader| check_value(element, value, reader));
+                }
+            }
+            other => reader.fail_type("a list", other),
+        },
+        Kind::Enum(schema) => check_enumeration(schema, value, reader),
+        Kind::Struct(schema) => check_struct(schema, value, reader),
+    }
+}
+
+/// Also tells of values that no schema lists.
+fn check_enumeration(schema: &'static EnumSchema, value: &Value, reader: &mut Reader) {
+    let known = |name: &str| find(schema, name).is_some();
+    match schema.wire {
+        Wire::Name => {
+            if read_kind(schema, value, reader, known) == Some(false) {
+                reader.warn(format!(
+                    "{value} is not a known {}; there are {}",
+                    schema.name,
+                    choices(schema)
+                ));
+            }
+        }
+        Wire::Number => drop(read_coded(schema, value, reader)),
+        Wire::Flags => {
+            let bits = read_flags(schema, value, reader).unwrap_or_default();
+            let named = schema.values.iter().filter_map(|value| value.number);
+            let unnamed = bits & !named.fold(0, |all, bit| all | bit);
+            if unnamed != 0 {
+                reader.warn(format!("{} has no flag {unnamed:#x}", schema.name));
+            }
+        }
+    }
+}
+
+fn get<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
