@@ -88,11 +88,11 @@ pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
         if !gateways.contains(&gateway) {
             gateways.push(gateway);
         }
-        // A default route through the gateway covers the network itself, too.
-        let covered = endpoint
-            .routes
-            .iter()
-            .any(|route| route.destination.prefix_len() == 0 && route.next_hop == Some(gateway));
+        // The first interface's default route through the gateway covers the network itself, too.
+        let covered = attachment.slot == 0
+            && endpoint.routes.iter().any(|route| {
+                route.destination.prefix_len() == 0 && route.next_hop == Some(gateway)
+            });
         if !covered {
             routes.extend(
                 network
@@ -116,6 +116,7 @@ pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
         }
     }
     routes.dedup();
+    routes.iter_mut().for_each(|route| route.metric = metric(route, attachment.slot));
     Some(Port {
         endpoint: endpoint.id,
         netns: attachment.namespace,
@@ -134,6 +135,17 @@ pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
             Mode::Nat | Mode::Internal => prefer(network, &endpoint.addresses),
         },
     })
+}
+
+/// Several interfaces of a namespace may lead to the same place (each brings a default route): earlier ones are preferred.
+fn metric(route: &PortRoute, slot: u32) -> u32 {
+    // What the kernel makes of metric 0 for IPv6; IPv4 keeps the 0.
+    const IPV6_DEFAULT: u32 = 1024;
+    match (slot, route.metric) {
+        (0, metric) => metric,
+        (slot, 0) if !route.destination.addr().is_ipv4() => IPV6_DEFAULT.saturating_add(slot),
+        (slot, metric) => metric.saturating_add(slot),
+    }
 }
 
 /// Interface indexes inside namespaces, above those of devices that kernel modules put into every namespace.
