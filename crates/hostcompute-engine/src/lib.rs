@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+pub mod apply;
 pub mod check;
 mod decide;
 pub mod host;

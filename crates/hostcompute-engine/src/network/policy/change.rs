@@ -59,7 +59,7 @@ fn equal(present: &EndpointPolicy, asked: &EndpointPolicy) -> bool {
     present.kind == asked.kind && canonical(present) == canonical(asked)
 }
 
-fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
+pub(crate) fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
     use EndpointPolicyType as Type;
     use hostcompute_schema as s;
     fn through<T: Document>(settings: Option<&Value>) -> Option<Map<String, Value>> {
