@@ -1,0 +1,126 @@
+//! What happens before the first call: an interrupted operation is finished or undone, a restarted machine is rebuilt.
+//!
+//! ```text
+//!   same machine, nothing pending            -> nothing to do (the normal start; the host is not even looked at)
+//!   same machine, an operation pending       -> bring the host to the new state; if it refuses, to the old one
+//!   another boot or host namespace           -> drop what does not outlive one, rebuild the rest
+//! ```
+//!
+//! All three use one move: compare the host with the facts of the state, let the engine plan the difference, perform it. A host
+//! that refuses single steps gets the others all the same: everything that can be right is made right, the rest is reported, and
+//! every later start tries again.
+
+use hostcompute_engine::host::{Fault, Host};
+use hostcompute_engine::{State, after_reboot, reconcile};
+use hostcompute_schema::Failure;
+
+use crate::store::{Durability, Identity};
+use crate::{Service, perform};
+
+/// What had to be repaired at the start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovery {
+    /// What was under way: the symbol of an operation, or a word for the occasion.
+    pub operation: String,
+    pub outcome: Outcome,
+    /// What could not be repaired; the next start tries again.
+    pub problems: Vec<Failure>,
+}
+
+/// How an interrupted operation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// As if it had not been interrupted.
+    Finished,
+    /// As if it had never been asked for; the host's reason.
+    Undone(Failure),
+    /// The host was another one than before: what outlives it was built anew.
+    Rebuilt,
+}
+
+impl<H: Host> Service<H> {
+    pub(crate) fn recover(&mut self, identity: &Identity) -> Result<Option<Recovery>, Failure> {
+        let known = self.store.identity()?;
+        if known.as_ref().is_some_and(|known| !known.same_machine(identity)) {
+            return self.rebuild(identity).map(Some);
+        }
+        if known.as_ref() != Some(identity) {
+            // A new state directory; nothing can be pending in it.
+            self.store.begin_on(identity, "start", &[])?;
+            self.store.done();
+        }
+        match self.store.pending()? {
+            Some(operation) => self.resume(operation).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn rebuild(&mut self, identity: &Identity) -> Result<Recovery, Failure> {
+        self.store.verify()?;
+        let changes = after_reboot(&self.state);
+        self.store.begin_on(identity, "restart", &changes)?;
+        self.state.apply(&changes);
+        let problems = self.realise_what_goes();
+        self.conclude(problems.is_empty());
+        Ok(Recovery { operation: "restart".to_owned(), outcome: Outcome::Rebuilt, problems })
+    }
+
+    fn resume(&mut self, operation: String) -> Result<Recovery, Failure> {
+        self.store.verify()?;
+        let refused = match self.realise() {
+            Ok(()) => {
+                self.conclude(true);
+                return Ok(Recovery {
+                    operation,
+                    outcome: Outcome::Finished,
+                    problems: Vec::new(),
+                });
+            }
+            Err(fault) => fault.failure,
+        };
+        self.store.revert(Durability::Disk)?;
+        self.state = State::load(self.store.records()?)?;
+        let problems = self.realise_what_goes();
+        self.conclude(problems.is_empty());
+        Ok(Recovery { operation, outcome: Outcome::Undone(refused), problems })
+    }
+
+    fn conclude(&mut self, settled: bool) {
+        self.store.settled(settled);
+        self.store.done();
+    }
+
+    /// Brings the host to what the state implies.
+    pub(crate) fn realise(&mut self) -> Result<(), Fault> {
+        let differences = self.host.compare(&self.state.facts())?;
+        let plan = reconcile(&differences);
+        perform(&mut self.host, &plan)
+    }
+
+    /// As [`Self::realise`], but a step that fails does not keep the others from being done.
+    fn realise_what_goes(&mut self) -> Vec<Failure> {
+        if self.realise().is_ok() {
+            return Vec::new();
+        }
+        let differences = match self.host.compare(&self.state.facts()) {
+            Ok(differences) => differences,
+            Err(fault) => return vec![fault.failure],
+        };
+        let mut problems: Vec<Failure> = Vec::new();
+        for step in reconcile(&differences) {
+            if let Err(fault) = perform(&mut self.host, &[step])
+                && !problems.contains(&fault.failure)
+            {
+                problems.push(fault.failure);
+            }
+        }
+        problems
+    }
+
+    /// Tries once more what an earlier call or start left undone. Calls that change something ask for it first.
+    pub(crate) fn settle_debts(&mut self) {
+        if !self.store.is_settled() && self.realise().is_ok() {
+            self.store.settled(true);
+        }
+    }
+}

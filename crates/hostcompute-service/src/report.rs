@@ -1,0 +1,62 @@
+//! `hc check` and `hc inspect`: whether documents, journal and kernel agree, and what there is.
+
+use hostcompute_engine::Broken;
+use hostcompute_engine::host::{Difference, Host};
+use hostcompute_schema::Failure;
+use serde_json::{Value, json};
+
+use crate::Service;
+
+/// Everything that is not as it should be; empty when all is well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Invariants of the state that do not hold.
+    pub broken: Vec<Broken>,
+    /// Where the host differs from the state.
+    pub differences: Vec<Difference>,
+    /// An operation that is neither finished nor undone.
+    pub pending: Option<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.broken.is_empty() && self.differences.is_empty() && self.pending.is_none()
+    }
+}
+
+impl<H: Host> Service<H> {
+    /// Compares documents, journal and kernel.
+    ///
+    /// # Errors
+    /// The store or the host cannot be read.
+    pub fn check(&mut self) -> Result<Report, Failure> {
+        let differences = self.host.compare(&self.state.facts()).map_err(|fault| fault.failure)?;
+        Ok(Report { broken: self.state.check(), differences, pending: self.store.pending()? })
+    }
+
+    /// The live tree for people who look into a running service.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn inspect(&self) -> Result<Value, Failure> {
+        let identity = self.store.identity()?.unwrap_or_default();
+        let state = &self.state;
+        Ok(json!({
+            "State": {
+                "Directory": self.store.directory().to_string_lossy(),
+                "Pending": self.store.pending()?,
+                "Settled": self.store.is_settled(),
+            },
+            "Host": { "Boot": identity.boot, "Namespace": identity.host, "Place": identity.place },
+            "Objects": {
+                "Networks": state.networks().count(),
+                "Namespaces": state.namespaces().count(),
+                "Endpoints": state.endpoints().count(),
+                "LoadBalancers": state.load_balancers().count(),
+            },
+            "Facts": state.facts().len(),
+            "Events": self.events.since(0).next,
+        }))
+    }
+}

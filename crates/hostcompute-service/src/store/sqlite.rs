@@ -1,0 +1,281 @@
+//! All SQL of the project: three small tables in one SQLite file, in WAL mode, through one connection.
+//!
+//! `object` holds what exists, `pending` at most one operation whose plan may be unperformed, `meta` a few named texts.
+//! Another store would replace this file and nothing else.
+//!
+//! `synchronous` is set per transaction: FULL waits for the disk, NORMAL leaves the data in the page cache, which survives the
+//! death of the process but not a power cut. Commits stay ordered either way: a FULL commit carries all earlier ones to disk.
+//! `locking_mode=EXCLUSIVE` keeps the WAL index in memory instead of a shared file; the directory lock already admits one process.
+
+use std::path::{Path, PathBuf};
+
+use hostcompute_schema::{Failure, HResult};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction};
+
+use super::saved::{APPLICATION, FORMAT, SavedObject, SavedPending};
+
+/// How far a commit must have got before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// In the page cache: safe against the death of the process. For what a reboot drops anyway.
+    Process,
+    /// On disk: safe against a power cut.
+    Disk,
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+    durability: Durability,
+}
+
+/// WAL pages after which a commit folds the log into the database; bounds what the next start must read.
+const CHECKPOINT_PAGES: i64 = 256;
+
+const TABLES: &str = "
+    CREATE TABLE object (
+        kind TEXT NOT NULL,
+        id   TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pending (
+        id   INTEGER PRIMARY KEY,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE meta (
+        name  TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;";
+
+impl Database {
+    /// Opens or creates the database file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not ours, is damaged (HCN_E_REGKEY_FAILURE) or of another format (ERROR_WRONG_DISK).
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let refuse = |error| sql_failure("open", path, error);
+        let connection = Connection::open(path).map_err(refuse)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let new = identify(&connection, path)?;
+        connection
+            .execute_batch(
+                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+                 PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;",
+            )
+            .map_err(refuse)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refuse)?;
+        let mut database =
+            Self { connection, path: path.to_owned(), durability: Durability::Process };
+        if new {
+            database.write(Durability::Disk, |write| write.create_tables())?;
+        }
+        Ok(database)
+    }
+
+    /// All objects, in no particular order.
+    pub fn objects(&self) -> Result<Vec<SavedObject>, Failure> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT kind, id, body FROM object")?;
+            statement.query_map([], saved_object)?.collect()
+        })
+    }
+
+    /// The operation that was under way when the last transaction was written, if there is one.
+    pub fn pending(&self) -> Result<Option<SavedPending>, Failure> {
+        let text: Option<String> = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT text FROM pending")?
+                .query_row([], |row| row.get(0))
+                .optional()
+        })?;
+        text.map(|text| SavedPending::from_text(&text))
+            .transpose()
+            .map_err(|reason| damaged(&self.path, &format!("the pending operation: {reason}")))
+    }
+
+    /// A named text.
+    pub fn meta(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Reads every page and index entry; meant for the rare starts after an unclean end.
+    ///
+    /// # Errors
+    /// HCN_E_REGKEY_FAILURE with SQLite's first finding.
+    pub fn verify(&self) -> Result<(), Failure> {
+        let finding: String = self.read(|connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        })?;
+        if finding == "ok" { Ok(()) } else { Err(damaged(&self.path, &finding)) }
+    }
+
+    /// One transaction: all of `work` or nothing.
+    pub fn write<T>(
+        &mut self,
+        durability: Durability,
+        work: impl FnOnce(&Write<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Failure> {
+        self.set_durability(durability)?;
+        let path = &self.path;
+        let refuse = |error| sql_failure("write to", path, error);
+        let transaction = self.connection.transaction().map_err(refuse)?;
+        let write = Write { transaction };
+        let result = work(&write).map_err(refuse)?;
+        write.transaction.commit().map_err(refuse)?;
+        Ok(result)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn set_durability(&mut self, durability: Durability) -> Result<(), Failure> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Process => "PRAGMA synchronous = NORMAL",
+                Durability::Disk => "PRAGMA synchronous = FULL",
+            };
+            let refuse = |error| sql_failure("configure", &self.path, error);
+            self.connection.execute_batch(level).map_err(refuse)?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Failure> {
+        work(&self.connection).map_err(|error| sql_failure("read", &self.path, error))
+    }
+}
+
+/// The statements of one transaction.
+#[derive(Debug)]
+pub struct Write<'a> {
+    transaction: Transaction<'a>,
+}
+
+impl Write<'_> {
+    fn create_tables(&self) -> rusqlite::Result<()> {
+        self.transaction.execute_batch(TABLES)?;
+        self.transaction.pragma_update(None, "application_id", APPLICATION)?;
+        self.transaction.pragma_update(None, "user_version", FORMAT)
+    }
+
+    /// The body of an object as it is now.
+    pub fn body(&self, kind: &str, id: &str) -> rusqlite::Result<Option<String>> {
+        self.transaction
+            .prepare_cached("SELECT body FROM object WHERE kind = ?1 AND id = ?2")?
+            .query_row([kind, id], |row| row.get(0))
+            .optional()
+    }
+
+    /// Writes an object.
+    pub fn put(&self, kind: &str, id: &str, body: &str) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO object (kind, id, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+            )?
+            .execute([kind, id, body])
+            .map(drop)
+    }
+
+    /// Deletes an object; nothing happens where there is none.
+    pub fn delete(&self, kind: &str, id: &str) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached("DELETE FROM object WHERE kind = ?1 AND id = ?2")?
+            .execute([kind, id])
+            .map(drop)
+    }
+
+    /// Replaces the pending operation.
+    pub fn set_pending(&self, pending: Option<&SavedPending>) -> rusqlite::Result<()> {
+        match pending {
+            Some(pending) => self
+                .transaction
+                .prepare_cached("INSERT OR REPLACE INTO pending (id, text) VALUES (1, ?1)")?
+                .execute([pending.to_text()])
+                .map(drop),
+            None => self.transaction.prepare_cached("DELETE FROM pending")?.execute([]).map(drop),
+        }
+    }
+
+    /// Sets a named text.
+    pub fn set_meta(&self, name: &str, value: &str) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
+            .execute([name, value])
+            .map(drop)
+    }
+}
+
+/// Checks that the file is ours and of our format; true for a file without content.
+fn identify(connection: &Connection, path: &Path) -> Result<bool, Failure> {
+    let number = |name: &str| {
+        connection
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+            .map_err(|error| sql_failure("open", path, error))
+    };
+    if number("schema_version")? == 0 && number("application_id")? == 0 {
+        return Ok(true);
+    }
+    if number("application_id")? != i64::from(APPLICATION) {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    let format = number("user_version")?;
+    if format != i64::from(FORMAT) {
+        let message = format!(
+            "the state in {} has format {format}, this program reads format {FORMAT}",
+            path.display()
+        );
+        return Err(Failure::new(HResult::ERROR_WRONG_DISK, message).hint(
+            "export it with the program that wrote it (hc state export) and import it with this one",
+        ));
+    }
+    Ok(false)
+}
+
+fn saved_object(row: &Row<'_>) -> rusqlite::Result<SavedObject> {
+    Ok(SavedObject { kind: row.get(0)?, id: row.get(1)?, body: row.get(2)? })
+}
+
+/// What the client is told when the store cannot be trusted.
+pub fn damaged(path: &Path, finding: &str) -> Failure {
+    let message = format!("the state file {} is damaged: {finding}", path.display());
+    Failure::new(HResult::HCN_E_REGKEY_FAILURE, message).hint(
+        "move the state directory away and start anew (hc state import reads an earlier export); \
+         `hc check` then names what is left in the kernel",
+    )
+}
+
+fn sql_failure(verb: &str, path: &Path, error: rusqlite::Error) -> Failure {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
+            damaged(path, &error.to_string())
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            Failure::new(
+                HResult::E_ACCESSDENIED,
+                format!("cannot {verb} {}: {error}", path.display()),
+            )
+            .hint("run as root, or give a --state-dir that you may write")
+        }
+        Some(ErrorCode::DiskFull) => Failure::new(
+            HResult::HCN_E_REGKEY_FAILURE,
+            format!("cannot {verb} {}: {error}", path.display()),
+        )
+        .hint("free some space on the disk that holds the state directory"),
+        _ => Failure::new(
+            HResult::HCN_E_REGKEY_FAILURE,
+            format!("cannot {verb} the state file {}: {error}", path.display()),
+        ),
+    }
+}
