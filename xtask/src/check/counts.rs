@@ -13,9 +13,10 @@ pub struct Counts {
 impl Counts {
     /// Heeds one line of output: the closing lines of nextest and of cargo's own runner count, all others do not.
     pub fn heed(&mut self, line: &str) {
+        // Nextest shows the output of failed tests indented: closing lines in there are not its own.
+        let cargo = line.starts_with("test result: ");
         let line = line.trim();
-        let closing = line.starts_with("Summary [") && line.contains(" run: ")
-            || line.starts_with("test result: ");
+        let closing = cargo || line.starts_with("Summary [") && line.contains(" run: ");
         if !closing {
             return;
         }
@@ -55,6 +56,7 @@ mod tests {
             "     Summary [  12.345s] 100 tests run: 98 passed (3 slow), 2 failed, 4 skipped",
         );
         counts.heed("test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out");
+        counts.heed("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured");
         counts.heed("        PASS [   0.004s] engine plan::tests::one 5 passed");
         assert_eq!(counts, Counts { passed: 105, failed: 2, skipped: 5 });
         assert_eq!(counts.to_string(), "tests: 105 passed, 2 failed, 5 skipped");
