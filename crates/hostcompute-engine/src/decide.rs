@@ -225,8 +225,7 @@ impl Touched {
                 Kind::Endpoint => {
                     self.endpoint(state, id);
                     if let Change::Put(Object::Endpoint(endpoint)) = change {
-                        let attachment = endpoint.attachment.as_ref();
-                        self.namespaces.extend(attachment.map(|attachment| attachment.namespace));
+                        self.residents(state, endpoint);
                     }
                 }
                 Kind::LoadBalancer => {
@@ -242,11 +241,21 @@ impl Touched {
 
     fn endpoint(&mut self, state: &State, id: Guid) {
         self.endpoints.insert(id);
-        let attachment = state.endpoints.get(id).and_then(|endpoint| endpoint.attachment.as_ref());
-        self.namespaces.extend(attachment.map(|attachment| attachment.namespace));
+        if let Some(endpoint) = state.endpoints.get(id) {
+            self.residents(state, endpoint);
+        }
         for balancer in state.balancers_of(id) {
             self.load_balancers.insert(balancer);
             self.companions(state, balancer);
+        }
+    }
+
+    /// The namespace of an endpoint and the endpoints that share it: each may send as the others.
+    fn residents(&mut self, state: &State, endpoint: &endpoint::Endpoint) {
+        let Some(attachment) = &endpoint.attachment else { return };
+        self.namespaces.insert(attachment.namespace);
+        if attachment.namespace != namespace::HOST_DEFAULT {
+            self.endpoints.extend(state.attached(attachment.namespace).map(|other| other.id));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::decide::Draft;
 use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
+use crate::network::subnet::Subnet;
 use crate::object::Object;
 use crate::plan::{Element, Fact, HostAddress, Port, PortRoute, Shaper};
 use crate::request::EventKind;
@@ -34,16 +35,33 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
             .hint("remove it there first"));
     }
     permitted(&endpoint, namespace)?;
-    let used = |slot: &u32| {
-        let slots = draft.state.attached(namespace).filter_map(|other| other.attachment.as_ref());
-        slots.map(|attachment| attachment.slot).any(|other| other == *slot)
-    };
-    let slot = (0..).find(|slot| !used(slot)).expect("a namespace has fewer than 2^32 endpoints");
+    let slot = free_slot(draft.state, &endpoint, namespace);
     let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
     let attachment = Some(Attachment { namespace, sequence, interface, slot });
     draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
     draft.event(EventKind::NetworkEndpointAttached, id, 0);
     Ok(())
+}
+
+/// The first `ethN` of the namespace that is free and whose routes differ from those of the endpoints already there.
+///
+/// The slot is part of every metric, so that two endpoints of one network can share a namespace: the kernel refuses a
+/// second route of the same destination and metric, and the endpoint attached first is preferred.
+fn free_slot(state: &State, endpoint: &Endpoint, namespace: Guid) -> u32 {
+    let residents: Vec<&Endpoint> = state.attached(namespace).map(|other| &**other).collect();
+    let used = |slot: u32| {
+        residents.iter().any(|other| other.attachment.as_ref().is_some_and(|a| a.slot == slot))
+    };
+    let routes: Vec<PortRoute> =
+        residents.iter().filter_map(|other| port(state, other)).flat_map(|p| p.routes).collect();
+    let crosses = |slot: u32| {
+        let attachment = Attachment { namespace, sequence: 0, interface: 0, slot };
+        let wanted = port_at(state, endpoint, &attachment).map(|port| port.routes);
+        wanted.into_iter().flatten().any(|route| routes.iter().any(|other| rivals(other, &route)))
+    };
+    (0..)
+        .find(|slot| !used(*slot) && (residents.is_empty() || !crosses(*slot)))
+        .expect("a namespace has fewer than 2^32 endpoints")
 }
 
 /// Takes an endpoint out of its namespace.
@@ -77,46 +95,15 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
 
 /// The port of an endpoint that is attached to a namespace other than HostDefault.
 pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
-    let attachment = endpoint.attachment.as_ref().filter(|a| a.namespace != HOST_DEFAULT)?;
+    port_at(state, endpoint, endpoint.attachment.as_ref()?)
+}
+
+fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Option<Port> {
+    if attachment.namespace == HOST_DEFAULT {
+        return None;
+    }
     let network = state.networks.get(endpoint.network)?;
-    let mut gateways = Vec::new();
-    let mut routes: Vec<PortRoute> = Vec::new();
-    for address in &endpoint.addresses {
-        let own = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address.addr()));
-        let stand_in = if address.addr().is_ipv4() { NEXT_HOP4 } else { NEXT_HOP6 };
-        let gateway = own.and_then(|subnet| subnet.gateway).unwrap_or(stand_in);
-        if !gateways.contains(&gateway) {
-            gateways.push(gateway);
-        }
-        // The first interface's default route through the gateway covers the network itself, too.
-        let covered = attachment.slot == 0
-            && endpoint.routes.iter().any(|route| {
-                route.destination.prefix_len() == 0 && route.next_hop == Some(gateway)
-            });
-        if !covered {
-            routes.extend(
-                network
-                    .subnets
-                    .iter()
-                    .filter(|s| s.prefix.addr().is_ipv4() == gateway.is_ipv4())
-                    .map(|subnet| PortRoute {
-                        destination: subnet.prefix,
-                        next_hop: Some(gateway),
-                        metric: 0,
-                    }),
-            );
-        }
-    }
-    for route in &endpoint.routes {
-        if let Some(hop) = route.next_hop.filter(|hop| !gateways.contains(hop)) {
-            gateways.push(hop);
-        }
-        if !routes.contains(route) {
-            routes.push(route.clone());
-        }
-    }
-    routes.dedup();
-    routes.iter_mut().for_each(|route| route.metric = metric(route, attachment.slot));
+    let (gateways, routes) = ways_out(network, endpoint, attachment.slot);
     Some(Port {
         endpoint: endpoint.id,
         netns: attachment.namespace,
@@ -137,15 +124,55 @@ pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
     })
 }
 
-/// Several interfaces of a namespace may lead to the same place (each brings a default route): earlier ones are preferred.
-fn metric(route: &PortRoute, slot: u32) -> u32 {
-    // What the kernel makes of metric 0 for IPv6; IPv4 keeps the 0.
-    const IPV6_DEFAULT: u32 = 1024;
-    match (slot, route.metric) {
-        (0, metric) => metric,
-        (slot, 0) if !route.destination.addr().is_ipv4() => IPV6_DEFAULT.saturating_add(slot),
-        (slot, metric) => metric.saturating_add(slot),
+/// The next hops inside the namespace, and the routes through them.
+fn ways_out(network: &Network, endpoint: &Endpoint, slot: u32) -> (Vec<IpAddr>, Vec<PortRoute>) {
+    let mut gateways = Vec::new();
+    let mut routes: Vec<PortRoute> = Vec::new();
+    for address in &endpoint.addresses {
+        let own = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address.addr()));
+        let stand_in = if address.addr().is_ipv4() { NEXT_HOP4 } else { NEXT_HOP6 };
+        let gateway = own.and_then(|subnet| subnet.gateway).unwrap_or(stand_in);
+        if !gateways.contains(&gateway) {
+            gateways.push(gateway);
+        }
+        // The first interface's default route through the gateway covers the network itself, too.
+        let covered = slot == 0
+            && endpoint.routes.iter().any(|route| {
+                route.destination.prefix_len() == 0 && route.next_hop == Some(gateway)
+            });
+        let family = |subnet: &&Subnet| subnet.prefix.addr().is_ipv4() == gateway.is_ipv4();
+        for subnet in network.subnets.iter().filter(family).filter(|_| !covered) {
+            let (destination, next_hop) = (subnet.prefix, Some(gateway));
+            add_route(&mut routes, PortRoute { destination, next_hop, metric: 0 });
+        }
     }
+    for route in &endpoint.routes {
+        if let Some(hop) = route.next_hop.filter(|hop| !gateways.contains(hop)) {
+            gateways.push(hop);
+        }
+        add_route(&mut routes, route.clone());
+    }
+    for route in routes.iter_mut().filter(|_| slot != 0) {
+        let default = if route.destination.addr().is_ipv4() { 0 } else { DEFAULT_METRIC6 };
+        let stated = if route.metric == 0 { default } else { route.metric };
+        route.metric = stated + slot;
+    }
+    (gateways, routes)
+}
+
+/// What the kernel makes of metric 0 for IPv6.
+const DEFAULT_METRIC6: u32 = 1024;
+
+/// Every next hop of a port is the host end, so a second route to the same destination adds nothing.
+fn add_route(routes: &mut Vec<PortRoute>, route: PortRoute) {
+    if !routes.iter().any(|other| rivals(other, &route)) {
+        routes.push(route);
+    }
+}
+
+/// Whether the kernel takes two routes for one.
+fn rivals(a: &PortRoute, b: &PortRoute) -> bool {
+    a.destination == b.destination && a.metric == b.metric
 }
 
 /// Interface indexes inside namespaces, above those of devices that kernel modules put into every namespace.
@@ -174,7 +201,7 @@ impl Endpoint {
         let Some(attachment) = &self.attachment else { return };
         let Some(network) = state.networks.get(self.network) else { return };
         if let Some(port) = port(state, self) {
-            self.port_facts(&port, facts);
+            self.port_facts(state, &port, facts);
         } else {
             for address in &self.addresses {
                 facts.push(Fact::HostAddress(HostAddress {
@@ -194,9 +221,12 @@ impl Endpoint {
         self.policy_facts(attachment, facts);
     }
 
-    fn port_facts(&self, port: &Port, facts: &mut Vec<Fact>) {
+    /// A port may send as every endpoint of its namespace: which interface an answer leaves by is for the workload's
+    /// routing to say, and the namespace owns all of these addresses.
+    fn port_facts(&self, state: &State, port: &Port, facts: &mut Vec<Fact>) {
         facts.push(Fact::Port(port.clone()));
-        for address in &self.addresses {
+        let residents = state.attached(port.netns).flat_map(|resident| &resident.addresses);
+        for address in residents {
             let (port, mac) = (port.name.clone(), self.mac);
             facts.push(Fact::Element(Element::Source { port, mac, address: address.addr() }));
         }

@@ -98,7 +98,13 @@ fn port_shape(port: &Port) -> Result<(), Failure> {
     if port.mtu.is_some_and(|mtu| mtu < least || mtu > 65535) {
         return Err(malformed(format!("port {} cannot have MTU {:?}", port.name, port.mtu)));
     }
-    for route in &port.routes {
+    for (nth, route) in port.routes.iter().enumerate() {
+        let same = |other: &PortRoute| {
+            (other.destination, other.metric) == (route.destination, route.metric)
+        };
+        if port.routes.iter().take(nth).any(same) {
+            return Err(malformed(format!("two routes to {} in {}", route.destination, port.name)));
+        }
         let Some(hop) = route.next_hop else { continue };
         if Family::of(&hop) != Family::of(&route.destination.addr()) {
             return Err(malformed(format!("{} cannot go through {hop}", route.destination)));
