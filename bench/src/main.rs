@@ -182,7 +182,10 @@ fn list(
     plan: &Plan,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<measure::ListRow>> {
-    build_command_line()?;
+    if let Err(error) = build_command_line() {
+        notes.push(format!("hc is not measured: {error:#}"));
+        return Ok(Vec::new());
+    }
     let program = std::env::current_exe()?.with_file_name("hc");
     if !program.is_file() {
         notes

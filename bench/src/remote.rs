@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, bail};
 
 use crate::measure::Connections;
-use crate::statistics::Samples;
+use crate::statistics::{Cost, Samples};
 use crate::worker::{Answer, Ask, Batch, Setup};
 
 /// A running worker; dropping it ends the process, and the kernel takes its namespaces apart.
@@ -40,24 +40,27 @@ impl Remote {
         }
     }
 
-    pub fn attach(&mut self, batch: Batch) -> anyhow::Result<Samples> {
+    pub fn attach(&mut self, batch: Batch) -> anyhow::Result<Cost> {
         self.times(&Ask::Attach(batch))
     }
 
-    pub fn detach(&mut self, batch: Batch) -> anyhow::Result<Samples> {
+    pub fn detach(&mut self, batch: Batch) -> anyhow::Result<Cost> {
         self.times(&Ask::Detach(batch))
     }
 
     /// Waits for the kernel's clean-up; one sample, counted from the last detach.
     pub fn gone(&mut self, links: usize) -> anyhow::Result<Samples> {
-        self.times(&Ask::Gone(links))
+        match self.ask(&Ask::Gone(links))? {
+            Answer::Waited(samples) => Ok(samples),
+            other => bail!("{}: an answer out of turn: {other:?}", self.name),
+        }
     }
 
-    pub fn add_services(&mut self, batch: Batch) -> anyhow::Result<Samples> {
+    pub fn add_services(&mut self, batch: Batch) -> anyhow::Result<Cost> {
         self.times(&Ask::AddServices(batch))
     }
 
-    pub fn remove_services(&mut self, batch: Batch) -> anyhow::Result<Samples> {
+    pub fn remove_services(&mut self, batch: Batch) -> anyhow::Result<Cost> {
         self.times(&Ask::RemoveServices(batch))
     }
 
@@ -76,7 +79,7 @@ impl Remote {
     }
 
     /// Runs a command once; one sample.
-    pub fn run(&mut self, words: &[String], input: &str) -> anyhow::Result<Samples> {
+    pub fn run(&mut self, words: &[String], input: &str) -> anyhow::Result<Cost> {
         self.times(&Ask::Run { words: words.to_vec(), input: input.to_owned() })
     }
 
@@ -85,9 +88,9 @@ impl Remote {
         crate::machine::resident(self.process.id())
     }
 
-    fn times(&mut self, ask: &Ask) -> anyhow::Result<Samples> {
+    fn times(&mut self, ask: &Ask) -> anyhow::Result<Cost> {
         match self.ask(ask)? {
-            Answer::Times(samples) => Ok(samples),
+            Answer::Times(cost) => Ok(cost),
             other => bail!("{}: an answer out of turn: {other:?}", self.name),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 
 /// Durations in nanoseconds.
@@ -11,18 +12,6 @@ pub struct Samples(Vec<u64>);
 impl Samples {
     pub fn push(&mut self, duration: Duration) {
         self.0.push(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    /// Runs `work` under the clock; the sample is kept if it succeeds.
-    ///
-    /// # Errors
-    ///
-    /// That of `work`.
-    pub fn time<T, E>(&mut self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let start = Instant::now();
-        let value = work()?;
-        self.push(start.elapsed());
-        Ok(value)
     }
 
     pub fn append(&mut self, mut other: Samples) {
@@ -56,6 +45,42 @@ impl FromIterator<Duration> for Samples {
         durations.into_iter().for_each(|duration| samples.push(duration));
         samples
     }
+}
+
+/// What verbs took: by the clock on the wall, and of a processor's time.
+///
+/// The second does not grow when others use the machine, but it knows nothing of waiting, nor of work that the verb
+/// leaves to other processes and to the kernel's own threads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    pub wall: Samples,
+    pub processor: Samples,
+}
+
+impl Cost {
+    /// Runs `work` under both clocks; the samples are kept if it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`.
+    pub fn time<T, E>(&mut self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let (start, processor) = (Instant::now(), processor_time());
+        let value = work()?;
+        self.wall.push(start.elapsed());
+        self.processor.push(processor_time().saturating_sub(processor));
+        Ok(value)
+    }
+
+    pub fn append(&mut self, other: Cost) {
+        self.wall.append(other.wall);
+        self.processor.append(other.processor);
+    }
+}
+
+/// What the calling thread has used of a processor so far, in the kernel and outside.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// What is shown of many samples; microseconds.

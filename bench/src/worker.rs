@@ -16,7 +16,7 @@ use crate::measure::Connections;
 use crate::namespace;
 use crate::netlink::{Datagram, Socket};
 use crate::side::{Balancing, Kind, Side};
-use crate::statistics::Samples;
+use crate::statistics::{Cost, Samples};
 
 /// What a worker is started with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,7 +74,8 @@ pub enum Ask {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Answer {
     Ready,
-    Times(Samples),
+    Times(Cost),
+    Waited(Samples),
     Count(usize),
     Connected(Connections),
     Failed(String),
@@ -192,7 +193,7 @@ impl Worker {
             anyhow::ensure!(Instant::now() < deadline, "links are still there after two minutes");
             std::thread::sleep(Duration::from_micros(200));
         }
-        Ok(Answer::Times([self.last_detach.elapsed()].into_iter().collect()))
+        Ok(Answer::Waited([self.last_detach.elapsed()].into_iter().collect()))
     }
 
     fn connect(&mut self, service: u32, count: usize) -> anyhow::Result<Answer> {
@@ -210,15 +211,15 @@ impl Worker {
 
 fn run(words: &[String], input: &str) -> anyhow::Result<Answer> {
     let (program, arguments) = words.split_first().context("no command")?;
-    let mut samples = Samples::default();
-    samples.time(|| command::run(program, arguments, input))?;
-    Ok(Answer::Times(samples))
+    let mut cost = Cost::default();
+    cost.time(|| command::run(program, arguments, input))?;
+    Ok(Answer::Times(cost))
 }
 
 fn timed(batch: Batch, mut verb: impl FnMut(u32) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
-    let mut samples = Samples::default();
+    let mut cost = Cost::default();
     for number in batch.numbers() {
-        samples.time(|| verb(number))?;
+        cost.time(|| verb(number))?;
     }
-    Ok(Answer::Times(samples))
+    Ok(Answer::Times(cost))
 }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use hostcompute_bench::floor::{Elements, Floor, Sequence};
 use hostcompute_bench::namespace;
-use hostcompute_bench::statistics::{Samples, Summary};
+use hostcompute_bench::statistics::{Cost, Summary};
 
 /// Makes the kernel objects of endpoints with bare netlink and says how long that takes.
 #[derive(Debug, Parser)]
@@ -56,7 +56,7 @@ fn attach(sequence: Sequence, rounds: u32, present: u32) -> anyhow::Result<()> {
     for number in 0..present {
         floor.attach(number)?;
     }
-    let (mut attached, mut detached) = (Samples::default(), Samples::default());
+    let (mut attached, mut detached) = (Cost::default(), Cost::default());
     for round in 0..rounds {
         let first = present + round * BATCH;
         floor.fill_stock(BATCH)?;
@@ -78,7 +78,7 @@ fn elements(levels: &[u32]) -> anyhow::Result<()> {
     let mut table = Elements::open()?;
     for level in levels {
         table.fill(*level)?;
-        let (mut added, mut deleted) = (Samples::default(), Samples::default());
+        let (mut added, mut deleted) = (Cost::default(), Cost::default());
         for number in *level..level + 100 {
             added.time(|| table.add(number))?;
             deleted.time(|| table.delete(number))?;
@@ -89,10 +89,10 @@ fn elements(levels: &[u32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(what: &str, verb: &str, samples: &Samples) {
-    if let Some(Summary { samples, least, p50, p99 }) = samples.summary() {
-        println!(
-            "{what:<20} {verb:<7} {samples:>4} samples  least {least:>8.1} us  p50 {p50:>8.1} us  p99 {p99:>8.1} us"
-        );
-    }
+fn show(what: &str, verb: &str, cost: &Cost) {
+    let Some(Summary { samples, least, p50, p99 }) = cost.wall.summary() else { return };
+    let processor = cost.processor.summary().map_or(0.0, |summary| summary.p50);
+    println!(
+        "{what:<20} {verb:<7} {samples:>4} samples, us:  least {least:>8.1}  p50 {p50:>8.1}  p99 {p99:>8.1}  processor p50 {processor:>8.1}"
+    );
 }

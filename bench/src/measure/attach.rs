@@ -8,7 +8,7 @@ use super::{Plan, progress, turns};
 use crate::machine;
 use crate::remote::Remote;
 use crate::side::Kind;
-use crate::statistics::Samples;
+use crate::statistics::{Cost, Samples};
 use crate::worker::{Batch, Setup, Task};
 
 /// What one side took with so many endpoints present.
@@ -16,8 +16,8 @@ use crate::worker::{Batch, Setup, Task};
 pub struct AttachRow {
     pub side: Kind,
     pub endpoints: u32,
-    pub attach: Samples,
-    pub detach: Samples,
+    pub attach: Cost,
+    pub detach: Cost,
     /// From the last detach of a batch until the kernel has taken the batch's links away.
     pub gone: Samples,
     pub memory: Option<Memory>,
@@ -130,8 +130,8 @@ fn row_for(rows: &mut Vec<AttachRow>, side: &Kind, level: u32, memory: Option<Me
     rows.push(AttachRow {
         side: side.clone(),
         endpoints: level,
-        attach: Samples::default(),
-        detach: Samples::default(),
+        attach: Cost::default(),
+        detach: Cost::default(),
         gone: Samples::default(),
         memory,
     });
@@ -198,7 +198,7 @@ impl Contestant {
     }
 
     /// One batch attached, a pause, the batch detached, the clean-up awaited, a pause.
-    fn round(&mut self, plan: &Plan) -> anyhow::Result<(Samples, Samples, Samples)> {
+    fn round(&mut self, plan: &Plan) -> anyhow::Result<(Cost, Cost, Samples)> {
         if self.next + plan.batch > LAST_PASSER {
             self.next = FIRST_PASSER;
         }

@@ -6,7 +6,7 @@
 use super::{Connections, Plan, progress, turns};
 use crate::remote::Remote;
 use crate::side::Kind;
-use crate::statistics::Samples;
+use crate::statistics::Cost;
 use crate::worker::{Batch, Setup, Task};
 
 /// What one side took with so many services present.
@@ -16,8 +16,8 @@ pub struct BalanceRow {
     pub services: u32,
     /// To the service that was added last.
     pub connections: Connections,
-    pub add: Samples,
-    pub remove: Samples,
+    pub add: Cost,
+    pub remove: Cost,
 }
 
 /// Connections before the first sample: neighbours are resolved and pages are touched.
@@ -48,8 +48,8 @@ pub fn balance(plan: &Plan) -> anyhow::Result<Vec<BalanceRow>> {
                 side: side.clone(),
                 services: *services,
                 connections: Connections::default(),
-                add: Samples::default(),
-                remove: Samples::default(),
+                add: Cost::default(),
+                remove: Cost::default(),
             });
         }
     }

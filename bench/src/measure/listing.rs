@@ -48,7 +48,7 @@ pub fn list(plan: &Plan, program: &Path, count: u32) -> anyhow::Result<Vec<ListR
         for (words, row) in &mut rows {
             let wall = remote.run(words, "")?;
             if round > 0 {
-                row.wall.append(wall);
+                row.wall.append(wall.wall);
             }
         }
     }

@@ -33,6 +33,8 @@ pub struct AttachLine {
     pub peer: bool,
     pub endpoints: u32,
     pub attach: Summary,
+    /// Processor time of the thread that attaches; for peers, which are processes of their own, it says nothing.
+    pub attach_processor: Option<Summary>,
     pub detach: Summary,
     pub gone: Summary,
     /// Attach p50 over that of the floor's fused and of its routed sequence with as many endpoints.
@@ -79,10 +81,10 @@ fn attach_lines(rows: &[AttachRow]) -> Vec<AttachLine> {
     let p50 = |side: &Kind, endpoints| {
         rows.iter()
             .find(|row| row.side == *side && row.endpoints == endpoints)
-            .and_then(|row| Some((row.attach.summary()?.p50, row.detach.summary()?.p50)))
+            .and_then(|row| Some((row.attach.wall.summary()?.p50, row.detach.wall.summary()?.p50)))
     };
     let line = |row: &AttachRow| {
-        let (attach, detach) = (row.attach.summary()?, row.detach.summary()?);
+        let (attach, detach) = (row.attach.wall.summary()?, row.detach.wall.summary()?);
         let of =
             |sequence| p50(&Kind::Floor(sequence), row.endpoints).map(|floor| attach.p50 / floor.0);
         let lowest = rows.iter().filter(|other| other.side == row.side);
@@ -92,6 +94,7 @@ fn attach_lines(rows: &[AttachRow]) -> Vec<AttachLine> {
             peer: row.side.is_peer(),
             endpoints: row.endpoints,
             attach,
+            attach_processor: row.attach.processor.summary().filter(|_| !row.side.is_peer()),
             detach,
             gone: row.gone.summary()?,
             of_floor: (of(Sequence::Fused), of(Sequence::Routed)),
@@ -103,22 +106,23 @@ fn attach_lines(rows: &[AttachRow]) -> Vec<AttachLine> {
 }
 
 fn balance_lines(rows: &[BalanceRow]) -> Vec<BalanceLine> {
-    let p50 =
-        |row: &BalanceRow| Some((row.connections.connect.summary()?.p50, row.add.summary()?.p50));
+    let p50 = |row: &BalanceRow| {
+        Some((row.connections.connect.summary()?.p50, row.add.wall.summary()?.p50))
+    };
     let line = |row: &BalanceRow| {
         let first = rows
             .iter()
             .filter(|other| other.side == row.side)
             .min_by_key(|other| other.services)
             .and_then(p50);
-        let (connect, add) = (row.connections.connect.summary()?, row.add.summary()?);
+        let (connect, add) = (row.connections.connect.summary()?, row.add.wall.summary()?);
         Some(BalanceLine {
             side: row.side.name(),
             services: row.services,
             connect,
             whole: row.connections.whole.summary()?,
             add,
-            remove: row.remove.summary()?,
+            remove: row.remove.wall.summary()?,
             growth: first.map(|first| (connect.p50 / first.0, add.p50 / first.1)),
         })
     };
