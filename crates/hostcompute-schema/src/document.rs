@@ -16,6 +16,7 @@ use crate::schema::{Described, Kind, Print, StructSchema};
 
 /// A document type.
 pub trait Document: Sized + Default {
+    /// The table that describes the type.
     const SCHEMA: &'static StructSchema;
 
     /// What the fields hold, in the order of [`StructSchema::all_members`].

@@ -168,6 +168,7 @@ macro_rules! kinds {
         }
 
         impl $type {
+            /// The table of the values.
             pub const SCHEMA: &'static $crate::schema::EnumSchema = {
                 static SCHEMA: $crate::schema::EnumSchema = $crate::schema::EnumSchema {
                     name: stringify!($type),
@@ -201,6 +202,7 @@ macro_rules! kinds {
                 known.cloned().unwrap_or_else(|| $type::Unknown(name.into()))
             }
 
+            /// Whether it is one of [`Self::KNOWN`].
             pub fn is_known(&self) -> bool {
                 !matches!(self, $type::Unknown(_))
             }
@@ -267,6 +269,7 @@ macro_rules! coded {
         impl $type {
             $($(#[doc = $value_doc])* pub const $value: $type = $type($number);)*
 
+            /// The table of the values.
             pub const SCHEMA: &'static $crate::schema::EnumSchema = {
                 static SCHEMA: $crate::schema::EnumSchema = $crate::schema::EnumSchema {
                     name: stringify!($type),
@@ -356,6 +359,7 @@ macro_rules! flags {
                 self.0 & other.0 == other.0
             }
 
+            /// Whether no bit is set.
             pub const fn is_empty(self) -> bool {
                 self.0 == 0
             }

@@ -17,6 +17,7 @@ use crate::position::{Position, locate};
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// The code that the caller is given.
     pub hresult: HResult,
     /// What was wrong, one line, without the system text of the code.
     pub message: String,
@@ -29,6 +30,7 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure without a place.
     pub fn new(hresult: HResult, message: impl Into<String>) -> Failure {
         Failure { hresult, message: message.into(), path: None, position: None, hint: None }
     }
@@ -40,6 +42,7 @@ impl Failure {
         self
     }
 
+    /// The same failure, with what the caller could do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
@@ -111,18 +114,22 @@ impl Failure {
         }
     }
 
+    /// The HTTP status that carries it.
     pub fn http_status(&self) -> u16 {
         self.hresult.http_status()
     }
 
+    /// What the request is about does not exist.
     pub fn is_not_found(&self) -> bool {
         self.hresult.is_not_found()
     }
 
+    /// What the request would make exists.
     pub fn is_already_exists(&self) -> bool {
         self.hresult.is_already_exists()
     }
 
+    /// The caller lacks the right.
     pub fn is_access_denied(&self) -> bool {
         self.hresult == HResult::E_ACCESSDENIED
     }
@@ -169,8 +176,11 @@ impl core::error::Error for Failure {}
 /// Something that was tolerated and that the caller should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
+    /// The member it is about.
     pub path: String,
+    /// What is odd, one line.
     pub message: String,
+    /// Where that member stands in the document's text.
     pub position: Option<Position>,
 }
 

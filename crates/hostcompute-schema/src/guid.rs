@@ -23,14 +23,17 @@ impl Guid {
     /// The all-zero GUID, which stands for «not given» everywhere in the API.
     pub const ZERO: Guid = Guid([0; 16]);
 
+    /// The GUID of these bytes, in the order of its text.
     pub const fn from_bytes(bytes: [u8; 16]) -> Guid {
         Guid(bytes)
     }
 
+    /// The bytes, in the order of the text.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
+    /// Whether it stands for «not given».
     pub const fn is_zero(&self) -> bool {
         u128::from_be_bytes(self.0) == 0
     }

@@ -14,6 +14,7 @@
 //! # Ok::<(), hostcompute_schema::Failure>(())
 //! ```
 #![no_std]
+#![warn(missing_docs)]
 
 extern crate alloc;
 #[cfg(test)]

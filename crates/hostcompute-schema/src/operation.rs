@@ -14,6 +14,7 @@ use crate::schema::{SchemaVersion, StructSchema};
 
 /// What an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
     Network,
     Endpoint,
@@ -28,6 +29,7 @@ pub enum Kind {
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Verb {
     Enumerate,
     Create,
@@ -47,12 +49,15 @@ pub enum Verb {
 /// The right that a caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
+    /// Look.
     Read,
+    /// Change.
     Manage,
 }
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Method {
     Get,
     Head,
@@ -65,6 +70,7 @@ pub enum Method {
 /// The document that goes in.
 #[derive(Clone, Copy, Debug)]
 pub enum Input {
+    /// Nothing.
     None,
     /// A query, which may be left out.
     Query,
@@ -77,11 +83,13 @@ pub enum Input {
 /// What comes back.
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
+    /// Nothing.
     None,
     /// The id of what was made.
     Id,
     /// A list of ids.
     Ids,
+    /// A document.
     Document(&'static StructSchema),
     /// Documents, as things happen.
     Events(&'static StructSchema),
@@ -320,6 +328,7 @@ impl Operation {
         self.row().symbol
     }
 
+    /// What it does.
     pub fn verb(self) -> Verb {
         self.row().verb
     }
@@ -339,10 +348,12 @@ impl Operation {
         self.row().route
     }
 
+    /// What goes in.
     pub fn input(self) -> Input {
         self.row().input
     }
 
+    /// What comes back.
     pub fn output(self) -> Output {
         self.row().output
     }
@@ -365,6 +376,7 @@ impl Operation {
 }
 
 impl Method {
+    /// The word that travels.
     pub const fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",

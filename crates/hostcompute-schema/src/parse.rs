@@ -25,7 +25,9 @@ use crate::v1;
 /// A document and what was odd about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<T> {
+    /// The document.
     pub document: T,
+    /// What was tolerated.
     pub warnings: Vec<Warning>,
 }
 

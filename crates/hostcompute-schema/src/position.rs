@@ -12,7 +12,9 @@ use core::fmt;
 /// A place in a text; both numbers count from one, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
+    /// The line.
     pub line: usize,
+    /// The character of that line.
     pub column: usize,
 }
 
@@ -34,13 +36,19 @@ pub fn locate(text: &str, path: &str) -> Option<Position> {
         return None;
     }
     let mut found = scanner.at;
-    for step in steps(path) {
-        let next = match step {
-            Step::Member(name) => scanner.enter_member(&name),
-            Step::Element(index) => scanner.enter_element(index),
+    let mut steps = steps(path).into_iter().peekable();
+    while let Some(step) = steps.next() {
+        let before = scanner.at;
+        let next = match &step {
+            Step::Member(name) => scanner.enter_member(name),
+            Step::Element(index) => scanner.enter_element(*index),
         };
         match next {
             Some(start) => found = start,
+            None if step.is_flat_in_v1() => {
+                scanner.at = before;
+                steps.next_if(|next| matches!(next, Step::Element(_)));
+            }
             None => break,
         }
     }
@@ -91,6 +99,15 @@ enum Step {
     Element(usize),
 }
 
+impl Step {
+    /// Whether a document of version 1 has what is below this step in its place: such documents
+    /// are read as version 2, and so are the paths of what is wrong with them.
+    fn is_flat_in_v1(&self) -> bool {
+        let Step::Member(name) = self else { return false };
+        ["Ipams", "IpConfigurations", "Settings"].iter().any(|flat| flat.eq_ignore_ascii_case(name))
+    }
+}
+
 fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut rest = path;
@@ -118,12 +135,15 @@ fn steps(path: &str) -> Vec<Step> {
     steps
 }
 
-/// Members that were renamed between editions of the schema, or are spelled twice in use.
+/// Members that were renamed between editions of the schema or since version 1, or are spelled
+/// twice in use.
 const RENAMED: &[&[&str]] = &[
     &["Settings", "Data"],
     &["FrontendVIPs", "VirtualIPs"],
     &["Routes", "Setting"],
     &["Exceptions", "ExceptionList"],
+    &["IpAddressPrefix", "AddressPrefix"],
+    &["HostComputeNetwork", "VirtualNetwork"],
 ];
 
 fn names_match(written: &str, wanted: &str) -> bool {
@@ -296,6 +316,15 @@ mod tests {
         check("Policies[1].Settings.Protocols", 4, 21);
         check("Policies[9]", 2, 16);
         check("Nothing", 1, 1);
+    }
+
+    #[test]
+    fn paths_of_version_two_lead_into_documents_of_version_one() {
+        let text = "{\"Subnets\": [{\"AddressPrefix\": 1}], \"IPAddress\": 2,\n\"Policies\": [{\"Mtu\": 3}]}";
+        let place = |path: &str| alloc::format!("{}", locate(text, path).unwrap());
+        assert_eq!(place("Ipams[0].Subnets[0].IpAddressPrefix"), "1:15");
+        assert_eq!(place("IpConfigurations[0].IpAddress"), "1:37");
+        assert_eq!(place("Policies[0].Settings.Mtu"), "2:15");
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl Reader {
         Reader { path: path.into(), ..Reader::default() }
     }
 
+    /// Where reading stands.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -100,6 +101,7 @@ impl Reader {
         self.in_member(name, |reader| reader.warn(message));
     }
 
+    /// Whether a mistake was noted.
     pub fn has_failed(&self) -> bool {
         !self.failures.is_empty()
     }

@@ -11,7 +11,9 @@ use core::str::FromStr;
 /// A version of the schema, such as 2.10: it names when something appeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaVersion {
+    /// The part that changes when documents stop being compatible.
     pub major: u32,
+    /// The part that changes when members are added.
     pub minor: u32,
 }
 
@@ -71,6 +73,7 @@ impl FromStr for SchemaVersion {
 pub struct StructSchema {
     /// The published name, which may differ from the Rust name in case only.
     pub name: &'static str,
+    /// What it is, in one sentence.
     pub doc: &'static str,
     /// The version that brought the type, where its members do not tell.
     pub own_since: Option<SchemaVersion>,
@@ -99,6 +102,7 @@ impl StructSchema {
         self.all_members().position(|member| member.is_called(name))
     }
 
+    /// The member with this name or alias; case is ignored.
     pub fn member(&self, name: &str) -> Option<&'static MemberSchema> {
         self.all_members().find(|member| member.is_called(name))
     }
@@ -107,17 +111,22 @@ impl StructSchema {
 /// One member of a document.
 #[derive(Debug)]
 pub struct MemberSchema {
+    /// The published name.
     pub name: &'static str,
     /// Other published spellings that are accepted.
     pub aliases: &'static [&'static str],
+    /// What it holds.
     pub kind: Kind,
     /// The version that brought it; `None` for members that clients use and no schema lists.
     pub since: Option<SchemaVersion>,
+    /// When it is printed.
     pub print: Print,
+    /// What it means, in one sentence.
     pub doc: &'static str,
 }
 
 impl MemberSchema {
+    /// Whether this is its name or an alias; case is ignored.
     pub fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
             || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
@@ -138,26 +147,36 @@ pub enum Print {
 /// What a member holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
+    /// True or false.
     Bool,
     /// An unsigned number of that many bits.
     Unsigned(u8),
+    /// Text.
     Text,
+    /// A GUID as text.
     Guid,
     /// Bytes in base64.
     Bytes,
     /// Any JSON value; usually an object whose type another member names.
     Any,
+    /// A list of such.
     List(&'static Kind),
+    /// A value of an enumeration.
     Enum(&'static EnumSchema),
+    /// A document.
     Struct(&'static StructSchema),
 }
 
 /// One enumeration.
 #[derive(Debug)]
 pub struct EnumSchema {
+    /// The published name.
     pub name: &'static str,
+    /// What it is, in one sentence.
     pub doc: &'static str,
+    /// How its values travel.
     pub wire: Wire,
+    /// Its values, the first being the default.
     pub values: &'static [ValueSchema],
 }
 
@@ -182,16 +201,20 @@ pub enum Wire {
 /// One value of an enumeration.
 #[derive(Debug)]
 pub struct ValueSchema {
+    /// The published name.
     pub name: &'static str,
     /// Another published spelling that is accepted.
     pub alias: Option<&'static str>,
+    /// Its number, where it has one.
     pub number: Option<u32>,
     /// The version that brought it; `None` for values that clients use and no schema lists.
     pub since: Option<SchemaVersion>,
+    /// What it means, in one sentence.
     pub doc: &'static str,
 }
 
 impl ValueSchema {
+    /// Whether this is its name or alias; case is ignored.
     pub fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
             || self.alias.is_some_and(|alias| alias.eq_ignore_ascii_case(name))
@@ -200,5 +223,6 @@ impl ValueSchema {
 
 /// A Rust type that stands for a [`Kind`].
 pub trait Described {
+    /// The kind.
     const KIND: Kind;
 }

@@ -28,7 +28,9 @@ use crate::v1;
 /// What a document turned out to be.
 #[derive(Debug)]
 pub struct Validated {
+    /// Its type.
     pub schema: &'static StructSchema,
+    /// What is odd about it.
     pub warnings: Vec<Warning>,
 }
 

@@ -114,6 +114,7 @@ flags! {
 }
 
 impl Version {
+    /// A version of these two numbers.
     pub fn new(major: u32, minor: u32) -> Version {
         Version { major: Some(major), minor: Some(minor), ..Version::default() }
     }

@@ -25,7 +25,9 @@ use crate::hcn::{
 /// The shape of document that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryShape {
+    /// The flat shape of version 1.
     V1,
+    /// The shape of version 2.
     V2,
     /// Both at once, for clients that say nothing and expect one or the other.
     Superset,
@@ -59,6 +61,7 @@ pub trait Older: Document {
         Value::Object(members)
     }
 
+    /// The document in that shape.
     fn in_shape(&self, shape: QueryShape) -> Value {
         match shape {
             QueryShape::V1 => self.to_v1(),
