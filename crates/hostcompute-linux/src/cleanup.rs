@@ -1,0 +1,266 @@
+//! Cleanup: what takes the kernel long is done behind the answer, by one thread per host.
+//!
+//! Deleting a link takes 10 to 25 ms, most of it waiting for other processors; deleting a hundred at once takes hardly longer.
+//! So a retired link is moved to a group of its own, which takes microseconds and makes it dead, and the thread deletes the
+//! whole group with one message when no further link has come for a moment. Before that it makes the kernel forget the
+//! connections of the addresses that went; [`Cleanup::clear_for`] waits for this before such an address is used again.
+//!
+//! The queue is bounded: when too many links wait, retiring another one waits too. A process that ends lets the thread finish.
+//! If it is killed, the links stay dead in their group until the next start sweeps them.
+//!
+//! The thread receives: counts and addresses through [`State`], under one lock. It never takes the lock while it talks to the
+//! kernel.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hostcompute_engine::plan::DYING_GROUP;
+
+use crate::conntrack;
+use crate::error::Error;
+use crate::netlink::message::Note;
+use crate::netlink::{Datagram, Lenient, Socket};
+use crate::netns::Inside;
+use crate::route::link;
+
+/// More links than this do not wait.
+const LIMIT: usize = 256;
+/// How long the thread waits for further links before it deletes what there is.
+const QUIET: Duration = Duration::from_millis(4);
+/// Links do not wait longer than this for the quiet.
+const PATIENCE: Duration = Duration::from_millis(60);
+/// A deletion is tried this often; the kernel refuses one while it is deleting the same link for another reason.
+const ATTEMPTS: u32 = 5;
+
+/// What was asked for and what is done, as growing counts.
+#[derive(Debug, Default)]
+struct State {
+    /// Requests so far.
+    asked: u64,
+    /// Requests whose addresses are forgotten.
+    forgotten: u64,
+    /// Requests whose links are gone.
+    done: u64,
+    /// Addresses that went, whose connections are still to be forgotten; and those being forgotten now.
+    addresses: HashSet<IpAddr>,
+    forgetting: HashSet<IpAddr>,
+    links: usize,
+    /// Namespaces that stay open until their links are gone: the kernel would else clean them one by one, at our expense.
+    held: Vec<Inside>,
+    /// When the oldest and the newest of the waiting links came.
+    first_request: Option<Instant>,
+    last_request: Option<Instant>,
+    /// Somebody waits: do not linger.
+    urgent: bool,
+    ending: bool,
+    failure: Option<String>,
+}
+
+impl State {
+    fn is_remembered(&self, address: &IpAddr) -> bool {
+        self.addresses.contains(address) || self.forgetting.contains(address)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Cleanup {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is counts and lists, valid after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sockets of the thread, both in the host namespace.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub route: Socket,
+    pub netfilter: Socket,
+}
+
+impl Cleanup {
+    pub(crate) fn new() -> Self {
+        Self { shared: Arc::default(), thread: None }
+    }
+
+    /// Hands over links that were moved to [`DYING_GROUP`], the addresses that went with them and the namespaces they were in.
+    pub(crate) fn retire(
+        &mut self,
+        links: usize,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        held: Vec<Inside>,
+        tools: impl FnOnce() -> Result<Tools, Error>,
+    ) -> Result<(), Error> {
+        if self.thread.is_none() {
+            let (shared, tools) = (Arc::clone(&self.shared), tools()?);
+            let thread = std::thread::Builder::new()
+                .name("hostcompute-cleanup".into())
+                .spawn(move || run(&shared, tools))
+                .map_err(|source| Error::system("start the cleanup thread", source))?;
+            self.thread = Some(thread);
+        }
+        let mut state = self.shared.lock();
+        while state.links > LIMIT {
+            state.urgent = true;
+            self.shared.changed.notify_all();
+            state = self.shared.wait(state);
+        }
+        state.asked += 1;
+        state.links += links;
+        state.addresses.extend(addresses);
+        state.held.extend(held);
+        let now = Instant::now();
+        state.first_request.get_or_insert(now);
+        state.last_request = Some(now);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits until none of the addresses has connections from an earlier life.
+    pub(crate) fn clear_for(&self, mut addresses: impl Iterator<Item = IpAddr>) {
+        if self.thread.is_none() {
+            return;
+        }
+        let state = self.shared.lock();
+        if !addresses.any(|address| state.is_remembered(&address)) {
+            return;
+        }
+        drop(self.wait_for(state, |state| state.forgotten));
+    }
+
+    /// Waits until `progress` reaches what was asked so far.
+    fn wait_for<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        mut progress: impl FnMut(&mut State) -> u64,
+    ) -> MutexGuard<'a, State> {
+        let target = state.asked;
+        while progress(&mut state) < target {
+            state = self.shared.wait(state);
+        }
+        state
+    }
+
+    /// Waits until everything handed over is gone.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        if self.thread.is_none() {
+            return Ok(());
+        }
+        let state = self.shared.lock();
+        let mut state = self.wait_for(state, |state| {
+            state.urgent = true;
+            self.shared.changed.notify_all();
+            state.done
+        });
+        match state.failure.take() {
+            None => Ok(()),
+            Some(text) => {
+                Err(Error::system("remove retired interfaces", std::io::Error::other(text)))
+            }
+        }
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        self.shared.lock().ending = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread was reported when it happened; the links it left are swept at the next start.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread.
+fn run(shared: &Shared, mut tools: Tools) {
+    let mut state = shared.lock();
+    loop {
+        if state.forgotten < state.asked {
+            let (target, addresses) = (state.asked, std::mem::take(&mut state.addresses));
+            state.forgetting.clone_from(&addresses);
+            drop(state);
+            let result = conntrack::forget(&mut tools.netfilter, &addresses);
+            state = shared.lock();
+            state.forgetting.clear();
+            state.forgotten = target;
+            note_failure(&mut state, result);
+            shared.changed.notify_all();
+        } else if state.done < state.asked {
+            if let Some(time) = linger(&state) {
+                state = shared
+                    .changed
+                    .wait_timeout(state, time)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                continue;
+            }
+            let (target, held) = (state.asked, std::mem::take(&mut state.held));
+            state.links = 0;
+            state.urgent = false;
+            state.first_request = None;
+            drop(state);
+            let result = delete_group(&mut tools.route);
+            drop(held);
+            state = shared.lock();
+            state.done = target;
+            note_failure(&mut state, result);
+            shared.changed.notify_all();
+        } else if state.ending {
+            return;
+        } else {
+            state = shared.wait(state);
+        }
+    }
+}
+
+/// How much longer to wait for further links; `None` to begin.
+fn linger(state: &State) -> Option<Duration> {
+    if state.urgent || state.ending || state.links > LIMIT / 2 {
+        return None;
+    }
+    let quiet = QUIET.checked_sub(state.last_request?.elapsed())?;
+    let patience = PATIENCE.checked_sub(state.first_request?.elapsed())?;
+    Some(quiet.min(patience)).filter(|rest| !rest.is_zero())
+}
+
+fn note_failure(state: &mut State, result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "cleanup");
+        state.failure = Some(error.to_string());
+    }
+}
+
+/// Deletes the links that wait.
+pub(crate) fn delete_group(socket: &mut Socket) -> Result<(), Error> {
+    let note = Note { step: 0, aim: "remove retired interfaces", lenient: Lenient::Absent };
+    for attempt in 1.. {
+        let mut datagram = Datagram::default();
+        link::push_delete_group(&mut datagram, note, DYING_GROUP);
+        match socket.exchange(&mut datagram) {
+            Err(error) if attempt < ATTEMPTS => {
+                tracing::debug!(%error, attempt, "removing retired interfaces");
+                std::thread::sleep(QUIET);
+            }
+            result => return result,
+        }
+    }
+    Ok(())
+}

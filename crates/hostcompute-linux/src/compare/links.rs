@@ -1,0 +1,316 @@
+//! The host namespace's links, addresses, routes, neighbours and queues, and the inside of ports.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use hostcompute_engine::plan::{
+    Anchor, DYING_GROUP, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Port, Shaper, VipRoute,
+};
+use ipnet::IpNet;
+
+use super::Finding;
+use crate::anchor::{self, DEVICE_GROUP};
+use crate::error::Error;
+use crate::netlink::Socket;
+use crate::route::address::{self, Address};
+use crate::route::link::{self, Link};
+use crate::route::neighbour::{self, Neighbour};
+use crate::route::path::{self, ORIGIN, Path, Target};
+use crate::route::queue;
+use crate::sweep::Handle;
+use crate::{Linux, marks, port};
+
+/// One namespace's tables.
+#[derive(Debug, Default)]
+struct Tables {
+    links: HashMap<u32, Link>,
+    addresses: HashSet<(u32, IpNet)>,
+    paths: HashMap<IpNet, Vec<(Path, u8)>>,
+    neighbours: HashMap<(u32, IpAddr), Neighbour>,
+}
+
+impl Tables {
+    fn read(socket: &mut Socket) -> Result<Self, Error> {
+        let mut paths: HashMap<IpNet, Vec<(Path, u8)>> = HashMap::new();
+        for seen in path::dump(socket)? {
+            paths.entry(seen.path.destination).or_default().push((seen.path, seen.origin));
+        }
+        let addresses = address::dump(socket)?.into_iter();
+        let neighbours = neighbour::dump(socket)?.into_iter();
+        Ok(Self {
+            links: link::dump(socket)?.into_iter().map(|link| (link.index, link)).collect(),
+            addresses: addresses.map(|Address { index, address }| (index, address)).collect(),
+            paths,
+            neighbours: neighbours.map(|one| ((one.index, one.address), one)).collect(),
+        })
+    }
+
+    fn has_path(&self, wanted: &Path) -> bool {
+        self.paths
+            .get(&wanted.destination)
+            .is_some_and(|paths| paths.iter().any(|(path, _)| path == wanted))
+    }
+
+    fn has_neighbour(&self, wanted: &Neighbour) -> bool {
+        self.neighbours.get(&(wanted.index, wanted.address)) == Some(wanted)
+    }
+}
+
+/// What the host namespace has.
+#[derive(Debug)]
+pub(crate) struct HostView {
+    tables: Tables,
+    buckets: HashMap<u32, u64>,
+}
+
+impl HostView {
+    pub(crate) fn read(host: &mut Linux) -> Result<Self, Error> {
+        Ok(Self {
+            tables: Tables::read(&mut host.route)?,
+            buckets: queue::dump_buckets(&mut host.route)?.into_iter().collect(),
+        })
+    }
+
+    /// How a fact of this kind was found; `None` for other kinds.
+    pub(crate) fn finding(&self, host: &mut Linux, fact: &Fact) -> Result<Option<Finding>, Error> {
+        Ok(Some(match fact {
+            Fact::Anchor(wanted) => self.anchor(wanted),
+            Fact::Port(wanted) => match self.port(wanted) {
+                Finding::Holds => inside(host, wanted)?,
+                other => other,
+            },
+            Fact::HostAddress(wanted) => self.host_address(wanted),
+            Fact::VipRoute(wanted) => self.vip(wanted),
+            Fact::Shaper(wanted) => self.shaper(host, wanted)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    fn anchor(&self, wanted: &Anchor) -> Finding {
+        let Some(link) = self.tables.links.get(&wanted.index) else { return Finding::Missing };
+        let mut found = Report::default();
+        found.expect("the name", &wanted.name, &link.name);
+        found.expect("the kind", "bridge", &link.kind);
+        found.expect("the group", &DEVICE_GROUP, &link.group);
+        found.expect("the MAC", &Some(wanted.mac), &link.mac);
+        found.note(!link.up, "it is down");
+        for gateway in &wanted.gateways {
+            let there = self.tables.addresses.contains(&(wanted.index, *gateway));
+            found.note(!there, || format!("without address {gateway}"));
+        }
+        for path in anchor::paths(wanted) {
+            let there = self.tables.has_path(&path);
+            found.note(!there, || format!("without the reserving route to {}", path.destination));
+        }
+        found.finding()
+    }
+
+    fn port(&self, wanted: &Port) -> Finding {
+        let Some(link) = self.tables.links.get(&wanted.index) else { return Finding::Missing };
+        let mut found = Report::default();
+        found.expect("the name", &wanted.name, &link.name);
+        found.expect("the kind", "veth", &link.kind);
+        found.expect("the group", &PORT_GROUP, &link.group);
+        found.expect("the MAC", &Some(HOST_END_MAC), &link.mac);
+        found.expect("the other end's index", &Some(wanted.inner_index), &link.peer);
+        found.expect("the MTU", &port::mtu(wanted), &link.mtu);
+        found.expect("the alias", &wanted.alias, &link.alias);
+        found.note(!link.up, "it is down");
+        found.note(!link.silent && link.has_inet6(), "it makes IPv6 addresses by itself");
+        for setting in port::HOST_SETTINGS {
+            found.note(link.inet4(setting) != Some(1), || format!("{setting:?} is off"));
+        }
+        for path in port::host_paths(wanted) {
+            let there = self.tables.has_path(&path);
+            found.note(!there, || format!("without the route to {}", path.destination));
+        }
+        for neighbour in port::host_neighbours(wanted) {
+            let there = self.tables.has_neighbour(&neighbour);
+            found.note(!there, || format!("without the MAC of {}", neighbour.address));
+        }
+        found.finding()
+    }
+
+    fn host_address(&self, wanted: &HostAddress) -> Finding {
+        let key = (wanted.index, IpNet::from(wanted.address));
+        if self.tables.addresses.contains(&key) { Finding::Holds } else { Finding::Missing }
+    }
+
+    fn vip(&self, wanted: &VipRoute) -> Finding {
+        if self.tables.has_path(&anchor::vip_path(wanted)) {
+            Finding::Holds
+        } else {
+            Finding::Missing
+        }
+    }
+
+    fn shaper(&self, host: &mut Linux, wanted: &Shaper) -> Result<Finding, Error> {
+        let Some(link) = self.tables.links.get(&wanted.index) else {
+            return Ok(Finding::Missing);
+        };
+        let mut found = Report::default();
+        found.expect("the name", &wanted.name, &link.name);
+        found.expect("the kind", "ifb", &link.kind);
+        found.expect("the group", &DEVICE_GROUP, &link.group);
+        found.note(!link.up, "it is down");
+        let rate = self.buckets.get(&wanted.index);
+        found.expect("the rate", &Some(&wanted.bytes_per_second), &rate);
+        let redirect = queue::redirect_of(&mut host.route, wanted.port_index)?;
+        found.note(redirect != Some(wanted.index), "the port is not redirected to it");
+        Ok(found.finding())
+    }
+
+    /// Links, routes and addresses with our mark that no wanted fact explains.
+    pub(crate) fn strays(&self, wanted: &[Fact]) -> Vec<(String, Handle)> {
+        let mut explained = Explained::default();
+        for fact in wanted {
+            explained.add(fact);
+        }
+        let mut strays = Vec::new();
+        let ours: Vec<&Link> =
+            self.tables.links.values().filter(|link| marks::is_ours(link)).collect();
+        for link in &ours {
+            if link.group == DYING_GROUP || !explained.links.contains(&link.index) {
+                let handle = Handle::Link { index: link.index, name: link.name.clone() };
+                strays.push((format!("interface {}", link.name), handle));
+            }
+        }
+        let anchors: HashSet<u32> = ours
+            .iter()
+            .filter(|link| explained.links.contains(&link.index))
+            .map(|link| link.index)
+            .collect();
+        for (index, address) in &self.tables.addresses {
+            if anchors.contains(index) && !explained.addresses.contains(&(*index, *address)) {
+                let handle = Handle::Address { index: *index, address: *address };
+                strays.push((format!("address {address}"), handle));
+            }
+        }
+        for (path, _) in
+            self.tables.paths.values().flatten().filter(|(_, origin)| *origin == ORIGIN)
+        {
+            let leaves_with_link = match path.target {
+                Target::Device(index) | Target::Gateway(index, _) => {
+                    self.tables.links.get(&index).is_some_and(marks::is_ours)
+                        && !explained.links.contains(&index)
+                }
+                Target::Unreachable | Target::Other => false,
+            };
+            if !explained.paths.contains(path) && !leaves_with_link {
+                strays.push((format!("route to {}", path.destination), Handle::Path(*path)));
+            }
+        }
+        strays.sort_by(|a, b| a.0.cmp(&b.0));
+        strays
+    }
+}
+
+/// What the wanted facts stand for.
+#[derive(Debug, Default)]
+struct Explained {
+    links: HashSet<u32>,
+    addresses: HashSet<(u32, IpNet)>,
+    paths: std::collections::BTreeSet<Path>,
+}
+
+impl Explained {
+    fn add(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Anchor(anchor) => {
+                self.links.insert(anchor.index);
+                self.addresses.extend(anchor.gateways.iter().map(|net| (anchor.index, *net)));
+                self.paths.extend(anchor::paths(anchor));
+            }
+            Fact::Port(port) => {
+                self.links.insert(port.index);
+                self.paths.extend(port::host_paths(port));
+            }
+            Fact::Shaper(shaper) => {
+                self.links.insert(shaper.index);
+            }
+            Fact::HostAddress(host) => {
+                self.addresses.insert((host.index, IpNet::from(host.address)));
+            }
+            Fact::VipRoute(route) => {
+                self.paths.insert(anchor::vip_path(route));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The inner half of a port.
+fn inside(host: &mut Linux, wanted: &Port) -> Result<Finding, Error> {
+    let inside = match host.namespaces.inside(wanted.netns) {
+        Ok(inside) => inside,
+        Err(Error::NamespaceGone { .. }) => return Ok(Finding::Missing),
+        Err(error) => return Err(error),
+    };
+    let tables = Tables::read(&mut inside.socket)?;
+    let Some(link) = tables.links.get(&wanted.inner_index) else {
+        return Ok(Finding::Different("its inner end is not in the namespace".to_owned()));
+    };
+    let mut found = Report::default();
+    found.expect("the inner name", &wanted.inner_name, &link.name);
+    found.expect("the inner MAC", &Some(wanted.mac), &link.mac);
+    found.expect("the outer end's index", &Some(wanted.index), &link.peer);
+    found.expect("the inner MTU", &port::mtu(wanted), &link.mtu);
+    found.note(!link.up, "its inner end is down");
+    for address in &wanted.addresses {
+        let there = tables.addresses.contains(&(wanted.inner_index, *address));
+        found.note(!there, || format!("without address {address} inside"));
+    }
+    for neighbour in port::inner_neighbours(wanted) {
+        let there = tables.has_neighbour(&neighbour);
+        found.note(!there, || format!("without the MAC of {} inside", neighbour.address));
+    }
+    for path in port::inner_paths(wanted) {
+        let there = tables.has_path(&path);
+        found.note(!there, || format!("without the route to {} inside", path.destination));
+    }
+    Ok(found.finding())
+}
+
+/// Differences of one link, put together for people.
+#[derive(Debug, Default)]
+struct Report(Vec<String>);
+
+impl Report {
+    fn expect<T: PartialEq<U> + std::fmt::Debug + ?Sized, U: std::fmt::Debug + ?Sized>(
+        &mut self,
+        what: &str,
+        wanted: &T,
+        found: &U,
+    ) {
+        if wanted != found {
+            self.0.push(format!("{what} is {found:?}"));
+        }
+    }
+
+    fn note(&mut self, wrong: bool, text: impl Text) {
+        if wrong {
+            self.0.push(text.text());
+        }
+    }
+
+    fn finding(self) -> Finding {
+        if self.0.is_empty() { Finding::Holds } else { Finding::Different(self.0.join(", ")) }
+    }
+}
+
+/// A text that may have to be put together first.
+trait Text {
+    fn text(self) -> String;
+}
+
+impl Text for &str {
+    fn text(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl<F: FnOnce() -> String> Text for F {
+    fn text(self) -> String {
+        self()
+    }
+}

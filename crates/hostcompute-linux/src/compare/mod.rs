@@ -1,0 +1,131 @@
+//! Comparing: what the kernel has, held against the facts it should have.
+//!
+//! The host's tables are read once ([`links::HostView`], [`filter::FilterView`]), then every wanted fact is looked up in them. What carries our
+//! mark and is not explained by a wanted fact is a stray. What processes did inside a namespace beside our facts (more
+//! addresses, other routes) is their own business and not looked at.
+
+pub(crate) mod filter;
+pub(crate) mod links;
+
+use std::collections::HashSet;
+
+use hostcompute_engine::host::Difference;
+use hostcompute_engine::plan::{Fact, Stray};
+use hostcompute_schema::Guid;
+
+use crate::error::Error;
+use crate::sweep::Handle;
+use crate::{Linux, describe, forwarding, resolver};
+use filter::FilterView;
+use links::HostView;
+
+/// How a fact was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Holds,
+    Missing,
+    /// With other content, described for people.
+    Different(String),
+}
+
+/// Every difference between the host and the wanted facts.
+pub(crate) fn compare(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>, Error> {
+    // What is on its way out is no difference.
+    host.cleanup.settle()?;
+    host.namespaces.close();
+    let view = HostView::read(host)?;
+    let filter = FilterView::read(host, wanted)?;
+    let mut differences = Vec::new();
+    for fact in wanted {
+        match finding(host, &view, &filter, fact)? {
+            Finding::Holds => {}
+            Finding::Missing => differences.push(Difference::Missing(fact.clone())),
+            Finding::Different(found) => {
+                differences.push(Difference::Different { wanted: fact.clone(), found });
+            }
+        }
+    }
+    let mut strays = view.strays(wanted);
+    strays.extend(filter.strays());
+    strays.extend(file_strays(host, wanted)?);
+    differences.extend(
+        strays
+            .into_iter()
+            .map(|(what, handle)| Difference::Stray(Stray { what, handle: handle.to_string() })),
+    );
+    Ok(differences)
+}
+
+/// Whether one link holds as it should. Reads the tables anew.
+pub(crate) fn holds(host: &mut Linux, fact: &Fact) -> Result<bool, Error> {
+    let view = HostView::read(host)?;
+    Ok(view.finding(host, fact)? == Some(Finding::Holds))
+}
+
+fn finding(
+    host: &mut Linux,
+    view: &HostView,
+    filter: &FilterView,
+    fact: &Fact,
+) -> Result<Finding, Error> {
+    if let Some(finding) = view.finding(host, fact)? {
+        return Ok(finding);
+    }
+    if let Some(finding) = filter.finding(&mut host.netfilter, fact)? {
+        return Ok(finding);
+    }
+    Ok(match fact {
+        Fact::Forwarding(family) => match host.within(|| forwarding::is_on(*family))? {
+            true => Finding::Holds,
+            false => Finding::Different(forwarding::describe(*family)),
+        },
+        Fact::Netns(netns) if host.namespaces.exists(*netns) => Finding::Holds,
+        Fact::Resolver(wanted) => match resolver::read(&host.resolver_dir, wanted.netns)? {
+            None => Finding::Missing,
+            Some(content) if content == wanted.content => Finding::Holds,
+            Some(content) => {
+                let first = content.lines().next().unwrap_or("nothing").to_owned();
+                Finding::Different(format!("a file that begins with {first:?}"))
+            }
+        },
+        _ => Finding::Missing,
+    })
+}
+
+/// Namespaces, resolver files and remembered settings that no fact explains.
+fn file_strays(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<(String, Handle)>, Error> {
+    let mut strays = Vec::new();
+    let namespaces: HashSet<String> = wanted
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Netns(netns) => Some(netns.to_string()),
+            _ => None,
+        })
+        .collect();
+    for (name, _) in host.namespaces.list()? {
+        // Other files in the directory are not ours.
+        if name.parse::<Guid>().is_ok() && !namespaces.contains(&name) {
+            strays.push((format!("namespace {name}"), Handle::Netns(name)));
+        }
+    }
+    let resolvers: HashSet<Guid> = wanted
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Resolver(resolver) => Some(resolver.netns),
+            _ => None,
+        })
+        .collect();
+    for (_, netns) in resolver::list(&host.resolver_dir)? {
+        if let Some(netns) = netns.filter(|netns| !resolvers.contains(netns)) {
+            strays.push((format!("resolver file of namespace {netns}"), Handle::Resolver(netns)));
+        }
+    }
+    for family in [hostcompute_engine::plan::Family::V4, hostcompute_engine::plan::Family::V6] {
+        let fact = Fact::Forwarding(family);
+        if !wanted.contains(&fact) && forwarding::is_remembered(&host.saved, &host.scene, family)? {
+            let what = format!("{} that was switched on by us", describe::fact(&fact));
+            strays.push((what, Handle::Forwarding(family)));
+        }
+    }
+    Ok(strays)
+}

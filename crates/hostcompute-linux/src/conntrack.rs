@@ -1,0 +1,99 @@
+//! Connection tracking: forgetting the connections of addresses that are gone.
+//!
+//! An address is given to another endpoint soon after its first owner went. Connections that the kernel still remembers would
+//! pass the packet filter as established and reach the new owner, so they are forgotten first.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use crate::error::Error;
+use crate::netlink::message::Note;
+use crate::netlink::{Attributes, Datagram, Lenient, Socket, flag, messages};
+use crate::nft::header;
+use crate::route::{AF_INET, AF_INET6, address_of};
+
+/// A message type of ctnetlink within nfnetlink (NFNL_SUBSYS_CTNETLINK).
+const fn kind(message: u16) -> u16 {
+    1 << 8 | message
+}
+
+const NEW: u16 = kind(0);
+const GET: u16 = kind(1);
+const DELETE: u16 = kind(2);
+const GET_STATS: u16 = kind(5);
+
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_ID: u16 = 12;
+const CTA_ZONE: u16 = 18;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
+const NESTED: u16 = 0x8000;
+
+/// Messages per datagram.
+const GROUP: usize = 200;
+
+/// How many connections the socket's namespace remembers.
+fn count(socket: &mut Socket) -> Result<u32, Error> {
+    let answer = socket.ask(GET_STATS, "count the connections", |body| {
+        body.raw(&header(0));
+    })?;
+    let count = messages(&answer).find_map(|message| {
+        Attributes::new(message.body.get(4..)?).get_be32(CTA_STATS_GLOBAL_ENTRIES)
+    });
+    count.ok_or(Error::Silent)
+}
+
+/// Forgets every connection that one of the addresses opened or answered.
+pub(crate) fn forget(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result<(), Error> {
+    // Reading the table costs the same whether it is full or empty; counting costs nothing.
+    if addresses.is_empty() || count(socket)? == 0 {
+        return Ok(());
+    }
+    for family in [AF_INET, AF_INET6] {
+        let wanted = |address: &IpAddr| address.is_ipv4() == (family == AF_INET);
+        if !addresses.iter().any(wanted) {
+            continue;
+        }
+        let table = socket.dump(GET, "list the connections", |body| {
+            body.raw(&header(family));
+        })?;
+        let mut datagram = Datagram::default();
+        for message in messages(&table).filter(|message| message.kind == NEW) {
+            let Some(connection) = message.body.get(4..).map(Attributes::new) else { continue };
+            if !concerns(&connection, addresses) {
+                continue;
+            }
+            push_delete(&mut datagram, family, &connection);
+            if datagram.count() >= GROUP {
+                socket.exchange(&mut datagram)?;
+                datagram.clear();
+            }
+        }
+        socket.exchange(&mut datagram)?;
+    }
+    Ok(())
+}
+
+/// The source of a tuple tells who sends in that direction: of the original one the client, of the reply the server.
+fn concerns(connection: &Attributes<'_>, addresses: &HashSet<IpAddr>) -> bool {
+    // CTA_IP_V4_SRC, CTA_IP_V6_SRC.
+    const SOURCES: [u16; 2] = [1, 3];
+    [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].into_iter().any(|direction| {
+        let ip = connection.get_nested(direction).and_then(|tuple| tuple.get_nested(CTA_TUPLE_IP));
+        let source = ip.and_then(|ip| SOURCES.into_iter().find_map(|kind| ip.get(kind)));
+        source.and_then(address_of).is_some_and(|source| addresses.contains(&source))
+    })
+}
+
+fn push_delete(datagram: &mut Datagram, family: u8, connection: &Attributes<'_>) {
+    let note = Note { step: 0, aim: "forget a connection", lenient: Lenient::Absent };
+    datagram.push(DELETE, flag::REQUEST, note, |body| {
+        body.raw(&header(family));
+        for (kind, nested) in [(CTA_TUPLE_ORIG, NESTED), (CTA_ID, 0), (CTA_ZONE, 0)] {
+            if let Some(value) = connection.get(kind) {
+                body.put(kind | nested, value);
+            }
+        }
+    });
+}

@@ -1,0 +1,64 @@
+//! Names of steps and facts for people: the subject of an error or of a difference.
+
+use hostcompute_engine::plan::{Element, Fact, Step};
+
+/// What a step is about.
+pub(crate) fn step(step: &Step) -> String {
+    match step {
+        Step::Add(subject) | Step::Remove(subject) | Step::Change { to: subject, .. } => {
+            fact(subject)
+        }
+        Step::Claim(claim) => format!("host port {}", claim.port),
+        Step::Sweep(stray) => stray.what.clone(),
+    }
+}
+
+/// What a fact is about.
+pub(crate) fn fact(fact: &Fact) -> String {
+    match fact {
+        Fact::Table => "packet filter".to_owned(),
+        Fact::Forwarding(family) => format!("forwarding of IP{family:?}").to_lowercase(),
+        Fact::Anchor(anchor) => format!("device {} of network {}", anchor.name, anchor.network),
+        Fact::Netns(netns) => format!("namespace {netns}"),
+        Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
+        Fact::HostAddress(host) => {
+            format!("address {} of endpoint {}", host.address, host.endpoint)
+        }
+        Fact::Shaper(shaper) => format!("rate limit of interface {}", shaper.port),
+        Fact::VipRoute(route) => format!("route to virtual address {}", route.address),
+        Fact::AclChain(chain) => format!("access rules {}", chain.name),
+        Fact::Element(element) => self::element(element),
+        Fact::Service(service) => match service.vip {
+            Some(vip) => format!("service {vip} port {}", service.port),
+            None => format!("node port {}", service.port),
+        },
+        Fact::Resolver(resolver) => format!("resolver of namespace {}", resolver.netns),
+    }
+}
+
+fn element(element: &Element) -> String {
+    match element {
+        Element::Source { address, .. } => format!("source {address}"),
+        Element::Loop { address } => format!("loop of {address}"),
+        Element::Intra { from, to } => format!("traffic from {from} to {to}"),
+        Element::Outbound { subnet } => format!("outbound traffic of {subnet}"),
+        Element::Hidden { subnet } => format!("hiding of {subnet}"),
+        Element::Isolated { address } => format!("isolation of {address}"),
+        Element::PortMapping { vip: None, port, to, .. } => {
+            format!("mapping of port {port} to {to}")
+        }
+        Element::PortMapping { vip: Some(vip), port, to, .. } => {
+            format!("mapping of {vip} port {port} to {to}")
+        }
+        Element::NatExempt { source, destination } => {
+            format!("exemption of {source} toward {destination}")
+        }
+        Element::NatLimited { source } => format!("limited translation of {source}"),
+        Element::NatLimit { source, destination } => {
+            format!("translation of {source} toward {destination}")
+        }
+        Element::NatAs { source, address } => format!("translation of {source} to {address}"),
+        Element::AclOut { address, .. } => format!("outgoing access rules of {address}"),
+        Element::AclIn { address, .. } => format!("incoming access rules of {address}"),
+    }
+}

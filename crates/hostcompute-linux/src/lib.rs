@@ -1,0 +1,209 @@
+//! How Linux does it: performs the engine's plans with netlink, nftables and namespaces, and observes the machine.
+//!
+//! [`Linux`] is the real implementation of [`Host`]. It decides nothing: a plan leaves no choice open. Its parts:
+//!
+//! | | |
+//! |---|---|
+//! | [`perform`] | from a plan to as few system calls as possible |
+//! | [`compare`] | what the kernel has, held against what it should have |
+//! | [`nft`] | our table: fixed rules, sets, the atomic batch |
+//! | [`port`], [`anchor`], [`shaper`] | which messages make a fact |
+//! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
+//! | [`cleanup`] | the slow end of links, behind the answer |
+//! | [`netlink`], [`route`] | bytes |
+//!
+//! Programs (`ip`, `nft`, `tc`) are never run; tests use them as witnesses.
+//!
+//! Everything on the host side happens in one *host namespace*: the one in which [`Linux::open`] was called, or the one named
+//! in [`Options`]. Sockets are opened there once, so that the threads of the process may be anywhere.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use hostcompute_engine::host::{Counters, Difference, Fault, Host, Surroundings};
+use hostcompute_engine::plan::{Fact, Port, Step};
+
+mod anchor;
+mod claim;
+mod cleanup;
+mod compare;
+mod conntrack;
+mod describe;
+mod error;
+mod forwarding;
+mod marks;
+mod netlink;
+mod netns;
+mod nft;
+mod perform;
+mod port;
+mod resolver;
+mod route;
+mod shaper;
+mod surroundings;
+mod sweep;
+mod sys;
+
+use cleanup::{Cleanup, Tools};
+use error::Error;
+use forwarding::Scene;
+use hostcompute_schema::Failure;
+use netlink::{Protocol, Socket};
+use netns::Namespaces;
+
+/// Where a [`Linux`] works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The host namespace; `None` is the one of the calling thread.
+    pub host_netns: Option<PathBuf>,
+    /// Where namespaces get their names: `<netns_dir>/<guid>`.
+    pub netns_dir: PathBuf,
+    /// Where resolver files are: `<resolver_dir>/<guid>.conf`.
+    pub resolver_dir: PathBuf,
+    /// The file that remembers the host's own settings while ours are in force.
+    pub saved: PathBuf,
+}
+
+/// This machine, or one host namespace of it.
+#[derive(Debug)]
+pub struct Linux {
+    /// The host namespace, when it is not the one this process runs in.
+    netns: Option<OwnedFd>,
+    route: Socket,
+    netfilter: Socket,
+    namespaces: Namespaces,
+    cleanup: Cleanup,
+    resolver_dir: PathBuf,
+    saved: PathBuf,
+    scene: Scene,
+}
+
+/// What tells this boot of this host namespace from any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The kernel's random id of this boot.
+    pub boot_id: String,
+    /// The kernel's number of the host namespace, unique until the next boot.
+    pub netns_cookie: u64,
+}
+
+impl Linux {
+    /// Opens the host.
+    ///
+    /// # Errors
+    /// The host namespace or a directory cannot be opened, or the kernel lacks netlink.
+    pub fn open(options: Options) -> Result<Self, Failure> {
+        Self::open_host(options).map_err(|error| error.into_failure(""))
+    }
+
+    fn open_host(options: Options) -> Result<Self, Error> {
+        let Options { host_netns, netns_dir, resolver_dir, saved } = options;
+        let netns = match host_netns {
+            None => None,
+            Some(path) => {
+                if !netns::is_namespace(&path) {
+                    return Err(Error::NamespaceGone { path });
+                }
+                Some(netns::open(&path).map_err(|source| Error::file("open", path, source))?)
+            }
+        };
+        let (mut route, mut netfilter) = netns::within(netns.as_ref().map(AsFd::as_fd), || {
+            Ok((Socket::open(Protocol::Route)?, Socket::open(Protocol::Netfilter)?))
+        })
+        .map_err(|source| Error::system("open netlink sockets", source))?;
+        for socket in [&mut route, &mut netfilter] {
+            socket.widen().map_err(|source| Error::system("set up netlink sockets", source))?;
+        }
+        let scene = Scene { boot: boot_id()?, netns: cookie(&route)? };
+        Ok(Self {
+            netns,
+            route,
+            netfilter,
+            namespaces: Namespaces::new(netns_dir)?,
+            cleanup: Cleanup::new(),
+            resolver_dir,
+            saved,
+            scene,
+        })
+    }
+
+    /// What tells this boot of this host namespace from any other.
+    pub fn identity(&self) -> Identity {
+        Identity { boot_id: self.scene.boot.clone(), netns_cookie: self.scene.netns }
+    }
+
+    /// The path by which a namespace is known to other programs.
+    pub fn netns_path(&self, netns: hostcompute_schema::Guid) -> PathBuf {
+        self.namespaces.path(netns)
+    }
+
+    /// The resolver file of a namespace, whether or not it exists.
+    pub fn resolver_path(&self, netns: hostcompute_schema::Guid) -> PathBuf {
+        resolver::path(&self.resolver_dir, netns)
+    }
+
+    /// Runs `work` with the calling thread in the host namespace.
+    fn within<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let _stay = match &self.netns {
+            None => None,
+            Some(netns) => Some(
+                netns::Excursion::to(netns.as_fd())
+                    .map_err(|source| Error::system("enter the host namespace", source))?,
+            ),
+        };
+        work()
+    }
+}
+
+/// The kernel's random id of this boot.
+fn boot_id() -> Result<String, Error> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(|source| Error::file("read", path, source))?;
+    Ok(text.trim().to_owned())
+}
+
+fn cookie(socket: &Socket) -> Result<u64, Error> {
+    sys::netns_cookie(socket).map_err(|source| Error::system("identify the host namespace", source))
+}
+
+/// Sockets for the cleanup thread.
+fn cleanup_tools(netns: Option<BorrowedFd<'_>>) -> Result<Tools, Error> {
+    netns::within(netns, || {
+        Ok(Tools {
+            route: Socket::open(Protocol::Route)?,
+            netfilter: Socket::open(Protocol::Netfilter)?,
+        })
+    })
+    .map_err(|source| Error::system("open netlink sockets", source))
+}
+
+/// A fault of a call without a plan.
+fn fault(error: Error) -> Fault {
+    Fault { step: 0, failure: error.into_failure("") }
+}
+
+impl Host for Linux {
+    fn perform(&mut self, plan: &[Step]) -> Result<(), Fault> {
+        perform::perform(self, plan).map_err(|error| {
+            let step = error.step();
+            let subject = plan.get(step).map(describe::step).unwrap_or_default();
+            Fault { step, failure: error.into_failure(&subject) }
+        })
+    }
+
+    fn compare(&mut self, wanted: &[Fact]) -> Result<Vec<Difference>, Fault> {
+        compare::compare(self, wanted).map_err(fault)
+    }
+
+    fn surroundings(&mut self) -> Result<Surroundings, Fault> {
+        surroundings::read(&mut self.route).map_err(fault)
+    }
+
+    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
+        route::link::counters(&mut self.route, port.index).map_err(fault)
+    }
+
+    fn settle(&mut self) -> Result<(), Fault> {
+        self.cleanup.settle().map_err(fault)
+    }
+}

@@ -1,0 +1,296 @@
+//! A blocking netlink socket. It belongs to the network namespace in which it was opened, whichever thread uses it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
+
+use super::attribute::{Attributes, Body, array_of};
+use super::message::{Datagram, Lenient, Message, messages};
+use super::{flag, message};
+use crate::error::{Error, NO_STEP, Refusal};
+use crate::sys::{self, NetlinkOption};
+
+/// Types that every protocol shares (linux/netlink.h).
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// Attributes of an acknowledgement.
+const NLMSGERR_ATTR_MSG: u16 = 1;
+
+/// Buffers of a privileged socket: enough for the refusals of a full datagram. Without privilege the system's limit applies.
+const BUFFER: usize = 2 << 20;
+/// The kernel fills at most 32 KiB per datagram of a dump unless a single message is longer.
+const RECEIVE: usize = 64 << 10;
+/// How often a dump starts anew when the tables changed under it.
+const DUMP_ATTEMPTS: usize = 20;
+
+/// The protocols we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Links, addresses, routes, neighbours, queueing.
+    Route,
+    /// nftables and connection tracking.
+    Netfilter,
+}
+
+/// An open socket, its sequence counter and its receive buffer.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    sequence: u32,
+    received: Vec<u8>,
+    /// What fits into one `sendmsg`.
+    room: usize,
+}
+
+impl Socket {
+    /// Opens a socket in the calling thread's network namespace.
+    pub(crate) fn open(protocol: Protocol) -> io::Result<Self> {
+        let fd = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            match protocol {
+                // NETLINK_ROUTE is protocol 0.
+                Protocol::Route => None,
+                Protocol::Netfilter => Some(netlink::NETFILTER),
+            },
+        )?;
+        sys::enable(&fd, NetlinkOption::CapAck)?;
+        sys::enable(&fd, NetlinkOption::ExtAck)?;
+        let room = sockopt::socket_send_buffer_size(&fd)?;
+        Ok(Self { fd, sequence: 1, received: Vec::new(), room })
+    }
+
+    /// Makes room for large requests and for many answers; as far as the system lets us.
+    pub(crate) fn widen(&mut self) -> io::Result<()> {
+        if sockopt::set_socket_recv_buffer_size_force(&self.fd, BUFFER).is_err() {
+            sockopt::set_socket_recv_buffer_size(&self.fd, BUFFER)?;
+        }
+        Ok(())
+    }
+
+    /// Makes `wanted` bytes fit into one datagram if the system allows it; returns what does fit.
+    pub(crate) fn room(&mut self, wanted: usize) -> usize {
+        // netlink keeps 32 bytes of the buffer for itself, and the kernel doubles what it is asked for.
+        let usable = |buffer: usize| buffer.saturating_sub(64);
+        if usable(self.room) < wanted {
+            let size = wanted.saturating_add(128);
+            // SOL_SOCKET options beyond the administrator's limit need privilege in the first user namespace.
+            if sockopt::set_socket_send_buffer_size_force(&self.fd, size).is_err() {
+                let _ = sockopt::set_socket_send_buffer_size(&self.fd, size);
+            }
+            self.room = sockopt::socket_send_buffer_size(&self.fd).unwrap_or(self.room);
+        }
+        usable(self.room)
+    }
+
+    /// Sends the datagram and reads its answers up to the acknowledgement of the last message.
+    ///
+    /// # Errors
+    /// Every refusal that its message's [`Lenient`] does not forgive, the first one foremost.
+    pub(crate) fn exchange(&mut self, datagram: &mut Datagram) -> Result<(), Error> {
+        let refusals = self.refusals(datagram)?;
+        let mut serious = refusals.into_iter().filter(|refusal| !forgiven(refusal));
+        match serious.next() {
+            None => Ok(()),
+            Some(first) => Err(Error::Refused(first)),
+        }
+    }
+
+    /// Sends the datagram; returns the refusals in the order of the messages.
+    pub(crate) fn refusals(&mut self, datagram: &mut Datagram) -> Result<Vec<Refusal>, Error> {
+        let Some(last) = datagram.count().checked_sub(1) else { return Ok(Vec::new()) };
+        self.talk(datagram, last)
+    }
+
+    /// Sends the datagram and reads answers until the message `asked` is acknowledged or message 0 is refused: a batch of
+    /// nftables is acknowledged at its last change, or refused at its beginning.
+    pub(crate) fn talk(
+        &mut self,
+        datagram: &mut Datagram,
+        asked: usize,
+    ) -> Result<Vec<Refusal>, Error> {
+        let first = self.sequence;
+        self.sequence = self.sequence.wrapping_add(datagram.count() as u32);
+        self.send(datagram.seal(first, asked))?;
+        let mut refusals = Vec::new();
+        loop {
+            let length = self.receive(RecvFlags::DONTWAIT).map_err(|error| match error {
+                // The kernel answers before `send` returns: nothing queued means nothing will come.
+                Errno::AGAIN => Error::Silent,
+                other => Error::Netlink(other.into()),
+            })?;
+            for message in messages(self.received.get(..length).unwrap_or(&[])) {
+                let place = message.sequence.wrapping_sub(first) as usize;
+                let (NLMSG_ERROR, Some(note)) = (message.kind, datagram.note(place)) else {
+                    continue;
+                };
+                if let Some(refusal) = refusal(&message, place, note) {
+                    refusals.push(refusal);
+                    if place == 0 && datagram.is_batch() {
+                        return Ok(refusals);
+                    }
+                }
+                if place == asked {
+                    return Ok(refusals);
+                }
+            }
+        }
+    }
+
+    /// Reads a whole table. The messages come back to back; iterate with [`messages`].
+    ///
+    /// # Errors
+    /// The kernel's refusal, or the table kept changing.
+    pub(crate) fn dump(
+        &mut self,
+        kind: u16,
+        aim: &'static str,
+        body: impl Fn(&mut Body<'_>),
+    ) -> Result<Vec<u8>, Error> {
+        for _ in 0..DUMP_ATTEMPTS {
+            if let Some(table) = self.dump_once(kind, aim, &body)? {
+                return Ok(table);
+            }
+        }
+        Err(Error::Unsteady { aim })
+    }
+
+    fn dump_once(
+        &mut self,
+        kind: u16,
+        aim: &'static str,
+        body: &impl Fn(&mut Body<'_>),
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
+        let mut request = Datagram::default();
+        request.push(kind, flag::DUMP, note, |b| body(b));
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.send(request.seal(sequence, usize::MAX))?;
+        let (mut table, mut steady) = (Vec::new(), true);
+        loop {
+            let length =
+                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let received = self.received.get(..length).unwrap_or(&[]);
+            let mut done = false;
+            for message in messages(received).filter(|message| message.sequence == sequence) {
+                steady &= message.flags & flag::DUMP_INTERRUPTED == 0;
+                if message.kind == NLMSG_ERROR || message.kind == NLMSG_DONE {
+                    if let Some(refusal) = refusal(&message, 0, note) {
+                        if refusal.errno == Errno::INTR || refusal.errno == Errno::BUSY {
+                            return Ok(None);
+                        }
+                        return Err(Error::Refused(refusal));
+                    }
+                    done = true;
+                }
+            }
+            if !done {
+                table.extend_from_slice(received);
+                continue;
+            }
+            // The last datagram may hold messages before the end mark.
+            table.extend_from_slice(received);
+            return Ok(steady.then_some(table));
+        }
+    }
+
+    /// Asks one question that has one answer, such as "this link".
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(crate) fn ask(
+        &mut self,
+        kind: u16,
+        aim: &'static str,
+        body: impl FnOnce(&mut Body<'_>),
+    ) -> Result<Vec<u8>, Error> {
+        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
+        let mut request = Datagram::default();
+        request.push(kind, 0, note, body);
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.send(request.seal(sequence, usize::MAX))?;
+        loop {
+            let length =
+                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let received = self.received.get(..length).unwrap_or(&[]);
+            for message in messages(received).filter(|message| message.sequence == sequence) {
+                if message.kind == NLMSG_ERROR
+                    && let Some(refusal) = refusal(&message, 0, note)
+                {
+                    return Err(Error::Refused(refusal));
+                }
+                return Ok(received.to_vec());
+            }
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+        loop {
+            match rustix::net::send(&self.fd, bytes, SendFlags::empty()) {
+                Ok(sent) if sent == bytes.len() => return Ok(()),
+                Ok(_) => return Err(Error::Silent),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(Error::Netlink(error.into())),
+            }
+        }
+    }
+
+    fn receive(&mut self, flags: RecvFlags) -> Result<usize, Errno> {
+        self.received.resize(RECEIVE, 0);
+        loop {
+            let result =
+                rustix::net::recv(&self.fd, &mut self.received[..], flags | RecvFlags::TRUNC);
+            match result {
+                // With MSG_TRUNC the second number is the datagram's true length.
+                Ok((_, length)) if length > self.received.len() => return Err(Errno::MSGSIZE),
+                Ok((_, length)) => return Ok(length),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The refusal that an NLMSG_ERROR or NLMSG_DONE reports, if it is not a plain acknowledgement.
+fn refusal(message: &Message<'_>, place: usize, note: message::Note) -> Option<Refusal> {
+    let code = i32::from_ne_bytes(array_of(message.body, 0)?);
+    if code == 0 {
+        return None;
+    }
+    // After the code comes the request's header, then (capped) attributes. NLMSG_DONE has no header.
+    let skipped = if message.kind == NLMSG_DONE { 4 } else { 20 };
+    let text = (message.flags & flag::ACK_ATTRIBUTES != 0)
+        .then(|| Attributes::new(message.body.get(skipped..).unwrap_or(&[])))
+        .and_then(|attributes| attributes.get_text(NLMSGERR_ATTR_MSG))
+        .map(str::to_owned);
+    Some(Refusal {
+        place,
+        step: note.step,
+        aim: note.aim,
+        lenient: note.lenient,
+        errno: Errno::from_raw_os_error(code.saturating_neg()),
+        text,
+    })
+}
+
+/// Whether a refusal only says that the step's aim was reached before.
+pub(crate) fn forgiven(refusal: &Refusal) -> bool {
+    match refusal.lenient {
+        Lenient::Not => false,
+        Lenient::Present => refusal.errno == Errno::EXIST,
+        Lenient::Absent => {
+            matches!(refusal.errno, Errno::NOENT | Errno::SRCH | Errno::NODEV | Errno::ADDRNOTAVAIL)
+        }
+    }
+}

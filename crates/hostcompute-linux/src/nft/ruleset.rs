@@ -1,0 +1,317 @@
+//! The fixed part of the table: chains and rules. Nothing here depends on how many objects there are; what does is in sets.
+//!
+//! The way of a packet through it:
+//!
+//! ```text
+//! arrives ─ guard_raw ──────── from one of our ports: spoof4/6: is (interface, MAC, address) known? else drop
+//!         ─ translate_in ───── translate4/6: service, node port, port mapping -> destination translation
+//!         ┬ forward ────────── to or from our ports: pass4/6: established? access rules, isolation, then who may talk to whom
+//!         │ input ──────────── from our ports to this host: arrive4/6
+//!         ┴ output ─────────── from this host to our ports: depart4/6     (translate_out: services reached from this host)
+//! leaves  ─ translate_source ─ hairpin4/6 into our ports; outbound4/6 to the outside: masquerade and its exceptions
+//! ```
+//!
+//! Traffic that neither comes from nor goes to one of our ports is accepted untouched by every chain. Our ports are known by
+//! their interface group, so a port that is attached but not yet listed in `source` sends nothing: we fail closed.
+
+use std::sync::OnceLock;
+
+use hostcompute_engine::plan::{DYING_GROUP, Family, PORT_GROUP, SLOT_CLASSES};
+use ipnet::IpNet;
+
+use super::expression::Verdict;
+use super::rule::Load::{
+    ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, Protocol, RandomSlot,
+    SourceAddress,
+};
+use super::rule::{ESTABLISHED, INVALID, RELATED, Rule};
+use super::set::Set;
+
+/// A chain at one of the kernel's hooks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hook {
+    pub chain: &'static str,
+    /// "filter" or "nat".
+    pub kind: &'static str,
+    /// NF_INET_*.
+    pub place: u32,
+    pub priority: i32,
+}
+
+const PREROUTING: u32 = 0;
+const INPUT: u32 = 1;
+const FORWARD: u32 = 2;
+const OUTPUT: u32 = 3;
+const POSTROUTING: u32 = 4;
+
+/// Chains at hooks.
+pub(crate) const HOOKS: [Hook; 7] = [
+    Hook { chain: "guard_raw", kind: "filter", place: PREROUTING, priority: -300 },
+    Hook { chain: "translate_in", kind: "nat", place: PREROUTING, priority: -100 },
+    Hook { chain: "translate_out", kind: "nat", place: OUTPUT, priority: -100 },
+    Hook { chain: "translate_source", kind: "nat", place: POSTROUTING, priority: 100 },
+    Hook { chain: "forward", kind: "filter", place: FORWARD, priority: 0 },
+    Hook { chain: "input", kind: "filter", place: INPUT, priority: 0 },
+    Hook { chain: "output", kind: "filter", place: OUTPUT, priority: 0 },
+];
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+const ICMP: u8 = 1;
+const ICMP_REDIRECT: u8 = 5;
+const ICMPV6: u8 = 58;
+const ICMPV6_REDIRECT: u8 = 137;
+
+/// Names of the chains that the rules jump to, in an order in which they can be made.
+pub(crate) fn chains() -> Vec<String> {
+    let mut chains: Vec<String> = ["pass", "arrive", "depart"].map(String::from).into();
+    for family in FAMILIES {
+        for stem in [
+            "spoof",
+            "translate",
+            "spread",
+            "spread_client",
+            "spread_node",
+            "spread_node_client",
+            "pass",
+            "arrive",
+            "depart",
+            "hairpin",
+            "outbound",
+        ] {
+            chains.push(named(stem, family));
+        }
+    }
+    chains
+}
+
+fn named(stem: &str, family: Family) -> String {
+    format!("{stem}{}", if family == Family::V4 { 4 } else { 6 })
+}
+
+/// Every rule of the fixed part, in order within each chain.
+pub(crate) fn rules() -> &'static [Rule] {
+    static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let mut rules = entrances();
+        for family in FAMILIES {
+            rules.extend(spoofing(family));
+            rules.extend(destination_translation(family));
+            rules.extend(spreading(family));
+            rules.extend(forwarding(family));
+            rules.extend(arriving(family));
+            rules.extend(departing(family));
+            rules.extend(source_translation(family));
+        }
+        rules
+    })
+}
+
+/// From the hooks to the chains of each family; what is not ours ends here.
+fn entrances() -> Vec<Rule> {
+    let mut rules = vec![
+        Rule::on("guard_raw").in_group(DYING_GROUP).drop(),
+        Rule::on("forward").in_group(PORT_GROUP).goto("pass"),
+        Rule::on("forward").out_group(PORT_GROUP).goto("pass"),
+        Rule::on("forward").out_group(DYING_GROUP).drop(),
+        Rule::on("pass").state(ESTABLISHED | RELATED).accept(),
+        // A packet that belongs to no connection and opens none would leave untranslated.
+        Rule::on("pass").state(INVALID).drop(),
+        Rule::on("input").in_group(PORT_GROUP).goto("arrive"),
+        Rule::on("arrive").state(ESTABLISHED | RELATED).accept(),
+        Rule::on("output").out_group(PORT_GROUP).goto("depart"),
+        Rule::on("depart").state(ESTABLISHED).accept(),
+        // A hairpin leaves by the port it came from; telling the workload to go straight would be wrong.
+        Rule::on("depart").family(Family::V4).protocol(ICMP).message_type(ICMP_REDIRECT).drop(),
+        Rule::on("depart").family(Family::V6).protocol(ICMPV6).message_type(ICMPV6_REDIRECT).drop(),
+        Rule::on("depart").state(RELATED).accept(),
+    ];
+    for family in FAMILIES {
+        let spoof = Rule::on("guard_raw").in_group(PORT_GROUP);
+        rules.push(spoof.family(family).goto(named("spoof", family)));
+        for hook in ["translate_in", "translate_out"] {
+            rules.push(Rule::on(hook).family(family).goto(named("translate", family)));
+        }
+        for (from, to) in [("pass", "pass"), ("arrive", "arrive"), ("depart", "depart")] {
+            rules.push(Rule::on(from).family(family).goto(named(to, family)));
+        }
+        let source = Rule::on("translate_source").family(family).out_group(PORT_GROUP);
+        rules.push(source.goto(named("hairpin", family)));
+    }
+    // This host talking to itself under one of its own addresses is nobody's outbound traffic.
+    rules.push(Rule::on("translate_source").out_loopback().accept());
+    for family in FAMILIES {
+        rules.push(Rule::on("translate_source").family(family).goto(named("outbound", family)));
+    }
+    rules
+}
+
+/// What our ports may send as. This host's loopback addresses are refused because ports are set to route them.
+fn spoofing(family: Family) -> Vec<Rule> {
+    let chain = || Rule::on(named("spoof", family));
+    vec![
+        chain().address_in(family, DestinationAddress, loopback(family)).drop(),
+        chain().found(family, &[InName, LinkSource, SourceAddress], Set::Source).back(),
+        chain().drop(),
+    ]
+}
+
+fn loopback(family: Family) -> IpNet {
+    let text = match family {
+        Family::V4 => "127.0.0.0/8",
+        Family::V6 => "::1/128",
+    };
+    text.parse().expect("a constant prefix")
+}
+
+/// Services first, then ports of addresses, then ports of the whole host.
+fn destination_translation(family: Family) -> Vec<Rule> {
+    let chain = || Rule::on(named("translate", family));
+    let frontend = [DestinationAddress, Protocol, DestinationPort];
+    let port = [Protocol, DestinationPort];
+    vec![
+        chain().found(family, &frontend, Set::Service).goto(named("spread", family)),
+        chain().found(family, &frontend, Set::ServiceClient).goto(named("spread_client", family)),
+        chain().send_to(family, &frontend, Set::PortMapVip),
+        chain().not_to_local().back(),
+        chain().found(family, &port, Set::NodePort).goto(named("spread_node", family)),
+        chain().found(family, &port, Set::NodePortClient).goto(named("spread_node_client", family)),
+        chain().send_to(family, &port, Set::PortMap),
+    ]
+}
+
+/// Draws a slot and sends the connection to its backend. A service is in one size class; the others have no such slot.
+fn spreading(family: Family) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (class, size) in (0_u8..).zip(SLOT_CLASSES) {
+        let size = size as u32;
+        for (chain, slot) in [("spread", RandomSlot(size)), ("spread_client", ClientSlot(size))] {
+            let key = [DestinationAddress, Protocol, DestinationPort, slot];
+            rules.push(Rule::on(named(chain, family)).send_to(family, &key, Set::Slot(class)));
+        }
+        let ways = [("spread_node", RandomSlot(size)), ("spread_node_client", ClientSlot(size))];
+        for (chain, slot) in ways {
+            let key = [Protocol, DestinationPort, slot];
+            rules.push(Rule::on(named(chain, family)).send_to(family, &key, Set::NodeSlot(class)));
+        }
+    }
+    rules
+}
+
+/// Who may open connections through us. Access rules see translated addresses, as network policies of Kubernetes expect.
+fn forwarding(family: Family) -> Vec<Rule> {
+    let chain = || Rule::on(named("pass", family));
+    let both = [SourceAddress, DestinationAddress];
+    vec![
+        chain().decide(family, &[SourceAddress], Set::AclOut),
+        chain().decide(family, &[DestinationAddress], Set::AclIn),
+        // A Private network is closed both ways, translated or not.
+        chain()
+            .found(family, &[SourceAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+        chain()
+            .found(family, &[DestinationAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+        chain().translated().accept(),
+        chain()
+            .in_group(PORT_GROUP)
+            .out_group(PORT_GROUP)
+            .found(family, &[SourceAddress], Set::Isolated)
+            .drop(),
+        chain()
+            .in_group(PORT_GROUP)
+            .out_group(PORT_GROUP)
+            .found(family, &[DestinationAddress], Set::Isolated)
+            .drop(),
+        chain().found(family, &both, Set::Intra).accept(),
+        chain()
+            .in_group(PORT_GROUP)
+            .not_out_group(PORT_GROUP)
+            .not_out_group(DYING_GROUP)
+            .found(family, &[SourceAddress], Set::Outbound)
+            .accept(),
+        chain().drop(),
+    ]
+}
+
+/// From our ports to this host.
+fn arriving(family: Family) -> Vec<Rule> {
+    let chain = || Rule::on(named("arrive", family));
+    let both = [SourceAddress, DestinationAddress];
+    vec![
+        chain().decide(family, &[SourceAddress], Set::AclOut),
+        chain().decide(family, &[DestinationAddress], Set::AclIn),
+        chain()
+            .found(family, &[SourceAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+    ]
+}
+
+/// From this host to our ports.
+fn departing(family: Family) -> Vec<Rule> {
+    let chain = || Rule::on(named("depart", family));
+    let both = [SourceAddress, DestinationAddress];
+    vec![
+        chain().decide(family, &[SourceAddress], Set::AclOut),
+        chain().decide(family, &[DestinationAddress], Set::AclIn),
+        chain()
+            .found(family, &[DestinationAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+    ]
+}
+
+/// Source translation: what enters a port in a roundabout way, and what leaves for the outside.
+fn source_translation(family: Family) -> Vec<Rule> {
+    let hairpin = || Rule::on(named("hairpin", family));
+    let outbound = || Rule::on(named("outbound", family));
+    let both = [SourceAddress, DestinationAddress];
+    vec![
+        // Back to the sender: the answer must come through us to be translated back.
+        hairpin().translated().found(family, &both, Set::Loop).masquerade(),
+        hairpin().address_in(family, SourceAddress, loopback(family)).masquerade(),
+        outbound().found(family, &both, Set::NatExempt).back(),
+        outbound()
+            .found(family, &[SourceAddress], Set::NatLimited)
+            .not_found(family, &both, Set::NatLimit)
+            .back(),
+        outbound().appear_as(family, &[SourceAddress], Set::NatAs),
+        outbound().found(family, &[SourceAddress], Set::Outbound).masquerade(),
+    ]
+}
+
+/// A text that changes with the fixed part, kept as the table's comment: tells a table of another version from ours.
+pub(crate) fn signature() -> &'static str {
+    static SIGNATURE: OnceLock<String> = OnceLock::new();
+    SIGNATURE.get_or_init(|| {
+        // FNV-1a, since the hash must be the same in every build.
+        let mut bytes = Vec::new();
+        let mut body = crate::netlink::Body::new(&mut bytes);
+        for (number, (set, family)) in (0..).zip(Set::all()) {
+            super::set::write_declaration(&mut body, set, family, number);
+        }
+        for rule in rules() {
+            rule.write(&mut body);
+        }
+        for hook in HOOKS {
+            body.put_text(1, hook.chain).put_text(2, hook.kind).put_u32(3, hook.place);
+            body.put(4, &hook.priority.to_be_bytes());
+        }
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("managed by hostcompute, rules {hash:016x}")
+    })
+}
+
+/// The verdict of an access rule or the end of its chain.
+pub(crate) fn verdict(verdict: &hostcompute_engine::plan::Verdict) -> Verdict {
+    use hostcompute_engine::plan::Verdict as Access;
+    match verdict {
+        Access::Allow => Verdict::Return,
+        Access::Block => Verdict::Drop,
+        Access::Goto(chain) => Verdict::Goto(chain.clone()),
+    }
+}

@@ -1,0 +1,385 @@
+//! From a plan to system calls.
+//!
+//! The steps of a plan are gathered by where they go: all changes to the packet filter into one atomic batch, all rtnetlink
+//! messages of the host namespace into as few datagrams as possible, and one datagram for the inside of each port. What is
+//! gathered is sent in this order:
+//!
+//! 1. claims, since they change nothing;
+//! 2. the packet filter, if the plan makes no links: what is taken out of service is dead before it is taken apart;
+//! 3. namespaces, links, addresses, routes, files, in the order of the plan;
+//! 4. the packet filter otherwise: what is made is complete before it may speak.
+//!
+//! The first attempt assumes that nothing is in the way. A link that exists is looked at only after the kernel has refused to
+//! make it ([`Performance::take_place`]).
+
+use std::os::fd::AsFd;
+
+use hostcompute_engine::plan::{Fact, Port, Service, Step};
+use rustix::io::Errno;
+
+use crate::anchor::Expect;
+use crate::error::{Error, Refusal};
+use crate::forwarding;
+use crate::netlink::socket::forgiven;
+use crate::netlink::{Datagram, Socket};
+use crate::netns::Inside;
+use crate::nft::element::{self, Entry};
+use crate::nft::transaction::{Change, Transaction};
+use crate::route::link;
+use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep};
+
+/// Datagrams are sent when they exceed this; the answers to a full one fit into the receive buffer.
+const FULL: usize = 24 << 10;
+/// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
+const PORTS: usize = 24;
+
+/// Performs the plan.
+pub(crate) fn perform(host: &mut Linux, plan: &[Step]) -> Result<(), Error> {
+    host.within(|| {
+        for (step, claimed) in plan.iter().enumerate() {
+            if let Step::Claim(claimed) = claimed {
+                claim::check(claimed).map_err(|error| error.at(step))?;
+            }
+        }
+        Ok(())
+    })?;
+    let mut filter = gather_filter(plan)?;
+    let makes_links = plan.iter().any(|step| match step {
+        Step::Add(fact) | Step::Change { to: fact, .. } => is_link(fact),
+        _ => false,
+    });
+    if !makes_links {
+        std::mem::take(&mut filter).commit(&mut host.netfilter)?;
+    }
+    let mut performance = Performance {
+        host,
+        plan,
+        datagram: Datagram::default(),
+        inside: Vec::new(),
+        retired: Retired::default(),
+    };
+    let result = performance.run();
+    // What was retired before a failure is retired.
+    performance.hand_over()?;
+    result?;
+    filter.commit(&mut host.netfilter)
+}
+
+fn is_link(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Anchor(_)
+            | Fact::Netns(_)
+            | Fact::Port(_)
+            | Fact::HostAddress(_)
+            | Fact::Shaper(_)
+            | Fact::VipRoute(_)
+    )
+}
+
+/// The plan's changes to the packet filter.
+fn gather_filter(plan: &[Step]) -> Result<Transaction, Error> {
+    let mut filter = Transaction::default();
+    for (number, step) in plan.iter().enumerate() {
+        let changes = match step {
+            Step::Add(fact) => additions(fact),
+            Step::Remove(fact) => removals(fact),
+            Step::Change { from, to } => replacements(from, to),
+            Step::Sweep(stray) => Ok(sweep::filter_changes(stray)),
+            Step::Claim(_) => Ok(Vec::new()),
+        };
+        for change in changes.map_err(|error| error.at(number))? {
+            filter.push(number, change);
+        }
+    }
+    Ok(filter)
+}
+
+fn additions(fact: &Fact) -> Result<Vec<Change>, Error> {
+    Ok(match fact {
+        Fact::Table => vec![Change::AddTable],
+        Fact::AclChain(chain) => vec![Change::AddChain(chain.clone())],
+        _ => entries(fact)?.into_iter().map(Change::AddElement).collect(),
+    })
+}
+
+fn removals(fact: &Fact) -> Result<Vec<Change>, Error> {
+    Ok(match fact {
+        Fact::Table => vec![Change::RemoveTable],
+        Fact::AclChain(chain) => vec![Change::RemoveChain(chain.name.clone())],
+        _ => entries(fact)?.into_iter().map(Change::RemoveElement).collect(),
+    })
+}
+
+/// Only what differs is exchanged: a service whose backends change keeps the slots that stay.
+fn replacements(from: &Fact, to: &Fact) -> Result<Vec<Change>, Error> {
+    Ok(match to {
+        Fact::Table => vec![Change::RemoveTable, Change::AddTable],
+        Fact::AclChain(chain) => vec![Change::RefillChain(chain.clone())],
+        _ => {
+            let (old, new) = (entries(from)?, entries(to)?);
+            let gone = old.iter().filter(|entry| !new.contains(entry));
+            let come = new.iter().filter(|entry| !old.contains(entry));
+            gone.cloned()
+                .map(Change::RemoveElement)
+                .chain(come.cloned().map(Change::AddElement))
+                .collect()
+        }
+    })
+}
+
+/// The elements that a fact stands for.
+pub(crate) fn entries(fact: &Fact) -> Result<Vec<Entry>, Error> {
+    match fact {
+        Fact::Element(element) => Ok(vec![element::of_element(element)]),
+        Fact::Service(service) => service_entries(service),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn service_entries(service: &Service) -> Result<Vec<Entry>, Error> {
+    element::of_service(service)
+}
+
+/// What was taken out of service and is left to the cleanup.
+#[derive(Default)]
+struct Retired<'p> {
+    links: usize,
+    ports: Vec<&'p Port>,
+    held: Vec<Inside>,
+}
+
+/// A plan under way.
+struct Performance<'h, 'p> {
+    host: &'h mut Linux,
+    plan: &'p [Step],
+    /// Messages for the host namespace.
+    datagram: Datagram,
+    /// Ports whose inner half follows when the datagram is sent.
+    inside: Vec<(usize, &'p Port)>,
+    retired: Retired<'p>,
+}
+
+impl<'p> Performance<'_, 'p> {
+    fn run(&mut self) -> Result<(), Error> {
+        let plan = self.plan;
+        for (number, step) in plan.iter().enumerate() {
+            let result = match step {
+                Step::Add(fact) => self.add(number, fact),
+                Step::Remove(fact) => self.remove(number, fact),
+                Step::Change { from, to } => self.change(number, from, to),
+                Step::Sweep(stray) => sweep::perform(self.host, stray, number),
+                Step::Claim(_) => Ok(()),
+            };
+            result.map_err(|error| error.at(number))?;
+            if self.datagram.len() > FULL || self.inside.len() >= PORTS {
+                self.flush()?;
+            }
+        }
+        self.flush()
+    }
+
+    fn add(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
+        match fact {
+            Fact::Forwarding(family) => {
+                let (saved, scene) = (&self.host.saved, &self.host.scene);
+                self.host.within(|| forwarding::switch_on(saved, scene, *family))?;
+            }
+            Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new, Expect::Nothing),
+            Fact::Netns(netns) => self.host.namespaces.create(*netns)?,
+            Fact::Port(new) => {
+                self.host.cleanup.clear_for(port::addresses(new));
+                let inside = self.host.namespaces.inside(new.netns)?;
+                port::push_host(&mut self.datagram, step, new, inside.fd.as_fd());
+                self.inside.push((step, new));
+            }
+            Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
+            Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new, Expect::Nothing),
+            Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
+            Fact::Resolver(new) => {
+                resolver::write(&self.host.resolver_dir, new.netns, &new.content)?
+            }
+            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
+        match fact {
+            Fact::Forwarding(family) => {
+                // The switch sets every device, ours too; they are gone or going.
+                self.flush()?;
+                let (saved, scene) = (&self.host.saved, &self.host.scene);
+                self.host.within(|| forwarding::restore(saved, scene, *family))?;
+            }
+            Fact::Anchor(old) => {
+                anchor::push_retire(&mut self.datagram, step, old);
+                self.retired.links += 1;
+            }
+            Fact::Netns(netns) => {
+                self.flush()?;
+                self.retired.held.extend(self.host.namespaces.remove(*netns)?);
+            }
+            Fact::Port(old) => {
+                port::push_retire(&mut self.datagram, step, old);
+                self.retired.links += 1;
+                self.retired.ports.push(old);
+            }
+            Fact::HostAddress(old) => {
+                anchor::push_remove_host_address(&mut self.datagram, step, old);
+            }
+            Fact::Shaper(old) => {
+                shaper::push_retire(&mut self.datagram, step, old);
+                self.retired.links += 1;
+            }
+            Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
+            Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
+            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, step: usize, from: &'p Fact, to: &'p Fact) -> Result<(), Error> {
+        match (from, to) {
+            (Fact::Port(from), Fact::Port(to)) => {
+                port::push_change(&mut self.datagram, step, from, to);
+                let mut inside = Datagram::default();
+                port::push_change_inside(&mut inside, step, from, to);
+                if !inside.is_empty() {
+                    self.flush()?;
+                    self.host.namespaces.inside(to.netns)?.socket.exchange(&mut inside)?;
+                }
+                Ok(())
+            }
+            (Fact::Shaper(_), Fact::Shaper(to)) => {
+                shaper::push_rate(&mut self.datagram, step, to);
+                Ok(())
+            }
+            (Fact::Resolver(_), Fact::Resolver(to)) => {
+                resolver::write(&self.host.resolver_dir, to.netns, &to.content)
+            }
+            // The packet filter's are gathered apart.
+            (Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) | Fact::Table, _) => Ok(()),
+            // Everything else is fixed for life: the same thing is made anew.
+            (from, to) => {
+                self.remove(step, from)?;
+                self.flush()?;
+                self.hand_over()?;
+                self.host.cleanup.settle()?;
+                self.add(step, to)
+            }
+        }
+    }
+
+    /// Sends the gathered messages, then the inner halves of the ports among them.
+    fn flush(&mut self) -> Result<(), Error> {
+        let refusals = self.host.route.refusals(&mut self.datagram)?;
+        self.datagram.clear();
+        let mut anew = Vec::new();
+        for refusal in refusals {
+            // What follows the refusal to make a link is refused too, and made good with it.
+            if forgiven(&refusal) || anew.contains(&refusal.step) {
+                continue;
+            }
+            if !self.is_in_the_way(&refusal) {
+                return Err(Error::Refused(refusal));
+            }
+            anew.push(refusal.step);
+        }
+        for step in anew {
+            self.take_place(step).map_err(|error| error.at(step))?;
+        }
+        for (step, port) in std::mem::take(&mut self.inside) {
+            let mut datagram = Datagram::default();
+            port::push_inside(&mut datagram, step, port);
+            let inside = self.host.namespaces.inside(port.netns)?;
+            inside.socket.exchange(&mut datagram)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a link, address or route that the step was to make is there.
+    fn is_in_the_way(&self, refusal: &Refusal) -> bool {
+        let adds = match self.plan.get(refusal.step) {
+            Some(Step::Add(fact) | Step::Change { to: fact, .. }) => {
+                matches!(fact, Fact::Anchor(_) | Fact::Port(_) | Fact::Shaper(_))
+            }
+            _ => false,
+        };
+        adds && refusal.errno == Errno::EXIST
+    }
+
+    /// Makes a link again whose place was taken: by one that is about to go, by itself from an earlier attempt, or by one of
+    /// ours with other content. A link of somebody else is left alone.
+    fn take_place(&mut self, step: usize) -> Result<(), Error> {
+        self.hand_over()?;
+        self.host.cleanup.settle()?;
+        let fact = match self.plan.get(step) {
+            Some(Step::Add(fact) | Step::Change { to: fact, .. }) => fact,
+            _ => return Ok(()),
+        };
+        if compare::holds(self.host, fact)? {
+            self.inside.retain(|(other, _)| *other != step);
+            return Ok(());
+        }
+        match fact {
+            Fact::Port(port) => {
+                delete_ours(&mut self.host.route, port.index, &port.name)?;
+                let inside = self.host.namespaces.inside(port.netns)?;
+                let mut datagram = Datagram::default();
+                port::push_host(&mut datagram, step, port, inside.fd.as_fd());
+                self.host.route.exchange(&mut datagram)
+            }
+            Fact::Anchor(anchor) => {
+                delete_ours(&mut self.host.route, anchor.index, &anchor.name)?;
+                let mut datagram = Datagram::default();
+                anchor::push_add(&mut datagram, step, anchor, Expect::Nothing);
+                self.host.route.exchange(&mut datagram)
+            }
+            Fact::Shaper(shaper) => {
+                delete_ours(&mut self.host.route, shaper.index, &shaper.name)?;
+                let mut datagram = Datagram::default();
+                shaper::push_retire(&mut datagram, step, shaper);
+                self.host.route.exchange(&mut datagram)?;
+                datagram.clear();
+                shaper::push_add(&mut datagram, step, shaper, Expect::Nothing);
+                self.host.route.exchange(&mut datagram)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves what was retired to the cleanup.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        let retired = std::mem::take(&mut self.retired);
+        if retired.links == 0 {
+            return Ok(());
+        }
+        let addresses = retired.ports.iter().flat_map(|port| port::addresses(port));
+        let netns = self.host.netns.as_ref();
+        self.host.cleanup.retire(retired.links, addresses, retired.held, || {
+            crate::cleanup_tools(netns.map(AsFd::as_fd))
+        })
+    }
+}
+
+/// Deletes the links that hold a name or an index, if they are ours.
+fn delete_ours(socket: &mut Socket, index: u32, name: &str) -> Result<(), Error> {
+    for link in link::dump(socket)? {
+        if link.index != index && link.name != name {
+            continue;
+        }
+        if !marks::is_ours(&link) {
+            return Err(Error::Taken { what: format!("the interface {}", link.name) });
+        }
+        let mut datagram = Datagram::default();
+        let note = crate::netlink::message::Note {
+            step: 0,
+            aim: "remove the interface",
+            lenient: crate::netlink::Lenient::Absent,
+        };
+        link::push_delete(&mut datagram, note, link.index);
+        socket.exchange(&mut datagram)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Routed ports: the messages that make, change and retire the veth pair of an endpoint.
+//!
+//! A port is made by two datagrams, one in the host namespace and one inside, and nothing is read back. It is retired in the
+//! time of a set element: the routes go, the host end moves to the group of the dying, from which the packet filter takes
+//! nothing, and the slow removal of the link itself happens behind the answer (see [`crate::cleanup`]).
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use hostcompute_engine::plan::{DYING_GROUP, Family, HOST_END_MAC, PORT_GROUP, Port};
+use ipnet::IpNet;
+
+use crate::netlink::message::Note;
+use crate::netlink::{Datagram, Lenient};
+use crate::route::address;
+use crate::route::link::{self, Inet4Setting, NewLink, Peer};
+use crate::route::neighbour::{self, Neighbour};
+use crate::route::path::{self, Path, Target};
+
+/// IPv4 settings of the host end: packets from it are forwarded whatever the host's own setting, and answers to what the host
+/// sent from its loopback address are let in (the packet filter keeps workloads from using that).
+pub(crate) const HOST_SETTINGS: [Inet4Setting; 2] =
+    [Inet4Setting::Forwarding, Inet4Setting::RouteLocalnet];
+
+/// The loopback interface of every namespace.
+const LOOPBACK: u32 = 1;
+
+/// The host's half of making a port.
+pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, netns: BorrowedFd<'_>) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Not };
+    link::push_veth(
+        datagram,
+        note("make the interface"),
+        NewLink {
+            name: &port.name,
+            index: port.index,
+            mac: Some(HOST_END_MAC),
+            group: PORT_GROUP,
+            mtu: port.mtu,
+        },
+        Peer {
+            name: &port.inner_name,
+            index: port.inner_index,
+            mac: port.mac,
+            mtu: port.mtu,
+            netns,
+        },
+    );
+    link::push_settings(
+        datagram,
+        note("set up the interface"),
+        port.index,
+        &HOST_SETTINGS,
+        &port.alias,
+    );
+    link::push_up(datagram, note("bring the interface up"), port.index);
+    for path in host_paths(port) {
+        path::push_add(datagram, note("route to the endpoint"), &path);
+    }
+    for neighbour in host_neighbours(port) {
+        neighbour::push_set(datagram, note("set the endpoint's MAC"), neighbour);
+    }
+}
+
+/// The half inside the namespace.
+pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Not };
+    link::push_up(datagram, note("bring the loopback interface up"), LOOPBACK);
+    link::push_settings(datagram, note("set up the inner interface"), port.inner_index, &[], "");
+    link::push_up(datagram, note("bring the inner interface up"), port.inner_index);
+    for address in &port.addresses {
+        address::push_add(datagram, note("add the address"), port.inner_index, *address);
+    }
+    for neighbour in inner_neighbours(port) {
+        neighbour::push_set(datagram, note("set the gateway's MAC"), neighbour);
+    }
+    for path in inner_paths(port) {
+        path::push_add(datagram, note("add the route inside"), &path);
+    }
+}
+
+/// Takes a port out of service at once; the link itself is left to the cleanup.
+pub(crate) fn push_retire(datagram: &mut Datagram, step: usize, port: &Port) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Absent };
+    link::push_group(datagram, note("retire the interface"), port.index, DYING_GROUP);
+    for path in host_paths(port) {
+        path::push_remove(datagram, note("remove the route to the endpoint"), &path);
+    }
+}
+
+/// What of a port can change while it is in use.
+pub(crate) fn push_change(datagram: &mut Datagram, step: usize, from: &Port, to: &Port) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Not };
+    if from.mtu != to.mtu {
+        link::push_mtu(datagram, note("set the MTU"), to.index, mtu(to));
+    }
+    if from.alias != to.alias {
+        link::push_alias(datagram, note("set the interface's alias"), to.index, &to.alias);
+    }
+}
+
+/// The same inside.
+pub(crate) fn push_change_inside(datagram: &mut Datagram, step: usize, from: &Port, to: &Port) {
+    if from.mtu != to.mtu {
+        let note = Note { step, aim: "set the MTU inside", lenient: Lenient::Not };
+        link::push_mtu(datagram, note, to.inner_index, mtu(to));
+    }
+}
+
+/// The MTU that a port has; the kernel gives a veth 1500 when it is told nothing.
+pub(crate) fn mtu(port: &Port) -> u32 {
+    port.mtu.unwrap_or(1500)
+}
+
+/// The host's routes to the endpoint.
+pub(crate) fn host_paths(port: &Port) -> impl Iterator<Item = Path> + '_ {
+    port.addresses.iter().map(|address| {
+        let address = address.addr();
+        let family = Family::of(&address);
+        Path {
+            destination: IpNet::from(address),
+            target: Target::Device(port.index),
+            source: port.prefer.iter().copied().find(|source| Family::of(source) == family),
+            metric: 0,
+        }
+    })
+}
+
+pub(crate) fn host_neighbours(port: &Port) -> impl Iterator<Item = Neighbour> + '_ {
+    let (index, mac) = (port.index, port.mac);
+    port.addresses.iter().map(move |address| Neighbour { index, address: address.addr(), mac })
+}
+
+pub(crate) fn inner_neighbours(port: &Port) -> impl Iterator<Item = Neighbour> + '_ {
+    let index = port.inner_index;
+    port.gateways.iter().map(move |address| Neighbour {
+        index,
+        address: *address,
+        mac: HOST_END_MAC,
+    })
+}
+
+pub(crate) fn inner_paths(port: &Port) -> impl Iterator<Item = Path> + '_ {
+    let index = port.inner_index;
+    port.routes.iter().map(move |route| Path {
+        destination: route.destination.trunc(),
+        target: match route.next_hop {
+            Some(hop) => Target::Gateway(index, hop),
+            None => Target::Device(index),
+        },
+        source: None,
+        metric: route.metric,
+    })
+}
+
+/// The addresses without their prefixes.
+pub(crate) fn addresses(port: &Port) -> impl Iterator<Item = IpAddr> + '_ {
+    port.addresses.iter().map(IpNet::addr)
+}

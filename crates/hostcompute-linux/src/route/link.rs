@@ -1,0 +1,296 @@
+//! Links: making veth pairs, bridges and ifb devices, changing and deleting links, reading them.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use hostcompute_engine::host::Counters;
+use hostcompute_engine::mac::Mac;
+
+use super::{AF_INET, AF_INET6};
+use crate::error::Error;
+use crate::netlink::attribute::array_of;
+use crate::netlink::message::Note;
+use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages};
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_STATS64: u16 = 23;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_GROUP: u16 = 27;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_NUM_TX_QUEUES: u16 = 31;
+const IFLA_NUM_RX_QUEUES: u16 = 32;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const IFLA_INET_CONF: u16 = 1;
+const IFLA_INET6_CONF: u16 = 2;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+/// Answer without statistics, which are long and change all the time.
+const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+
+const IFF_UP: u32 = 1;
+/// IPv6 addresses come from us alone: no link-local address, no traffic for it.
+const ADDR_GEN_NONE: u8 = 1;
+
+/// Per-device IPv4 settings that can be set by netlink (linux/ip.h, IPV4_DEVCONF_*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inet4Setting {
+    Forwarding = 1,
+    RouteLocalnet = 26,
+}
+
+/// A link to be made, apart from its kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewLink<'a> {
+    pub name: &'a str,
+    pub index: u32,
+    pub mac: Option<Mac>,
+    pub group: u32,
+    pub mtu: Option<u32>,
+}
+
+/// The inner end of a veth pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer<'a> {
+    pub name: &'a str,
+    pub index: u32,
+    pub mac: Mac,
+    pub mtu: Option<u32>,
+    pub netns: BorrowedFd<'a>,
+}
+
+/// One message that makes both ends where they belong, with their final names: moving a link or renaming it later costs tens of
+/// milliseconds. Both ends are left down: a veth cannot come up before its pair is complete.
+pub(crate) fn push_veth(datagram: &mut Datagram, note: Note, host: NewLink<'_>, peer: Peer<'_>) {
+    datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write_new(body, host);
+        body.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+                data.nest(VETH_INFO_PEER, |end| {
+                    end.raw(&header(peer.index, 0, 0))
+                        .put_text(IFLA_IFNAME, peer.name)
+                        .put(IFLA_ADDRESS, &peer.mac.0)
+                        .put_u32(IFLA_NET_NS_FD, peer.netns.as_raw_fd() as u32);
+                    write_queues_and_mtu(end, peer.mtu);
+                });
+            });
+        });
+    });
+}
+
+/// Makes a link of a kind without settings: "bridge", "ifb".
+pub(crate) fn push_new(datagram: &mut Datagram, note: Note, link: NewLink<'_>, kind: &str) {
+    datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write_new(body, link);
+        body.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, kind);
+        });
+    });
+}
+
+fn write_new(body: &mut Body<'_>, link: NewLink<'_>) {
+    body.raw(&header(link.index, 0, 0)).put_text(IFLA_IFNAME, link.name);
+    body.put_u32(IFLA_GROUP, link.group);
+    if let Some(mac) = link.mac {
+        body.put(IFLA_ADDRESS, &mac.0);
+    }
+    write_queues_and_mtu(body, link.mtu);
+}
+
+/// One queue each way: the kernel would make one per processor, which costs memory and time and gains nothing on a veth.
+fn write_queues_and_mtu(body: &mut Body<'_>, mtu: Option<u32>) {
+    body.put_u32(IFLA_NUM_TX_QUEUES, 1).put_u32(IFLA_NUM_RX_QUEUES, 1);
+    if let Some(mtu) = mtu {
+        body.put_u32(IFLA_MTU, mtu);
+    }
+}
+
+/// Settings that the kernel refuses together with creation: no IPv6 address generation, IPv4 settings, alias.
+pub(crate) fn push_settings(
+    datagram: &mut Datagram,
+    note: Note,
+    index: u32,
+    inet4: &[Inet4Setting],
+    alias: &str,
+) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0));
+        if !alias.is_empty() {
+            body.put(IFLA_IFALIAS, alias.as_bytes());
+        }
+        body.nest(IFLA_AF_SPEC, |families| {
+            families.nest(u16::from(AF_INET6), |inet6| {
+                inet6.put_u8(IFLA_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE);
+            });
+            if !inet4.is_empty() {
+                families.nest(u16::from(AF_INET), |family| {
+                    family.nest(IFLA_INET_CONF, |conf| {
+                        for setting in inet4 {
+                            conf.put_u32(*setting as u16, 1);
+                        }
+                    });
+                });
+            }
+        });
+    });
+}
+
+pub(crate) fn push_up(datagram: &mut Datagram, note: Note, index: u32) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, IFF_UP, IFF_UP));
+    });
+}
+
+pub(crate) fn push_mtu(datagram: &mut Datagram, note: Note, index: u32, mtu: u32) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0)).put_u32(IFLA_MTU, mtu);
+    });
+}
+
+/// Sets the alias; an empty one removes it.
+pub(crate) fn push_alias(datagram: &mut Datagram, note: Note, index: u32, alias: &str) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0)).put(IFLA_IFALIAS, alias.as_bytes());
+    });
+}
+
+pub(crate) fn push_group(datagram: &mut Datagram, note: Note, index: u32, group: u32) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0)).put_u32(IFLA_GROUP, group);
+    });
+}
+
+pub(crate) fn push_delete(datagram: &mut Datagram, note: Note, index: u32) {
+    datagram.push(RTM_DELLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0));
+    });
+}
+
+/// Deletes every link of a group in one go, which costs little more than deleting one.
+pub(crate) fn push_delete_group(datagram: &mut Datagram, note: Note, group: u32) {
+    datagram.push(RTM_DELLINK, 0, note, |body| {
+        body.raw(&header(0, 0, 0)).put_u32(IFLA_GROUP, group);
+    });
+}
+
+/// struct ifinfomsg.
+fn header(index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&change.to_ne_bytes());
+    bytes
+}
+
+/// A link as the kernel shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub name: String,
+    pub index: u32,
+    pub kind: String,
+    pub mac: Option<Mac>,
+    pub group: u32,
+    pub mtu: u32,
+    pub alias: String,
+    pub up: bool,
+    /// Index of the other end of a veth pair.
+    pub peer: Option<u32>,
+    /// IPv6 address generation is off.
+    pub silent: bool,
+    /// IPv4 settings by their numbers, starting at 1.
+    inet4: Vec<u8>,
+    /// IPv6 settings by their numbers, starting at 0.
+    inet6: Vec<u8>,
+}
+
+impl Link {
+    pub(crate) fn inet4(&self, setting: Inet4Setting) -> Option<u32> {
+        array_of(&self.inet4, (setting as usize - 1) * 4).map(u32::from_ne_bytes)
+    }
+
+    /// Whether IPv6 is compiled in and enabled for this link.
+    pub(crate) fn has_inet6(&self) -> bool {
+        !self.inet6.is_empty()
+    }
+
+    fn read(message: &Message<'_>) -> Option<Self> {
+        if message.kind != RTM_NEWLINK {
+            return None;
+        }
+        let mut link = Self {
+            index: u32::from_ne_bytes(array_of(message.body, 4)?),
+            up: u32::from_ne_bytes(array_of(message.body, 8)?) & IFF_UP != 0,
+            ..Self::default()
+        };
+        let attributes = Attributes::new(message.body.get(16..)?);
+        link.name = attributes.get_text(IFLA_IFNAME).unwrap_or_default().to_owned();
+        link.alias = attributes.get_text(IFLA_IFALIAS).unwrap_or_default().to_owned();
+        link.mac = attributes.get(IFLA_ADDRESS).and_then(|mac| array_of(mac, 0)).map(Mac);
+        link.group = attributes.get_u32(IFLA_GROUP).unwrap_or_default();
+        link.mtu = attributes.get_u32(IFLA_MTU).unwrap_or_default();
+        link.peer = attributes.get_u32(IFLA_LINK);
+        if let Some(info) = attributes.get_nested(IFLA_LINKINFO) {
+            link.kind = info.get_text(IFLA_INFO_KIND).unwrap_or_default().to_owned();
+        }
+        if let Some(families) = attributes.get_nested(IFLA_AF_SPEC) {
+            if let Some(inet6) = families.get_nested(u16::from(AF_INET6)) {
+                link.silent = inet6.get(IFLA_INET6_ADDR_GEN_MODE) == Some(&[ADDR_GEN_NONE]);
+                link.inet6 = inet6.get(IFLA_INET6_CONF).unwrap_or_default().to_vec();
+            }
+            if let Some(inet4) = families.get_nested(u16::from(AF_INET)) {
+                link.inet4 = inet4.get(IFLA_INET_CONF).unwrap_or_default().to_vec();
+            }
+        }
+        Some(link)
+    }
+}
+
+/// Every link of the socket's namespace.
+pub(crate) fn dump(socket: &mut Socket) -> Result<Vec<Link>, Error> {
+    let table = socket.dump(RTM_GETLINK, "list the interfaces", |body| {
+        body.raw(&header(0, 0, 0)).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    })?;
+    Ok(messages(&table).filter_map(|message| Link::read(&message)).collect())
+}
+
+/// The link with this index.
+pub(crate) fn get(socket: &mut Socket, index: u32) -> Result<Option<Link>, Error> {
+    let answer = socket.ask(RTM_GETLINK, "look at the interface", |body| {
+        body.raw(&header(index, 0, 0)).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    });
+    match answer {
+        Ok(bytes) => Ok(messages(&bytes).find_map(|message| Link::read(&message))),
+        Err(Error::Refused(refusal)) if refusal.errno == rustix::io::Errno::NODEV => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The traffic counters of a host end, turned round to the endpoint's point of view.
+pub(crate) fn counters(socket: &mut Socket, index: u32) -> Result<Counters, Error> {
+    let bytes = socket.ask(RTM_GETLINK, "read the counters of the interface", |body| {
+        body.raw(&header(index, 0, 0));
+    })?;
+    let stats = messages(&bytes)
+        .find(|message| message.kind == RTM_NEWLINK)
+        .and_then(|message| Attributes::new(message.body.get(16..)?).get(IFLA_STATS64))
+        .ok_or(Error::Silent)?;
+    // struct rtnl_link_stats64: packets, bytes, errors, dropped; of each first received, then sent.
+    let counter = |place: usize| array_of(stats, place * 8).map_or(0, u64::from_ne_bytes);
+    Ok(Counters {
+        packets_sent: counter(0),
+        packets_received: counter(1),
+        bytes_sent: counter(2),
+        bytes_received: counter(3),
+        dropped_outgoing: counter(6),
+        dropped_incoming: counter(7),
+    })
+}

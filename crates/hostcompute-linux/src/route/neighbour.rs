@@ -1,0 +1,63 @@
+//! Permanent neighbours: who has which address on a link, so that nobody need ask.
+
+use std::net::IpAddr;
+
+use hostcompute_engine::mac::Mac;
+use hostcompute_engine::plan::Family;
+
+use super::{address_of, family_number, with_octets};
+use crate::error::Error;
+use crate::netlink::attribute::array_of;
+use crate::netlink::message::Note;
+use crate::netlink::{Attributes, Datagram, Message, Socket, flag, messages};
+
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_GETNEIGH: u16 = 30;
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+const NUD_PERMANENT: u16 = 0x80;
+
+/// One entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub index: u32,
+    pub address: IpAddr,
+    pub mac: Mac,
+}
+
+/// Adds or replaces a permanent entry.
+pub(crate) fn push_set(datagram: &mut Datagram, note: Note, neighbour: Neighbour) {
+    datagram.push(RTM_NEWNEIGH, flag::CREATE | flag::REPLACE, note, |body| {
+        // struct ndmsg.
+        body.raw(&[family_number(Family::of(&neighbour.address)), 0, 0, 0])
+            .raw(&neighbour.index.to_ne_bytes());
+        let [low, high] = NUD_PERMANENT.to_ne_bytes();
+        body.raw(&[low, high, 0, 0]);
+        with_octets(neighbour.address, |octets| {
+            body.put(NDA_DST, octets);
+        });
+        body.put(NDA_LLADDR, &neighbour.mac.0);
+    });
+}
+
+fn read(message: &Message<'_>) -> Option<Neighbour> {
+    if message.kind != RTM_NEWNEIGH {
+        return None;
+    }
+    let state = u16::from_ne_bytes(array_of(message.body, 8)?);
+    let attributes = Attributes::new(message.body.get(12..)?);
+    (state & NUD_PERMANENT != 0).then_some(())?;
+    Some(Neighbour {
+        index: u32::from_ne_bytes(array_of(message.body, 4)?),
+        address: attributes.get(NDA_DST).and_then(address_of)?,
+        mac: Mac(attributes.get(NDA_LLADDR).and_then(|mac| array_of(mac, 0))?),
+    })
+}
+
+/// Every permanent entry of the socket's namespace.
+pub(crate) fn dump(socket: &mut Socket) -> Result<Vec<Neighbour>, Error> {
+    let table = socket.dump(RTM_GETNEIGH, "list the neighbours", |body| {
+        body.raw(&[0; 12]);
+    })?;
+    Ok(messages(&table).filter_map(|message| read(&message)).collect())
+}

@@ -1,0 +1,210 @@
+//! Strays: naming what is ours and belongs to nothing, and removing it.
+//!
+//! The engine passes a stray's handle back unread, possibly after a restart, so the handle is text. Before anything is removed
+//! it is looked at again: a link must still carry our mark.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hostcompute_engine::plan::{Family, Stray};
+use hostcompute_schema::Guid;
+use ipnet::IpNet;
+
+use crate::error::Error;
+use crate::netlink::message::Note;
+use crate::netlink::{Datagram, Lenient};
+use crate::nft::element::{Data, Entry};
+use crate::nft::set::Set;
+use crate::nft::transaction::Change;
+use crate::route::path::{self, Path, Target};
+use crate::route::{address, link};
+use crate::{Linux, cleanup, forwarding, marks, resolver};
+
+/// Something with our mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Handle {
+    Link { index: u32, name: String },
+    Address { index: u32, address: IpNet },
+    Path(Path),
+    Netns(String),
+    Resolver(Guid),
+    Forwarding(Family),
+    Table,
+    Chain(String),
+    Element((Set, Family, Vec<u8>, Option<Vec<u8>>)),
+}
+
+/// The changes to the packet filter that remove the stray.
+pub(crate) fn filter_changes(stray: &Stray) -> Vec<Change> {
+    match stray.handle.parse() {
+        Ok(Handle::Table) => vec![Change::RemoveTable],
+        Ok(Handle::Chain(name)) => vec![Change::RemoveChain(name)],
+        Ok(Handle::Element((set, family, key, last))) => {
+            vec![Change::RemoveElement(Entry { set, family, key, last, data: Data::None })]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Removes the stray, if it is not in the packet filter.
+pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<(), Error> {
+    let note = |aim| Note { step, aim, lenient: Lenient::Absent };
+    let mut datagram = Datagram::default();
+    match stray.handle.parse()? {
+        Handle::Link { index, name } => {
+            match link::get(&mut host.route, index)? {
+                // Gone, or the index belongs to another link by now.
+                None => return Ok(()),
+                Some(link) if link.name != name || !marks::is_ours(&link) => return Ok(()),
+                Some(_) => {}
+            }
+            link::push_group(
+                &mut datagram,
+                note("retire the interface"),
+                index,
+                hostcompute_engine::plan::DYING_GROUP,
+            );
+            host.route.exchange(&mut datagram)?;
+            return cleanup::delete_group(&mut host.route);
+        }
+        Handle::Address { index, address } => {
+            address::push_remove(&mut datagram, note("remove the address"), index, address);
+        }
+        Handle::Path(path) => path::push_remove(&mut datagram, note("remove the route"), &path),
+        Handle::Netns(name) => {
+            if let Ok(netns) = name.parse() {
+                host.namespaces.remove(netns)?;
+            }
+        }
+        Handle::Resolver(netns) => resolver::remove(&host.resolver_dir, netns)?,
+        Handle::Forwarding(family) => {
+            let (saved, scene) = (&host.saved, &host.scene);
+            host.within(|| forwarding::restore(saved, scene, family))?;
+        }
+        Handle::Table | Handle::Chain(_) | Handle::Element(_) => {}
+    }
+    host.route.exchange(&mut datagram)
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link { index, name } => write!(f, "link {index} {name}"),
+            Self::Address { index, address } => write!(f, "address {index} {address}"),
+            Self::Path(Path { destination, target, metric, .. }) => {
+                write!(f, "route {destination} {metric} ")?;
+                match target {
+                    Target::Device(index) => write!(f, "device {index}"),
+                    Target::Gateway(index, hop) => write!(f, "gateway {index} {hop}"),
+                    Target::Unreachable | Target::Other => write!(f, "unreachable"),
+                }
+            }
+            Self::Netns(name) => write!(f, "netns {name}"),
+            Self::Resolver(netns) => write!(f, "resolver {netns}"),
+            Self::Forwarding(family) => write!(f, "forwarding {family:?}"),
+            Self::Table => write!(f, "table"),
+            Self::Chain(name) => write!(f, "chain {name}"),
+            Self::Element((set, family, key, last)) => {
+                write!(f, "element {} {}", set.name(*family), hex(key))?;
+                last.as_ref().map_or(Ok(()), |last| write!(f, " {}", hex(last)))
+            }
+        }
+    }
+}
+
+impl FromStr for Handle {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        parse(text).ok_or_else(|| {
+            let error = std::io::Error::other(format!("{text:?} is no handle of ours"));
+            Error::system("understand a stray", error)
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<Handle> {
+    let words: Vec<&str> = text.split(' ').collect();
+    Some(match words.as_slice() {
+        ["link", index, name] => {
+            Handle::Link { index: index.parse().ok()?, name: (*name).to_owned() }
+        }
+        ["address", index, address] => {
+            Handle::Address { index: index.parse().ok()?, address: address.parse().ok()? }
+        }
+        ["route", destination, metric, target @ ..] => Handle::Path(Path {
+            destination: destination.parse().ok()?,
+            metric: metric.parse().ok()?,
+            source: None,
+            target: match target {
+                ["device", index] => Target::Device(index.parse().ok()?),
+                ["gateway", index, hop] => Target::Gateway(index.parse().ok()?, hop.parse().ok()?),
+                ["unreachable"] => Target::Unreachable,
+                _ => return None,
+            },
+        }),
+        ["netns", name] => Handle::Netns((*name).to_owned()),
+        ["resolver", netns] => Handle::Resolver(netns.parse().ok()?),
+        ["forwarding", "V4"] => Handle::Forwarding(Family::V4),
+        ["forwarding", "V6"] => Handle::Forwarding(Family::V6),
+        ["table"] => Handle::Table,
+        ["chain", name] => Handle::Chain((*name).to_owned()),
+        ["element", set, key, last @ ..] => {
+            let (set, family) = Set::all().find(|(candidate, f)| candidate.name(*f) == *set)?;
+            let last = match last {
+                [] => None,
+                [last] => Some(unhex(last)?),
+                _ => return None,
+            };
+            Handle::Element((set, family, unhex(key)?, last))
+        }
+        _ => return None,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(handle: Handle) {
+        assert_eq!(parse(&handle.to_string()), Some(handle));
+    }
+
+    #[test]
+    fn handles_survive_as_text() {
+        check(Handle::Link { index: 7, name: "he0123".to_owned() });
+        check(Handle::Address { index: 7, address: "fd00::1/64".parse().unwrap() });
+        for target in [
+            Target::Device(3),
+            Target::Gateway(3, "10.0.0.1".parse().unwrap()),
+            Target::Unreachable,
+        ] {
+            let destination = "10.1.0.0/16".parse().unwrap();
+            check(Handle::Path(Path { destination, target, source: None, metric: 5 }));
+        }
+        check(Handle::Forwarding(Family::V6));
+        check(Handle::Table);
+        check(Handle::Chain("x".to_owned()));
+        check(Handle::Resolver(Guid::default()));
+        check(Handle::Netns("x".to_owned()));
+        check(Handle::Element((Set::Slot(1), Family::V6, vec![1, 255], None)));
+        check(Handle::Element((Set::Outbound, Family::V4, vec![10, 0], Some(vec![10, 255]))));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "link", "link x y", "element nowhere 00", "element source4 0", "route"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

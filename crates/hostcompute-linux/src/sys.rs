@@ -1,0 +1,76 @@
+//! The few system calls that neither the standard library nor `rustix` wraps: socket options of netlink, the cookie of a
+//! network namespace, and `unshare`.
+//!
+//! This is the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
+#![expect(unsafe_code, reason = "raw system calls; each block says why it is sound")]
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::thread::UnshareFlags;
+
+unsafe extern "C" {
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: u32)
+    -> c_int;
+    fn getsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        value: *mut c_void,
+        length: *mut u32,
+    ) -> c_int;
+}
+
+const SOL_SOCKET: c_int = 1;
+const SO_NETNS_COOKIE: c_int = 71;
+const SOL_NETLINK: c_int = 270;
+
+/// Boolean options of a netlink socket (linux/netlink.h).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NetlinkOption {
+    /// Acknowledgements do not repeat the request.
+    CapAck = 10,
+    /// Refusals carry a text and the place of the mistake.
+    ExtAck = 11,
+}
+
+/// Switches a netlink option on.
+pub(crate) fn enable(socket: impl AsFd, option: NetlinkOption) -> io::Result<()> {
+    let one: c_int = 1;
+    // SAFETY: the pointer and length describe `one`, which outlives the call; the descriptor is borrowed.
+    let result = unsafe {
+        setsockopt(
+            socket.as_fd().as_raw_fd(),
+            SOL_NETLINK,
+            option as c_int,
+            (&raw const one).cast(),
+            size_of::<c_int>() as u32,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The number that identifies the network namespace of a socket until the next boot (Linux 5.14).
+pub(crate) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
+    let mut cookie: u64 = 0;
+    let mut length = size_of::<u64>() as u32;
+    // SAFETY: the pointers describe `cookie` and its size, both outlive the call; the descriptor is borrowed.
+    let result = unsafe {
+        getsockopt(
+            socket.as_fd().as_raw_fd(),
+            SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Moves the calling thread (for user namespaces: the single-threaded process) into new namespaces.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    assert!(!flags.contains(UnshareFlags::FILES), "the table of descriptors stays shared");
+    // SAFETY: only `CLONE_FILES` can invalidate what other threads hold, and it was refused above.
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}
