@@ -243,9 +243,9 @@ pub(crate) fn remove_name(path: &Path) -> Result<(), Error> {
 /// Whether the file is the handle of a namespace and not an empty file waiting for its mount.
 pub(crate) fn is_namespace(path: &Path) -> bool {
     /// The file system of namespace handles (linux/magic.h, NSFS_MAGIC).
-    const NSFS: i64 = 0x6e73_6673;
+    const NSFS: u64 = 0x6e73_6673;
     File::open(path)
         .ok()
         .and_then(|file| rustix::fs::fstatfs(&file).ok())
-        .is_some_and(|about| about.f_type as i64 == NSFS)
+        .is_some_and(|about| about.f_type as u64 == NSFS)
 }

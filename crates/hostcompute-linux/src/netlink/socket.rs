@@ -218,14 +218,15 @@ impl Socket {
             let length =
                 self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
             let received = self.received.get(..length).unwrap_or(&[]);
-            for message in messages(received).filter(|message| message.sequence == sequence) {
-                if message.kind == NLMSG_ERROR
-                    && let Some(refusal) = refusal(&message, 0, note)
-                {
-                    return Err(Error::Refused(refusal));
-                }
-                return Ok(received.to_vec());
-            }
+            // Anything else is the late answer to an earlier request.
+            let Some(message) = messages(received).find(|message| message.sequence == sequence)
+            else {
+                continue;
+            };
+            return match refusal(&message, 0, note) {
+                Some(refusal) if message.kind == NLMSG_ERROR => Err(Error::Refused(refusal)),
+                _ => Ok(received.to_vec()),
+            };
         }
     }
 

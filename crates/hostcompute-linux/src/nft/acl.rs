@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hostcompute_engine::plan::{AclChain, AclRule, Direction, Family, PortRange};
 use ipnet::IpNet;
 
+use super::element::Span;
 use super::expression::{Expression, Source};
 use super::rule::{Load, Rule};
 use super::ruleset::verdict;
@@ -14,7 +15,7 @@ use super::ruleset::verdict;
 pub(crate) struct OwnSet {
     pub number: u32,
     pub kind: Kind,
-    pub ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    pub ranges: Vec<Span>,
 }
 
 /// What the values of a list are.
@@ -86,7 +87,7 @@ impl Building {
     }
 
     /// The loaded value lies in one of the ranges; no range means any value.
-    fn one_of(&mut self, kind: Kind, load: Load, ranges: Vec<(Vec<u8>, Vec<u8>)>) {
+    fn one_of(&mut self, kind: Kind, load: Load, ranges: Vec<Span>) {
         if ranges.is_empty() {
             return;
         }
@@ -115,9 +116,9 @@ impl Building {
 }
 
 /// Sorts ranges and joins those that overlap or touch: a set refuses overlapping ones.
-fn merged(mut ranges: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn merged(mut ranges: Vec<Span>) -> Vec<Span> {
     ranges.sort();
-    let mut result: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut result: Vec<Span> = Vec::new();
     for (first, last) in ranges {
         match result.last_mut() {
             // Nothing comes after the highest value, so that everything that follows is within.
@@ -132,7 +133,7 @@ fn merged(mut ranges: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
     result
 }
 
-fn net_range(net: &IpNet) -> (Vec<u8>, Vec<u8>) {
+fn net_range(net: &IpNet) -> Span {
     (octets(net.network()), octets(net.broadcast()))
 }
 
@@ -140,7 +141,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
     crate::route::with_octets(address, <[u8]>::to_vec)
 }
 
-fn port_range(range: &PortRange) -> (Vec<u8>, Vec<u8>) {
+fn port_range(range: &PortRange) -> Span {
     (range.first.to_be_bytes().to_vec(), range.last.to_be_bytes().to_vec())
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Entry {
     pub data: Data,
 }
 
+/// First and last key of a range.
+pub(crate) type Span = (Vec<u8>, Vec<u8>);
+
 /// What a map says about a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Data {

@@ -3,7 +3,7 @@
 use hostcompute_engine::plan::Family;
 use rustix::io::Errno;
 
-use super::element::{Data, Entry, before};
+use super::element::{Data, Entry, Span, before};
 use super::expression::{self, EXPR_DATA, EXPR_NAME, LIST_ELEMENT, read_bytes, read_chain};
 use super::set::{Set, Value};
 use super::{INET, TABLE, header, kind};
@@ -147,7 +147,7 @@ pub(crate) fn entries(socket: &mut Socket, set: Set, family: Family) -> Result<V
 }
 
 /// The ranges of a set that belongs to a rule.
-pub(crate) fn ranges(socket: &mut Socket, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+pub(crate) fn ranges(socket: &mut Socket, name: &str) -> Result<Vec<Span>, Error> {
     Ok(pair(&elements(socket, name)?))
 }
 
@@ -196,7 +196,7 @@ fn expression_chain(data: &Attributes<'_>) -> Option<String> {
 }
 
 /// Starts and ends, put together to ranges with inclusive ends.
-fn pair(elements: &[Element]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pair(elements: &[Element]) -> Vec<Span> {
     let mut points: Vec<(&[u8], bool)> =
         elements.iter().map(|element| (element.key.as_slice(), !element.end)).collect();
     // Where one range ends and another starts at the same key, the end comes first.

@@ -4,6 +4,7 @@
 //! tmpfs holds every file. So nothing of the machine is touched, and nothing is left when the thread ends. The outside is
 //! another namespace at the far end of a veth pair, with the host as its router to nowhere: it knows the host's uplink only.
 #![allow(dead_code, reason = "each test file uses its own part of the laboratory")]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 pub mod facts;
 pub mod traffic;
