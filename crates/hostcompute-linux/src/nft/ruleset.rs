@@ -6,8 +6,9 @@
 //! arrives ─ guard_raw ──────── from one of our ports: spoof4/6: is (interface, MAC, address) known? else drop
 //!         ─ translate_in ───── translate4/6: service, node port, port mapping -> destination translation
 //!         ┬ forward ────────── to or from our ports: pass4/6: established? access rules, isolation, then who may talk to whom
-//!         │ input ──────────── from our ports to this host: arrive4/6
-//!         ┴ output ─────────── from this host to our ports: depart4/6     (translate_out: services reached from this host)
+//!         │ input ──────────── from our ports to this host: arrive4/6; else to endpoints in HostDefault: present4/6
+//!         ┴ output ─────────── from this host to our ports: depart4/6; else from endpoints in HostDefault: absent4/6
+//!                              (translate_out: services reached from this host)
 //! leaves  ─ translate_source ─ hairpin4/6 into our ports; outbound4/6 to the outside: masquerade and its exceptions
 //! ```
 //!
@@ -75,6 +76,8 @@ pub(crate) fn chains() -> Vec<String> {
             "pass",
             "arrive",
             "depart",
+            "present",
+            "absent",
             "hairpin",
             "outbound",
         ] {
@@ -100,6 +103,7 @@ pub(crate) fn rules() -> &'static [Rule] {
             rules.extend(forwarding(family));
             rules.extend(arriving(family));
             rules.extend(departing(family));
+            rules.extend(host_endpoints(family));
             rules.extend(source_translation(family));
         }
         rules
@@ -117,8 +121,10 @@ fn entrances() -> Vec<Rule> {
         // A packet that belongs to no connection and opens none would leave untranslated.
         Rule::on("pass").state(INVALID).drop(),
         Rule::on("input").in_group(PORT_GROUP).goto("arrive"),
+        Rule::on("input").state(ESTABLISHED | RELATED).accept(),
         Rule::on("arrive").state(ESTABLISHED | RELATED).accept(),
         Rule::on("output").out_group(PORT_GROUP).goto("depart"),
+        Rule::on("output").state(ESTABLISHED | RELATED).accept(),
         Rule::on("depart").state(ESTABLISHED).accept(),
         // A hairpin leaves by the port it came from; telling the workload to go straight would be wrong.
         Rule::on("depart").family(Family::V4).protocol(ICMP).message_type(ICMP_REDIRECT).drop(),
@@ -131,7 +137,13 @@ fn entrances() -> Vec<Rule> {
         for hook in ["translate_in", "translate_out"] {
             rules.push(Rule::on(hook).family(family).goto(named("translate", family)));
         }
-        for (from, to) in [("pass", "pass"), ("arrive", "arrive"), ("depart", "depart")] {
+        for (from, to) in [
+            ("pass", "pass"),
+            ("arrive", "arrive"),
+            ("depart", "depart"),
+            ("input", "present"),
+            ("output", "absent"),
+        ] {
             rules.push(Rule::on(from).family(family).goto(named(to, family)));
         }
         let source = Rule::on("translate_source").family(family).out_group(PORT_GROUP);
@@ -213,7 +225,10 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .found(family, &[DestinationAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
             .drop(),
-        chain().translated().accept(),
+        // Published ports and services lead into networks that are open to the outside from anywhere, into others from
+        // within.
+        chain().translated().found(family, &[DestinationAddress], Set::Outbound).accept(),
+        chain().translated().found(family, &both, Set::Intra).accept(),
         chain()
             .in_group(PORT_GROUP)
             .out_group(PORT_GROUP)
@@ -246,6 +261,26 @@ fn arriving(family: Family) -> Vec<Rule> {
             .found(family, &[SourceAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
             .drop(),
+        chain().translated().back(),
+        chain().found(family, &[DestinationAddress], Set::Isolated).drop(),
+        chain()
+            .found(family, &[SourceAddress], Set::Isolated)
+            .found(family, &[DestinationAddress, DestinationAddress], Set::Loop)
+            .drop(),
+    ]
+}
+
+/// Endpoints in namespace HostDefault are addresses of this host; what reaches them past our ports meets their rules here.
+fn host_endpoints(family: Family) -> Vec<Rule> {
+    let present = || Rule::on(named("present", family));
+    let both = [SourceAddress, DestinationAddress];
+    vec![
+        present().decide(family, &[DestinationAddress], Set::AclIn),
+        present()
+            .found(family, &[DestinationAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+        Rule::on(named("absent", family)).decide(family, &[SourceAddress], Set::AclOut),
     ]
 }
 
@@ -259,6 +294,12 @@ fn departing(family: Family) -> Vec<Rule> {
         chain()
             .found(family, &[DestinationAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
+            .drop(),
+        chain().translated().back(),
+        chain().found(family, &[SourceAddress], Set::Isolated).drop(),
+        chain()
+            .found(family, &[DestinationAddress], Set::Isolated)
+            .found(family, &[SourceAddress, SourceAddress], Set::Loop)
             .drop(),
     ]
 }
