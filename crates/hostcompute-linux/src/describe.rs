@@ -14,7 +14,7 @@ pub(crate) fn step(step: &Step) -> String {
 }
 
 /// What a fact is about.
-pub(crate) fn fact(fact: &Fact) -> String {
+pub fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Table => "packet filter".to_owned(),
         Fact::Forwarding(family) => format!("forwarding of IP{family:?}").to_lowercase(),

@@ -28,7 +28,7 @@ mod claim;
 mod cleanup;
 mod compare;
 mod conntrack;
-mod describe;
+pub mod describe;
 mod error;
 mod forwarding;
 mod marks;

@@ -224,8 +224,8 @@ impl Socket {
                 continue;
             };
             return match refusal(&message, 0, note) {
-                Some(refusal) if message.kind == NLMSG_ERROR => Err(Error::Refused(refusal)),
-                _ => Ok(received.to_vec()),
+                Some(refusal) => Err(Error::Refused(refusal)),
+                None => Ok(received.to_vec()),
             };
         }
     }
@@ -265,8 +265,11 @@ impl AsFd for Socket {
 
 /// The refusal that an NLMSG_ERROR or NLMSG_DONE reports, if it is not a plain acknowledgement.
 fn refusal(message: &Message<'_>, place: usize, note: message::Note) -> Option<Refusal> {
+    if !matches!(message.kind, NLMSG_ERROR | NLMSG_DONE) {
+        return None;
+    }
     let code = i32::from_ne_bytes(array_of(message.body, 0)?);
-    if code == 0 {
+    if code >= 0 {
         return None;
     }
     // After the code comes the request's header, then (capped) attributes. NLMSG_DONE has no header.
@@ -280,7 +283,8 @@ fn refusal(message: &Message<'_>, place: usize, note: message::Note) -> Option<R
         step: note.step,
         aim: note.aim,
         lenient: note.lenient,
-        errno: Errno::from_raw_os_error(code.saturating_neg()),
+        // No kernel has error numbers beyond 4095, and the type refuses them.
+        errno: Errno::from_raw_os_error(code.saturating_neg().min(4095)),
         text,
     })
 }
