@@ -126,6 +126,12 @@ impl<H: Host> Service<H> {
         &self.state
     }
 
+    /// An id that nothing has.
+    pub fn new_id(&mut self) -> Guid {
+        let (high, low) = (u128::from((self.random)()), u128::from((self.random)()));
+        Guid::from_random(high << 64 | low)
+    }
+
     /// The host, for what is beside the API (its doctor, its namespaces).
     pub fn host(&mut self) -> &mut H {
         &mut self.host

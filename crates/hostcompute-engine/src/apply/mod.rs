@@ -49,6 +49,18 @@ pub struct Wishes {
     pub warnings: Vec<(usize, Warning)>,
 }
 
+impl Wishes {
+    /// How many objects are asked for.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+}
+
 /// One object of a host document.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {

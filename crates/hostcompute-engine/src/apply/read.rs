@@ -1,24 +1,12 @@
 //! Reading host documents: which objects each file asks for, and by what name they are known.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
-use hostcompute_schema::{Failure, Guid, HResult, Warning, locate, read_json};
+use hostcompute_schema::{Failure, Guid, HResult, HostDocument, parse};
 use serde_json::{Map, Value};
 
 use super::{Origin, Refusal, Source, Wish, Wishes};
 use crate::object::Kind;
-
-/// The lists of a host document that are carried out.
-const LISTS: [(&str, Kind); 4] = [
-    ("Networks", Kind::Network),
-    ("Namespaces", Kind::Namespace),
-    ("Endpoints", Kind::Endpoint),
-    ("LoadBalancers", Kind::LoadBalancer),
-];
-
-/// Lists of the format that this service does not carry out yet: refused, not skipped.
-const NOT_YET: [&str; 2] = ["Routes", "ComputeSystems"];
 
 /// Reads files into wishes.
 ///
@@ -26,14 +14,11 @@ const NOT_YET: [&str; 2] = ["Routes", "ComputeSystems"];
 /// The first file that is not a host document, with path and position; two objects of one kind with the same id or name.
 pub fn read(sources: &[Source<'_>]) -> Result<Wishes, Refusal> {
     let mut wishes = Wishes::default();
-    for (place, source) in sources.iter().enumerate() {
-        let refuse = |failure: Failure| Refusal { source: place, failure };
-        let value = read_json(source.text).map_err(refuse)?;
-        let Value::Object(document) = value else {
-            let why = "a host document is an object with the lists Networks, Namespaces, Endpoints, LoadBalancers";
-            return Err(refuse(Failure::new(HResult::HCN_E_INVALID_JSON, why)));
-        };
-        read_one(&mut wishes, place, source, document)?;
+    for (source, file) in sources.iter().enumerate() {
+        let refuse = |failure: Failure| Refusal { source, failure: failure.in_document(file.text) };
+        let parsed = parse::<HostDocument>(file.text).map_err(refuse)?;
+        wishes.warnings.extend(parsed.warnings.into_iter().map(|warning| (source, warning)));
+        read_lists(&mut wishes, source, parsed.document).map_err(refuse)?;
     }
     refuse_twins(&wishes, sources)?;
     // What is referred to comes first, whatever the order of files and lists.
@@ -41,41 +26,26 @@ pub fn read(sources: &[Source<'_>]) -> Result<Wishes, Refusal> {
     Ok(wishes)
 }
 
-fn read_one(
-    wishes: &mut Wishes,
-    place: usize,
-    source: &Source<'_>,
-    document: Map<String, Value>,
-) -> Result<(), Refusal> {
-    let refuse =
-        |failure: Failure| Refusal { source: place, failure: failure.in_document(source.text) };
-    for (member, value) in document {
-        if value.is_null() || member == "$schema" {
-            continue;
-        }
-        if NOT_YET.iter().any(|name| name.eq_ignore_ascii_case(&member)) {
-            if value.as_array().is_some_and(Vec::is_empty) {
-                continue;
-            }
-            let why = alloc::format!("{member} are not carried out by this service");
-            return Err(refuse(Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at(member)));
-        }
-        let Some((name, kind)) = LISTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&member))
-        else {
-            let message =
-                alloc::format!("'{member}' is not a list of a host document; it is ignored");
-            let position = locate(source.text, &member);
-            wishes.warnings.push((place, Warning { path: member, message, position }));
-            continue;
-        };
-        let Value::Array(objects) = value else {
-            let why = alloc::format!("{name} must be a list of documents");
-            return Err(refuse(Failure::new(HResult::HCN_E_INVALID_JSON, why).at(member)));
-        };
+fn read_lists(wishes: &mut Wishes, source: usize, document: HostDocument) -> Result<(), Failure> {
+    let lists = [
+        ("Networks", Kind::Network, document.networks),
+        ("Namespaces", Kind::Namespace, document.namespaces),
+        ("Endpoints", Kind::Endpoint, document.endpoints),
+        ("LoadBalancers", Kind::LoadBalancer, document.load_balancers),
+    ];
+    for (list, kind, objects) in lists {
         for (index, value) in objects.into_iter().enumerate() {
-            let path = alloc::format!("{member}[{index}]");
-            let origin = Origin { source: place, path };
-            wishes.objects.push(read_object(*kind, value, origin).map_err(refuse)?);
+            let origin = Origin { source, path: alloc::format!("{list}[{index}]") };
+            wishes.objects.push(read_object(kind, value, origin)?);
+        }
+    }
+    // Lists that this service does not carry out are refused, not skipped.
+    for (list, objects) in
+        [("Routes", document.routes), ("ComputeSystems", document.compute_systems)]
+    {
+        if !objects.is_empty() {
+            let why = alloc::format!("{list} are not carried out by this service");
+            return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at(list));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, EndpointPolicy, Failure, Guid, HResult, HostComputeEndpoint, HostComputeLoadBalancer,
-    HostComputeNamespace, HostComputeNetwork, NetworkMode, parse_value,
+    HostComputeNamespace, HostComputeNetwork, NetworkMode, parse_value, v1,
 };
 use serde_json::{Map, Value, json};
 
@@ -73,7 +73,11 @@ impl Planner<'_> {
 
     fn compare_network(&self, wish: &Wish, id: Guid) -> Result<(), Failure> {
         let there = &self.state.network(id)?.document;
-        let wanted = parse_value::<HostComputeNetwork>(&wish.value, &wish.origin.path)?.document;
+        let value = match v1::is_v1_network(&wish.value) {
+            true => v1::network_from_v1(wish.value.clone()),
+            false => wish.value.clone(),
+        };
+        let wanted = parse_value::<HostComputeNetwork>(&value, &wish.origin.path)?.document;
         // NAT is the default and therefore not part of a document's normal form.
         let kind =
             |document: &HostComputeNetwork| document.kind.clone().unwrap_or(NetworkMode::NAT);
@@ -138,6 +142,10 @@ impl Planner<'_> {
         if network.is_some_and(|network| network != endpoint.network) {
             return refuse_difference(wish, Some("HostComputeNetwork".into()));
         }
+        let value = match v1::is_v1_endpoint(value) {
+            true => &v1::endpoint_from_v1(value.clone()),
+            false => value,
+        };
         let wanted = parse_value::<HostComputeEndpoint>(value, &wish.origin.path)?.document;
         let there = endpoint.document.write();
         refuse_difference(wish, first_difference(&there, &wanted.write(), &["Policies"]))?;
