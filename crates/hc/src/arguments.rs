@@ -1,0 +1,291 @@
+//! What can be typed: the grammar of the command line, and its help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hostcompute::schema::SchemaVersion;
+use hostcompute::{Guid, Options};
+
+/// Host networks, namespaces, endpoints and load balancers by documents.
+///
+/// Objects are named by GUID, by the unique beginning of a GUID, or by Name. Documents are the JSON of the HCN API; FILE may be
+/// `-` for standard input.
+#[derive(Debug, Parser)]
+#[command(name = "hc", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 the request failed, 2 wrong usage, 3 no such object, 4 access denied.
+First steps: `hc up FILE` makes what a file asks for, `hc topology` shows it, `hc down FILE` removes
+it again.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// How to print: a table for people, the document as JSON or YAML, or bare ids
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Form,
+    /// Where objects and journal are kept [default: /var/lib/hostcompute, or below the XDG directories]
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where namespaces and resolver files are [default: /run/hostcompute, or below the XDG directories]
+    #[arg(long, global = true, value_name = "DIR")]
+    runtime_dir: Option<PathBuf>,
+    /// The network namespace that is the host [default: the one this command runs in]
+    #[arg(long, global = true, value_name = "PATH")]
+    host_netns: Option<PathBuf>,
+    /// Refuse members that the schema does not know, instead of warning
+    #[arg(long, global = true)]
+    strict: bool,
+    /// How long to wait for another command that uses the same state
+    #[arg(long, global = true, value_name = "SECONDS")]
+    wait: Option<u64>,
+}
+
+impl Global {
+    /// The environment's settings, changed by what was typed.
+    pub fn options(&self) -> Options {
+        let mut options = Options::from_env();
+        if let Some(directory) = &self.state_dir {
+            options.state_dir.clone_from(directory);
+        }
+        if let Some(directory) = &self.runtime_dir {
+            options.runtime_dir.clone_from(directory);
+        }
+        if self.host_netns.is_some() {
+            options.host_netns.clone_from(&self.host_netns);
+        }
+        options.strict |= self.strict;
+        if let Some(seconds) = self.wait {
+            options.patience = Duration::from_secs(seconds);
+        }
+        options
+    }
+}
+
+/// The forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Form {
+    #[default]
+    Table,
+    Json,
+    Yaml,
+    /// One id per line.
+    Id,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make everything that host documents ask for and is not there yet
+    Up {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Also print the notifications of this run
+        #[arg(long)]
+        events: bool,
+    },
+    /// Delete exactly what host documents name, and wait until the host is clean
+    Down {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what `up` would do
+    Diff {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Networks
+    #[command(subcommand, visible_alias = "net")]
+    Network(Verb),
+    /// Endpoints: ports on networks
+    #[command(subcommand, visible_alias = "ep")]
+    Endpoint(EndpointVerb),
+    /// Namespaces: network stacks that processes share
+    #[command(subcommand, visible_alias = "ns")]
+    Namespace(NamespaceVerb),
+    /// Load balancers
+    #[command(subcommand, visible_alias = "lb")]
+    Loadbalancer(Verb),
+    /// Show what is connected to what
+    Topology {
+        /// Draw a picture instead of a tree
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Notifications
+    Events {
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// The documents' schema
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Compare documents, journal and kernel, and name every difference
+    Check,
+    /// Show the live tree of the service
+    Inspect,
+    /// The whole state as one document
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Print a completion script
+    Completions { shell: clap_complete::Shell },
+    /// Print the version
+    Version,
+}
+
+/// Networks and load balancers.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make one from a document
+    Create {
+        file: PathBuf,
+        /// The id that it shall have
+        #[arg(long, value_name = "GUID", value_parser = guid)]
+        id: Option<Guid>,
+    },
+    #[command(flatten)]
+    Other(ObjectVerb),
+}
+
+/// Endpoints.
+#[derive(Debug, Subcommand)]
+pub enum EndpointVerb {
+    /// Make one from a document
+    Create {
+        file: PathBuf,
+        /// The id that it shall have
+        #[arg(long, value_name = "GUID", value_parser = guid)]
+        id: Option<Guid>,
+        /// The network that it shall be on, unless the document says so
+        #[arg(long, value_name = "ID")]
+        network: Option<String>,
+    },
+    #[command(flatten)]
+    Other(ObjectVerb),
+}
+
+/// Namespaces.
+#[derive(Debug, Subcommand)]
+pub enum NamespaceVerb {
+    /// Make one, from a document if there is one
+    Create {
+        file: Option<PathBuf>,
+        /// The id that it shall have
+        #[arg(long, value_name = "GUID", value_parser = guid)]
+        id: Option<Guid>,
+    },
+    #[command(flatten)]
+    Other(ObjectVerb),
+    /// Plug an endpoint in
+    Add { id: String, endpoint: String },
+    /// Unplug an endpoint; it stays
+    Remove { id: String, endpoint: String },
+}
+
+/// What every kind of object can do.
+#[derive(Debug, Subcommand)]
+pub enum ObjectVerb {
+    /// List all
+    Ls {
+        /// Only those whose members equal these: a JSON object, such as '{"Name":"web"}'
+        #[arg(long, value_name = "JSON")]
+        filter: Option<String>,
+    },
+    /// Show one
+    Show { id: String },
+    /// Change one by a document: a request, or for load balancers the whole new document
+    Modify { id: String, file: PathBuf },
+    /// Delete some
+    Delete {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Show what went through its endpoints
+    Stats { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Print the API's description
+    Openapi {
+        #[arg(long, value_enum, default_value_t)]
+        api: Api,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// Leave out what is newer than this version of the schema
+        #[arg(long, value_name = "2.x", value_parser = version)]
+        version: Option<SchemaVersion>,
+    },
+    /// Check a document, as far as the schema goes
+    Validate {
+        file: PathBuf,
+        /// What it is, such as HostComputeNetwork [default: what its members suggest]
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Api {
+    #[default]
+    Hcn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Openapi3,
+    Swagger2,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Print it
+    Export,
+    /// Fill an empty state, and build what it says
+    Import { file: PathBuf },
+}
+
+fn guid(text: &str) -> Result<Guid, String> {
+    text.parse().map_err(|error: hostcompute::schema::InvalidGuid| error.to_string())
+}
+
+fn version(text: &str) -> Result<SchemaVersion, String> {
+    text.parse().map_err(|error: hostcompute::schema::schema::InvalidVersion| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn typed_settings_win_over_the_environment() {
+        let arguments = Arguments::try_parse_from([
+            "hc",
+            "check",
+            "--state-dir",
+            "/x",
+            "--strict",
+            "--wait",
+            "3",
+        ]);
+        let options = arguments.expect("valid").global.options();
+        assert_eq!(options.state_dir, PathBuf::from("/x"));
+        assert!(options.strict);
+        assert_eq!(options.patience, Duration::from_secs(3));
+    }
+}

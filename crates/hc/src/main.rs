@@ -1,0 +1,92 @@
+//! `hc`, the command line of hostcompute: host networks, namespaces, endpoints and load balancers by documents.
+//!
+//! `arguments` is the grammar, `object` and `apply` do the work, `print` and `problem` say how it went. The programs' rule: results on
+//! standard output, everything said about them on standard error, and a status that scripts can tell apart.
+
+mod apply;
+mod arguments;
+mod events;
+mod files;
+mod object;
+mod print;
+mod problem;
+mod schema;
+mod service;
+mod topology;
+mod yaml;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use hostcompute::Host;
+
+use arguments::{Arguments, Command};
+use object::Session;
+use problem::{Done, Problem};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let text = problem.to_string();
+            if !text.is_empty() {
+                print::note(&text);
+            }
+            problem.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Done {
+    match &arguments.command {
+        // These need no host.
+        Command::Schema(command) => schema::run(command),
+        Command::Completions { shell } => completions(*shell),
+        Command::Version => print::line(concat!("hc ", env!("CARGO_PKG_VERSION"))),
+        Command::Events { .. } => events::listen(),
+        command => on_host(arguments, command),
+    }
+}
+
+fn on_host(arguments: &Arguments, command: &Command) -> Done {
+    let host = Host::embedded(arguments.global.options())?;
+    for line in host.repaired()? {
+        print::note(&format!("hc: {line}"));
+    }
+    let session = Session { host: &host, form: arguments.global.output };
+    match command {
+        Command::Up { files, events } => apply::up(session, files, *events),
+        Command::Down { files } => apply::down(session, files),
+        Command::Diff { files } => apply::diff(session, files),
+        Command::Network(verb) => session.network(verb),
+        Command::Loadbalancer(verb) => session.load_balancer(verb),
+        Command::Endpoint(verb) => session.endpoint(verb),
+        Command::Namespace(verb) => session.namespace(verb),
+        Command::Topology { svg } => draw(session, svg.as_deref()),
+        Command::Check => session.check(),
+        Command::Inspect => session.inspect(),
+        Command::State(command) => session.state(command),
+        _ => Ok(()),
+    }
+}
+
+fn draw(session: Session<'_>, file: Option<&Path>) -> Done {
+    let documents = topology::Documents::of(session.host)?;
+    let topology = topology::Topology::new(&documents);
+    match file {
+        None => print::text(&topology::draw_text(&topology)),
+        Some(path) if path == Path::new("-") => print::text(&topology::draw_svg(&topology)),
+        Some(path) => std::fs::write(path, topology::draw_svg(&topology)).map_err(|error| {
+            print::note(&format!("hc: cannot write {}: {error}", path.display()));
+            Problem::Told
+        }),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Done {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "hc", &mut script);
+    print::text(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,48 @@
+//! `hc schema`: the API's description, and documents checked against it. Needs no host.
+
+use std::path::Path;
+
+use hostcompute::schema::openapi::{self, openapi3, swagger2};
+use hostcompute::schema::{Failure, HResult, type_named, validate};
+
+use crate::arguments::{Api, Format, SchemaCommand};
+use crate::problem::{Done, Problem};
+use crate::{files, object, print};
+
+/// Carries out a command on the schema.
+///
+/// # Errors
+/// The document does not fit the schema.
+pub fn run(command: &SchemaCommand) -> Done {
+    match command {
+        SchemaCommand::Openapi { api, format, version } => {
+            let api = match api {
+                Api::Hcn => openapi::Api::Hcn,
+            };
+            let document = match format {
+                Format::Openapi3 => openapi3(api, *version),
+                Format::Swagger2 => swagger2(api, *version),
+            };
+            print::text(&openapi::to_text(&document))
+        }
+        SchemaCommand::Validate { file, kind } => check(file, kind.as_deref()),
+    }
+}
+
+fn check(path: &Path, kind: Option<&str>) -> Done {
+    let file = files::read(path)?;
+    let wanted = kind.map(|name| {
+        type_named(name).ok_or_else(|| {
+            let why = format!("the schema has no type {name}");
+            Failure::new(HResult::E_INVALIDARG, why)
+                .hint("hc schema openapi --format swagger2 lists them")
+        })
+    });
+    let validated = validate(&file.text, wanted.transpose()?).map_err(|failures| {
+        Problem::Several(
+            failures.into_iter().map(|failure| Problem::in_file(&file.name, failure)).collect(),
+        )
+    })?;
+    object::warn(&file.name, &validated.warnings);
+    print::line(&format!("{}: a valid {}", file.name, validated.schema.name))
+}

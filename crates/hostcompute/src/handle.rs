@@ -1,0 +1,122 @@
+//! What all handles have in common, written once.
+
+use hostcompute_schema::operation::Operation;
+use hostcompute_schema::{Failure, Guid, HResult};
+use serde_json::Value;
+
+use crate::Host;
+use crate::transport::Call;
+
+/// The verbs of one kind of object.
+macro_rules! handle {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $document:ty, $kind:ident,
+        open $open:ident, enumerate $enumerate:ident, query $query:ident, delete $delete:ident
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            host: $crate::Host,
+            id: $crate::Guid,
+        }
+
+        impl $name {
+            /// Opens an object that exists.
+            ///
+            /// # Errors
+            /// The not-found code of this kind.
+            pub fn open(host: &$crate::Host, id: $crate::Guid) -> Result<Self, $crate::Failure> {
+                host.call(&$crate::transport::Call::on(Operation::$open, id, ""))?;
+                Ok(Self { host: host.clone(), id })
+            }
+
+            /// Finds an object by GUID, unique beginning of its GUID, or Name.
+            ///
+            /// # Errors
+            /// The not-found code of this kind, or E_INVALIDARG when several objects answer.
+            pub fn find(host: &$crate::Host, text: &str) -> Result<Self, $crate::Failure> {
+                let id = host.resolve(hostcompute_schema::operation::Kind::$kind, text)?;
+                Ok(Self { host: host.clone(), id })
+            }
+
+            /// All objects of this kind, oldest first.
+            ///
+            /// # Errors
+            /// Why the service cannot be reached.
+            pub fn list(host: &$crate::Host) -> Result<Vec<Self>, $crate::Failure> {
+                Self::list_matching(host, "")
+            }
+
+            /// The objects that a query (a HostComputeQuery document) selects.
+            ///
+            /// # Errors
+            /// HCN_E_INVALID_JSON for a malformed query.
+            pub fn list_matching(host: &$crate::Host, query: &str) -> Result<Vec<Self>, $crate::Failure> {
+                let ids = $crate::handle::ids(host, Operation::$enumerate, query)?;
+                Ok(ids.into_iter().map(|id| Self { host: host.clone(), id }).collect())
+            }
+
+            /// The object's id.
+            pub fn id(&self) -> $crate::Guid {
+                self.id
+            }
+
+            /// The host that it is on.
+            pub fn host(&self) -> &$crate::Host {
+                &self.host
+            }
+
+            /// The document as it is now.
+            ///
+            /// # Errors
+            /// The not-found code when the object was deleted.
+            pub fn query(&self) -> Result<$document, $crate::Failure> {
+                let text = self.query_json($crate::handle::VERSION_2)?;
+                Ok(hostcompute_schema::parse::<$document>(&text)?.document)
+            }
+
+            /// The document as JSON text, in the form that the query asks for.
+            ///
+            /// # Errors
+            /// As [`Self::query`]; HCN_E_INVALID_JSON for a malformed query.
+            pub fn query_json(&self, query: &str) -> Result<String, $crate::Failure> {
+                let call = $crate::transport::Call::on(Operation::$query, self.id, query);
+                self.host.call(&call).map(|answer| answer.body)
+            }
+
+            /// Deletes the object.
+            ///
+            /// # Errors
+            /// The not-found code, or why it cannot go now.
+            pub fn delete(&self) -> Result<(), $crate::Failure> {
+                self.host.call(&$crate::transport::Call::on(Operation::$delete, self.id, "")).map(drop)
+            }
+        }
+    };
+}
+
+/// The query for documents of schema 2; without it the service answers in the shape of schema 1.
+pub(crate) const VERSION_2: &str = r#"{"SchemaVersion":{"Major":2,"Minor":0}}"#;
+
+/// The ids that an enumeration answers with.
+pub(crate) fn ids(host: &Host, operation: Operation, query: &str) -> Result<Vec<Guid>, Failure> {
+    let answer = host.call(&Call { operation, id: None, network: None, document: query })?;
+    let listed: Value = serde_json::from_str(&answer.body).map_err(|error| unreadable(&error))?;
+    let texts = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+    texts
+        .iter()
+        .map(|text| {
+            text.as_str().unwrap_or_default().parse::<Guid>().map_err(|error| unreadable(&error))
+        })
+        .collect()
+}
+
+/// The id that a creation answers with.
+pub(crate) fn created(body: &str) -> Result<Guid, Failure> {
+    body.trim_matches('"').parse().map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(HResult::E_UNEXPECTED, format!("the service's answer cannot be read: {error}"))
+}

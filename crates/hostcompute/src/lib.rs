@@ -1,0 +1,52 @@
+//! Host networks, endpoints, namespaces and load balancers by the documents of the HCN API, on Linux.
+//!
+//! A [`Host`] is the way in. [`Host::embedded`] carries the whole service inside the calling process, on its own state directory;
+//! nothing need be installed or running. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`]) speak the
+//! documents of [`schema`]; each has a way out to plain JSON for what the types do not say.
+//!
+//! ```no_run
+//! use hostcompute::schema::{HostComputeEndpoint, HostComputeNamespace, HostComputeNetwork};
+//! use hostcompute::{Endpoint, Host, Namespace, Network, Options};
+//!
+//! # fn main() -> Result<(), hostcompute::Failure> {
+//! let host = Host::embedded(Options::from_env())?;
+//! let network = Network::create(&host, &HostComputeNetwork::default())?; // NAT, subnet chosen by the service
+//! let namespace = Namespace::create(&host, &HostComputeNamespace::default())?;
+//! let endpoint = Endpoint::create(&network, &HostComputeEndpoint::default())?;
+//! namespace.add(&endpoint)?;
+//! println!("{:?}", endpoint.query()?.ip_configurations);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Objects live until they are deleted: dropping a handle, or ending the process, changes nothing. Every error is a [`Failure`]: an
+//! HRESULT of the API, one line of what was wrong, and the place in the document.
+//!
+//! Everything a client can ask is one call through [`Transport`]; sockets and other systems are further implementations of it.
+
+#[macro_use]
+mod handle;
+
+#[cfg(feature = "embedded")]
+pub mod apply;
+mod endpoint;
+#[cfg(feature = "embedded")]
+mod finding;
+mod host;
+mod load_balancer;
+mod namespace;
+mod network;
+mod options;
+pub mod transport;
+
+pub use endpoint::Endpoint;
+#[cfg(feature = "embedded")]
+pub use finding::Finding;
+pub use host::Host;
+pub use hostcompute_schema as schema;
+pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
+pub use load_balancer::LoadBalancer;
+pub use namespace::Namespace;
+pub use network::Network;
+pub use options::Options;
+pub use transport::{Event, Transport};

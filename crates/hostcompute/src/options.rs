@@ -1,0 +1,126 @@
+//! Where a service inside this process keeps its things, and which host it serves.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How [`crate::Host::embedded`] runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Objects and journal. Survives a reboot.
+    pub state_dir: PathBuf,
+    /// Namespaces, resolver files. Need not survive a reboot.
+    pub runtime_dir: PathBuf,
+    /// The network namespace that is the host; `None`: the one that the process is in.
+    pub host_netns: Option<PathBuf>,
+    /// Refuse members that the schema does not know, instead of warning.
+    pub strict: bool,
+    /// How long to wait for another process that uses the state directory.
+    pub patience: Duration,
+    /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
+    pub rootless: bool,
+}
+
+/// Long enough for a queue of commands, short enough for a person.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Options {
+    /// The defaults for this user, changed by `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`, `HOSTCOMPUTE_HOST_NETNS`,
+    /// `HOSTCOMPUTE_STRICT` and `HOSTCOMPUTE_WAIT` (seconds).
+    ///
+    /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace.
+    pub fn from_env() -> Self {
+        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let mut options = if is_root() { Self::system() } else { Self::user() };
+        if let Some(directory) = variable("HOSTCOMPUTE_STATE_DIR") {
+            options.state_dir = directory.into();
+        }
+        if let Some(directory) = variable("HOSTCOMPUTE_RUNTIME_DIR") {
+            options.runtime_dir = directory.into();
+        }
+        options.host_netns = variable("HOSTCOMPUTE_HOST_NETNS").map(PathBuf::from);
+        options.strict = variable("HOSTCOMPUTE_STRICT").is_some_and(|value| value != "0");
+        let seconds = variable("HOSTCOMPUTE_WAIT").and_then(|value| value.to_str()?.parse().ok());
+        options.patience = seconds.map_or(PATIENCE, Duration::from_secs);
+        options
+    }
+
+    /// The machine's own service.
+    pub fn system() -> Self {
+        Self::at("/var/lib/hostcompute".into(), "/run/hostcompute".into())
+    }
+
+    /// A service on directories of its own, for a private host or a test.
+    pub fn at(state_dir: PathBuf, runtime_dir: PathBuf) -> Self {
+        Self {
+            state_dir,
+            runtime_dir,
+            host_netns: None,
+            strict: false,
+            patience: PATIENCE,
+            rootless: false,
+        }
+    }
+
+    /// The service of an ordinary user.
+    fn user() -> Self {
+        let home = || env::var_os("HOME").map(PathBuf::from);
+        let state = env::var_os("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| home().map(|home| home.join(".local/state")));
+        let runtime =
+            env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        // Without a runtime directory (no login session) the temporary one serves, with the user's number in the name.
+        let fallback = || env::temp_dir().join(format!("hostcompute-{}", user_number()));
+        let state_dir =
+            state.map_or_else(|| fallback().join("state"), |path| path.join("hostcompute"));
+        let runtime_dir =
+            runtime.map_or_else(|| fallback().join("run"), |path| path.join("hostcompute"));
+        Self { rootless: true, ..Self::at(state_dir, runtime_dir) }
+    }
+
+    /// Where the files of named network namespaces are.
+    pub fn netns_dir(&self) -> PathBuf {
+        self.runtime_dir.join("netns")
+    }
+
+    /// Where resolver configurations are.
+    pub fn resolver_dir(&self) -> PathBuf {
+        self.runtime_dir.join("resolv")
+    }
+
+    /// Where the host's former settings are kept until they are put back.
+    pub fn saved_settings(&self) -> PathBuf {
+        self.runtime_dir.join("sysctl.saved")
+    }
+
+    /// How a person names the host; empty for the namespace that the process is in.
+    pub fn place(&self) -> String {
+        self.host_netns.as_deref().map(Path::to_string_lossy).unwrap_or_default().into_owned()
+    }
+}
+
+/// The effective user, as the owner of the process's own entry in /proc.
+fn user_number() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or(u32::MAX, |entry| entry.uid())
+}
+
+fn is_root() -> bool {
+    user_number() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_of_a_private_service_is_below_its_directories() {
+        let options = Options::at("/a/state".into(), "/a/run".into());
+        for path in [options.netns_dir(), options.resolver_dir(), options.saved_settings()] {
+            assert!(path.starts_with("/a/run"), "{}", path.display());
+        }
+        assert_eq!(options.place(), "");
+    }
+}
