@@ -33,7 +33,7 @@ use crate::host::{Counters, Difference, Fault as HostFault, Host, Surroundings};
 use crate::plan::{Claim, Fact, Family, Port, Step, Stray};
 
 pub use fault::{Fault, Moment};
-pub use reach::{Connection, Delivery, Lost, Origin, Outcome, Reach, Receiver, receivers};
+pub use reach::{Connection, Delivery, Lost, Origin, Outcome, Reach, Receiver};
 
 use fault::Faults;
 use kernel::Kernel;

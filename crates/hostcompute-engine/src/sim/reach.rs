@@ -141,6 +141,17 @@ impl<'a> Reach<'a> {
         }
     }
 
+    /// Everyone who may get the first packet of a connection, whatever is drawn.
+    pub fn receivers(&self, connection: &Connection) -> Vec<Receiver> {
+        let ended = |draw: u64| self.connect(&Connection { draw, ..*connection });
+        let draws = 0..self.tables.most_slots(connection);
+        let mut found: Vec<Receiver> =
+            draws.filter_map(|draw| ended(draw).ok()).map(|delivery| delivery.receiver).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     fn packet(
         &self,
         connection: &Connection,
@@ -161,15 +172,12 @@ impl<'a> Reach<'a> {
             let endpoint = self.tables.holder_in(port.netns, to).ok_or(Lost::NoRoute)?;
             return Ok(deliver(Receiver::Endpoint(endpoint), &packet));
         }
+        // The namespace's routes name the interface, whichever of its addresses the socket has.
         let leaving = self.tables.route_inside(port.netns, to).ok_or(Lost::NoRoute)?;
-        // The kernel would choose another interface: its source address is another endpoint's.
-        if leaving.endpoint != port.endpoint {
-            return Err(Lost::NoRoute);
-        }
-        if to.is_loopback() || !self.tables.may_send(port, source) {
+        if to.is_loopback() || !self.tables.may_send(leaving, source) {
             return Err(Lost::Spoofed);
         }
-        self.arrive(packet, connection)
+        self.arrive(Packet { from: Some(leaving), ..packet }, connection)
     }
 
     /// Prerouting and what follows.
@@ -201,7 +209,10 @@ impl<'a> Reach<'a> {
     }
 
     fn forward(&self, packet: &Packet<'a>, to: Option<&'a Port>) -> Outcome {
-        if !self.tables.forwards(Family::of(&packet.destination)) {
+        // IPv4 asks the interface that the packet came in by, and ports say yes; IPv6 asks the whole host.
+        let family = Family::of(&packet.destination);
+        let by_port = packet.from.is_some() && family == Family::V4;
+        if !by_port && !self.tables.forwards(family) {
             return Err(Lost::NotForwarding);
         }
         if packet.from.is_some() || to.is_some() {
@@ -262,9 +273,11 @@ impl<'a> Reach<'a> {
     }
 
     fn enter(&self, packet: &Packet<'a>, port: &'a Port) -> Outcome {
+        // The answer takes the interface that the namespace's routes name, with the address that was asked.
         let back = self.tables.route_inside(port.netns, packet.source);
+        let answers = back.is_some_and(|back| self.tables.may_send(back, packet.destination));
         let own = self.tables.ports_in(port.netns).any(|p| holds(p, packet.source));
-        if own || back.is_none_or(|back| back.endpoint != port.endpoint) {
+        if own || !answers {
             return Err(Lost::NoWayBack);
         }
         Ok(deliver(Receiver::Endpoint(port.endpoint), packet))
@@ -313,16 +326,4 @@ fn holds(port: &Port, address: IpAddr) -> bool {
 fn deliver(receiver: Receiver, packet: &Packet<'_>) -> Delivery {
     let destination = SocketAddr::new(packet.destination, packet.port);
     Delivery { receiver, destination, source: packet.source }
-}
-
-/// Every receiver of a connection, over enough draws to meet each backend of a service.
-pub fn receivers(reach: &Reach<'_>, connection: &Connection) -> Vec<Receiver> {
-    let draws = 0..*crate::plan::SLOT_CLASSES.iter().max().unwrap_or(&1) as u64;
-    let mut found: Vec<Receiver> = draws
-        .filter_map(|draw| reach.connect(&Connection { draw, ..*connection }).ok())
-        .map(|delivery| delivery.receiver)
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
 }

@@ -412,8 +412,8 @@ fn services_spread_over_their_backends() {
         port: 80,
         draw: 0,
     };
-    let all = receivers(&reach, &connection(Origin::Endpoint(guid(102))));
+    let all = reach.receivers(&connection(Origin::Endpoint(guid(102))));
     assert_eq!(all, [102, 103].map(|id| Receiver::Endpoint(guid(id))));
-    let from_host = receivers(&reach, &connection(Origin::Host));
+    let from_host = reach.receivers(&connection(Origin::Host));
     assert_eq!(from_host, [Receiver::Endpoint(guid(102))], "endpoint 3 admits endpoint 2 only");
 }

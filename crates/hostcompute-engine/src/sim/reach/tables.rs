@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use hostcompute_schema::Guid;
 use ipnet::IpNet;
 
-use super::{Packet, Receiver, Way};
+use super::{Connection, Packet, Receiver, Way};
 use crate::host::Surroundings;
 use crate::plan::{
     AclChain, AclRule, Affinity, Anchor, Direction, Element, Fact, Family, Port, PortRange,
@@ -222,6 +222,14 @@ impl<'a> Tables<'a> {
     pub(super) fn service(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<&'a Service> {
         let family = Family::of(&packet.destination);
         self.services.get(&(vip, family, packet.protocol, packet.port)).copied()
+    }
+
+    /// How many different draws matter to a connection.
+    pub(super) fn most_slots(&self, connection: &Connection) -> u64 {
+        let Connection { to, protocol, port, .. } = *connection;
+        let service = |vip| self.services.get(&(vip, Family::of(&to), protocol, port));
+        let service = service(Some(to)).or_else(|| service(None));
+        service.map_or(1, |service| service.slots.len() as u64)
     }
 
     pub(super) fn mapping(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<SocketAddr> {
