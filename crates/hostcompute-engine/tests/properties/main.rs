@@ -1,0 +1,108 @@
+//! The engine against a reference model, on the simulated host, with faults between any two steps.
+//!
+//! A history of random commands runs through the engine and the simulator. After each command:
+//! - the outcome is one that the published rules admit (`expect.rs`), and documents say what the model says (`learn.rs`);
+//! - the state's own check is silent, the host has exactly the state's facts, and the plan led from the facts before to the
+//!   facts after;
+//! - the state read back from its records is the same state;
+//! - the same plan with a fault anywhere in it is taken back without a trace, and a death anywhere in it is repaired in both
+//!   directions (`hold.rs`);
+//! - packets go where the documents promise, and nowhere else (`promise.rs`).
+//!
+//! Deterministic: the seed is fixed, printed with every failure, and set by HOSTCOMPUTE_SEED; HOSTCOMPUTE_CASES sets how many
+//! histories run.
+
+mod command;
+mod drive;
+mod expect;
+mod hold;
+mod learn;
+mod model;
+mod promise;
+mod render;
+
+use std::cell::RefCell;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use command::Command;
+use drive::{Tally, World};
+
+const CASES: u32 = 100;
+const LONGEST: usize = 40;
+
+/// Runs `test` on many histories; the failure names the seed and the shortest history that fails.
+fn for_histories(test: impl Fn(&mut World, &[Command]) -> Result<(), String>) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("HOSTCOMPUTE_SEED").unwrap_or(1);
+    let cases = number("HOSTCOMPUTE_CASES").and_then(|cases| u32::try_from(cases).ok());
+    let config = Config {
+        cases: cases.unwrap_or(CASES),
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let total = RefCell::new(Tally::new());
+    let outcome = runner.run(&command::history(LONGEST), |history| {
+        let mut world = World::new();
+        test(&mut world, &history).map_err(TestCaseError::fail)?;
+        for (name, (succeeded, refused)) in world.tally {
+            let mut total = total.borrow_mut();
+            let sum = total.entry(name).or_default();
+            *sum = (sum.0 + succeeded, sum.1 + refused);
+        }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("HOSTCOMPUTE_SEED={seed}: {failure}");
+    }
+    let total = total.into_inner();
+    println!("commands that succeeded and were refused: {total:#?}");
+    for (name, (succeeded, refused)) in total {
+        let enough = |count: usize| count * 20 >= runner.config().cases as usize;
+        let idle = name == "garbage" || enough(succeeded);
+        assert!(
+            idle && enough(refused),
+            "too few '{name}': {succeeded} succeeded, {refused} did not"
+        );
+    }
+}
+
+/// Documents, errors, facts, packets: everything but faults.
+#[test]
+fn histories_end_as_the_rules_say() {
+    for_histories(|world, history| {
+        for command in history {
+            world.step(command).map_err(|why| format!("{why}\nafter {command:?}"))?;
+            hold::together(world)?;
+            promise_kept(world)?;
+        }
+        Ok(())
+    });
+}
+
+fn promise_kept(world: &World) -> Result<(), String> {
+    let facts = world.state.facts();
+    let surroundings = drive::surroundings();
+    let reach = hostcompute_engine::sim::Reach::of(&facts, &surroundings);
+    promise::check(&world.model, &reach)
+}
+
+/// The same histories with a fault in each plan, a death in each plan, and someone editing the machine.
+#[test]
+fn faults_leave_no_trace_and_deaths_are_repaired() {
+    for_histories(|world, history| {
+        for command in history {
+            let before = world.clone();
+            world.step(command).map_err(|why| format!("{why}\nafter {command:?}"))?;
+            let told = |why: String| format!("{why}\nafter {command:?}");
+            hold::faults(&before, world).map_err(told)?;
+        }
+        hold::tampering(world)?;
+        hold::reboot(world)
+    });
+}

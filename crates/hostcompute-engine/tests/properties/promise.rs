@@ -1,0 +1,317 @@
+//! What the documents promise about packets, worked out from the model, to be held against what the facts give.
+//!
+//! A promise is made only where the rules are plain: between endpoints in different namespaces, toward hosts and machines
+//! outside that no rule singles out. What must never happen (reaching another network's endpoints, being reached
+//! from outside without a mapping) is promised for all.
+
+use std::net::IpAddr;
+
+use hostcompute_engine::sim::{Connection, Origin, Outcome, Reach, Receiver};
+
+use crate::command::{PORT_LISTS, PROTOCOL_LISTS, Policy, REMOTES, Rule};
+use crate::model::{Endpoint, Mode, Model, Network};
+
+const SOURCE_PORT: u16 = 40_000;
+pub const HOST: &str = "198.51.100.1";
+pub const HOST6: &str = "2001:db8::1";
+const STRANGER: &str = "203.0.113.9";
+const STRANGER6: &str = "2001:db8:9::9";
+/// Enough to walk each pair of a small world, not of a large one.
+const MOST_ENDPOINTS: usize = 6;
+
+/// Compares every promise with what the facts give; tells the first that is broken.
+pub fn check(model: &Model, reach: &Reach<'_>) -> Result<(), String> {
+    let attached = |endpoint: &&Endpoint| endpoint.place.is_some();
+    let endpoints: Vec<&Endpoint> =
+        model.endpoints.iter().filter(attached).take(MOST_ENDPOINTS).collect();
+    let walk = Walk { model, reach };
+    for from in &endpoints {
+        for to in &endpoints {
+            walk.between(from, to)?;
+        }
+        walk.outward(from)?;
+        walk.inward(from)?;
+    }
+    walk.mappings()?;
+    walk.services()
+}
+
+struct Walk<'a> {
+    model: &'a Model,
+    reach: &'a Reach<'a>,
+}
+
+/// The service that test packets ask for.
+const PROBES: [(u8, u16); 4] = [(6, 80), (6, 443), (17, 53), (1, 0)];
+
+impl Walk<'_> {
+    fn connect(&self, origin: Origin, to: IpAddr, protocol: u8, port: u16) -> Outcome {
+        let source_port = if protocol == 1 { 0 } else { SOURCE_PORT };
+        self.reach.connect(&Connection { origin, to, protocol, source_port, port, draw: 0 })
+    }
+
+    fn network(&self, endpoint: &Endpoint) -> &Network {
+        self.model.network(endpoint.network).expect("the model deletes endpoints with networks")
+    }
+
+    /// In a namespace with an interface of its own.
+    fn is_plain(&self, endpoint: &Endpoint) -> bool {
+        endpoint.place.is_some_and(|place| place != self.model.host_default)
+    }
+
+    fn between(&self, from: &Endpoint, to: &Endpoint) -> Result<(), String> {
+        if from.id == to.id || from.place == to.place {
+            return Ok(());
+        }
+        let plain = self.is_plain(from) && self.is_plain(to);
+        let same = from.network == to.network;
+        let apart = self.is_plain(from) && !same && to.place != Some(self.model.host_default);
+        for destination in to.addresses.iter().map(ipnet::IpNet::addr) {
+            let Some(source) = first_of_family(from, destination) else { continue };
+            for (protocol, port) in PROBES {
+                let got = self.connect(Origin::Endpoint(from.id), destination, protocol, port);
+                let packet = Packet::new(source, destination, protocol, port);
+                let isolated = (from.flags | to.flags) & 2 != 0;
+                let wanted = same && !isolated && packet.leaves(from) && packet.enters(to);
+                let reached =
+                    got.map(|delivery| delivery.receiver) == Ok(Receiver::Endpoint(to.id));
+                if (plain && wanted != reached) || (apart && reached) {
+                    return Err(format!(
+                        "{} -> {} ({destination} protocol {protocol} port {port}): promised {wanted}, got {got:?}",
+                        from.id, to.id
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// From an endpoint to its gateway and to a machine outside.
+    fn outward(&self, from: &Endpoint) -> Result<(), String> {
+        let network = self.network(from);
+        if !self.is_plain(from) {
+            return Ok(());
+        }
+        for address in from.addresses.iter().map(ipnet::IpNet::addr) {
+            let source = first_of_family(from, address).unwrap_or(address);
+            let (host, stranger) = foreign(address.is_ipv4());
+            let outside = self.connect(Origin::Endpoint(from.id), stranger, 6, 443);
+            let packet = Packet::new(source, stranger, 6, 443);
+            let wanted = network.mode == Mode::Nat && packet.leaves(from);
+            let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);
+            if wanted != reached {
+                return Err(format!("{} -> outside: promised {wanted}, got {outside:?}", from.id));
+            }
+            if let (true, Ok(delivery)) = (wanted, outside) {
+                let seen = if exempt(from, stranger) { source } else { host };
+                if delivery.source != seen {
+                    return Err(format!(
+                        "{} appears outside as {}, not {seen}",
+                        from.id, delivery.source
+                    ));
+                }
+            }
+            if network.mode == Mode::Private {
+                let host = self.connect(Origin::Endpoint(from.id), host, 6, 443);
+                if host.is_ok() {
+                    return Err(format!("{} of a Private network reaches the host", from.id));
+                }
+            } else if let Some(gateway) = network.gateway_of(source) {
+                let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
+                let wanted = Packet::new(source, gateway, 6, 443).leaves(from);
+                if wanted != (got.map(|delivery| delivery.receiver) == Ok(Receiver::Host)) {
+                    return Err(format!(
+                        "{} -> its gateway: promised {wanted}, got {got:?}",
+                        from.id
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// From the host and from outside to an endpoint's own address.
+    fn inward(&self, to: &Endpoint) -> Result<(), String> {
+        let network = self.network(to);
+        for address in to.addresses.iter().map(ipnet::IpNet::addr) {
+            let (_, stranger) = foreign(address.is_ipv4());
+            let from_outside = self.connect(Origin::Outside(stranger), address, 6, 80);
+            let on_host = to.place == Some(self.model.host_default);
+            if from_outside.is_ok() && !on_host {
+                return Err(format!("{} is reached from outside: {from_outside:?}", to.id));
+            }
+            let from_host = self.connect(Origin::Host, address, 6, 80);
+            let reached = from_host.map(|d| d.receiver) == Ok(Receiver::Endpoint(to.id));
+            let wanted = match network.gateway_of(address) {
+                _ if network.mode == Mode::Private => false,
+                Some(gateway) => Packet::new(gateway, address, 6, 80).enters(to),
+                None => false,
+            };
+            if self.is_plain(to) && wanted != reached {
+                return Err(format!("host -> {}: promised {wanted}, got {from_host:?}", to.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Published ports, from outside.
+    fn mappings(&self) -> Result<(), String> {
+        let host: IpAddr = HOST.parse().expect("the constant is an address");
+        let stranger: IpAddr = STRANGER.parse().expect("the constant is an address");
+        for endpoint in &self.model.endpoints {
+            let Some(inner) = first_of_family(endpoint, host) else { continue };
+            for policy in &endpoint.policies {
+                let Policy::Mapping { protocol, external, internal } = policy else { continue };
+                let got = self.connect(Origin::Outside(stranger), host, *protocol, *external);
+                let reached = got.map(|d| d.receiver) == Ok(Receiver::Endpoint(endpoint.id));
+                let admitted = Packet::new(stranger, inner, *protocol, *internal).enters(endpoint);
+                let wanted = endpoint.place.is_some() && admitted;
+                let sure = !wanted || self.is_plain(endpoint);
+                if sure && wanted != reached {
+                    return Err(format!(
+                        "published port {protocol}/{external} of {}: promised {wanted}, got {got:?}",
+                        endpoint.id
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Load-balanced services, from the host: every backend that is attached and refuses nobody, and no other.
+    fn services(&self) -> Result<(), String> {
+        for balancer in &self.model.balancers {
+            for (vip, (protocol, external, _)) in balancer
+                .vips
+                .iter()
+                .flat_map(|vip| balancer.mappings.iter().map(move |m| (*vip, *m)))
+            {
+                let connection = Connection {
+                    origin: Origin::Host,
+                    to: vip,
+                    protocol,
+                    source_port: SOURCE_PORT,
+                    port: external,
+                    draw: 0,
+                };
+                let found = self.reach.receivers(&connection);
+                let mut backends =
+                    balancer.endpoints.iter().filter_map(|id| self.model.endpoint(*id));
+                let complete = backends.all(|endpoint| {
+                    let open = rules(endpoint, true).next().is_none();
+                    let seen = self.network(endpoint).mode != Mode::Private;
+                    let reachable = first_of_family(endpoint, vip).is_some();
+                    open && seen && reachable && endpoint.place.is_some()
+                });
+                for id in &balancer.endpoints {
+                    let Some(endpoint) = self.model.endpoint(*id) else { continue };
+                    let reached = found.contains(&Receiver::Endpoint(*id));
+                    let family = first_of_family(endpoint, vip).is_some();
+                    // A client with affinity meets one of them only.
+                    let affine = found.len() == 1;
+                    let never = endpoint.place.is_none() || !family;
+                    let sure = complete && !affine;
+                    let always = self.is_plain(endpoint) && family && sure;
+                    if (never && reached) || (always && !reached) {
+                        return Err(format!(
+                            "service {vip}:{external} and backend {id}: got {found:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn foreign(v4: bool) -> (IpAddr, IpAddr) {
+    let (host, stranger) = if v4 { (HOST, STRANGER) } else { (HOST6, STRANGER6) };
+    let parse = |text: &str| text.parse().expect("the constant is an address");
+    (parse(host), parse(stranger))
+}
+
+fn first_of_family(endpoint: &Endpoint, like: IpAddr) -> Option<IpAddr> {
+    let mut addresses = endpoint.addresses.iter().map(ipnet::IpNet::addr);
+    addresses.find(|address| address.is_ipv4() == like.is_ipv4())
+}
+
+/// Whether OutBoundNAT exceptions leave the source alone toward this destination.
+fn exempt(endpoint: &Endpoint, destination: IpAddr) -> bool {
+    endpoint.policies.iter().any(|policy| match policy {
+        Policy::OutboundNat { exceptions } => {
+            exceptions.iter().any(|which| contains(REMOTES[*which], destination))
+        }
+        _ => false,
+    })
+}
+
+fn contains(prefix: &str, address: IpAddr) -> bool {
+    prefix.parse::<ipnet::IpNet>().is_ok_and(|net| net.contains(&address))
+}
+
+fn rules(endpoint: &Endpoint, inbound: bool) -> impl Iterator<Item = &Rule> {
+    endpoint.policies.iter().filter_map(move |policy| match policy {
+        Policy::Acl(rule) if rule.inbound == inbound => Some(rule),
+        _ => None,
+    })
+}
+
+/// A packet as access rules see it.
+struct Packet {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    source_port: u16,
+    port: u16,
+}
+
+impl Packet {
+    fn new(source: IpAddr, destination: IpAddr, protocol: u8, port: u16) -> Self {
+        let source_port = if protocol == 1 { 0 } else { SOURCE_PORT };
+        Self { source, destination, protocol, source_port, port }
+    }
+
+    fn leaves(&self, endpoint: &Endpoint) -> bool {
+        decide(endpoint, false, |rule| {
+            self.hits(rule, self.destination, self.source_port, self.port)
+        })
+    }
+
+    fn enters(&self, endpoint: &Endpoint) -> bool {
+        decide(endpoint, true, |rule| self.hits(rule, self.source, self.port, self.source_port))
+    }
+
+    fn hits(&self, rule: &Rule, remote: IpAddr, local_port: u16, remote_port: u16) -> bool {
+        let protocols = PROTOCOL_LISTS[rule.protocols];
+        let protocol = matches!(protocols, "" | "256")
+            || protocols.split(',').any(|one| one == self.protocol.to_string());
+        let address = rule.remote.is_empty()
+            || rule.remote.iter().any(|which| contains(REMOTES[*which], remote));
+        let within = |list: Option<usize>, port: u16| {
+            list.is_none_or(|which| in_list(PORT_LISTS[which], port))
+        };
+        protocol
+            && address
+            && within(rule.local_ports, local_port)
+            && within(rule.remote_ports, remote_port)
+    }
+}
+
+fn in_list(list: &str, port: u16) -> bool {
+    list.split(',').any(|item| {
+        let mut ends = item.split('-').filter_map(|end| end.parse::<u16>().ok());
+        let first = ends.next();
+        let last = ends.next().or(first);
+        first.is_some_and(|first| first <= port) && last.is_some_and(|last| port <= last)
+    })
+}
+
+/// The first rule by priority decides, Block before Allow among equals; a direction with rules denies the rest.
+fn decide(endpoint: &Endpoint, inbound: bool, hits: impl Fn(&Rule) -> bool) -> bool {
+    let mut ordered: Vec<&Rule> = rules(endpoint, inbound).collect();
+    if ordered.is_empty() {
+        return true;
+    }
+    ordered.sort_by_key(|rule| (rule.priority, rule.allow));
+    ordered.into_iter().find(|rule| hits(rule)).is_some_and(|rule| rule.allow)
+}
