@@ -322,7 +322,7 @@ fn policy_list(
                 e.perhaps([HResult::HCN_E_POLICY_ALREADY_EXISTS, HResult::HCN_E_INVALID_POLICY]);
             }
             Policy::Mapping { protocol, external, .. } if *external != 0 => {
-                let same = |other: &Policy| matches!(other, Policy::Mapping { protocol: p, external: x, .. } if (p, x) == (protocol, external));
+                let same = |other: &Policy| publishes(other, *protocol, *external);
                 if policies[..i].iter().any(same) {
                     e.wrong([HResult::HCN_E_PORT_ALREADY_EXISTS]);
                 }
@@ -330,6 +330,10 @@ fn policy_list(
             _ => {}
         }
     }
+}
+
+fn publishes(policy: &Policy, on: u8, port: u16) -> bool {
+    matches!(policy, Policy::Mapping { protocol, external, .. } if (*protocol, *external) == (on, port))
 }
 
 fn one_policy(
@@ -351,7 +355,7 @@ fn one_policy(
             let family = published_family(model, network, own);
             let others = model.endpoints.iter().filter(|endpoint| Some(endpoint.id) != own);
             let mut rivals = others.filter(|other| family.is_none_or(|v4| v4 == other.has_v4()));
-            let same = |other: &Policy| matches!(other, Policy::Mapping { protocol: p, external: x, .. } if (p, x) == (protocol, external));
+            let same = |other: &Policy| publishes(other, *protocol, *external);
             let foreign =
                 model.foreign_ports.contains(&(*protocol, *external)) && family != Some(false);
             let taken = foreign || rivals.any(|other| other.policies.iter().any(same));
