@@ -36,10 +36,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
             other => bail!("demo takes --yes, --private (the default) and --host, and got {other}"),
         }
     }
+    snapshot::mark()?;
     packages::provide(yes)?;
     println!("Building hc ...");
     let program = product::build()?;
-    snapshot::mark()?;
     if on_host {
         if !process::is_root() {
             bail!("--host changes the machine's own network and needs root");
