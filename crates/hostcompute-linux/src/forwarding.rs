@@ -62,9 +62,9 @@ pub(crate) fn switch_on(saved: &Path, scene: &Scene, family: Family) -> Result<(
     }
     if family == Family::V6 {
         // Routes learned from routers survive only where advertisements are accepted in spite of forwarding.
-        for device in devices(family)? {
+        for device in devices(family)?.iter().filter(|device| is_real(device)) {
             let setting = format!("ipv6/conf/{device}/accept_ra");
-            if device != "default" && read(&setting)?.as_deref() == Some(ON) {
+            if read(&setting)?.as_deref() == Some(ON) {
                 write(&setting, "2")?;
             }
         }
@@ -112,7 +112,7 @@ fn touched(family: Family) -> Result<BTreeMap<String, String>, Error> {
     };
     for device in devices(family)? {
         remember(format!("{}/conf/{device}/forwarding", key(family)))?;
-        if family == Family::V6 && device != "all" && device != "default" {
+        if family == Family::V6 && is_real(&device) {
             remember(format!("ipv6/conf/{device}/accept_ra"))?;
         }
     }
@@ -120,6 +120,11 @@ fn touched(family: Family) -> Result<BTreeMap<String, String>, Error> {
         remember("ipv4/conf/all/accept_redirects".to_owned())?;
     }
     Ok(values)
+}
+
+/// Whether the name is that of a device, not of the settings for all or for those to come.
+fn is_real(device: &str) -> bool {
+    device != "all" && device != "default"
 }
 
 /// The devices, "all" and "default" among them.
