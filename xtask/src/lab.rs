@@ -103,6 +103,8 @@ impl Outside {
         let [host4, host6] = HOST;
         let [out4, out6] = OUTSIDE;
         for line in [
+            // No link-local addresses: they would still be settling while the machine is compared.
+            "link set up0 addrgenmode none".to_owned(),
             format!("address add {host4}/24 dev up0"),
             format!("address add {host6}/64 dev up0 nodad"),
             "link set up0 up".to_owned(),
@@ -111,6 +113,7 @@ impl Outside {
         }
         for line in [
             "link set lo up".to_owned(),
+            "link set eth0 addrgenmode none".to_owned(),
             format!("address add {out4}/24 dev eth0"),
             format!("address add {out6}/64 dev eth0 nodad"),
             "link set eth0 up".to_owned(),

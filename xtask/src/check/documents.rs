@@ -94,7 +94,7 @@ pub fn run_inside(document: &str) -> Result<()> {
     folders.apply(&mut shell).current_dir(&home).env("PATH", process::path_with(folder));
     session(document, &blocks(&text), Who::Sandbox, shell)?;
     drop(folders);
-    snapshot::unchanged_since(&before)?;
+    println!("  {}", snapshot::unchanged_since(&before)?);
     drop(outside);
     Ok(())
 }

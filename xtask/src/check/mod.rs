@@ -64,10 +64,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     println!("\n== host == links, routes, rules, nftables, sysctls, mounts and processes as found");
     let start = Instant::now();
-    let result = snapshot::unchanged_since(&before).map(|()| Outcome::Passed);
-    if let Err(error) = &result {
-        println!("FAILED: {error:#}");
+    let result = snapshot::unchanged_since(&before);
+    match &result {
+        Ok(said) => println!("{said}"),
+        Err(error) => println!("FAILED: {error:#}"),
     }
+    let result = result.map(|_| Outcome::Passed);
     lines.push(Line { name: "host", took: start.elapsed(), result });
     summary(&lines, &counts)
 }

@@ -90,12 +90,12 @@ fn show(program: &Path, outside: Option<&Outside>) -> Result<()> {
     outcome?;
     proofs.check("hc check finds nothing", || {
         let said = hc.output(&["check"])?;
-        Ok(said.lines().next().unwrap_or("nothing to say").to_owned())
+        Ok(said.lines().next().unwrap_or("documents, journal and kernel agree").to_owned())
     });
     drop(folders);
     proofs.check(
         "links, addresses, routes, tables, sysctls, mounts, processes are as before",
-        || snapshot::unchanged_since(&before).map(|()| "nothing is left".to_owned()),
+        || snapshot::unchanged_since(&before),
     );
     proofs.close()
 }

@@ -110,9 +110,10 @@ pub fn traffic(hc: &Hc, site: &Site, outside: Option<&Outside>, proofs: &mut Pro
     for service in &site.services {
         balanced(&asker, site, service, proofs);
     }
-    published(&asker, site, outside, proofs);
+    published(&asker, site, outside, proofs)?;
     if let Some(outside) = outside {
         beyond(&asker, site, outside, proofs)?;
+        blocked(&asker, site, outside, proofs)?;
     }
     Ok(())
 }
@@ -161,43 +162,40 @@ fn balanced(asker: &Asker, site: &Site, service: &Service, proofs: &mut Proofs) 
 }
 
 /// Published ports, from outside and from the host itself.
-fn published(asker: &Asker, site: &Site, outside: Option<&Outside>, proofs: &mut Proofs) {
+fn published(
+    asker: &Asker,
+    site: &Site,
+    outside: Option<&Outside>,
+    proofs: &mut Proofs,
+) -> Result<()> {
     for endpoint in &site.endpoints {
         for published in &endpoint.published {
             let (protocol, port) = (published.protocol, published.external);
-            for (host, client) in lab::HOST.iter().zip(lab::OUTSIDE) {
-                let (Some(outside), Ok(host)) = (outside, host.parse::<IpAddr>()) else { continue };
-                if !families(&endpoint.addresses).any(|address| address.is_ipv4() == host.is_ipv4())
-                {
-                    continue;
-                }
-                let what = format!(
-                    "outside reaches {} at {} ({protocol})",
-                    endpoint.name,
-                    lab::with_port(host, port)
-                );
-                proofs.check(&what, || {
-                    let answer = asker.expect(
-                        &From::Outside(outside),
-                        protocol,
-                        host,
-                        port,
-                        &endpoint.name,
-                    )?;
-                    match answer.contains(client) {
+            let name = &endpoint.name;
+            let family = usize::from(published.ipv6);
+            let (host, client) = (lab::HOST[family].parse()?, lab::OUTSIDE[family]);
+            if let Some(outside) = outside {
+                let at = lab::with_port(host, port);
+                proofs.check(&format!("outside reaches {name} at {at} ({protocol})"), || {
+                    let from = From::Outside(outside);
+                    let answer = asker.expect(&from, protocol, host, port, name)?;
+                    match answer.ends_with(client) {
                         true => Ok(answer),
                         false => bail!("{answer}, and not the client's own address {client}"),
                     }
                 });
             }
-            let what =
-                format!("the host reaches {} at 127.0.0.1:{port} ({protocol})", endpoint.name);
-            let localhost = IpAddr::from([127, 0, 0, 1]);
-            proofs.check(&what, || {
-                asker.expect(&From::Host, protocol, localhost, port, &endpoint.name)
-            });
+            // The kernel has no way to route [::1] out of the loopback interface.
+            let near = if published.ipv6 { host } else { IpAddr::from([127, 0, 0, 1]) };
+            if outside.is_some() || !published.ipv6 {
+                let at = lab::with_port(near, port);
+                proofs.check(&format!("the host reaches {name} at {at} ({protocol})"), || {
+                    asker.expect(&From::Host, protocol, near, port, name)
+                });
+            }
         }
     }
+    Ok(())
 }
 
 /// To the outside and back; and from there only by what is published.
@@ -226,10 +224,34 @@ fn beyond(asker: &Asker, site: &Site, outside: &Outside, proofs: &mut Proofs) ->
         route.args(["route", "replace", &address.to_string(), "via", host]);
         process::output(&mut route)?;
         let what = format!("outside does not reach {address} past what is published");
-        proofs.check(&what, || match asker.ask(&From::Outside(outside), "tcp", *address, port) {
-            Ok(answer) => bail!("{answer} answered"),
-            Err(_) => Ok("no answer".to_owned()),
-        });
+        proofs.check(&what, || asker.silence(&From::Outside(outside), *address, port));
+    }
+    Ok(())
+}
+
+/// An address outside that access rules of one endpoint block is out of its reach, and within that of another.
+fn blocked(asker: &Asker, site: &Site, outside: &Outside, proofs: &mut Proofs) -> Result<()> {
+    for endpoint in &site.endpoints {
+        for address in &endpoint.blocked {
+            let mut give = outside.command("ip");
+            process::output(give.args([
+                "address",
+                "replace",
+                &address.to_string(),
+                "dev",
+                "eth0",
+            ]))?;
+            if let Some(free) = site.endpoints.iter().find(|other| !other.blocked.contains(address))
+            {
+                let from = From::Namespace(free);
+                proofs.check(&format!("{} reaches {address} outside", free.name), || {
+                    asker.expect(&from, "tcp", *address, OUTSIDE_PORT, "outside")
+                });
+            }
+            let what = format!("{} does not: its access rules block {address}", endpoint.name);
+            proofs
+                .check(&what, || asker.silence(&From::Namespace(endpoint), *address, OUTSIDE_PORT));
+        }
     }
     Ok(())
 }
@@ -250,8 +272,11 @@ impl Asker<'_> {
     fn command(&self, from: &From, words: &[&str]) -> Command {
         let mut command = match from {
             From::Namespace(endpoint) => {
-                let mut command =
-                    self.hc.command(&["namespace", "exec", &endpoint.namespace, "--"]);
+                let mut command = Command::new("nsenter");
+                command.arg(format!(
+                    "--net={}",
+                    self.hc.folders.join("run/netns").join(&endpoint.namespace).display()
+                ));
                 command.arg(&self.program);
                 command
             }
@@ -281,6 +306,14 @@ impl Asker<'_> {
         match answer.split_once(' ') {
             Some((who, seen)) if who == name => Ok(format!("{who} answers, and sees {seen}")),
             _ => bail!("{answer:?} answered instead of {name}"),
+        }
+    }
+
+    /// Asks, and nobody must answer.
+    fn silence(&self, from: &From, to: IpAddr, port: u16) -> Result<String> {
+        match self.ask(from, "tcp", to, port) {
+            Ok(answer) => bail!("{answer:?} answered"),
+            Err(_) => Ok("no answer".to_owned()),
         }
     }
 }

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::Hc;
 
+/// The flag of a port mapping that makes it one of IPv6.
+const IPV6: u64 = 2;
+
 /// The part of the topology that traffic is sent through.
 pub struct Site {
     pub endpoints: Vec<Endpoint>,
@@ -20,10 +23,13 @@ pub struct Endpoint {
     pub namespace: String,
     pub addresses: Vec<IpAddr>,
     pub published: Vec<Published>,
+    /// Single addresses that its access rules block on the way out.
+    pub blocked: Vec<IpAddr>,
 }
 
-/// A port mapping.
+/// A port mapping of one family.
 pub struct Published {
+    pub ipv6: bool,
     pub protocol: &'static str,
     pub external: u16,
     pub internal: u16,
@@ -77,18 +83,10 @@ fn documents(hc: &Hc, kind: &str) -> Result<Vec<Value>> {
 }
 
 fn endpoint(document: &Value) -> Option<Endpoint> {
-    let mut published = Vec::new();
-    for policy in list(document, "Policies") {
-        if policy.get("Type").and_then(Value::as_str) == Some("PortMapping")
-            && let Some(settings) = policy.get("Settings")
-        {
-            published.push(Published {
-                protocol: protocol(settings)?,
-                external: port(settings, "ExternalPort")?,
-                internal: port(settings, "InternalPort")?,
-            });
-        }
-    }
+    let policies = |kind: &'static str| {
+        let of_kind = move |policy: &&Value| text(policy, "Type").as_deref() == Some(kind);
+        list(document, "Policies").filter(of_kind).filter_map(|policy| policy.get("Settings"))
+    };
     Some(Endpoint {
         id: text(document, "ID")?,
         name: text(document, "Name")?,
@@ -96,8 +94,28 @@ fn endpoint(document: &Value) -> Option<Endpoint> {
         addresses: list(document, "IpConfigurations")
             .filter_map(|configuration| text(configuration, "IpAddress")?.parse().ok())
             .collect(),
-        published,
+        published: policies("PortMapping").filter_map(published).collect(),
+        blocked: policies("ACL").filter_map(blocked).collect(),
     })
+}
+
+fn published(settings: &Value) -> Option<Published> {
+    let flags = settings.get("Flags").and_then(Value::as_u64).unwrap_or_default();
+    Some(Published {
+        ipv6: flags & IPV6 != 0,
+        protocol: protocol(settings)?,
+        external: port(settings, "ExternalPort")?,
+        internal: port(settings, "InternalPort")?,
+    })
+}
+
+/// The address of a rule that blocks one single IPv4 address on the way out.
+fn blocked(settings: &Value) -> Option<IpAddr> {
+    let is = |member: &str, value: &str| text(settings, member).as_deref() == Some(value);
+    if !is("Action", "Block") || !is("Direction", "Out") {
+        return None;
+    }
+    text(settings, "RemoteAddresses")?.strip_suffix("/32")?.parse().ok()
 }
 
 fn services(document: &Value) -> Vec<Service> {
@@ -147,7 +165,7 @@ mod tests {
     #[test]
     fn documents_become_places_and_ways() {
         let policy = json!({"Type": "PortMapping",
-            "Settings": {"Protocol": 6, "InternalPort": 80, "ExternalPort": 8080}});
+            "Settings": {"Protocol": 6, "InternalPort": 80, "ExternalPort": 8080, "Flags": 2}});
         let document = json!({"ID": "A", "Name": "web-1", "HostComputeNamespace": "n",
             "IpConfigurations": [{"IpAddress": "10.0.0.2", "PrefixLength": 24}], "Policies": [policy]});
         let balancer = json!({"HostComputeEndpoints": ["a"], "FrontendVIPs": ["10.0.0.9"],
@@ -158,6 +176,7 @@ mod tests {
         };
         let web = site.endpoint("a").unwrap();
         assert_eq!((web.published[0].protocol, web.published[0].external), ("tcp", 8080));
+        assert!(web.published[0].ipv6);
         assert_eq!(site.ports(web), [53, 80]);
     }
 }
