@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use hostcompute_schema::{Failure, HResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction};
 
 use super::saved::{APPLICATION, FORMAT, SavedObject, SavedPending};
@@ -31,7 +32,7 @@ pub struct Database {
     durability: Durability,
 }
 
-/// WAL pages after which a commit folds the log into the database; bounds what the next start must read.
+/// Pages of the log after which a commit folds it into the database; bounds what the next start must read.
 const CHECKPOINT_PAGES: i64 = 256;
 
 const TABLES: &str = "
@@ -59,12 +60,18 @@ impl Database {
         let refuse = |error| sql_failure("open", path, error);
         let connection = Connection::open(path).map_err(refuse)?;
         connection.set_prepared_statement_cache_capacity(32);
+        // Before anything is read: afterwards the shared index would be made first.
+        connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(refuse)?;
         let new = identify(&connection, path)?;
         connection
             .execute_batch(
-                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-                 PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;",
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+                 PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
             )
+            .map_err(refuse)?;
+        // Folding the log into the database costs two waits for the disk: too much for the end of every short command.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(refuse)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refuse)?;
         let mut database =
