@@ -1,0 +1,197 @@
+//! A host of a test's own: fresh network and mount namespaces that vanish with the value, and `hc` run inside them.
+//!
+//! The namespaces belong to a process that waits for its input to end; when the test is over, however, the process ends and the kernel
+//! takes everything away. Nothing of the machine's own is touched.
+
+#![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// The directory of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `hc` without a host.
+pub fn hc(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hc"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    pub err: String,
+    /// `None`: ended by a signal.
+    pub status: Option<i32>,
+}
+
+impl Said {
+    pub fn of(command: &mut Command) -> Self {
+        Self::from(command.output().expect("the program can be started"))
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// The error text of a command that ended with this status, in one line that names the HRESULT.
+    #[track_caller]
+    pub fn refused(self, status: i32) -> String {
+        assert_eq!(self.status, Some(status), "{self:?}");
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+        self.err
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+            status: output.status.code(),
+        }
+    }
+}
+
+/// A private host.
+pub struct Sandbox {
+    keeper: Child,
+    directory: PathBuf,
+}
+
+impl Sandbox {
+    /// A new host; `None`, with a message, where the test may not make one.
+    pub fn new() -> Option<Self> {
+        if !is_root() {
+            assert!(
+                std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
+                "HOSTCOMPUTE_REQUIRE_ROOT is set, and this is not root"
+            );
+            eprintln!("skipped: only root can make a private host");
+            return None;
+        }
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("hc-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for the test");
+        let mut keeper = Command::new("unshare")
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+            .arg("ip link set lo up && echo ready && cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare of util-linux");
+        let mut line = String::new();
+        let out = keeper.stdout.take().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("the keeper speaks");
+        assert_eq!(line, "ready\n", "the keeper of the namespaces did not start");
+        Some(Self { keeper, directory })
+    }
+
+    /// A file of the test's own.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// A command inside.
+    pub fn inside(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        let keeper = self.keeper.id().to_string();
+        command.args(["--net", "--mount", "--target", &keeper, "--"]);
+        // Entering a mount namespace leads to its root; examples are named from the repository.
+        command
+            .args(["sh", "-c", "cd \"$0\" && exec \"$@\""])
+            .arg(repository())
+            .arg(program)
+            .args(arguments);
+        command
+            .stdin(Stdio::null())
+            .env("HOSTCOMPUTE_STATE_DIR", self.directory.join("state"))
+            .env("HOSTCOMPUTE_RUNTIME_DIR", self.directory.join("run"))
+            .env_remove("HOSTCOMPUTE_HOST_NETNS")
+            .env_remove("HOSTCOMPUTE_STRICT")
+            .env_remove("HOSTCOMPUTE_KILL_AT");
+        command
+    }
+
+    /// `hc` inside.
+    pub fn hc(&self, arguments: &[&str]) -> Said {
+        Said::of(&mut self.inside(env!("CARGO_BIN_EXE_hc"), arguments))
+    }
+
+    /// `hc` inside, with text on its standard input.
+    pub fn hc_reading(&self, arguments: &[&str], text: &str) -> Said {
+        let mut command = self.inside(env!("CARGO_BIN_EXE_hc"), arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("written");
+        Said::from(child.wait_with_output().expect("ended"))
+    }
+
+    /// `hc` inside, ended as by kill -9 at a point of its work; false when it got through before.
+    pub fn hc_killed(&self, point: usize, arguments: &[&str]) -> bool {
+        let mut command = self.inside(env!("CARGO_BIN_EXE_hc"), arguments);
+        let said = Said::of(command.env("HOSTCOMPUTE_KILL_AT", point.to_string()));
+        // nsenter replaces itself by the program, so a signal shows as no status.
+        assert!(matches!(said.status, None | Some(0)), "{said:?}");
+        said.status.is_none()
+    }
+
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.hc(&[arguments, &["-o", "json"]].concat()).ok();
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// What the kernel has beyond a fresh host, as foreign tools tell it.
+    pub fn remains(&self) -> String {
+        let tool =
+            |program: &str, arguments: &[&str]| Said::of(&mut self.inside(program, arguments)).ok();
+        let links: Value = serde_json::from_str(&tool("ip", &["-j", "link"])).expect("JSON");
+        let links: Vec<&str> = links
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|link| link.get("ifname")?.as_str())
+            .filter(|name| *name != "lo")
+            .collect();
+        let namespaces =
+            std::fs::read_dir(self.directory.join("run/netns")).map_or(0, Iterator::count);
+        let rules = tool("nft", &["list", "ruleset"]);
+        let mut remains = links.join(" ");
+        if namespaces > 0 {
+            remains.push_str(&format!(" {namespaces} namespace files"));
+        }
+        remains + &rules
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
+}

@@ -1,0 +1,103 @@
+//! What needs no host: help, versions, the schema, completions, wrong usage, readers that go away.
+
+mod sandbox;
+
+use std::io::Read;
+use std::process::Stdio;
+
+use sandbox::{Said, hc, repository};
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for arguments in [
+        &["--help"][..],
+        &["network", "--help"],
+        &["up", "--help"],
+        &["namespace", "add", "--help"],
+    ] {
+        assert!(Said::of(&mut hc(arguments)).ok().contains("Usage:"), "{arguments:?}");
+    }
+    assert_eq!(Said::of(&mut hc(&["version"])).ok(), format!("hc {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_ends_with_two() {
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["up"],
+        &["network", "create", "--id", "not-a-guid", "x"],
+        &["-o", "xml", "check"],
+        &["schema", "openapi", "--version", "two"],
+    ] {
+        Said::of(&mut hc(arguments)).refused(2);
+    }
+}
+
+#[test]
+fn completions_exist_for_the_common_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            Said::of(&mut hc(&["completions", shell])).ok().contains("loadbalancer"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn the_schema_is_what_is_committed() {
+    for (format, file) in [("swagger2", "hcn.swagger.json"), ("openapi3", "hcn.openapi.json")] {
+        let committed =
+            std::fs::read_to_string(repository().join("docs/api").join(file)).expect("committed");
+        let printed =
+            Said::of(&mut hc(&["schema", "openapi", "--api", "hcn", "--format", format])).ok();
+        assert!(printed == committed, "docs/api/{file} is not what hc prints");
+    }
+    let older =
+        Said::of(&mut hc(&["schema", "openapi", "--format", "swagger2", "--version", "2.0"])).ok();
+    assert!(!older.contains("TierAcl") && older.contains("HostComputeNetwork"));
+}
+
+#[test]
+fn every_example_is_a_valid_host_document() {
+    for entry in std::fs::read_dir(repository().join("examples")).expect("examples") {
+        let path = entry.expect("readable").path();
+        let said = Said::of(&mut hc(&["schema", "validate", path.to_str().expect("text")]));
+        assert_eq!(said.err, "", "{}", path.display());
+        assert!(said.ok().ends_with("a valid HostDocument\n"));
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_file_line_and_code() {
+    let file = std::env::temp_dir().join(format!("hc-usage-{}.json", std::process::id()));
+    std::fs::write(&file, "{\n  \"Networks\": [{ \"Flags\": \"blue\" }]\n}").expect("written");
+    let said = Said::of(&mut hc(&["schema", "validate", file.to_str().expect("text")])).refused(1);
+    std::fs::remove_file(&file).expect("removed");
+    for part in
+        [file.to_str().expect("text"), "Networks[0].Flags", "2:18", "0x803b001b HCN_E_INVALID_JSON"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    let missing = Said::of(&mut hc(&["schema", "validate", "/nowhere/at/all"])).refused(1);
+    assert!(missing.contains("/nowhere/at/all") && missing.lines().count() == 1, "{missing}");
+}
+
+#[test]
+fn listening_without_a_service_says_what_to_do_instead() {
+    assert!(Said::of(&mut hc(&["events"])).refused(1).contains("hc up --events"));
+}
+
+/// `hc … | head -1`: the reader has enough, and nobody complains.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = hc(&["schema", "openapi"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    assert_eq!((child.wait().expect("ended").code(), err.as_str()), (Some(0), ""));
+}
