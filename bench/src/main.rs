@@ -119,9 +119,10 @@ fn compare(options: &Options) -> anyhow::Result<()> {
 
 /// What is measured, by the options and by what is installed.
 fn plan(options: &Options, directory: &Path, notes: &mut Vec<String>) -> Plan {
-    let mut sides: Vec<Kind> = [Sequence::Fused, Sequence::Plain, Sequence::Routed, Sequence::Pool]
-        .map(Kind::Floor)
-        .into();
+    let mut sides = vec![Kind::Ours];
+    sides.extend(
+        [Sequence::Fused, Sequence::Plain, Sequence::Routed, Sequence::Pool].map(Kind::Floor),
+    );
     if !options.no_peers {
         sides.extend(peers(options, notes));
     }

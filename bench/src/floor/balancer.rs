@@ -76,11 +76,11 @@ impl Balancing for Balancer {
         crate::vip(number)
     }
 
-    fn client(&self) -> PathBuf {
-        "/run/netns/client".into()
+    fn client(&self) -> anyhow::Result<PathBuf> {
+        Ok("/run/netns/client".into())
     }
 
-    fn backends(&self) -> Vec<PathBuf> {
-        vec!["/run/netns/one".into(), "/run/netns/two".into()]
+    fn backends(&self) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(vec!["/run/netns/one".into(), "/run/netns/two".into()])
     }
 }

@@ -5,15 +5,17 @@
 
 mod cni;
 mod netavark;
+mod ours;
 
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 pub use cni::Cni;
 pub use netavark::{Firewall, Netavark};
+pub use ours::{OurBalancer, Ours};
 
 use crate::floor::{Balancer, Floor, Sequence};
 
@@ -39,10 +41,10 @@ pub trait Balancing {
     fn frontend(&self, number: u32) -> SocketAddrV4;
 
     /// The namespace that connects.
-    fn client(&self) -> PathBuf;
+    fn client(&self) -> anyhow::Result<PathBuf>;
 
     /// The namespaces that answer, on [`crate::BACKEND_PORT`].
-    fn backends(&self) -> Vec<PathBuf>;
+    fn backends(&self) -> anyhow::Result<Vec<PathBuf>>;
 }
 
 /// What the table calls this project.
@@ -51,6 +53,7 @@ pub const OURS: &str = "hostcompute";
 /// Which side, with what it needs to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
+    Ours,
     Floor(Sequence),
     Cni { plugins: PathBuf },
     Netavark { program: PathBuf, version: String, firewall: Firewall },
@@ -60,6 +63,7 @@ impl Kind {
     /// What the table calls it.
     pub fn name(&self) -> String {
         match self {
+            Self::Ours => OURS.to_owned(),
             Self::Floor(sequence) => sequence.name().to_owned(),
             Self::Cni { .. } => "CNI bridge + portmap".to_owned(),
             Self::Netavark { version, firewall, .. } => {
@@ -71,6 +75,7 @@ impl Kind {
     /// A word for file names.
     pub fn slug(&self) -> &'static str {
         match self {
+            Self::Ours => "ours",
             Self::Floor(Sequence::Fused) => "floor-fused",
             Self::Floor(Sequence::Plain) => "floor-plain",
             Self::Floor(Sequence::Routed) => "floor-routed",
@@ -82,13 +87,13 @@ impl Kind {
 
     /// Whether the side takes part in the comparison of load balancers. The floor does so once.
     pub fn balances(&self) -> bool {
-        *self == Self::Floor(Sequence::Routed)
+        matches!(self, Self::Ours | Self::Floor(Sequence::Routed))
     }
 
     /// How many endpoints the side can hold at once: a bridge has 1023 ports (BR_MAX_PORTS).
     pub fn limit(&self) -> u32 {
         match self {
-            Self::Floor(Sequence::Routed) => u32::MAX,
+            Self::Ours | Self::Floor(Sequence::Routed) => u32::MAX,
             _ => 1023,
         }
     }
@@ -99,8 +104,9 @@ impl Kind {
     }
 
     /// Starts the side in the calling thread's namespaces; its files go below `directory`.
-    pub fn open(&self, directory: &std::path::Path) -> anyhow::Result<Box<dyn Side>> {
+    pub fn open(&self, directory: &Path) -> anyhow::Result<Box<dyn Side>> {
         Ok(match self {
+            Self::Ours => Box::new(Ours::open(directory)?),
             Self::Floor(sequence) => Box::new(Floor::open(*sequence)?),
             Self::Cni { plugins } => Box::new(Cni::open(plugins, directory)?),
             Self::Netavark { program, firewall, .. } => {
@@ -110,11 +116,9 @@ impl Kind {
     }
 
     /// Starts the side's load balancer.
-    pub fn open_balancer(
-        &self,
-        _directory: &std::path::Path,
-    ) -> anyhow::Result<Box<dyn Balancing>> {
+    pub fn open_balancer(&self, directory: &Path) -> anyhow::Result<Box<dyn Balancing>> {
         match self {
+            Self::Ours => Ok(Box::new(OurBalancer::open(directory)?)),
             Self::Floor(_) => Ok(Box::new(Balancer::open()?)),
             _ => anyhow::bail!("{} does not balance load", self.name()),
         }
