@@ -1,16 +1,22 @@
 //! Connection tracking: forgetting the connections of addresses that are gone.
 //!
+//! The kernel deletes by address itself (Linux 6.8), looking at the whole table once per address and direction. For many
+//! addresses, and on older kernels, we read the table once and delete what we find; that is the worse way for few, because the
+//! kernel stops its housekeeping on that processor for the whole reading, 10 ms and more.
+//!
 //! An address is given to another endpoint soon after its first owner went. Connections that the kernel still remembers would
 //! pass the packet filter as established and reach the new owner, so they are forgotten first.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use rustix::io::Errno;
+
 use crate::error::Error;
 use crate::netlink::message::Note;
-use crate::netlink::{Attributes, Datagram, Lenient, Socket, flag, messages};
+use crate::netlink::{Attributes, Datagram, Lenient, Socket, messages};
 use crate::nft::header;
-use crate::route::{AF_INET, AF_INET6, address_of};
+use crate::route::{AF_INET, AF_INET6, address_of, with_octets};
 
 /// A message type of ctnetlink within nfnetlink (NFNL_SUBSYS_CTNETLINK).
 const fn kind(message: u16) -> u16 {
@@ -26,12 +32,21 @@ const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
+const CTA_FILTER: u16 = 25;
+const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+const CTA_FILTER_REPLY_FLAGS: u16 = 2;
+const CTA_FILTER_F_CTA_IP_SRC: u32 = 1;
 const CTA_TUPLE_IP: u16 = 1;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V6_SRC: u16 = 3;
 const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
 const NESTED: u16 = 0x8000;
 
 /// Messages per datagram.
 const GROUP: usize = 200;
+/// Up to this many addresses are forgotten one by one.
+const FEW: usize = 8;
+const NOTE: Note = Note { step: 0, aim: "forget a connection", lenient: Lenient::Absent };
 
 /// How many connections the socket's namespace remembers.
 fn count(socket: &mut Socket) -> Result<u32, Error> {
@@ -46,10 +61,50 @@ fn count(socket: &mut Socket) -> Result<u32, Error> {
 
 /// Forgets every connection that one of the addresses opened or answered.
 pub(crate) fn forget(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result<(), Error> {
-    // Reading the table costs the same whether it is full or empty; counting costs nothing.
+    // Looking through the table costs the same whether it is full or empty; counting costs nothing.
     if addresses.is_empty() || count(socket)? == 0 {
         return Ok(());
     }
+    if addresses.len() <= FEW {
+        match forget_by_filter(socket, addresses) {
+            // A kernel that does not know the filter misses the rest of the tuple.
+            Err(Error::Refused(refusal))
+                if matches!(refusal.errno, Errno::INVAL | Errno::OPNOTSUPP) => {}
+            result => return result,
+        }
+    }
+    forget_by_reading(socket, addresses)
+}
+
+fn forget_by_filter(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result<(), Error> {
+    let mut datagram = Datagram::default();
+    for address in addresses {
+        let (family, source) = match address {
+            IpAddr::V4(_) => (AF_INET, CTA_IP_V4_SRC),
+            IpAddr::V6(_) => (AF_INET6, CTA_IP_V6_SRC),
+        };
+        for (tuple, flags) in
+            [(CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS), (CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS)]
+        {
+            datagram.push(DELETE, 0, NOTE, |body| {
+                body.raw(&header(family));
+                body.nest(tuple, |tuple| {
+                    tuple.nest(CTA_TUPLE_IP, |ip| {
+                        with_octets(*address, |octets| {
+                            ip.put(source, octets);
+                        });
+                    });
+                });
+                body.nest(CTA_FILTER, |filter| {
+                    filter.put_u32(flags, CTA_FILTER_F_CTA_IP_SRC);
+                });
+            });
+        }
+    }
+    socket.exchange(&mut datagram)
+}
+
+fn forget_by_reading(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result<(), Error> {
     for family in [AF_INET, AF_INET6] {
         let wanted = |address: &IpAddr| address.is_ipv4() == (family == AF_INET);
         if !addresses.iter().any(wanted) {
@@ -77,8 +132,7 @@ pub(crate) fn forget(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result
 
 /// The source of a tuple tells who sends in that direction: of the original one the client, of the reply the server.
 fn concerns(connection: &Attributes<'_>, addresses: &HashSet<IpAddr>) -> bool {
-    // CTA_IP_V4_SRC, CTA_IP_V6_SRC.
-    const SOURCES: [u16; 2] = [1, 3];
+    const SOURCES: [u16; 2] = [CTA_IP_V4_SRC, CTA_IP_V6_SRC];
     [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].into_iter().any(|direction| {
         let ip = connection.get_nested(direction).and_then(|tuple| tuple.get_nested(CTA_TUPLE_IP));
         let source = ip.and_then(|ip| SOURCES.into_iter().find_map(|kind| ip.get(kind)));
@@ -87,8 +141,7 @@ fn concerns(connection: &Attributes<'_>, addresses: &HashSet<IpAddr>) -> bool {
 }
 
 fn push_delete(datagram: &mut Datagram, family: u8, connection: &Attributes<'_>) {
-    let note = Note { step: 0, aim: "forget a connection", lenient: Lenient::Absent };
-    datagram.push(DELETE, flag::REQUEST, note, |body| {
+    datagram.push(DELETE, 0, NOTE, |body| {
         body.raw(&header(family));
         for (kind, nested) in [(CTA_TUPLE_ORIG, NESTED), (CTA_ID, 0), (CTA_ZONE, 0)] {
             if let Some(value) = connection.get(kind) {

@@ -141,10 +141,20 @@ fn service_entries(service: &Service) -> Result<Vec<Entry>, Error> {
     element::of_service(service)
 }
 
+/// The index of the link that the fact is.
+pub(crate) fn link_index(fact: &Fact) -> Option<u32> {
+    match fact {
+        Fact::Anchor(anchor) => Some(anchor.index),
+        Fact::Port(port) => Some(port.index),
+        Fact::Shaper(shaper) => Some(shaper.index),
+        _ => None,
+    }
+}
+
 /// What was taken out of service and is left to the cleanup.
 #[derive(Default)]
 struct Retired<'p> {
-    links: usize,
+    indexes: Vec<u32>,
     ports: Vec<&'p Port>,
     held: Vec<Inside>,
 }
@@ -180,6 +190,12 @@ impl<'p> Performance<'_, 'p> {
     }
 
     fn add(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
+        if link_index(fact).is_some_and(|index| self.retired.indexes.contains(&index)) {
+            // The same link again: the old one must be gone before anything is said to the new one.
+            self.flush()?;
+            self.hand_over()?;
+            self.host.cleanup.settle()?;
+        }
         match fact {
             Fact::Forwarding(family) => {
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
@@ -205,6 +221,7 @@ impl<'p> Performance<'_, 'p> {
     }
 
     fn remove(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
+        self.retired.indexes.extend(link_index(fact));
         match fact {
             Fact::Forwarding(family) => {
                 // The switch sets every device, ours too; they are gone or going.
@@ -212,26 +229,19 @@ impl<'p> Performance<'_, 'p> {
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
                 self.host.within(|| forwarding::restore(saved, scene, *family))?;
             }
-            Fact::Anchor(old) => {
-                anchor::push_retire(&mut self.datagram, step, old);
-                self.retired.links += 1;
-            }
+            Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
             Fact::Netns(netns) => {
                 self.flush()?;
                 self.retired.held.extend(self.host.namespaces.remove(*netns)?);
             }
             Fact::Port(old) => {
                 port::push_retire(&mut self.datagram, step, old);
-                self.retired.links += 1;
                 self.retired.ports.push(old);
             }
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }
-            Fact::Shaper(old) => {
-                shaper::push_retire(&mut self.datagram, step, old);
-                self.retired.links += 1;
-            }
+            Fact::Shaper(old) => shaper::push_retire(&mut self.datagram, step, old),
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
@@ -263,9 +273,6 @@ impl<'p> Performance<'_, 'p> {
             // Everything else is fixed for life: the same thing is made anew.
             (from, to) => {
                 self.remove(step, from)?;
-                self.flush()?;
-                self.hand_over()?;
-                self.host.cleanup.settle()?;
                 self.add(step, to)
             }
         }
@@ -352,12 +359,12 @@ impl<'p> Performance<'_, 'p> {
     /// Leaves what was retired to the cleanup.
     fn hand_over(&mut self) -> Result<(), Error> {
         let retired = std::mem::take(&mut self.retired);
-        if retired.links == 0 {
+        if retired.indexes.is_empty() {
             return Ok(());
         }
         let addresses = retired.ports.iter().flat_map(|port| port::addresses(port));
         let netns = self.host.netns.as_ref();
-        self.host.cleanup.retire(retired.links, addresses, retired.held, || {
+        self.host.cleanup.retire(retired.indexes.len(), addresses, retired.held, || {
             crate::cleanup_tools(netns.map(AsFd::as_fd))
         })
     }

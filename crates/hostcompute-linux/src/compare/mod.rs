@@ -14,6 +14,7 @@ use hostcompute_engine::plan::{Fact, Stray};
 use hostcompute_schema::Guid;
 
 use crate::error::Error;
+use crate::perform::link_index;
 use crate::sweep::Handle;
 use crate::{Linux, describe, forwarding, resolver};
 use filter::FilterView;
@@ -36,8 +37,19 @@ pub(crate) fn compare(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Differenc
     let view = HostView::read(host)?;
     let filter = FilterView::read(host, wanted)?;
     let mut differences = Vec::new();
-    for fact in wanted {
-        match finding(host, &view, &filter, fact)? {
+    let mut unsound = HashSet::new();
+    let mut sorted: Vec<&Fact> = wanted.iter().collect();
+    sorted.sort();
+    for fact in sorted {
+        let finding = match foundation(fact) {
+            // What it rests on is made anew, and takes it along.
+            Some(index) if unsound.contains(&index) => Finding::Missing,
+            _ => finding(host, &view, &filter, fact)?,
+        };
+        if finding != Finding::Holds {
+            unsound.extend(link_index(fact));
+        }
+        match finding {
             Finding::Holds => {}
             Finding::Missing => differences.push(Difference::Missing(fact.clone())),
             Finding::Different(found) => {
@@ -54,6 +66,16 @@ pub(crate) fn compare(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Differenc
             .map(|(what, handle)| Difference::Stray(Stray { what, handle: handle.to_string() })),
     );
     Ok(differences)
+}
+
+/// The index of the link on which the fact rests, if that is another fact's. Facts that rest on others come after them.
+fn foundation(fact: &Fact) -> Option<u32> {
+    match fact {
+        Fact::HostAddress(host) => Some(host.index),
+        Fact::VipRoute(route) => Some(route.index),
+        Fact::Shaper(shaper) => Some(shaper.port_index),
+        _ => None,
+    }
 }
 
 /// Whether one link holds as it should. Reads the tables anew.

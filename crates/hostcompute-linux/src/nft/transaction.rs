@@ -112,6 +112,7 @@ impl Transaction {
     /// The first refusal that idempotence does not explain away.
     pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<(), Error> {
         self.drop_covered();
+        self.keep_chains();
         let mut group = GROUP;
         for _ in 0..ATTEMPTS {
             if self.changes.is_empty() {
@@ -141,6 +142,31 @@ impl Transaction {
                 !matches!(change, Change::RemoveElement(_) | Change::RemoveChain(_))
             });
         }
+    }
+
+    /// A chain that is removed and added again is emptied and filled: elements that stay may still jump to it.
+    fn keep_chains(&mut self) {
+        let removed: Vec<String> = self
+            .changes
+            .iter()
+            .filter_map(|(_, change)| match change {
+                Change::RemoveChain(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut kept = Vec::new();
+        for (_, change) in &mut self.changes {
+            if let Change::AddChain(chain) = change
+                && removed.contains(&chain.name)
+            {
+                kept.push(chain.name.clone());
+                *change = Change::RefillChain(chain.clone());
+            }
+        }
+        self.changes.retain(|(_, change)| match change {
+            Change::RemoveChain(name) => !kept.contains(name),
+            _ => true,
+        });
     }
 
     /// Sends everything, in as many batches as must be; returns what the first unhappy one was refused for.
@@ -281,6 +307,7 @@ impl Transaction {
                     more.push((*step, Change::RemoveElement(entry.clone())));
                 }
                 Change::AddChain(chain) => *change = Change::RefillChain(chain.clone()),
+                Change::RefillChain(chain) => *change = Change::AddChain(chain.clone()),
                 Change::AddTable => {
                     if super::read::signature(socket)?.as_deref() == Some(ruleset::signature()) {
                         superfluous.push(refusal.step);
