@@ -261,6 +261,10 @@ fn arriving(family: Family) -> Vec<Rule> {
             .found(family, &[SourceAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
             .drop(),
+        chain()
+            .found(family, &[DestinationAddress], Set::Hidden)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
         chain().translated().back(),
         chain().found(family, &[DestinationAddress], Set::Isolated).drop(),
         chain()
