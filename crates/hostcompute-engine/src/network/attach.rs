@@ -81,17 +81,14 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
     }
     let policies = &endpoint.policies;
     let promised = match () {
-        () if policies.bytes_per_second.is_some() => "policy QOS",
-        () if policies.mtu.is_some() => "policy InterfaceParameters or EncapOverhead",
-        () if policies.port_name.is_some() => "policy PortName",
-        // The filters look at packets of ports; what the host sends and gets otherwise is not ours to drop.
-        () if !policies.access.is_empty() => "policy ACL",
-        () if endpoint.isolated() => "flag DisableInterComputeCommunication",
+        () if policies.bytes_per_second.is_some() => "QOS",
+        () if policies.mtu.is_some() => "InterfaceParameters or EncapOverhead",
+        () if policies.port_name.is_some() => "PortName",
         () => return Ok(()),
     };
     let why = alloc::format!(
         "in namespace HostDefault an endpoint is an address of the host without an interface of its own, \
-         so {promised} cannot be carried out"
+         so policy {promised} cannot be carried out"
     );
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why))
 }
