@@ -228,18 +228,36 @@ impl<'a> Reach<'a> {
 
     fn forward_filter(&self, packet: &Packet<'a>, to_port: bool) -> Result<(), Lost> {
         self.access(packet)?;
-        let from_port = packet.from.is_some();
-        let both = from_port && to_port;
         let (source, destination) = (packet.source, packet.destination);
-        if packet.translated {
+        let inside = self.tables.is_intra(source, destination);
+        self.visible(packet)?;
+        if packet.translated && (self.tables.is_outbound(destination) || inside) {
             return Ok(());
         }
-        if both && (self.tables.is_isolated(source) || self.tables.is_isolated(destination)) {
+        let from_port = packet.from.is_some();
+        let isolated = self.tables.is_isolated(source) || self.tables.is_isolated(destination);
+        if from_port && to_port && isolated {
             return Err(Lost::Filtered);
         }
-        let inside = self.tables.is_intra(source, destination);
         let outbound = from_port && !to_port && self.tables.is_outbound(source);
         if inside || outbound { Ok(()) } else { Err(Lost::Filtered) }
+    }
+
+    /// A Private network is closed both ways, translated or not.
+    fn visible(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+        let (source, destination) = (packet.source, packet.destination);
+        let hidden = self.tables.is_hidden(source) || self.tables.is_hidden(destination);
+        let inside = self.tables.is_intra(source, destination);
+        if hidden && !inside { Err(Lost::Hidden) } else { Ok(()) }
+    }
+
+    /// Isolation where one of the two is an endpoint in the host's own namespace.
+    fn apart(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+        let (source, destination) = (packet.source, packet.destination);
+        let endpoint = |address| self.tables.is_loop(address, address);
+        let isolated = (self.tables.is_isolated(source) && endpoint(destination))
+            || (self.tables.is_isolated(destination) && endpoint(source));
+        if isolated && !packet.translated { Err(Lost::Filtered) } else { Ok(()) }
     }
 
     /// The access rules of the sender and of the receiver, by their addresses.
@@ -286,12 +304,22 @@ impl<'a> Reach<'a> {
     fn input(&self, packet: &Packet<'a>) -> Outcome {
         if packet.from.is_some() {
             self.access(packet)?;
-            let hidden = self.tables.is_hidden(packet.source);
-            if hidden && !self.tables.is_intra(packet.source, packet.destination) {
-                return Err(Lost::Hidden);
-            }
+            self.visible(packet)?;
+            self.apart(packet)?;
+        } else {
+            self.present(packet)?;
         }
         Ok(deliver(self.tables.local_receiver(packet.destination), packet))
+    }
+
+    /// To an address of the host, past our ports: endpoints in its namespace keep their rules.
+    fn present(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+        if !self.tables.allows(Direction::In, packet) {
+            return Err(Lost::AccessRule(Direction::In));
+        }
+        let hidden = self.tables.is_hidden(packet.destination);
+        let inside = self.tables.is_intra(packet.source, packet.destination);
+        if hidden && !inside { Err(Lost::Hidden) } else { Ok(()) }
     }
 
     /// From a process of the host: translation, routing, the output hook.
@@ -300,22 +328,35 @@ impl<'a> Reach<'a> {
         let source = bound.or(first).ok_or(Lost::NoRoute)?;
         let mut packet = self.packet(connection, source, None);
         self.translate(&mut packet, connection.draw);
-        self.access(&packet)?;
+        let way = self.tables.way(packet.destination);
+        if let Way::Port(port) = way {
+            return self.depart(&packet, port);
+        }
+        if !self.tables.allows(Direction::Out, &packet) {
+            return Err(Lost::AccessRule(Direction::Out));
+        }
+        match way {
+            Way::Local => self.input(&packet),
+            Way::Outside => {
+                let source = self.source_outside(&packet, false);
+                Ok(deliver(Receiver::Outside, &Packet { source, ..packet }))
+            }
+            Way::Nowhere | Way::Port(_) => Err(Lost::Unreachable),
+        }
+    }
+
+    /// From the host into a port.
+    fn depart(&self, packet: &Packet<'a>, port: &'a Port) -> Outcome {
+        self.access(packet)?;
         let hidden = self.tables.is_hidden(packet.destination);
         if hidden && !self.tables.is_intra(packet.source, packet.destination) {
             return Err(Lost::Hidden);
         }
-        match self.tables.way(packet.destination) {
-            Way::Local => Ok(deliver(self.tables.local_receiver(packet.destination), &packet)),
-            Way::Nowhere => Err(Lost::Unreachable),
-            Way::Outside => Ok(deliver(Receiver::Outside, &packet)),
-            Way::Port(port) => {
-                let loopback = packet.source.is_loopback();
-                let source = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
-                let source = source.ok_or(Lost::NoSource)?;
-                self.enter(&Packet { source, ..packet }, port)
-            }
-        }
+        self.apart(packet)?;
+        let loopback = packet.source.is_loopback();
+        let source = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
+        let source = source.ok_or(Lost::NoSource)?;
+        self.enter(&Packet { source, ..*packet }, port)
     }
 }
 

@@ -408,7 +408,7 @@ fn change_policies(e: &mut Expected, model: &Model, id: Guid, how: How, asked: &
         Some(together) => {
             policy_list(e, model, &together, model.network(endpoint.network), Some(id));
             if endpoint.place == Some(model.host_default) {
-                on_host(e, &together, endpoint.flags);
+                on_host(e, &together);
             }
         }
     }
@@ -444,7 +444,7 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
         e.wrong([HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS]);
     }
     if namespace == model.host_default {
-        on_host(e, &endpoint.policies, endpoint.flags);
+        on_host(e, &endpoint.policies);
         if model.network(endpoint.network).is_some_and(|network| network.mode == Mode::Private) {
             e.perhaps([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
@@ -452,10 +452,10 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
 }
 
 /// An endpoint in HostDefault has no interface of its own on which these could be enforced.
-fn on_host(e: &mut Expected, policies: &[Policy], flags: u32) {
-    let of_packets =
-        |policy: &Policy| matches!(policy, Policy::Mapping { .. } | Policy::OutboundNat { .. });
-    if flags & 2 != 0 || !policies.iter().all(of_packets) {
+fn on_host(e: &mut Expected, policies: &[Policy]) {
+    let of_interface =
+        |policy: &Policy| matches!(policy, Policy::Qos(_) | Policy::Mtu(_) | Policy::PortName(_));
+    if policies.iter().any(of_interface) {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
 }
