@@ -16,9 +16,8 @@ use crate::{events, files};
 ///
 /// # Errors
 /// What is wrong with a file, or what the host refuses.
-pub fn up(session: Session<'_>, paths: &[PathBuf], with_events: bool) -> Done {
-    let files = read(paths)?;
-    run(session, Host::up, &files)?;
+pub fn up(session: Session<'_>, files: &[File], with_events: bool) -> Done {
+    run(session, Host::up, files)?;
     if with_events {
         events::print(session.host, session.form == Form::Json)?;
     }
@@ -29,17 +28,16 @@ pub fn up(session: Session<'_>, paths: &[PathBuf], with_events: bool) -> Done {
 ///
 /// # Errors
 /// What is wrong with a file, or what could not be deleted.
-pub fn down(session: Session<'_>, paths: &[PathBuf]) -> Done {
-    run(session, Host::down, &read(paths)?)
+pub fn down(session: Session<'_>, files: &[File]) -> Done {
+    run(session, Host::down, files)
 }
 
 /// Shows what [`up`] would do.
 ///
 /// # Errors
 /// What is wrong with a file.
-pub fn diff(session: Session<'_>, paths: &[PathBuf]) -> Done {
-    let files = read(paths)?;
-    let steps = session.host.diff(&files, &mut |progress| {
+pub fn diff(session: Session<'_>, files: &[File]) -> Done {
+    let steps = session.host.diff(files, &mut |progress| {
         if let Progress::Tolerated { file, warning } = progress {
             warn(&file, &[warning]);
         }
@@ -124,7 +122,11 @@ fn done(verb: &str) -> &str {
     }
 }
 
-fn read(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
+/// The files of a command, read before anything is opened or locked: standard input may take its time.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
     let read =
         |path: &PathBuf| files::read(path).map(|file| File { name: file.name, text: file.text });
     paths.iter().map(read).collect()

@@ -51,15 +51,21 @@ fn run(arguments: &Arguments) -> Done {
 }
 
 fn on_host(arguments: &Arguments, command: &Command) -> Done {
+    let files = match command {
+        Command::Up { files, .. } | Command::Down { files } | Command::Diff { files } => {
+            apply::read(files)?
+        }
+        _ => Vec::new(),
+    };
     let host = Host::embedded(arguments.global.options())?;
     for line in host.repaired()? {
         print::note(&format!("hc: {line}"));
     }
     let session = Session { host: &host, form: arguments.global.output };
     match command {
-        Command::Up { files, events } => apply::up(session, files, *events),
-        Command::Down { files } => apply::down(session, files),
-        Command::Diff { files } => apply::diff(session, files),
+        Command::Up { events, .. } => apply::up(session, &files, *events),
+        Command::Down { .. } => apply::down(session, &files),
+        Command::Diff { .. } => apply::diff(session, &files),
         Command::Network(verb) => session.network(verb),
         Command::Loadbalancer(verb) => session.load_balancer(verb),
         Command::Endpoint(verb) => session.endpoint(verb),

@@ -15,6 +15,7 @@
 //!
 //! This crate knows no Linux: it is generic over [`Host`], so that the tests run it on the simulator.
 
+mod durability;
 mod events;
 mod kill;
 mod recovery;
@@ -27,8 +28,7 @@ use std::fmt;
 use hostcompute_engine::host::{Counters, Fault, Host, Surroundings};
 use hostcompute_engine::plan::{Step, undo};
 use hostcompute_engine::request::id_list;
-use hostcompute_engine::restart::survives_reboot;
-use hostcompute_engine::{Change, Context, Decision, Reply, Request, State, decide, query};
+use hostcompute_engine::{Context, Decision, Reply, Request, State, decide, query};
 use hostcompute_schema::operation::{Kind as Subject, Verb};
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 use serde_json::Value;
@@ -190,7 +190,7 @@ impl<H: Host> Service<H> {
         mut decision: Decision,
     ) -> Result<Answer, Failure> {
         let operation = request.operation.symbol();
-        let durability = self.durability(&decision);
+        let durability = durability::of(&self.state, &decision);
         kill::point();
         if let Err(failure) = self.store.begin(operation, &decision.changes, durability) {
             self.state.apply(&decision.undo);
@@ -228,15 +228,6 @@ impl<H: Host> Service<H> {
         }
         tracing::warn!(%failure, "taken back");
         failure
-    }
-
-    /// What a reboot takes away anyway need not wait for the disk; everything else must.
-    fn durability(&self, decision: &Decision) -> Durability {
-        let lasting = decision.changes.iter().chain(&decision.undo).any(|change| match change {
-            Change::Put(object) => survives_reboot(&self.state, object),
-            Change::Delete(..) => false,
-        });
-        if lasting { Durability::Disk } else { Durability::Process }
     }
 
     fn answer(&mut self, decision: Decision) -> Result<Answer, Failure> {

@@ -1,15 +1,14 @@
 //! The service inside this process: engine, journal and kernel behind one lock.
 
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use hostcompute_engine as engine;
 use hostcompute_linux::Linux;
 use hostcompute_schema::operation::Kind;
 use hostcompute_schema::{Failure, Guid, HResult};
-use hostcompute_service::{Body, Identity, Reading, Service, Store};
+use hostcompute_service::{Body, Reading, Service, Store};
 
-use super::{Answer, Call, Event, Events, Transport};
+use super::{Answer, Call, Event, Events, Transport, whereabouts};
 use crate::Options;
 
 /// An open state directory and the host that it describes.
@@ -25,19 +24,14 @@ impl Embedded {
     pub fn open(mut options: Options) -> Result<Self, Failure> {
         let store = Store::open(&options.state_dir, options.patience)?;
         let known = store.identity()?;
-        settle_place(&mut options, known.as_ref())?;
-        let linux = Linux::open(hostcompute_linux::Options {
-            host_netns: options.host_netns.clone(),
-            netns_dir: options.netns_dir(),
-            resolver_dir: options.resolver_dir(),
-            saved: options.saved_settings(),
-        })?;
-        let seen = linux.identity();
-        let identity = Identity {
-            boot: seen.boot_id,
-            host: seen.netns_cookie.to_string(),
-            place: options.place(),
-        };
+        if let Some(known) = &known {
+            whereabouts::settle_place(&mut options, known)?;
+        }
+        let linux = Linux::open(whereabouts::linux_options(&options))?;
+        let identity = whereabouts::identity(&linux, &options);
+        if let Some(known) = &known {
+            whereabouts::refuse_bystander(&options, known, &identity)?;
+        }
         let service = Service::open(store, linux, &identity, random())?;
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
         Ok(Self { service: Mutex::new(service), reading, options })
@@ -58,26 +52,6 @@ impl Embedded {
     pub fn reading(&self) -> Reading {
         self.reading
     }
-}
-
-/// A state directory belongs to one host namespace: its path need be given only once, and another one is refused.
-fn settle_place(options: &mut Options, known: Option<&Identity>) -> Result<(), Failure> {
-    let Some(known) = known.filter(|known| !known.place.is_empty()) else { return Ok(()) };
-    match &options.host_netns {
-        None => options.host_netns = Some(known.place.clone().into()),
-        Some(given) if given == Path::new(&known.place) => {}
-        Some(given) => {
-            let why = format!(
-                "the state directory {} belongs to the host namespace {}, not to {}",
-                options.state_dir.display(),
-                known.place,
-                given.display()
-            );
-            return Err(Failure::new(HResult::E_INVALIDARG, why)
-                .hint("give each host namespace its own --state-dir and --runtime-dir"));
-        }
-    }
-    Ok(())
 }
 
 /// Random numbers from the keys that the standard library draws for its hash maps: unpredictable enough for ids and ports, which

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
+#[cfg(feature = "embedded")]
+mod whereabouts;
 
 use std::fmt::Debug;
 
