@@ -30,7 +30,9 @@ impl From<Failure> for Problem {
 impl Problem {
     /// A failure of a request whose document came from `file`; the file is named when the document is to blame.
     pub fn in_file(file: &str, failure: Failure) -> Self {
-        let blamed = failure.path.is_some() || failure.position.is_some();
+        let blamed = failure.path.is_some()
+            || failure.position.is_some()
+            || failure.hresult == HResult::HCN_E_INVALID_JSON;
         Self::Failed { file: blamed.then(|| file.to_owned()), failure: Box::new(failure) }
     }
 

@@ -132,11 +132,12 @@ impl Session<'_> {
             }
             None => QUERY.to_owned(),
         };
-        let answer = self.host.call(&Call {
-            operation: family.enumerate,
-            id: None,
-            network: None,
-            document: &query,
+        let call = Call { operation: family.enumerate, id: None, network: None, document: &query };
+        // The query's text is ours: a place in it would mean nothing to whoever typed the filter.
+        let answer = self.host.call(&call).map_err(|failure| Failure {
+            path: None,
+            position: None,
+            ..failure
         })?;
         let ids: Vec<Guid> = parsed(&answer.body)
             .as_array()

@@ -27,7 +27,7 @@ impl Embedded {
         if let Some(known) = &known {
             whereabouts::settle_place(&mut options, known)?;
         }
-        let linux = Linux::open(whereabouts::linux_options(&options))?;
+        let linux = whereabouts::open(&options)?;
         let identity = whereabouts::identity(&linux, &options);
         if let Some(known) = &known {
             whereabouts::refuse_bystander(&options, known, &identity)?;

@@ -16,13 +16,25 @@ use hostcompute_service::Identity;
 use crate::Options;
 
 /// Where a [`Linux`] with these options works.
-pub(super) fn linux_options(options: &Options) -> hostcompute_linux::Options {
+fn linux_options(options: &Options) -> hostcompute_linux::Options {
     hostcompute_linux::Options {
         host_netns: options.host_netns.clone(),
         netns_dir: options.netns_dir(),
         resolver_dir: options.resolver_dir(),
         saved: options.saved_settings(),
     }
+}
+
+/// Opens the host.
+pub(super) fn open(options: &Options) -> Result<Linux, Failure> {
+    Linux::open(linux_options(options)).map_err(|failure| match &options.host_netns {
+        Some(path) if failure.hresult == HResult::HCN_E_NAMESPACE_ATTACH_FAILED => {
+            let why = format!("the host namespace {} is no network namespace", path.display());
+            Failure::new(HResult::E_INVALIDARG, why)
+                .hint("`ip netns add NAME` makes /run/netns/NAME; a process has /proc/PID/ns/net")
+        }
+        _ => failure,
+    })
 }
 
 /// What tells this host from any other.
