@@ -3,7 +3,7 @@
 use hostcompute_engine::plan::{Element, Fact, Step};
 
 /// What a step is about.
-pub(crate) fn step(step: &Step) -> String {
+pub fn step(step: &Step) -> String {
     match step {
         Step::Add(subject) | Step::Remove(subject) | Step::Change { to: subject, .. } => {
             fact(subject)

@@ -46,16 +46,16 @@ pub(crate) struct Excursion {
 impl Excursion {
     /// Moves the calling thread into `netns`.
     pub(crate) fn to(netns: BorrowedFd<'_>) -> io::Result<Self> {
-        let excursion = Self { home: own()? };
+        let home = own()?;
         rustix::thread::move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
-        Ok(excursion)
+        Ok(Self { home })
     }
 
     /// Moves the calling thread into a new namespace.
     pub(crate) fn to_new() -> io::Result<Self> {
-        let excursion = Self { home: own()? };
+        let home = own()?;
         sys::unshare(UnshareFlags::NEWNET)?;
-        Ok(excursion)
+        Ok(Self { home })
     }
 }
 

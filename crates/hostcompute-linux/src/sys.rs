@@ -1,12 +1,12 @@
 //! The few system calls that neither the standard library nor `rustix` wraps: socket options of netlink, the cookie of a
-//! network namespace, and `unshare`.
+//! network namespace, `unshare` and `fork`.
 //!
 //! This is the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
 #![expect(unsafe_code, reason = "raw system calls; each block says why it is sound")]
 
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::thread::UnshareFlags;
 
@@ -20,6 +20,8 @@ unsafe extern "C" {
         value: *mut c_void,
         length: *mut u32,
     ) -> c_int;
+    fn fork() -> c_int;
+    fn _exit(status: c_int) -> !;
 }
 
 const SOL_SOCKET: c_int = 1;
@@ -73,4 +75,52 @@ pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     assert!(!flags.contains(UnshareFlags::FILES), "the table of descriptors stays shared");
     // SAFETY: only `CLONE_FILES` can invalidate what other threads hold, and it was refused above.
     Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}
+
+/// Which side of a [`split`] the caller is.
+#[derive(Debug)]
+pub(crate) enum Side {
+    Parent,
+    Child,
+}
+
+/// Splits the process in two.
+///
+/// # Errors
+/// The process has more than one thread: the child would inherit the locks of the others for ever.
+pub(crate) fn split() -> io::Result<Side> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!("this takes a single thread; there are {threads}")));
+    }
+    // SAFETY: the process has one thread, so the child is a complete copy in which no absent thread holds a lock.
+    match unsafe { fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Side::Child),
+        _ => Ok(Side::Parent),
+    }
+}
+
+/// Closes every descriptor but the standard ones and `kept`. For the child side of a [`split`] that goes its own way.
+pub(crate) fn close_others(kept: impl AsFd) -> io::Result<()> {
+    let kept = kept.as_fd().as_raw_fd();
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<c_int>().ok()));
+    }
+    for fd in open.into_iter().filter(|fd| *fd > 2 && *fd != kept) {
+        // The listing's own descriptor is closed by now.
+        if std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok() {
+            // SAFETY: the descriptor is open. Its owner, if there is one, is a value on the stack of the other side's life, which
+            // this side neither uses nor drops any more: it leaves by `leave` or by a signal.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
+    Ok(())
+}
+
+/// Ends the process at once, without destructors: what they would clean up belongs to the other side of a [`split`].
+pub(crate) fn leave(status: i32) -> ! {
+    // SAFETY: `_exit` takes any status and does not return.
+    unsafe { _exit(status) }
 }

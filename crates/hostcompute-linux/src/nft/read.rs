@@ -76,6 +76,35 @@ pub(crate) fn chains(socket: &mut Socket) -> Result<Vec<Chain>, Error> {
         .collect())
 }
 
+/// Chains of other tables that drop forwarded packets unless a rule accepts them: "ip filter FORWARD".
+pub(crate) fn dropping_chains(socket: &mut Socket) -> Result<Vec<String>, Error> {
+    const CHAIN_POLICY: u16 = 5;
+    const HOOK_NUMBER: u16 = 1;
+    const FORWARD: u32 = 2;
+    const DROP: u32 = 0;
+    let chains = socket.dump(GETCHAIN, "list the chains of the packet filter", |message| {
+        message.raw(&header(0));
+    });
+    let chains = absent_is_empty(chains)?;
+    Ok(messages(&chains)
+        .filter(|message| message.kind == NEWCHAIN)
+        .filter_map(|message| {
+            let family = match message.body.first()? {
+                1 => "inet",
+                2 => "ip",
+                10 => "ip6",
+                // Bridges and devices are not on the way of routed packets.
+                _ => return None,
+            };
+            let chain = body(message.body)?;
+            let hook = chain.get_nested(CHAIN_HOOK)?.get_be32(HOOK_NUMBER)?;
+            let drops = hook == FORWARD && chain.get_be32(CHAIN_POLICY) == Some(DROP);
+            let (table, name) = (chain.get_text(CHAIN_TABLE)?, chain.get_text(CHAIN_NAME)?);
+            drops.then(|| format!("chain {family} {table} {name}"))
+        })
+        .collect())
+}
+
 /// A rule of the table: its chain, and its expressions as the kernel describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeenRule {

@@ -335,6 +335,31 @@ impl Transaction {
     }
 }
 
+/// Tries whether the kernel knows an expression: makes a table with one rule and removes it again.
+pub(crate) fn probe(socket: &mut Socket, expression: &expression::Expression) -> Result<(), Error> {
+    const NAME: &str = "hostcompute_probe";
+    const CHAIN: &str = "probe";
+    let mut batch = Batch::new();
+    let new = flag::CREATE | flag::EXCLUSIVE;
+    batch.push(0, "make a table", (NEWTABLE, new), |body| {
+        body.put_text(TABLE_NAME, NAME);
+    });
+    batch.push(0, "make a chain", (NEWCHAIN, new), |body| {
+        body.put_text(CHAIN_TABLE, NAME).put_text(CHAIN_NAME, CHAIN);
+    });
+    batch.push(0, "make a rule", (NEWRULE, flag::CREATE | flag::APPEND), |body| {
+        body.put_text(super::rule::RULE_TABLE, NAME).put_text(super::rule::RULE_CHAIN, CHAIN);
+        body.nest(super::rule::RULE_EXPRESSIONS, |list| expression.write(list));
+    });
+    batch.push(0, "remove a table", (DELTABLE, 0), |body| {
+        body.put_text(TABLE_NAME, NAME);
+    });
+    match batch.send(socket)?.into_iter().next() {
+        None => Ok(()),
+        Some(refusal) => Err(Error::Refused(refusal)),
+    }
+}
+
 /// Which way elements go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {

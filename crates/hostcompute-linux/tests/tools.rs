@@ -1,0 +1,112 @@
+//! What programs use around the engine: running something in a namespace, an ordinary user's own host, the doctor.
+//!
+//! Joining a user namespace takes a process with one thread, and becoming another program ends the test; so these tests run the
+//! example `host_tools`, which cargo builds along with them.
+
+mod lab;
+
+use std::path::PathBuf;
+
+use hostcompute_engine::plan::{Fact, Resolver};
+use hostcompute_linux::doctor::{Severity, examine};
+use lab::facts::{guid, nat};
+use lab::{Lab, exec, privileged};
+
+/// The example, copied to where every user may run it.
+fn tools(lab: &Lab) -> PathBuf {
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(|deps| deps.parent()).unwrap();
+    let built = built.join("examples/host_tools");
+    assert!(built.exists(), "run `cargo build -p hostcompute-linux --examples` first");
+    let copy = lab.directory.join("host_tools");
+    std::fs::copy(built, &copy).unwrap();
+    copy
+}
+
+#[test]
+fn a_program_in_a_namespace_sees_its_network_and_its_resolver() {
+    let Some(mut lab) = Lab::new() else { return };
+    let mut facts = nat(1);
+    let content = "nameserver 10.1.0.53\nsearch example.test\n".to_owned();
+    facts.push(Fact::Resolver(Resolver { netns: guid(102), content: content.clone() }));
+    lab.bring(&facts);
+    lab.check();
+    let tools = tools(&lab);
+    let (netns, resolver) = (lab.linux.netns_path(guid(102)), lab.linux.resolver_path(guid(102)));
+    let run = format!("{} exec {} {}", tools.display(), netns.display(), resolver.display());
+    assert!(exec(&format!("{run} ip -o addr")).contains("10.1.0.2/24"));
+    assert_eq!(exec(&format!("{run} cat /etc/resolv.conf")), content);
+    // The host keeps its own.
+    assert_ne!(std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), content);
+    // Exit status and signals are the program's own.
+    let status = |line: &str| {
+        let mut words = run.split(' ').chain(line.split(' '));
+        std::process::Command::new(words.next().unwrap()).args(words).status().unwrap()
+    };
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(status("false").code(), Some(1));
+    assert_eq!(status("sh -c kill$IFS-9$IFS$$").signal(), Some(9));
+    assert_eq!(status("/nowhere/at/all").code(), Some(1));
+}
+
+#[test]
+fn an_ordinary_user_gets_a_host_that_later_commands_find_again() {
+    let Some(lab) = Lab::new() else { return };
+    let tools = tools(&lab);
+    let home = lab.directory.join("user");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let run = format!("{user} {} rootless {}/run", tools.display(), home.display());
+    assert!(exec(&format!("{run} id -u")).trim() == "0", "root inside");
+    exec(&format!("{run} ip link add mark type bridge"));
+    assert!(exec(&format!("{run} ip -o link show mark")).contains("mark"), "the same host again");
+    let ours = exec("ip -o link");
+    assert!(!ours.contains("mark"), "the host outside is another one");
+    let holder = std::fs::read_to_string(home.join("run/holder")).unwrap();
+    let pid = holder.split(' ').next().unwrap().to_owned();
+    exec(&format!("{user} {} end {}/run", tools.display(), home.display()));
+    let gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A zombie waits for whoever inherited it.
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !gone() && std::time::Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert!(gone(), "the holder ended");
+    // A new one is another host.
+    assert!(!exec(&format!("{run} ip -o link")).contains("mark"));
+    exec(&format!("{user} {} end {}/run", tools.display(), home.display()));
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong_with_a_kernel_that_runs_the_other_tests() {
+    let Some(mut lab) = Lab::new() else { return };
+    let serious = |lab: &mut Lab| {
+        let mut findings = examine(Some(&mut lab.linux));
+        findings.retain(|finding| finding.severity >= Severity::Warning);
+        findings
+    };
+    assert_eq!(serious(&mut lab), []);
+    lab.host.exec("nft add table ip filter");
+    lab.host.exec(
+        "nft add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+    );
+    let found = serious(&mut lab);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].found.contains("chain ip filter FORWARD"), "{found:?}");
+}
+
+#[test]
+fn the_doctor_is_of_use_to_ordinary_users_too() {
+    if !privileged() {
+        return;
+    }
+    let Some(lab) = Lab::new() else { return };
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let text = exec(&format!("{user} {} doctor", tools(&lab).display()));
+    assert!(text.contains("problem: network namespaces"), "{text}");
+    assert!(text.contains("rootless"), "{text}");
+}
