@@ -1,12 +1,13 @@
 //! Cleanup: what takes the kernel long is done behind the answer, by one thread per host.
 //!
 //! Deleting a link takes 10 to 25 ms, most of it waiting for other processors; deleting a hundred at once takes hardly longer.
-//! So a retired link is moved to a group of its own, which takes microseconds and makes it dead, and the thread deletes the
-//! whole group with one message when no further link has come for a moment. Before that it makes the kernel forget the
-//! connections of the addresses that went; [`Cleanup::clear_for`] waits for this before such an address is used again.
+//! While that lasts, every other change of links waits. So the caller only takes a link's elements out of the packet filter,
+//! after which nothing passes it, and the thread does the rest: it moves the link to a group of its own, makes the kernel
+//! forget the connections of the addresses that went, and deletes the whole group with one message when no further link has
+//! come for a moment. [`Cleanup::clear_for`] waits for the first two before such an address is used again.
 //!
 //! The queue is bounded: when too many links wait, retiring another one waits too. A process that ends lets the thread finish.
-//! If it is killed, the links stay dead in their group until the next start sweeps them.
+//! If it is killed, the links stay dead until the next start sweeps them.
 //!
 //! The thread receives: counts and addresses through [`State`], under one lock. It never takes the lock while it talks to the
 //! kernel.
@@ -48,6 +49,8 @@ struct State {
     addresses: HashSet<IpAddr>,
     forgetting: HashSet<IpAddr>,
     links: usize,
+    /// Messages that take links out of their places, not sent yet.
+    retiring: Vec<Datagram>,
     /// Namespaces that stay open until their links are gone: the kernel would else clean them one by one, at our expense.
     held: Vec<Inside>,
     /// When the oldest and the newest of the waiting links came.
@@ -88,6 +91,19 @@ impl Shared {
     }
 }
 
+/// What was taken out of service and is left to the cleanup.
+#[derive(Debug, Default)]
+pub(crate) struct Retired {
+    /// Interface indexes.
+    pub indexes: Vec<u32>,
+    /// Addresses that go with the links.
+    pub addresses: Vec<IpAddr>,
+    /// For the host namespace; what is gone already is forgiven.
+    pub messages: Datagram,
+    /// Namespaces that must stay open until the links are gone.
+    pub held: Vec<Inside>,
+}
+
 /// The sockets of the thread, both in the host namespace.
 #[derive(Debug)]
 pub(crate) struct Tools {
@@ -100,12 +116,10 @@ impl Cleanup {
         Self { shared: Arc::default(), thread: None }
     }
 
-    /// Hands over links that were moved to [`DYING_GROUP`], the addresses that went with them and the namespaces they were in.
+    /// Hands over links, by the messages that move them to [`DYING_GROUP`].
     pub(crate) fn retire(
         &mut self,
-        links: usize,
-        addresses: impl IntoIterator<Item = IpAddr>,
-        held: Vec<Inside>,
+        retired: Retired,
         tools: impl FnOnce() -> Result<Tools, Error>,
     ) -> Result<(), Error> {
         if self.thread.is_none() {
@@ -123,9 +137,10 @@ impl Cleanup {
             state = self.shared.wait(state);
         }
         state.asked += 1;
-        state.links += links;
-        state.addresses.extend(addresses);
-        state.held.extend(held);
+        state.links += retired.indexes.len();
+        state.addresses.extend(retired.addresses);
+        state.retiring.push(retired.messages);
+        state.held.extend(retired.held);
         let now = Instant::now();
         state.first_request.get_or_insert(now);
         state.last_request = Some(now);
@@ -195,13 +210,18 @@ fn run(shared: &Shared, mut tools: Tools) {
     loop {
         if state.forgotten < state.asked {
             let (target, addresses) = (state.asked, std::mem::take(&mut state.addresses));
+            let retiring = std::mem::take(&mut state.retiring);
             state.forgetting.clone_from(&addresses);
             drop(state);
-            let result = conntrack::forget(&mut tools.netfilter, &addresses);
+            let mut results: Vec<_> = retiring
+                .into_iter()
+                .map(|mut messages| tools.route.exchange(&mut messages))
+                .collect();
+            results.push(conntrack::forget(&mut tools.netfilter, &addresses));
             state = shared.lock();
             state.forgetting.clear();
             state.forgotten = target;
-            note_failure(&mut state, result);
+            results.into_iter().for_each(|result| note_failure(&mut state, result));
             shared.changed.notify_all();
         } else if state.done < state.asked {
             if let Some(time) = linger(&state) {

@@ -5,7 +5,8 @@
 //! gathered is sent in this order:
 //!
 //! 1. claims, since they change nothing;
-//! 2. the packet filter, if the plan makes no links: what is taken out of service is dead before it is taken apart;
+//! 2. the packet filter, if the plan makes no links and leaves the table: what is taken out of service is dead before it is
+//!    taken apart, behind the answer;
 //! 3. namespaces, links, addresses, routes, files, in the order of the plan;
 //! 4. the packet filter otherwise: what is made is complete before it may speak.
 //!
@@ -18,11 +19,11 @@ use hostcompute_engine::plan::{Fact, Port, Service, Step};
 use rustix::io::Errno;
 
 use crate::anchor::Expect;
+use crate::cleanup::Retired;
 use crate::error::{Error, Refusal};
 use crate::forwarding;
 use crate::netlink::socket::forgiven;
 use crate::netlink::{Datagram, Socket};
-use crate::netns::Inside;
 use crate::nft::element::{self, Entry};
 use crate::nft::transaction::{Change, Transaction};
 use crate::route::link;
@@ -48,7 +49,9 @@ pub(crate) fn perform(host: &mut Linux, plan: &[Step]) -> Result<(), Error> {
         Step::Add(fact) | Step::Change { to: fact, .. } => is_link(fact),
         _ => false,
     });
-    if !makes_links {
+    // Without the table nothing would hold back links that are still there.
+    let removes_table = plan.contains(&Step::Remove(Fact::Table));
+    if !makes_links && !removes_table {
         std::mem::take(&mut filter).commit(&mut host.netfilter)?;
     }
     let mut performance = Performance {
@@ -62,6 +65,9 @@ pub(crate) fn perform(host: &mut Linux, plan: &[Step]) -> Result<(), Error> {
     // What was retired before a failure is retired.
     performance.hand_over()?;
     result?;
+    if removes_table {
+        host.cleanup.settle()?;
+    }
     filter.commit(&mut host.netfilter)
 }
 
@@ -151,14 +157,6 @@ pub(crate) fn link_index(fact: &Fact) -> Option<u32> {
     }
 }
 
-/// What was taken out of service and is left to the cleanup.
-#[derive(Default)]
-struct Retired<'p> {
-    indexes: Vec<u32>,
-    ports: Vec<&'p Port>,
-    held: Vec<Inside>,
-}
-
 /// A plan under way.
 struct Performance<'h, 'p> {
     host: &'h mut Linux,
@@ -167,7 +165,7 @@ struct Performance<'h, 'p> {
     datagram: Datagram,
     /// Ports whose inner half follows when the datagram is sent.
     inside: Vec<(usize, &'p Port)>,
-    retired: Retired<'p>,
+    retired: Retired,
 }
 
 impl<'p> Performance<'_, 'p> {
@@ -235,13 +233,14 @@ impl<'p> Performance<'_, 'p> {
                 self.retired.held.extend(self.host.namespaces.remove(*netns)?);
             }
             Fact::Port(old) => {
-                port::push_retire(&mut self.datagram, step, old);
-                self.retired.ports.push(old);
+                // Dead once the packet filter has lost it; the rest may take its time.
+                port::push_retire(&mut self.retired.messages, step, old);
+                self.retired.addresses.extend(port::addresses(old));
             }
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }
-            Fact::Shaper(old) => shaper::push_retire(&mut self.datagram, step, old),
+            Fact::Shaper(old) => shaper::push_retire(&mut self.retired.messages, step, old),
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
@@ -362,11 +361,8 @@ impl<'p> Performance<'_, 'p> {
         if retired.indexes.is_empty() {
             return Ok(());
         }
-        let addresses = retired.ports.iter().flat_map(|port| port::addresses(port));
         let netns = self.host.netns.as_ref();
-        self.host.cleanup.retire(retired.indexes.len(), addresses, retired.held, || {
-            crate::cleanup_tools(netns.map(AsFd::as_fd))
-        })
+        self.host.cleanup.retire(retired, || crate::cleanup_tools(netns.map(AsFd::as_fd)))
     }
 }
 
