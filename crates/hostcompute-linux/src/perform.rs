@@ -58,7 +58,7 @@ pub(crate) fn perform(host: &mut Linux, plan: &[Step]) -> Result<(), Error> {
         host,
         plan,
         datagram: Datagram::default(),
-        inside: Vec::new(),
+        begun: Vec::new(),
         retired: Retired::default(),
     };
     let result = performance.run();
@@ -163,8 +163,8 @@ struct Performance<'h, 'p> {
     plan: &'p [Step],
     /// Messages for the host namespace.
     datagram: Datagram,
-    /// Ports whose inner half follows when the datagram is sent.
-    inside: Vec<(usize, &'p Port)>,
+    /// Ports whose halves follow when the datagram is sent.
+    begun: Vec<(usize, &'p Port)>,
     retired: Retired,
 }
 
@@ -180,7 +180,7 @@ impl<'p> Performance<'_, 'p> {
                 Step::Claim(_) => Ok(()),
             };
             result.map_err(|error| error.at(number))?;
-            if self.datagram.len() > FULL || self.inside.len() >= PORTS {
+            if self.datagram.len() > FULL || self.begun.len() >= PORTS {
                 self.flush()?;
             }
         }
@@ -204,8 +204,8 @@ impl<'p> Performance<'_, 'p> {
             Fact::Port(new) => {
                 self.host.cleanup.clear_for(port::addresses(new));
                 let inside = self.host.namespaces.inside(new.netns)?;
-                port::push_host(&mut self.datagram, step, new, inside.fd.as_fd());
-                self.inside.push((step, new));
+                port::push_link(&mut self.datagram, step, new, inside.fd.as_fd());
+                self.begun.push((step, new));
             }
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
             Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new, Expect::Nothing),
@@ -277,8 +277,43 @@ impl<'p> Performance<'_, 'p> {
         }
     }
 
-    /// Sends the gathered messages, then the inner halves of the ports among them.
+    /// Sends the gathered messages, then both halves of the ports among them.
     fn flush(&mut self) -> Result<(), Error> {
+        self.send()?;
+        let begun = std::mem::take(&mut self.begun);
+        if begun.is_empty() {
+            return Ok(());
+        }
+        self.send_host_halves(&begun)?;
+        for (step, port) in begun {
+            let mut datagram = Datagram::default();
+            port::push_inside(&mut datagram, step, port);
+            let inside = self.host.namespaces.inside(port.netns)?;
+            inside.socket.exchange(&mut datagram)?;
+        }
+        Ok(())
+    }
+
+    fn send_host_halves(&mut self, ports: &[(usize, &'p Port)]) -> Result<(), Error> {
+        let refuse_ipv6 = || {
+            ports.iter().for_each(|(_, port)| port::refuse_ipv6(port));
+            Ok(())
+        };
+        self.host.within(refuse_ipv6)?;
+        for (step, port) in ports {
+            port::push_host(&mut self.datagram, *step, port);
+        }
+        let anew = self.send()?;
+        for (step, port) in ports.iter().filter(|(step, _)| anew.contains(step)) {
+            let mut datagram = Datagram::default();
+            port::push_host(&mut datagram, *step, port);
+            self.host.route.exchange(&mut datagram)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the gathered messages; returns the steps whose links were in the way and are made anew.
+    fn send(&mut self) -> Result<Vec<usize>, Error> {
         let refusals = self.host.route.refusals(&mut self.datagram)?;
         self.datagram.clear();
         let mut anew = Vec::new();
@@ -292,16 +327,10 @@ impl<'p> Performance<'_, 'p> {
             }
             anew.push(refusal.step);
         }
-        for step in anew {
-            self.take_place(step).map_err(|error| error.at(step))?;
+        for step in &anew {
+            self.take_place(*step).map_err(|error| error.at(*step))?;
         }
-        for (step, port) in std::mem::take(&mut self.inside) {
-            let mut datagram = Datagram::default();
-            port::push_inside(&mut datagram, step, port);
-            let inside = self.host.namespaces.inside(port.netns)?;
-            inside.socket.exchange(&mut datagram)?;
-        }
-        Ok(())
+        Ok(anew)
     }
 
     /// Whether a link, address or route that the step was to make is there.
@@ -325,7 +354,7 @@ impl<'p> Performance<'_, 'p> {
             _ => return Ok(()),
         };
         if compare::holds(self.host, fact)? {
-            self.inside.retain(|(other, _)| *other != step);
+            self.begun.retain(|(other, _)| *other != step);
             return Ok(());
         }
         match fact {
@@ -333,7 +362,7 @@ impl<'p> Performance<'_, 'p> {
                 delete_ours(&mut self.host.route, port.index, &port.name)?;
                 let inside = self.host.namespaces.inside(port.netns)?;
                 let mut datagram = Datagram::default();
-                port::push_host(&mut datagram, step, port, inside.fd.as_fd());
+                port::push_link(&mut datagram, step, port, inside.fd.as_fd());
                 self.host.route.exchange(&mut datagram)
             }
             Fact::Anchor(anchor) => {

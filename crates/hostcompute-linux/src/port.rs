@@ -1,6 +1,6 @@
 //! Routed ports: the messages that make, change and retire the veth pair of an endpoint.
 //!
-//! A port is made by two datagrams, one in the host namespace and one inside, and nothing is read back. It is retired in the
+//! A port is made by three datagrams (the link, the host's half, the inner half), and nothing is read back. It is retired in the
 //! time of a set element: the routes go, the host end moves to the group of the dying, from which the packet filter takes
 //! nothing, and the slow removal of the link itself happens behind the answer (see [`crate::cleanup`]).
 
@@ -25,8 +25,8 @@ pub(crate) const HOST_SETTINGS: [Inet4Setting; 2] =
 /// The loopback interface of every namespace.
 const LOOPBACK: u32 = 1;
 
-/// The host's half of making a port.
-pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, netns: BorrowedFd<'_>) {
+/// The beginning of a port: the pair, with both ends where they belong, and down.
+pub(crate) fn push_link(datagram: &mut Datagram, step: usize, port: &Port, netns: BorrowedFd<'_>) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     link::push_veth(
         datagram,
@@ -46,6 +46,25 @@ pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, netns
             netns,
         },
     );
+}
+
+/// Keeps IPv6 off the host end of a port that has only IPv4: else the kernel walks through all IPv6 routes whenever such a
+/// link comes up, and gives it one of its own (`fib6_ifup` in net/ipv6/route.c).
+///
+/// Only the cost of further ports depends on it, so a host that does not allow it is left as it is.
+pub(crate) fn refuse_ipv6(port: &Port) {
+    if port.addresses.iter().any(|address| address.addr().is_ipv6()) {
+        return;
+    }
+    let path = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", port.name);
+    if let Err(error) = std::fs::write(&path, "1") {
+        tracing::debug!(%error, path, "IPv6 stays on");
+    }
+}
+
+/// The host's half of making a port.
+pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Not };
     link::push_settings(
         datagram,
         note("set up the interface"),
