@@ -50,3 +50,8 @@ pub use namespace::Namespace;
 pub use network::Network;
 pub use options::Options;
 pub use transport::{Event, Transport};
+
+/// Holds the Rust in the README to this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
