@@ -113,7 +113,8 @@ impl<'a, 'c> Draft<'a, 'c> {
         if self.context.strict
             && let Some(warning) = parsed.warnings.first()
         {
-            return Err(Failure::new(HResult::HCN_E_INVALID_JSON, warning.message.clone())
+            let fact = warning.message.split("; it is ignored").next().unwrap_or_default();
+            return Err(Failure::new(HResult::HCN_E_INVALID_JSON, fact)
                 .at(warning.path.clone())
                 .hint("without --strict, unknown members are ignored with a warning"));
         }
