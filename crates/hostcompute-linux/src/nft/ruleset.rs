@@ -25,7 +25,7 @@ use super::rule::Load::{
     ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, Protocol, RandomSlot,
     SourceAddress,
 };
-use super::rule::{ESTABLISHED, INVALID, RELATED, Rule};
+use super::rule::{ESTABLISHED, INVALID, Load, RELATED, Rule};
 use super::set::Set;
 
 /// A chain at one of the kernel's hooks.
@@ -252,25 +252,28 @@ fn forwarding(family: Family) -> Vec<Rule> {
 
 /// From our ports to this host.
 fn arriving(family: Family) -> Vec<Rule> {
-    let chain = || Rule::on(named("arrive", family));
-    let both = [SourceAddress, DestinationAddress];
+    at_host(&named("arrive", family), family, SourceAddress, DestinationAddress)
+}
+
+/// From this host to our ports.
+fn departing(family: Family) -> Vec<Rule> {
+    at_host(&named("depart", family), family, DestinationAddress, SourceAddress)
+}
+
+/// Between this host, which is `near`, and a port, which is `far`. An address of this host that stands in `loop` is an endpoint
+/// in namespace HostDefault.
+fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
+    let chain = || Rule::on(chain);
     vec![
         chain().decide(family, &[SourceAddress], Set::AclOut),
         chain().decide(family, &[DestinationAddress], Set::AclIn),
         chain()
-            .found(family, &[SourceAddress], Set::Hidden)
-            .not_found(family, &both, Set::Intra)
-            .drop(),
-        chain()
-            .found(family, &[DestinationAddress], Set::Hidden)
-            .not_found(family, &both, Set::Intra)
+            .found(family, &[far], Set::Hidden)
+            .not_found(family, &[SourceAddress, DestinationAddress], Set::Intra)
             .drop(),
         chain().translated().back(),
-        chain().found(family, &[DestinationAddress], Set::Isolated).drop(),
-        chain()
-            .found(family, &[SourceAddress], Set::Isolated)
-            .found(family, &[DestinationAddress, DestinationAddress], Set::Loop)
-            .drop(),
+        chain().found(family, &[near], Set::Isolated).drop(),
+        chain().found(family, &[far], Set::Isolated).found(family, &[near, near], Set::Loop).drop(),
     ]
 }
 
@@ -285,26 +288,6 @@ fn host_endpoints(family: Family) -> Vec<Rule> {
             .not_found(family, &both, Set::Intra)
             .drop(),
         Rule::on(named("absent", family)).decide(family, &[SourceAddress], Set::AclOut),
-    ]
-}
-
-/// From this host to our ports.
-fn departing(family: Family) -> Vec<Rule> {
-    let chain = || Rule::on(named("depart", family));
-    let both = [SourceAddress, DestinationAddress];
-    vec![
-        chain().decide(family, &[SourceAddress], Set::AclOut),
-        chain().decide(family, &[DestinationAddress], Set::AclIn),
-        chain()
-            .found(family, &[DestinationAddress], Set::Hidden)
-            .not_found(family, &both, Set::Intra)
-            .drop(),
-        chain().translated().back(),
-        chain().found(family, &[SourceAddress], Set::Isolated).drop(),
-        chain()
-            .found(family, &[DestinationAddress], Set::Isolated)
-            .found(family, &[SourceAddress, SourceAddress], Set::Loop)
-            .drop(),
     ]
 }
 
