@@ -115,15 +115,28 @@ fn find_holder(runtime_dir: &Path) -> Result<Option<Pid>, Error> {
     let mut words = text.split_whitespace();
     let pid = words.next().and_then(|word| word.parse().ok()).and_then(Pid::from_raw);
     let Some((pid, started)) = pid.zip(words.next()) else { return Ok(None) };
-    Ok((start_time(pid).as_deref() == Some(started)).then_some(pid))
+    // A process that is ending has a start time still, and no namespaces any more.
+    let keeps = || fs::read_link(format!("/proc/{}/ns/net", pid.as_raw_nonzero())).is_ok();
+    Ok((start_time(pid).as_deref() == Some(started) && keeps()).then_some(pid))
 }
 
-/// When a process started, in ticks since the boot; `None` when there is none.
+/// Whether this user's host is kept. A command that waited for another one may have joined it before that one ended it.
+pub fn is_held(runtime_dir: &Path) -> bool {
+    // Seen from inside, process ids may be those of another namespace: the file alone tells.
+    holder_file(runtime_dir).exists()
+}
+
+/// When a process started, in ticks since the boot; `None` when there is none, or only its exit status is left.
 fn start_time(pid: Pid) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The second field is the name in parentheses, which may hold anything; the 22nd is the start time.
     let (_, fields) = text.rsplit_once(')')?;
-    fields.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 fn start_holder(runtime_dir: &Path) -> Result<Pid, Error> {
