@@ -41,11 +41,12 @@ pub enum Outcome {
 impl<H: Host> Service<H> {
     pub(crate) fn recover(&mut self, identity: &Identity) -> Result<Option<Recovery>, Failure> {
         let known = self.store.identity()?;
-        if known.as_ref().is_some_and(|known| !known.same_machine(identity)) {
+        let moved = known.as_ref().is_some_and(|known| !known.same_machine(identity));
+        if moved && !self.state.is_empty() {
             return self.rebuild(identity).map(Some);
         }
         if known.as_ref() != Some(identity) {
-            // A new state directory; nothing can be pending in it.
+            // A new state directory, or one with nothing in it that could be missed.
             self.store.begin_on(identity, "start", &[])?;
             self.store.done();
         }
