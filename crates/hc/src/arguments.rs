@@ -1,5 +1,6 @@
 //! What can be typed: the grammar of the command line, and its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 the request failed, 2 wrong usage, 3 no such object, 4 access denied.
-First steps: `hc up FILE` makes what a file asks for, `hc topology` shows it, `hc down FILE` removes
-it again.";
+First steps: `hc doctor` tells whether this kernel can do it, `hc up FILE` makes what a file asks for,
+`hc topology` shows it, `hc down FILE` removes it again.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -130,6 +131,8 @@ pub enum Command {
     Schema(SchemaCommand),
     /// Compare documents, journal and kernel, and name every difference
     Check,
+    /// Tell what this kernel lacks and what that costs
+    Doctor,
     /// Show the live tree of the service
     Inspect,
     /// The whole state as one document
@@ -175,6 +178,20 @@ pub enum EndpointVerb {
 /// Namespaces.
 #[derive(Debug, Subcommand)]
 pub enum NamespaceVerb {
+    #[command(flatten)]
+    Object(NamespaceObjectVerb),
+    /// Run a program inside
+    Exec {
+        id: String,
+        /// The program and its arguments
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+}
+
+/// What namespaces can do as objects.
+#[derive(Debug, Subcommand)]
+pub enum NamespaceObjectVerb {
     /// Make one, from a document if there is one
     Create {
         file: Option<PathBuf>,

@@ -5,8 +5,10 @@
 
 mod apply;
 mod arguments;
+mod doctor;
 mod events;
 mod files;
+mod inside;
 mod object;
 mod print;
 mod problem;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use hostcompute::Host;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, NamespaceVerb};
 use object::Session;
 use problem::{Done, Problem};
 
@@ -46,6 +48,7 @@ fn run(arguments: &Arguments) -> Done {
         Command::Completions { shell } => completions(*shell),
         Command::Version => print::line(concat!("hc ", env!("CARGO_PKG_VERSION"))),
         Command::Events { .. } => events::listen(),
+        Command::Doctor => doctor::run(arguments.global.options(), arguments.global.output),
         command => on_host(arguments, command),
     }
 }
@@ -61,6 +64,9 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
     for line in host.repaired()? {
         print::note(&format!("hc: {line}"));
     }
+    if let Command::Namespace(NamespaceVerb::Exec { id, command }) = command {
+        return inside::execute(host, id, command);
+    }
     let session = Session { host: &host, form: arguments.global.output };
     match command {
         Command::Up { events, .. } => apply::up(session, &files, *events),
@@ -69,7 +75,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Network(verb) => session.network(verb),
         Command::Loadbalancer(verb) => session.load_balancer(verb),
         Command::Endpoint(verb) => session.endpoint(verb),
-        Command::Namespace(verb) => session.namespace(verb),
+        Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
         Command::Topology { svg } => draw(session, svg.as_deref()),
         Command::Check => session.check(),
         Command::Inspect => session.inspect(),

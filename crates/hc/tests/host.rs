@@ -252,3 +252,29 @@ fn a_state_belongs_to_one_host_namespace_by_its_path() {
     host.hc(&["check"]).ok();
     host.hc(&["down", "examples/internal.json"]).ok();
 }
+
+#[test]
+fn programs_run_inside_with_their_own_status_and_resolver() {
+    let Some(host) = Sandbox::new() else { return };
+    host.hc(&["up", "examples/web.json"]).ok();
+    let inside =
+        |command: &[&str]| host.hc(&[&["namespace", "exec", "front", "--"], command].concat());
+    assert!(inside(&["ip", "-brief", "address"]).ok().contains("172.28.0.10/24 fd28:17::10/64"));
+    assert!(inside(&["cat", "/etc/resolv.conf"]).ok().contains("search web.internal\n"));
+    assert_eq!(inside(&["sh", "-c", "exit 7"]).status, Some(7));
+    assert!(inside(&["/no/such/program"]).refused(1).contains("/no/such/program"));
+    host.hc(&["namespace", "exec", "nobody", "--", "true"]).refused(3);
+    host.hc(&["namespace", "exec", "front"]).refused(2);
+    for (address, family) in [("172.28.0.11", "-4"), ("fd28:17::12", "-6"), ("172.28.0.1", "-4")] {
+        inside(&["ping", family, "-c", "1", "-W", "5", address]).ok();
+    }
+    host.hc(&["down", "examples/web.json"]).ok();
+    assert_eq!(host.remains(), "");
+}
+
+#[test]
+fn the_doctor_finds_nothing_that_keeps_this_host_from_working() {
+    let Some(host) = Sandbox::new() else { return };
+    host.hc(&["doctor"]).ok();
+    assert!(host.json(&["doctor"]).is_array());
+}

@@ -8,9 +8,9 @@ use hostcompute_schema::{Failure, Guid};
 use crate::transport::{Answer, Call, Events, Transport};
 
 #[cfg(feature = "embedded")]
-use crate::{Finding, Options, transport::embedded::Embedded};
+use crate::{Finding, Namespace, Options, Place, doctor, transport::embedded::Embedded};
 #[cfg(feature = "embedded")]
-use hostcompute_schema::HResult;
+use hostcompute_schema::{HResult, NamespaceType};
 #[cfg(feature = "embedded")]
 use serde_json::Value;
 #[cfg(feature = "embedded")]
@@ -110,6 +110,14 @@ impl Host {
         Ok(crate::finding::findings(&self.inside()?.service()?.check()?))
     }
 
+    /// What this kernel and this host lack, and what that costs; the worst comes first.
+    ///
+    /// # Errors
+    /// An earlier call panicked.
+    pub fn doctor(&self) -> Result<Vec<doctor::Finding>, Failure> {
+        Ok(doctor::examine(Some(self.inside()?.service()?.host())))
+    }
+
     /// Waits until removals that the kernel finishes in the background are through.
     ///
     /// # Errors
@@ -142,22 +150,30 @@ impl Host {
         self.inside()?.service()?.import(document)
     }
 
-    /// The file by which other programs enter a namespace.
-    ///
-    /// # Errors
-    /// ERROR_NOT_FOUND.
-    pub fn netns_path(&self, namespace: Guid) -> Result<PathBuf, Failure> {
-        let inside = self.inside()?;
-        Ok(inside.service()?.host().netns_path(namespace))
-    }
-
-    /// The resolver configuration of a namespace, if its endpoints name any server or domain.
+    /// The file by which programs enter a Host namespace (`nsenter --net=FILE`).
     ///
     /// # Errors
     /// An earlier call panicked.
-    pub fn resolver_path(&self, namespace: Guid) -> Result<Option<PathBuf>, Failure> {
-        let path = self.inside()?.service()?.host().resolver_path(namespace);
-        Ok(Some(path).filter(|path| path.exists()))
+    pub fn netns_path(&self, namespace: Guid) -> Result<PathBuf, Failure> {
+        Ok(self.inside()?.service()?.host().netns_path(namespace))
+    }
+
+    /// Where a program must be started to be inside a namespace. It can be started when the host is closed.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND.
+    pub fn place(&self, namespace: &Namespace) -> Result<Place, Failure> {
+        let inside = self.inside()?;
+        let kind = namespace.query()?.kind;
+        if kind == Some(NamespaceType::HostDefault) {
+            let own = || PathBuf::from("/proc/self/ns/net");
+            let netns = inside.options().host_netns.clone().unwrap_or_else(own);
+            return Ok(Place { netns, resolver: PathBuf::new() });
+        }
+        let mut service = inside.service()?;
+        let linux = service.host();
+        let id = namespace.id();
+        Ok(Place { netns: linux.netns_path(id), resolver: linux.resolver_path(id) })
     }
 
     /// How the service inside this process runs.

@@ -43,6 +43,8 @@ pub use endpoint::Endpoint;
 #[cfg(feature = "embedded")]
 pub use finding::Finding;
 pub use host::Host;
+#[cfg(feature = "embedded")]
+pub use hostcompute_linux::{doctor, exec::Place};
 pub use hostcompute_schema as schema;
 pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
 pub use load_balancer::LoadBalancer;

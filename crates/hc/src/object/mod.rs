@@ -13,7 +13,7 @@ use hostcompute::transport::Call;
 use hostcompute::{Endpoint, Failure, Guid, Host, Namespace, Warning};
 use serde_json::{Value, json};
 
-use crate::arguments::{EndpointVerb, Form, NamespaceVerb, ObjectVerb, Verb};
+use crate::arguments::{EndpointVerb, Form, NamespaceObjectVerb, ObjectVerb, Verb};
 use crate::problem::{Done, Problem};
 use crate::{files, print};
 pub use family::Family;
@@ -60,21 +60,21 @@ impl Session<'_> {
         }
     }
 
-    /// `hc namespace`.
+    /// `hc namespace`, except for running programs.
     ///
     /// # Errors
     /// What the service refuses.
-    pub fn namespace(self, verb: &NamespaceVerb) -> Done {
+    pub fn namespace(self, verb: &NamespaceObjectVerb) -> Done {
         match verb {
-            NamespaceVerb::Create { file, id } => {
+            NamespaceObjectVerb::Create { file, id } => {
                 self.create(&NAMESPACE, file.as_deref(), *id, None)
             }
-            NamespaceVerb::Other(verb) => self.object(&NAMESPACE, verb),
-            NamespaceVerb::Add { id, endpoint } => {
+            NamespaceObjectVerb::Other(verb) => self.object(&NAMESPACE, verb),
+            NamespaceObjectVerb::Add { id, endpoint } => {
                 Namespace::find(self.host, id)?.add(&Endpoint::find(self.host, endpoint)?)?;
                 Ok(())
             }
-            NamespaceVerb::Remove { id, endpoint } => {
+            NamespaceObjectVerb::Remove { id, endpoint } => {
                 Namespace::find(self.host, id)?.remove(&Endpoint::find(self.host, endpoint)?)?;
                 Ok(())
             }

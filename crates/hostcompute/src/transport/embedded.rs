@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use hostcompute_engine as engine;
-use hostcompute_linux::Linux;
+use hostcompute_linux::{Linux, rootless};
 use hostcompute_schema::operation::Kind;
 use hostcompute_schema::{Failure, Guid, HResult};
 use hostcompute_service::{Body, Reading, Service, Store};
@@ -22,7 +22,17 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens the host and the state directory; what an earlier process left unfinished is finished or undone.
     pub fn open(mut options: Options) -> Result<Self, Failure> {
+        if options.rootless {
+            rootless::ensure_joined(&options.runtime_dir)?;
+        }
         let store = Store::open(&options.state_dir, options.patience)?;
+        if options.rootless && !rootless::is_held(&options.runtime_dir) {
+            let why =
+                "another command has just removed the last object, and this user's host with it";
+            return Err(
+                Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("run the command again")
+            );
+        }
         let known = store.identity()?;
         if let Some(known) = &known {
             whereabouts::settle_place(&mut options, known)?;
@@ -51,6 +61,17 @@ impl Embedded {
 
     pub fn reading(&self) -> Reading {
         self.reading
+    }
+}
+
+impl Drop for Embedded {
+    /// An ordinary user's host is kept by a process that nobody else would ever end: it goes with the last object.
+    fn drop(&mut self) {
+        let nothing_left = || self.service.lock().is_ok_and(|service| service.state().is_empty());
+        if self.options.rootless && nothing_left() {
+            // The next command finds the holder and may end it; nothing depends on it.
+            let _ = rootless::end_holder(&self.options.runtime_dir);
+        }
     }
 }
 

@@ -25,8 +25,11 @@ fn linux_options(options: &Options) -> hostcompute_linux::Options {
     }
 }
 
-/// Opens the host.
-pub(super) fn open(options: &Options) -> Result<Linux, Failure> {
+/// Opens the host's kernel side alone.
+///
+/// # Errors
+/// E_INVALIDARG for a path that is no network namespace, or what the kernel refuses.
+pub fn open(options: &Options) -> Result<Linux, Failure> {
     Linux::open(linux_options(options)).map_err(|failure| match &options.host_netns {
         Some(path) if failure.hresult == HResult::HCN_E_NAMESPACE_ATTACH_FAILED => {
             let why = format!("the host namespace {} is no network namespace", path.display());
