@@ -4,7 +4,7 @@
 //! ([`crate::lab`]) with `hc` on the path and `examples/` in the working folder. Marked otherwise:
 //!
 //! - `sh rootless`: in a second shell, as an ordinary user, in no sandbox: `hc` makes its own;
-//! - `sh no-run`: not run (the document says why).
+//! - `sh by-hand`: not run (the document says why).
 //!
 //! A block `text output` after a block is what it prints. There `…` stands for anything: a part of a line, or alone for any
 //! number of lines. The amount of blank between words does not matter.
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# Head\n```sh\nhc up x\n```\n\n```text output\nmade …\n```\n\
-                        ```sh no-run\nrm\n```\n```json\n{}\n```\n```sh rootless\nhc ls\n```\nwords\n\
+                        ```sh by-hand\nrm\n```\n```json\n{}\n```\n```sh rootless\nhc ls\n```\nwords\n\
                         ```text output\nnot its output\n```\n";
 
     #[test]

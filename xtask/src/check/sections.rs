@@ -8,6 +8,12 @@ use super::counts::Counts;
 use super::{Outcome, Section, documents, licences, schema};
 use crate::{bench, demo, generate, process, root, tidy};
 
+/// The fuzzer is a workspace of its own: its long runs need another toolchain.
+const FUZZ: &str = "fuzz/Cargo.toml";
+
+/// Inputs for each of the fuzzer's targets.
+const FUZZED: u32 = 100_000;
+
 /// All sections of `cargo xtask test`.
 pub const SECTIONS: &[Section] = &[
     Section { name: "format", about: "the code is formatted", run: format },
@@ -28,6 +34,7 @@ pub const SECTIONS: &[Section] = &[
         about: "commands in README and docs do what they show",
         run: documents::check,
     },
+    Section { name: "fuzz", about: "100,000 inputs for each target", run: fuzz },
     Section { name: "pictures", about: "drawn pictures are current", run: generate::check },
     Section {
         name: "demo",
@@ -54,6 +61,7 @@ fn done(command: &mut Command) -> Result<Outcome> {
 }
 
 fn format(_: &mut Counts) -> Result<Outcome> {
+    process::run(&mut cargo(&["fmt", "--manifest-path", FUZZ, "--check"]))?;
     done(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
@@ -72,6 +80,15 @@ fn lint(_: &mut Counts) -> Result<Outcome> {
         "-D",
         "warnings",
     ]))
+}
+
+/// The short form of the fuzzer: seeded, on this toolchain, the same inputs every time.
+fn fuzz(_: &mut Counts) -> Result<Outcome> {
+    let clippy = ["clippy", "--manifest-path", FUZZ, "--locked", "--", "-D", "warnings"];
+    process::run(&mut cargo(&clippy))?;
+    let documents = FUZZED.to_string();
+    let run = ["run", "--quiet", "--manifest-path", FUZZ, "--locked", "--", "--documents"];
+    done(cargo(&run).arg(documents))
 }
 
 fn rustdoc(_: &mut Counts) -> Result<Outcome> {
