@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -120,6 +121,7 @@ impl Outside {
         ] {
             process::output(outside.command("ip").args(line.split(' ')))?;
         }
+        settle("up0", host6)?;
         ip(&format!("route add default via {out4}"))?;
         ip(&format!("-6 route add default via {out6}"))?;
         Ok(outside)
@@ -139,6 +141,26 @@ impl Drop for Outside {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Waits for what the kernel does on its own time with a new link: it notices the carrier, then takes the IPv6 address into
+/// use and, where it forwards, answers for the whole subnet too. Otherwise these would look like changes later.
+fn settle(link: &str, address: &str) -> Result<()> {
+    let forwards = std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{link}/forwarding"));
+    let forwards = forwards.is_ok_and(|value| value.trim() == "1");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        let state = process::output(Command::new("ip").args(["link", "show", link]))?;
+        let mut routes = Command::new("ip");
+        let local = ["-6", "route", "show", "table", "local", "dev", link];
+        let routes = process::output(routes.args(local))?;
+        let in_use = routes.contains(&format!("local {address} "));
+        if state.contains("state UP") && in_use && (!forwards || routes.contains("anycast ")) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    bail!("the sandbox's uplink does not come up")
 }
 
 /// Waits for the line `ready` on a child's output.

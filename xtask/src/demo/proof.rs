@@ -272,11 +272,8 @@ impl Asker<'_> {
     fn command(&self, from: &From, words: &[&str]) -> Command {
         let mut command = match from {
             From::Namespace(endpoint) => {
-                let mut command = Command::new("nsenter");
-                command.arg(format!(
-                    "--net={}",
-                    self.hc.folders.join("run/netns").join(&endpoint.namespace).display()
-                ));
+                let mut command =
+                    self.hc.command(&["namespace", "exec", &endpoint.namespace, "--"]);
                 command.arg(&self.program);
                 command
             }
