@@ -37,7 +37,7 @@ use events::Events;
 pub use events::Happened;
 pub use recovery::{Outcome, Recovery};
 pub use report::Report;
-pub use store::{Durability, Identity, Store};
+pub use store::{Durability, Identity, REPAIR, Store};
 
 /// The service of one host.
 pub struct Service<H: Host> {

@@ -36,6 +36,9 @@ use sqlite::{Database, Write};
 /// File name of the database inside the state directory.
 const DATABASE: &str = "state.sqlite";
 
+/// The name under which a comparison is pending that no operation asked for.
+pub const REPAIR: &str = "repair";
+
 /// An open state directory. Dropping it writes the done-mark and lets the next process in.
 #[derive(Debug)]
 pub struct Store {
@@ -45,6 +48,8 @@ pub struct Store {
     finished: bool,
     /// The machine is known not to agree with the rows: the next start must compare, whatever is finished.
     unsettled: bool,
+    /// An operation could not be taken back in the file: what it holds is no longer what this process believes.
+    poisoned: bool,
     // Last, so that the database is closed before the next process is let in.
     _lock: DirectoryLock,
 }
@@ -77,7 +82,14 @@ impl Store {
         let lock = DirectoryLock::take(directory, patience)?;
         let database = Database::open(&directory.join(DATABASE))?;
         let directory = directory.to_owned();
-        Ok(Self { database, directory, finished: false, unsettled: false, _lock: lock })
+        Ok(Self {
+            database,
+            directory,
+            finished: false,
+            unsettled: false,
+            poisoned: false,
+            _lock: lock,
+        })
     }
 
     /// Where the state lives.
@@ -158,6 +170,12 @@ impl Store {
         identity: Option<&Identity>,
         durability: Durability,
     ) -> Result<(), Failure> {
+        if self.poisoned {
+            let why = "the journal could not be written when an operation was taken back";
+            return Err(Failure::new(HResult::HCN_E_REGKEY_FAILURE, why).hint(
+                "start anew: the next start compares the journal with the host and puts both right",
+            ));
+        }
         self.database.write(durability, |write| {
             let mut before = Vec::with_capacity(changes.len());
             for change in changes {
@@ -184,6 +202,12 @@ impl Store {
     /// # Errors
     /// The file cannot be read or written; the operation is pending still.
     pub(crate) fn revert(&mut self, durability: Durability) -> Result<(), Failure> {
+        let reverted = self.write_back(durability);
+        self.poisoned |= reverted.is_err();
+        reverted
+    }
+
+    fn write_back(&mut self, durability: Durability) -> Result<(), Failure> {
         let Some(pending) = self.database.pending()? else { return Ok(()) };
         let rest = SavedPending { operation: pending.operation.clone(), before: Vec::new() };
         self.database.write(durability, |write| {
@@ -211,7 +235,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if self.finished {
-            let again = SavedPending { operation: "repair".to_owned(), before: Vec::new() };
+            let again = SavedPending { operation: REPAIR.to_owned(), before: Vec::new() };
             let mark = self.unsettled.then_some(&again);
             // Without the mark the next start only compares once more than it must.
             let _ = self.database.write(Durability::Process, |write| write.set_pending(mark));

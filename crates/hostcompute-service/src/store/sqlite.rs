@@ -215,6 +215,12 @@ impl Write<'_> {
         }
     }
 
+    /// Damages the pending operation, as a failing disk might.
+    #[cfg(test)]
+    pub fn spoil_pending(&self) -> rusqlite::Result<()> {
+        self.transaction.execute_batch("UPDATE pending SET text = 'spoilt'")
+    }
+
     /// Sets a named text.
     pub fn set_meta(&self, name: &str, value: &str) -> rusqlite::Result<()> {
         self.transaction

@@ -186,3 +186,15 @@ fn flipped_bytes_never_panic() {
         }
     }
 }
+
+#[test]
+fn a_journal_that_could_not_be_taken_back_takes_nothing_more() {
+    let scratch = Scratch::new("poison");
+    let mut store = open(&scratch).expect("new");
+    seed(&mut store, 1, "{}");
+    store.begin("HcnDeleteNetwork", &[delete(1)], Durability::Process).expect("begun");
+    store.database.write(Durability::Disk, |write| write.spoil_pending()).expect("written");
+    store.revert(Durability::Disk).expect_err("the means to undo are damaged");
+    let refused = store.begin("HcnDeleteNetwork", &[], Durability::Process).expect_err("poisoned");
+    assert!(refused.hint.is_some(), "{refused}");
+}
