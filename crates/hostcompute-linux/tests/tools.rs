@@ -3,6 +3,8 @@
 //! Joining a user namespace takes a process with one thread, and becoming another program ends the test; so these tests run the
 //! example `host_tools`, which cargo builds along with them.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 mod lab;
 
 use std::path::PathBuf;

@@ -180,15 +180,23 @@ fn destination_translation(family: Family) -> Vec<Rule> {
     let chain = || Rule::on(named("translate", family));
     let frontend = [DestinationAddress, Protocol, DestinationPort];
     let port = [Protocol, DestinationPort];
-    vec![
+    let mut rules = vec![
         chain().found(family, &frontend, Set::Service).goto(named("spread", family)),
         chain().found(family, &frontend, Set::ServiceClient).goto(named("spread_client", family)),
         chain().send_to(family, &frontend, Set::PortMapVip),
         chain().not_to_local().back(),
+    ];
+    if family == Family::V6 {
+        // The kernel has no `route_localnet` for IPv6: an answer to ::1 that arrives at a port is lost. A refusal at once lets
+        // programs that try all addresses of "localhost" go on to 127.0.0.1, which works.
+        rules.push(chain().address_in(family, DestinationAddress, loopback(family)).back());
+    }
+    rules.extend([
         chain().found(family, &port, Set::NodePort).goto(named("spread_node", family)),
         chain().found(family, &port, Set::NodePortClient).goto(named("spread_node_client", family)),
         chain().send_to(family, &port, Set::PortMap),
-    ]
+    ]);
+    rules
 }
 
 /// Draws a slot and sends the connection to its backend. A service is in one size class; the others have no such slot.
@@ -296,10 +304,15 @@ fn source_translation(family: Family) -> Vec<Rule> {
     let hairpin = || Rule::on(named("hairpin", family));
     let outbound = || Rule::on(named("outbound", family));
     let both = [SourceAddress, DestinationAddress];
-    vec![
+    let mut rules = vec![
         // Back to the sender: the answer must come through us to be translated back.
         hairpin().translated().found(family, &both, Set::Loop).masquerade(),
-        hairpin().address_in(family, SourceAddress, loopback(family)).masquerade(),
+    ];
+    if family == Family::V4 {
+        let source = hairpin().address_in(family, SourceAddress, loopback(family));
+        rules.push(source.masquerade());
+    }
+    rules.extend([
         outbound().found(family, &both, Set::NatExempt).back(),
         outbound()
             .found(family, &[SourceAddress], Set::NatLimited)
@@ -307,7 +320,8 @@ fn source_translation(family: Family) -> Vec<Rule> {
             .back(),
         outbound().appear_as(family, &[SourceAddress], Set::NatAs),
         outbound().found(family, &[SourceAddress], Set::Outbound).masquerade(),
-    ]
+    ]);
+    rules
 }
 
 /// A text that changes with the fixed part, kept as the table's comment: tells a table of another version from ours.

@@ -226,10 +226,11 @@ impl Lab {
         Netns::open(&self.linux.netns_path(netns))
     }
 
-    /// Everything a foreign eye sees on the host: links, addresses, routes, rules, neighbours, packet filter, settings.
-    pub fn fingerprint(&self) -> String {
-        let mut text = String::new();
-        for line in [
+    /// Everything a foreign eye sees on the host, line by line in alphabetical order: links, addresses, routes, rules,
+    /// neighbours, packet filter, settings, files.
+    pub fn fingerprint(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for program in [
             "ip -o link",
             "ip -o addr",
             "ip route show table all",
@@ -240,7 +241,9 @@ impl Lab {
             "nft list ruleset",
             "ip netconf",
         ] {
-            text += &format!("--- {line}\n{}", stable(&self.host.exec(line)));
+            lines.extend(
+                self.host.exec(program).lines().map(|line| format!("{program}: {}", plain(line))),
+            );
         }
         for setting in [
             "ipv4/conf/all/forwarding",
@@ -248,25 +251,38 @@ impl Lab {
             "ipv4/conf/up0/forwarding",
             "ipv4/conf/all/accept_redirects",
             "ipv6/conf/all/forwarding",
+            "ipv6/conf/default/forwarding",
             "ipv6/conf/up0/forwarding",
             "ipv6/conf/up0/accept_ra",
         ] {
             let value =
                 self.host.run(|| std::fs::read_to_string(format!("/proc/sys/net/{setting}")));
-            text += &format!("{setting} = {}", value.unwrap());
+            lines.push(format!("{setting} = {}", value.unwrap().trim()));
         }
-        let mut files: Vec<_> = walk(&self.directory);
-        files.sort();
-        text + &files.join("\n")
+        lines.extend(walk(&self.directory));
+        lines.sort();
+        lines
+    }
+
+    /// Fails with the lines that came and went.
+    #[track_caller]
+    pub fn check_unchanged(&self, before: &[String]) {
+        let after = self.fingerprint();
+        let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+        let come: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+        assert!(gone.is_empty() && come.is_empty(), "gone: {gone:#?}\ncome: {come:#?}");
+        assert_eq!(after.len(), before.len());
     }
 }
 
-/// Without what changes by itself.
-fn stable(text: &str) -> String {
-    text.lines()
-        .filter(|line| !line.contains("linkdown expires"))
-        .map(|l| format!("{l}\n"))
-        .collect()
+/// Without what the kernel notes later (that a bridge without ports has no carrier), and without the borders of lists, whose
+/// elements come in any order.
+fn plain(line: &str) -> String {
+    let line =
+        line.replace("NO-CARRIER,", "").replace("state UNKNOWN", "").replace("state DOWN", "");
+    let line = line.replace("linkdown", "");
+    let line = line.trim().trim_start_matches("elements = { ").trim_end_matches(" }");
+    line.trim_end_matches(',').trim().to_owned()
 }
 
 fn walk(directory: &Path) -> Vec<String> {

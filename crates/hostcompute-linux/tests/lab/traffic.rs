@@ -166,8 +166,17 @@ fn udp_within(netns: &Netns, to: &str, patience: Duration) -> Option<Answer> {
     None
 }
 
-/// One echo request by the system's `ping`.
+/// Echo requests by the system's `ping`, until one is answered.
 pub fn ping(netns: &Netns, to: &str) -> bool {
+    (0..4).any(|_| echo(netns, to))
+}
+
+/// For what must not come through.
+pub fn ping_refused(netns: &Netns, to: &str) -> bool {
+    !echo(netns, to)
+}
+
+fn echo(netns: &Netns, to: &str) -> bool {
     netns.run(|| {
         std::process::Command::new("ping")
             .args(["-n", "-q", "-c", "1", "-W", "1", to])
