@@ -240,6 +240,8 @@ impl Drop for Store {
             // Without the mark the next start only compares once more than it must.
             let _ = self.database.write(Durability::Process, |write| write.set_pending(mark));
         }
+        // A log that stays long costs the next start some time, nothing else.
+        let _ = self.database.tidy();
     }
 }
 

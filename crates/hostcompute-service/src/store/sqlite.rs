@@ -32,8 +32,12 @@ pub struct Database {
     durability: Durability,
 }
 
-/// Pages of the log after which a commit folds it into the database; bounds what the next start must read.
-const CHECKPOINT_PAGES: i64 = 256;
+/// Pages of the log after which a commit folds it into the database. That waits for the disk twice, so it must be rare among the
+/// operations of a long run: here one of a thousand.
+const MOST_PAGES: i64 = 4096;
+
+/// A log longer than this is folded in when the store is closed, so that the next start need not read it.
+const LONG_LOG: u64 = 1 << 20;
 
 const TABLES: &str = "
     CREATE TABLE object (
@@ -69,11 +73,11 @@ impl Database {
                  PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
             )
             .map_err(refuse)?;
-        // Folding the log into the database costs two waits for the disk: too much for the end of every short command.
+        // Too much for the end of every short command; `tidy` does it when it is worth it.
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(refuse)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(refuse)?;
+        connection.pragma_update(None, "wal_autocheckpoint", MOST_PAGES).map_err(refuse)?;
         let mut database =
             Self { connection, path: path.to_owned(), durability: Durability::Process };
         if new {
@@ -138,6 +142,16 @@ impl Database {
         let result = work(&write).map_err(refuse)?;
         write.transaction.commit().map_err(refuse)?;
         Ok(result)
+    }
+
+    /// Folds a long log into the database; a short one stays for the next process to go on with.
+    pub fn tidy(&self) -> Result<(), Failure> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > LONG_LOG) {
+            self.read(|connection| connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))?;
+        }
+        Ok(())
     }
 
     /// Where the file is.

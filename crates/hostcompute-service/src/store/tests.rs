@@ -198,3 +198,17 @@ fn a_journal_that_could_not_be_taken_back_takes_nothing_more() {
     let refused = store.begin("HcnDeleteNetwork", &[], Durability::Process).expect_err("poisoned");
     assert!(refused.hint.is_some(), "{refused}");
 }
+
+#[test]
+fn a_long_log_is_folded_in_at_the_end() {
+    let scratch = Scratch::new("log");
+    let mut store = open(&scratch).expect("new");
+    let log = scratch.path().join("state.sqlite-wal");
+    for id in 1..=200 {
+        seed(&mut store, id, &"x".repeat(20_000));
+    }
+    assert!(std::fs::metadata(&log).expect("a log").len() > 1 << 20);
+    drop(store);
+    assert_eq!(std::fs::metadata(&log).map_or(0, |log| log.len()), 0);
+    assert_eq!(bodies(&open(&scratch).expect("again")).len(), 200);
+}
