@@ -16,47 +16,23 @@ use crate::route::path::{self, Path, Target};
 /// The interface group of anchors and shaping devices: our mark on links that are no ports.
 pub(crate) const DEVICE_GROUP: u32 = 0x6863_0002;
 
-/// Whether things that are there already are an obstacle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expect {
-    Nothing,
-    /// The link is ours and there; complete it.
-    Leftovers,
-}
-
-pub(crate) fn push_add(datagram: &mut Datagram, step: usize, anchor: &Anchor, expect: Expect) {
+pub(crate) fn push_add(datagram: &mut Datagram, step: usize, anchor: &Anchor) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
-    let part = |aim| Note {
-        step,
-        aim,
-        lenient: match expect {
-            Expect::Nothing => Lenient::Not,
-            Expect::Leftovers => Lenient::Present,
-        },
+    let new = NewLink {
+        name: &anchor.name,
+        index: anchor.index,
+        mac: Some(anchor.mac),
+        group: DEVICE_GROUP,
+        mtu: None,
     };
-    if expect == Expect::Nothing {
-        link::push_new(
-            datagram,
-            note("make the network's device"),
-            NewLink {
-                name: &anchor.name,
-                index: anchor.index,
-                mac: Some(anchor.mac),
-                group: DEVICE_GROUP,
-                mtu: None,
-            },
-            "bridge",
-        );
-    } else {
-        link::push_group(datagram, note("mark the network's device"), anchor.index, DEVICE_GROUP);
-    }
+    link::push_new(datagram, note("make the network's device"), new, "bridge");
     link::push_settings(datagram, note("set up the network's device"), anchor.index, &[], "");
     link::push_up(datagram, note("bring the network's device up"), anchor.index);
     for gateway in &anchor.gateways {
-        address::push_add(datagram, part("add the gateway address"), anchor.index, *gateway);
+        address::push_add(datagram, note("add the gateway address"), anchor.index, *gateway);
     }
     for path in paths(anchor) {
-        path::push_add(datagram, part("reserve the subnet"), &path);
+        path::push_add(datagram, note("reserve the subnet"), &path);
     }
 }
 

@@ -45,9 +45,9 @@ struct State {
     forgotten: u64,
     /// Requests whose links are gone.
     done: u64,
-    /// Addresses that went, whose connections are still to be forgotten; and those being forgotten now.
-    addresses: HashSet<IpAddr>,
-    forgetting: HashSet<IpAddr>,
+    /// What goes and is not out of the way yet; and what the thread is taking out of the way now.
+    leaving: Leaving,
+    forgetting: Leaving,
     links: usize,
     /// Messages that take links out of their places, not sent yet.
     retiring: Vec<Datagram>,
@@ -62,9 +62,19 @@ struct State {
     failure: Option<String>,
 }
 
+/// Addresses whose connections are still to be forgotten, and links about which messages are still to be sent.
+#[derive(Debug, Default)]
+struct Leaving {
+    addresses: HashSet<IpAddr>,
+    indexes: HashSet<u32>,
+}
+
 impl State {
-    fn is_remembered(&self, address: &IpAddr) -> bool {
-        self.addresses.contains(address) || self.forgetting.contains(address)
+    fn is_leaving(&self, index: u32, addresses: &[IpAddr]) -> bool {
+        [&self.leaving, &self.forgetting].into_iter().any(|leaving| {
+            leaving.indexes.contains(&index)
+                || addresses.iter().any(|address| leaving.addresses.contains(address))
+        })
     }
 }
 
@@ -96,12 +106,27 @@ impl Shared {
 pub(crate) struct Retired {
     /// Interface indexes.
     pub indexes: Vec<u32>,
+    /// Indexes of links that stay, but are spoken of.
+    pub touched: Vec<u32>,
     /// Addresses that go with the links.
     pub addresses: Vec<IpAddr>,
     /// For the host namespace; what is gone already is forgiven.
-    pub messages: Datagram,
+    messages: Vec<Datagram>,
     /// Namespaces that must stay open until the links are gone.
     pub held: Vec<Inside>,
+}
+
+/// Datagrams that are longer are not continued.
+const FULL: usize = 24 << 10;
+
+impl Retired {
+    /// The datagram for further messages.
+    pub(crate) fn messages(&mut self) -> &mut Datagram {
+        if self.messages.last().is_none_or(|last| last.len() > FULL) {
+            self.messages.push(Datagram::default());
+        }
+        self.messages.last_mut().expect("one was pushed if there was none")
+    }
 }
 
 /// The sockets of the thread, both in the host namespace.
@@ -138,8 +163,10 @@ impl Cleanup {
         }
         state.asked += 1;
         state.links += retired.indexes.len();
-        state.addresses.extend(retired.addresses);
-        state.retiring.push(retired.messages);
+        state.leaving.addresses.extend(retired.addresses);
+        state.leaving.indexes.extend(retired.indexes);
+        state.leaving.indexes.extend(retired.touched);
+        state.retiring.extend(retired.messages);
         state.held.extend(retired.held);
         let now = Instant::now();
         state.first_request.get_or_insert(now);
@@ -148,16 +175,15 @@ impl Cleanup {
         Ok(())
     }
 
-    /// Waits until none of the addresses has connections from an earlier life.
-    pub(crate) fn clear_for(&self, mut addresses: impl Iterator<Item = IpAddr>) {
+    /// Waits until nothing that is still to be said about an earlier life of a link, or of its addresses, can hit the new one.
+    pub(crate) fn clear_for(&self, index: u32, addresses: &[IpAddr]) {
         if self.thread.is_none() {
             return;
         }
         let state = self.shared.lock();
-        if !addresses.any(|address| state.is_remembered(&address)) {
-            return;
+        if state.is_leaving(index, addresses) {
+            drop(self.wait_for(state, |state| state.forgotten));
         }
-        drop(self.wait_for(state, |state| state.forgotten));
     }
 
     /// Waits until `progress` reaches what was asked so far.
@@ -209,9 +235,10 @@ fn run(shared: &Shared, mut tools: Tools) {
     let mut state = shared.lock();
     loop {
         if state.forgotten < state.asked {
-            let (target, addresses) = (state.asked, std::mem::take(&mut state.addresses));
+            let target = state.asked;
             let retiring = std::mem::take(&mut state.retiring);
-            state.forgetting.clone_from(&addresses);
+            state.forgetting = std::mem::take(&mut state.leaving);
+            let addresses = state.forgetting.addresses.clone();
             drop(state);
             let mut results: Vec<_> = retiring
                 .into_iter()
@@ -219,7 +246,7 @@ fn run(shared: &Shared, mut tools: Tools) {
                 .collect();
             results.push(conntrack::forget(&mut tools.netfilter, &addresses));
             state = shared.lock();
-            state.forgetting.clear();
+            state.forgetting = Leaving::default();
             state.forgotten = target;
             results.into_iter().for_each(|result| note_failure(&mut state, result));
             shared.changed.notify_all();

@@ -18,7 +18,6 @@ use std::os::fd::AsFd;
 use hostcompute_engine::plan::{Fact, Port, Service, Step};
 use rustix::io::Errno;
 
-use crate::anchor::Expect;
 use crate::cleanup::Retired;
 use crate::error::{Error, Refusal};
 use crate::forwarding;
@@ -194,21 +193,21 @@ impl<'p> Performance<'_, 'p> {
             self.hand_over()?;
             self.host.cleanup.settle()?;
         }
+        self.make_way(fact);
         match fact {
             Fact::Forwarding(family) => {
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
                 self.host.within(|| forwarding::switch_on(saved, scene, *family))?;
             }
-            Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new, Expect::Nothing),
+            Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new),
             Fact::Netns(netns) => self.host.namespaces.create(*netns)?,
             Fact::Port(new) => {
-                self.host.cleanup.clear_for(port::addresses(new));
                 let inside = self.host.namespaces.inside(new.netns)?;
                 port::push_link(&mut self.datagram, step, new, inside.fd.as_fd());
                 self.begun.push((step, new));
             }
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
-            Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new, Expect::Nothing),
+            Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new),
             Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
             Fact::Resolver(new) => {
                 resolver::write(&self.host.resolver_dir, new.netns, &new.content)?
@@ -216,6 +215,23 @@ impl<'p> Performance<'_, 'p> {
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
         }
         Ok(())
+    }
+
+    /// Waits for the cleanup where it has still to speak of the same link or address.
+    fn make_way(&self, fact: &Fact) {
+        let cleanup = &self.host.cleanup;
+        match fact {
+            Fact::Port(new) => {
+                let addresses: Vec<_> = port::addresses(new).collect();
+                cleanup.clear_for(new.index, &addresses);
+            }
+            Fact::Shaper(new) => {
+                cleanup.clear_for(new.index, &[]);
+                // The tap of an earlier shaper is taken away by its port's index.
+                cleanup.clear_for(new.port_index, &[]);
+            }
+            _ => {}
+        }
     }
 
     fn remove(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
@@ -234,13 +250,16 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::Port(old) => {
                 // Dead once the packet filter has lost it; the rest may take its time.
-                port::push_retire(&mut self.retired.messages, step, old);
+                port::push_retire(self.retired.messages(), step, old);
                 self.retired.addresses.extend(port::addresses(old));
             }
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }
-            Fact::Shaper(old) => shaper::push_retire(&mut self.retired.messages, step, old),
+            Fact::Shaper(old) => {
+                shaper::push_retire(self.retired.messages(), step, old);
+                self.retired.touched.push(old.port_index);
+            }
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
@@ -368,7 +387,7 @@ impl<'p> Performance<'_, 'p> {
             Fact::Anchor(anchor) => {
                 delete_ours(&mut self.host.route, anchor.index, &anchor.name)?;
                 let mut datagram = Datagram::default();
-                anchor::push_add(&mut datagram, step, anchor, Expect::Nothing);
+                anchor::push_add(&mut datagram, step, anchor);
                 self.host.route.exchange(&mut datagram)
             }
             Fact::Shaper(shaper) => {
@@ -377,7 +396,7 @@ impl<'p> Performance<'_, 'p> {
                 shaper::push_retire(&mut datagram, step, shaper);
                 self.host.route.exchange(&mut datagram)?;
                 datagram.clear();
-                shaper::push_add(&mut datagram, step, shaper, Expect::Nothing);
+                shaper::push_add(&mut datagram, step, shaper);
                 self.host.route.exchange(&mut datagram)
             }
             _ => Ok(()),

@@ -2,46 +2,27 @@
 
 use hostcompute_engine::plan::{DYING_GROUP, Shaper};
 
-use crate::anchor::{DEVICE_GROUP, Expect};
+use crate::anchor::DEVICE_GROUP;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::route::link::{self, NewLink};
 use crate::route::queue;
 
-pub(crate) fn push_add(datagram: &mut Datagram, step: usize, shaper: &Shaper, expect: Expect) {
+pub(crate) fn push_add(datagram: &mut Datagram, step: usize, shaper: &Shaper) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
-    let part = |aim| Note {
-        step,
-        aim,
-        lenient: match expect {
-            Expect::Nothing => Lenient::Not,
-            Expect::Leftovers => Lenient::Present,
-        },
+    let new = NewLink {
+        name: &shaper.name,
+        index: shaper.index,
+        mac: None,
+        group: DEVICE_GROUP,
+        mtu: None,
     };
-    if expect == Expect::Nothing {
-        link::push_new(
-            datagram,
-            note("make the shaping device"),
-            NewLink {
-                name: &shaper.name,
-                index: shaper.index,
-                mac: None,
-                group: DEVICE_GROUP,
-                mtu: None,
-            },
-            "ifb",
-        );
-    }
+    link::push_new(datagram, note("make the shaping device"), new, "ifb");
     link::push_settings(datagram, note("set up the shaping device"), shaper.index, &[], "");
     queue::push_bucket(datagram, note("set the rate"), shaper.index, shaper.bytes_per_second);
     link::push_up(datagram, note("bring the shaping device up"), shaper.index);
-    if expect == Expect::Leftovers {
-        // A redirection that is there may lead elsewhere.
-        let gone = Note { step, aim: "redirect the port anew", lenient: Lenient::Absent };
-        queue::push_remove_ingress(datagram, gone, shaper.port_index);
-    }
-    queue::push_ingress(datagram, part("tap the port"), shaper.port_index);
-    queue::push_redirect(datagram, part("redirect the port"), shaper.port_index, shaper.index);
+    queue::push_ingress(datagram, note("tap the port"), shaper.port_index);
+    queue::push_redirect(datagram, note("redirect the port"), shaper.port_index, shaper.index);
 }
 
 pub(crate) fn push_rate(datagram: &mut Datagram, step: usize, shaper: &Shaper) {
@@ -52,6 +33,7 @@ pub(crate) fn push_rate(datagram: &mut Datagram, step: usize, shaper: &Shaper) {
 /// The port sends freely again; the device follows in the cleanup.
 pub(crate) fn push_retire(datagram: &mut Datagram, step: usize, shaper: &Shaper) {
     let note = |aim| Note { step, aim, lenient: Lenient::Absent };
-    queue::push_remove_ingress(datagram, note("release the port"), shaper.port_index);
+    let release = Note { step, aim: "release the port", lenient: Lenient::NoQueue };
+    queue::push_remove_ingress(datagram, release, shaper.port_index);
     link::push_group(datagram, note("retire the shaping device"), shaper.index, DYING_GROUP);
 }

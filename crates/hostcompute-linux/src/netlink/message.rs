@@ -15,6 +15,8 @@ pub(crate) enum Lenient {
     Present,
     /// What was to be removed is gone.
     Absent,
+    /// A queueing discipline that was to be removed is gone, which the kernel calls an invalid argument.
+    NoQueue,
 }
 
 /// What the sender remembers of a message, to explain a refusal.

@@ -294,8 +294,11 @@ pub(crate) fn forgiven(refusal: &Refusal) -> bool {
     match refusal.lenient {
         Lenient::Not => false,
         Lenient::Present => refusal.errno == Errno::EXIST,
-        Lenient::Absent => {
-            matches!(refusal.errno, Errno::NOENT | Errno::SRCH | Errno::NODEV | Errno::ADDRNOTAVAIL)
-        }
+        Lenient::Absent => absent(refusal.errno),
+        Lenient::NoQueue => absent(refusal.errno) || refusal.errno == Errno::INVAL,
     }
+}
+
+fn absent(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::SRCH | Errno::NODEV | Errno::ADDRNOTAVAIL)
 }

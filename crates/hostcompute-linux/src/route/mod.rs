@@ -8,6 +8,8 @@ pub(crate) mod link;
 pub(crate) mod neighbour;
 pub(crate) mod path;
 pub(crate) mod queue;
+#[cfg(test)]
+mod witness;
 
 use std::net::IpAddr;
 
