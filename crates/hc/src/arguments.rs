@@ -130,7 +130,11 @@ pub enum Command {
     #[command(subcommand)]
     Schema(SchemaCommand),
     /// Compare documents, journal and kernel, and name every difference
-    Check,
+    Check {
+        /// Make the kernel agree with the documents: make what is missing, remove what no object explains
+        #[arg(long)]
+        repair: bool,
+    },
     /// Tell what this kernel lacks and what that costs
     Doctor,
     /// Show the live tree of the service

@@ -77,7 +77,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Endpoint(verb) => session.endpoint(verb),
         Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
         Command::Topology { svg } => draw(session, svg.as_deref()),
-        Command::Check => session.check(),
+        Command::Check { repair } => session.check(*repair),
         Command::Inspect => session.inspect(),
         Command::State(command) => session.state(command),
         _ => Ok(()),

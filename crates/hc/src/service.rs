@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hostcompute::Host;
+use hostcompute::{Failure, Host};
 use serde_json::{Value, json};
 
 use crate::arguments::{Form, StateCommand};
@@ -14,8 +14,14 @@ impl Session<'_> {
     /// `hc check`.
     ///
     /// # Errors
-    /// The comparison is impossible, or found something.
-    pub fn check(self) -> Done {
+    /// The comparison is impossible, found something, or the kernel refused a repair.
+    pub fn check(self, repair: bool) -> Done {
+        if repair {
+            let all = |failures: Vec<Failure>| {
+                Problem::Several(failures.into_iter().map(Problem::from).collect())
+            };
+            self.host.repair().map_err(all)?;
+        }
         let findings = self.host.check()?;
         let document = || {
             let list =

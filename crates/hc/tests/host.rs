@@ -167,6 +167,8 @@ fn a_foreign_hand_is_noticed_and_named() {
     let said = host.hc(&["check"]);
     assert_eq!(said.status, Some(1));
     assert!(said.out.contains(link), "{said:?}");
+    host.hc(&["check", "--repair"]).ok();
+    assert!(sandbox::Said::of(&mut host.inside("ip", &["link", "show", link])).ok().contains(link));
     host.hc(&["down", "examples/internal.json"]).ok();
     assert_eq!(host.remains(), "");
 }
@@ -277,4 +279,24 @@ fn the_doctor_finds_nothing_that_keeps_this_host_from_working() {
     let Some(host) = Sandbox::new() else { return };
     host.hc(&["doctor"]).ok();
     assert!(host.json(&["doctor"]).is_array());
+}
+
+#[test]
+fn two_states_do_not_share_one_host() {
+    let Some(host) = Sandbox::new() else { return };
+    host.hc(&["up", "examples/web.json"]).ok();
+    let other = host.path("other");
+    let other = other.to_str().expect("text");
+    let elsewhere = |arguments: &[&str]| host.hc(&[&["--state-dir", other], arguments].concat());
+    elsewhere(&["network", "ls"]).ok();
+    let said = elsewhere(&["up", "examples/internal.json"]).refused(1);
+    assert!(said.contains("--repair") && said.contains("not in the state directory"), "{said}");
+    host.hc(&["check"]).ok();
+    // A lost state: what it left is removed on request, and only then.
+    assert!(elsewhere(&["check"]).status == Some(1));
+    elsewhere(&["check", "--repair"]).ok();
+    assert_eq!(host.remains(), "");
+    elsewhere(&["up", "examples/internal.json"]).ok();
+    elsewhere(&["down", "examples/internal.json"]).ok();
+    assert_eq!(host.remains(), "");
 }

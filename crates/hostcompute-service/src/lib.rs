@@ -48,6 +48,8 @@ pub struct Service<H: Host> {
     surroundings: Surroundings,
     random: Random,
     recovery: Option<Recovery>,
+    /// Nothing on the host belongs to another state directory.
+    alone: bool,
 }
 
 impl<H: Host> fmt::Debug for Service<H> {
@@ -111,6 +113,7 @@ impl<H: Host> Service<H> {
             surroundings: Surroundings::default(),
             random,
             recovery: None,
+            alone: false,
         };
         service.recovery = service.recover(identity)?;
         Ok(service)
@@ -144,6 +147,7 @@ impl<H: Host> Service<H> {
     pub fn call(&mut self, request: &Request<'_>, reading: Reading) -> Result<Answer, Failure> {
         if !request.operation.is_read_only() {
             self.settle_debts();
+            self.refuse_company()?;
         }
         if makes_networks(request) {
             self.surroundings = self.host.surroundings().map_err(|fault| fault.failure)?;

@@ -10,11 +10,11 @@
 //! that refuses single steps gets the others all the same: everything that can be right is made right, the rest is reported, and
 //! every later start tries again.
 
-use hostcompute_engine::host::{Fault, Host};
+use hostcompute_engine::host::{Difference, Fault, Host};
 use hostcompute_engine::{State, after_reboot, reconcile};
-use hostcompute_schema::Failure;
+use hostcompute_schema::{Failure, HResult};
 
-use crate::store::{Durability, Identity};
+use crate::store::{Durability, Identity, REPAIR};
 use crate::{Service, perform};
 
 /// What had to be repaired at the start.
@@ -123,5 +123,37 @@ impl<H: Host> Service<H> {
         if !self.store.is_settled() && self.realise().is_ok() {
             self.store.settled(true);
         }
+    }
+
+    /// Two states on one host would each take the other's objects for strays. The first object of a state is therefore refused where
+    /// there is something already; as long as a state has objects, no other state can get any.
+    pub(crate) fn refuse_company(&mut self) -> Result<(), Failure> {
+        if self.alone || !self.state.is_empty() {
+            return Ok(());
+        }
+        let found = self.host.compare(&[]).map_err(|fault| fault.failure)?;
+        let Some(Difference::Stray(stray)) = found.first() else {
+            self.alone = true;
+            return Ok(());
+        };
+        let why = format!(
+            "this host has objects that are not in the state directory {}: {}",
+            self.store.directory().display(),
+            stray.what
+        );
+        Err(Failure::new(HResult::HCN_E_ENTITY_HAS_REFERENCES, why).hint(
+            "use the state directory that they belong to, or remove them with `hc check --repair` when it is lost",
+        ))
+    }
+
+    /// Makes the host agree with the state: what is missing is made, what no object explains is removed.
+    ///
+    /// # Errors
+    /// What the host refused; the rest is done.
+    pub fn repair(&mut self) -> Result<(), Vec<Failure>> {
+        self.store.begin(REPAIR, &[], Durability::Process).map_err(|failure| vec![failure])?;
+        let problems = self.realise_what_goes();
+        self.conclude(problems.is_empty());
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }

@@ -110,6 +110,17 @@ impl Host {
         Ok(crate::finding::findings(&self.inside()?.service()?.check()?))
     }
 
+    /// Makes the kernel agree with the documents: what is missing is made, what no object explains is removed.
+    ///
+    /// # Errors
+    /// What the kernel refused; the rest is done.
+    pub fn repair(&self) -> Result<(), Vec<Failure>> {
+        let inside = self.inside().map_err(|failure| vec![failure])?;
+        let mut service = inside.service().map_err(|failure| vec![failure])?;
+        service.repair()?;
+        service.settle().map_err(|failure| vec![failure])
+    }
+
     /// What this kernel and this host lack, and what that costs; the worst comes first.
     ///
     /// # Errors
