@@ -35,7 +35,8 @@ handle! {
     /// # }
     /// ```
     Endpoint, HostComputeEndpoint, Endpoint,
-    open OpenEndpoint, enumerate EnumerateEndpoints, query QueryEndpointProperties, delete DeleteEndpoint
+    open OpenEndpoint, enumerate EnumerateEndpoints, query QueryEndpointProperties, delete DeleteEndpoint,
+    modify ModifyEndpoint by ModifyEndpointSettingRequest
 }
 
 impl Endpoint {
@@ -63,23 +64,6 @@ impl Endpoint {
         let call = Call { operation: Operation::CreateEndpoint, id, network, document: settings };
         let answer = host.call(&call)?;
         Ok((Self { host: host.clone(), id: created(&answer.body)? }, answer.warnings))
-    }
-
-    /// Changes a part of the endpoint.
-    ///
-    /// # Errors
-    /// What is wrong with the request, or cannot be changed.
-    pub fn modify(&self, request: &ModifyEndpointSettingRequest) -> Result<(), Failure> {
-        self.modify_json(&request.to_value().to_string()).map(drop)
-    }
-
-    /// As [`Self::modify`], from a JSON document.
-    ///
-    /// # Errors
-    /// As [`Self::modify`].
-    pub fn modify_json(&self, request: &str) -> Result<Vec<Warning>, Failure> {
-        let call = Call::on(Operation::ModifyEndpoint, self.id, request);
-        self.host.call(&call).map(|answer| answer.warnings)
     }
 
     /// Adds, replaces (by type) or removes (by value) policies, all or none.

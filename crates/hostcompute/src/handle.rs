@@ -12,7 +12,8 @@ macro_rules! handle {
     (
         $(#[$doc:meta])*
         $name:ident, $document:ty, $kind:ident,
-        open $open:ident, enumerate $enumerate:ident, query $query:ident, delete $delete:ident
+        open $open:ident, enumerate $enumerate:ident, query $query:ident, delete $delete:ident,
+        modify $modify:ident by $request:ty
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
@@ -85,12 +86,65 @@ macro_rules! handle {
                 self.host.call(&call).map(|answer| answer.body)
             }
 
+            /// Changes the object; a load balancer is replaced by the whole new document, and its established connections stay.
+            ///
+            /// # Errors
+            /// What is wrong with the request, or cannot be changed.
+            pub fn modify(&self, request: &$request) -> Result<(), $crate::Failure> {
+                self.modify_json(&hostcompute_schema::Document::to_value(request).to_string()).map(drop)
+            }
+
+            /// As [`Self::modify`], from a JSON document; tells what was tolerated in it.
+            ///
+            /// # Errors
+            /// As [`Self::modify`], with the place in the text.
+            pub fn modify_json(&self, request: &str) -> Result<Vec<$crate::Warning>, $crate::Failure> {
+                let call = $crate::transport::Call::on(Operation::$modify, self.id, request);
+                self.host.call(&call).map(|answer| answer.warnings)
+            }
+
             /// Deletes the object.
             ///
             /// # Errors
             /// The not-found code, or why it cannot go now.
             pub fn delete(&self) -> Result<(), $crate::Failure> {
                 self.host.call(&$crate::transport::Call::on(Operation::$delete, self.id, "")).map(drop)
+            }
+        }
+    };
+}
+
+/// Making an object that stands for itself (endpoints stand on a network).
+macro_rules! creation {
+    ($name:ident, $document:ty, $create:ident) => {
+        impl $name {
+            /// Makes an object.
+            ///
+            /// # Errors
+            /// What is wrong with the settings, or taken already.
+            pub fn create(
+                host: &$crate::Host,
+                settings: &$document,
+            ) -> Result<Self, $crate::Failure> {
+                let text = hostcompute_schema::Document::to_value(settings).to_string();
+                Self::create_json(host, None, &text).map(|(object, _)| object)
+            }
+
+            /// Makes an object from a JSON document, under the given id if there is one; also tells what was tolerated.
+            ///
+            /// # Errors
+            /// As [`Self::create`], with the place in the text.
+            pub fn create_json(
+                host: &$crate::Host,
+                id: Option<$crate::Guid>,
+                settings: &str,
+            ) -> Result<(Self, Vec<$crate::Warning>), $crate::Failure> {
+                let operation = Operation::$create;
+                let call =
+                    $crate::transport::Call { operation, id, network: None, document: settings };
+                let answer = host.call(&call)?;
+                let id = $crate::handle::created(&answer.body)?;
+                Ok((Self { host: host.clone(), id }, answer.warnings))
             }
         }
     };

@@ -1,11 +1,7 @@
 //! Handles of load balancers.
 
+use hostcompute_schema::HostComputeLoadBalancer;
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Document, HostComputeLoadBalancer};
-
-use crate::handle::created;
-use crate::transport::Call;
-use crate::{Failure, Guid, Host, Warning};
 
 handle! {
     /// Spreads connections to virtual addresses over endpoints.
@@ -34,52 +30,8 @@ handle! {
     /// ```
     LoadBalancer, HostComputeLoadBalancer, LoadBalancer,
     open OpenLoadBalancer, enumerate EnumerateLoadBalancers, query QueryLoadBalancerProperties,
-    delete DeleteLoadBalancer
+    delete DeleteLoadBalancer,
+    modify ModifyLoadBalancer by HostComputeLoadBalancer
 }
 
-impl LoadBalancer {
-    /// Makes a load balancer.
-    ///
-    /// # Errors
-    /// ERROR_ALREADY_EXISTS when a frontend is taken, or what is wrong with the settings.
-    pub fn create(host: &Host, settings: &HostComputeLoadBalancer) -> Result<Self, Failure> {
-        Self::create_json(host, None, &settings.to_value().to_string())
-            .map(|(balancer, _)| balancer)
-    }
-
-    /// Makes a load balancer from a JSON document, under the given id if there is one; also tells what was tolerated.
-    ///
-    /// # Errors
-    /// As [`Self::create`], with the place in the text.
-    pub fn create_json(
-        host: &Host,
-        id: Option<Guid>,
-        settings: &str,
-    ) -> Result<(Self, Vec<Warning>), Failure> {
-        let call = Call {
-            operation: Operation::CreateLoadBalancer,
-            id,
-            network: None,
-            document: settings,
-        };
-        let answer = host.call(&call)?;
-        Ok((Self { host: host.clone(), id: created(&answer.body)? }, answer.warnings))
-    }
-
-    /// Puts a whole document in the place of this one; established connections stay.
-    ///
-    /// # Errors
-    /// As [`Self::create`].
-    pub fn modify(&self, settings: &HostComputeLoadBalancer) -> Result<(), Failure> {
-        self.modify_json(&settings.to_value().to_string()).map(drop)
-    }
-
-    /// As [`Self::modify`], from a JSON document.
-    ///
-    /// # Errors
-    /// As [`Self::modify`].
-    pub fn modify_json(&self, settings: &str) -> Result<Vec<Warning>, Failure> {
-        let call = Call::on(Operation::ModifyLoadBalancer, self.id, settings);
-        self.host.call(&call).map(|answer| answer.warnings)
-    }
-}
+creation! { LoadBalancer, HostComputeLoadBalancer, CreateLoadBalancer }

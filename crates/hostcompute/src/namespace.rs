@@ -6,9 +6,7 @@ use hostcompute_schema::{
     NamespaceEndpointRequest, NamespaceResourceType,
 };
 
-use crate::handle::created;
-use crate::transport::Call;
-use crate::{Endpoint, Failure, Guid, Host, Warning};
+use crate::{Endpoint, Failure, Guid};
 
 handle! {
     /// A network namespace: the network stack that processes share.
@@ -25,34 +23,13 @@ handle! {
     /// # }
     /// ```
     Namespace, HostComputeNamespace, Namespace,
-    open OpenNamespace, enumerate EnumerateNamespaces, query QueryNamespaceProperties, delete DeleteNamespace
+    open OpenNamespace, enumerate EnumerateNamespaces, query QueryNamespaceProperties, delete DeleteNamespace,
+    modify ModifyNamespace by ModifyNamespaceSettingRequest
 }
 
+creation! { Namespace, HostComputeNamespace, CreateNamespace }
+
 impl Namespace {
-    /// Makes a namespace.
-    ///
-    /// # Errors
-    /// What is wrong with the settings.
-    pub fn create(host: &Host, settings: &HostComputeNamespace) -> Result<Self, Failure> {
-        Self::create_json(host, None, &settings.to_value().to_string())
-            .map(|(namespace, _)| namespace)
-    }
-
-    /// Makes a namespace from a JSON document, under the given id if there is one; also tells what was tolerated.
-    ///
-    /// # Errors
-    /// As [`Self::create`], with the place in the text.
-    pub fn create_json(
-        host: &Host,
-        id: Option<Guid>,
-        settings: &str,
-    ) -> Result<(Self, Vec<Warning>), Failure> {
-        let call =
-            Call { operation: Operation::CreateNamespace, id, network: None, document: settings };
-        let answer = host.call(&call)?;
-        Ok((Self { host: host.clone(), id: created(&answer.body)? }, answer.warnings))
-    }
-
     /// Plugs an endpoint in.
     ///
     /// # Errors
@@ -80,22 +57,5 @@ impl Namespace {
             settings: Some(settings.to_value()),
             ..ModifyNamespaceSettingRequest::default()
         })
-    }
-
-    /// Changes what is in the namespace.
-    ///
-    /// # Errors
-    /// As [`Self::add`] and [`Self::remove`].
-    pub fn modify(&self, request: &ModifyNamespaceSettingRequest) -> Result<(), Failure> {
-        self.modify_json(&request.to_value().to_string()).map(drop)
-    }
-
-    /// As [`Self::modify`], from a JSON document.
-    ///
-    /// # Errors
-    /// As [`Self::modify`].
-    pub fn modify_json(&self, request: &str) -> Result<Vec<Warning>, Failure> {
-        let call = Call::on(Operation::ModifyNamespace, self.id, request);
-        self.host.call(&call).map(|answer| answer.warnings)
     }
 }
