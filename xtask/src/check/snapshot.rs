@@ -161,7 +161,14 @@ fn folders() -> BTreeSet<String> {
     found
 }
 
+/// Groups below our own, where children of ours would make theirs, and groups with our name. Others come and go.
 fn cgroups() -> BTreeSet<String> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own: Vec<&str> = own.lines().filter_map(|line| line.rsplit(':').next()).collect();
+    let is_ours = |path: &str| {
+        let below = |group: &&str| **group != "/" && path.contains(&format!("{group}/"));
+        path.contains("hostcompute") || own.iter().any(|group| below(&group))
+    };
     let mut found = BTreeSet::new();
     let mut open = vec![Path::new("/sys/fs/cgroup").to_path_buf()];
     while let Some(folder) = open.pop() {
@@ -169,7 +176,7 @@ fn cgroups() -> BTreeSet<String> {
         open.extend(
             entries.flatten().map(|entry| entry.path()).filter(|path| is_real_folder(path)),
         );
-        found.insert(folder.display().to_string());
+        found.extend(Some(folder.display().to_string()).filter(|path| is_ours(path)));
     }
     found
 }
