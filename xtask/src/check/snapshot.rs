@@ -166,8 +166,8 @@ fn cgroups() -> BTreeSet<String> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own: Vec<&str> = own.lines().filter_map(|line| line.rsplit(':').next()).collect();
     let is_ours = |path: &str| {
-        let below = |group: &&str| **group != "/" && path.contains(&format!("{group}/"));
-        path.contains("hostcompute") || own.iter().any(|group| below(&group))
+        let below = |group: &str| group != "/" && path.contains(&format!("{group}/"));
+        path.contains("hostcompute") || own.iter().any(|group| below(group))
     };
     let mut found = BTreeSet::new();
     let mut open = vec![Path::new("/sys/fs/cgroup").to_path_buf()];
