@@ -116,13 +116,10 @@ pub(crate) struct Retired {
     pub held: Vec<Inside>,
 }
 
-/// Datagrams that are longer are not continued.
-const FULL: usize = 24 << 10;
-
 impl Retired {
     /// The datagram for further messages.
     pub(crate) fn messages(&mut self) -> &mut Datagram {
-        if self.messages.last().is_none_or(|last| last.len() > FULL) {
+        if self.messages.last().is_none_or(Datagram::is_full) {
             self.messages.push(Datagram::default());
         }
         self.messages.last_mut().expect("one was pushed if there was none")

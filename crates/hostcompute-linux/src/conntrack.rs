@@ -42,8 +42,6 @@ const CTA_IP_V6_SRC: u16 = 3;
 const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
 const NESTED: u16 = 0x8000;
 
-/// Messages per datagram.
-const GROUP: usize = 200;
 /// Up to this many addresses are forgotten one by one.
 const FEW: usize = 8;
 const NOTE: Note = Note { step: 0, aim: "forget a connection", lenient: Lenient::Absent };
@@ -120,7 +118,7 @@ fn forget_by_reading(socket: &mut Socket, addresses: &HashSet<IpAddr>) -> Result
                 continue;
             }
             push_delete(&mut datagram, family, &connection);
-            if datagram.count() >= GROUP {
+            if datagram.is_full() {
                 socket.exchange(&mut datagram)?;
                 datagram.clear();
             }

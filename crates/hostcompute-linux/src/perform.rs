@@ -28,8 +28,6 @@ use crate::nft::transaction::{Change, Transaction};
 use crate::route::link;
 use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep};
 
-/// Datagrams are sent when they exceed this; the answers to a full one fit into the receive buffer.
-const FULL: usize = 24 << 10;
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
 const PORTS: usize = 24;
 
@@ -179,7 +177,7 @@ impl<'p> Performance<'_, 'p> {
                 Step::Claim(_) => Ok(()),
             };
             result.map_err(|error| error.at(number))?;
-            if self.datagram.len() > FULL || self.begun.len() >= PORTS {
+            if self.datagram.is_full() || self.begun.len() >= PORTS {
                 self.flush()?;
             }
         }

@@ -407,3 +407,32 @@ fn another_host_namespace_by_its_path() {
     std::fs::remove_dir_all(lab.directory.join("other")).unwrap();
     lab.check_unchanged(&before);
 }
+
+#[test]
+fn hundreds_of_ports_come_and_go_in_one_plan() {
+    let Some(mut lab) = Lab::new() else { return };
+    let before = lab.fingerprint();
+    let mut facts = nat(0);
+    for number in 0..600_u32 {
+        let address = std::net::Ipv4Addr::from(0x0a01_0002 + number).into();
+        let mut bytes = [7; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        facts.extend(of_port(Port {
+            netns: hostcompute_schema::Guid::from_bytes(bytes),
+            name: format!("he1y{number}"),
+            index: 4_000_000 + number,
+            mac: hostcompute_engine::mac::Mac::from_u64(0x0215_5d02_0000 + u64::from(number)),
+            addresses: vec![ipnet::IpNet::new(address, 22).unwrap()],
+            routes: Vec::new(),
+            ..port(1, 2)
+        }));
+    }
+    lab.bring(&facts);
+    lab.check();
+    lab.bring(&[]);
+    // What is gone already is removed once more: as many refusals as there were messages.
+    let again: Vec<Step> = facts.iter().rev().cloned().map(Step::Remove).collect();
+    lab.perform(&again);
+    lab.linux.settle().unwrap();
+    lab.check_unchanged(&before);
+}

@@ -29,6 +29,11 @@ pub(crate) struct Note {
     pub lenient: Lenient,
 }
 
+/// Datagrams are closed when they are longer than this, or have this many messages: if all of them are refused, the refusals
+/// (up to 1280 bytes each, as the kernel counts) fit into the receive buffer that any user gets.
+const FULL: usize = 24 << 10;
+const MANY: usize = 128;
+
 /// Several requests that the kernel runs in order within one system call.
 ///
 /// It does not stop at a refusal (rtnetlink) or refuses all (an nftables batch).
@@ -53,6 +58,11 @@ impl Datagram {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Whether further messages belong into another datagram.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL || self.messages.len() >= MANY
     }
 
     /// Size so far.

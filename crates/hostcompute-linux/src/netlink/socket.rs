@@ -120,7 +120,12 @@ impl Socket {
             let length = self.receive(RecvFlags::DONTWAIT).map_err(|error| match error {
                 // The kernel answers before `send` returns: nothing queued means nothing will come.
                 Errno::AGAIN => Error::Silent,
-                other => Error::Netlink(other.into()),
+                other => {
+                    if other == Errno::NOBUFS {
+                        self.drain();
+                    }
+                    Error::Netlink(other.into())
+                }
             })?;
             for message in messages(self.received.get(..length).unwrap_or(&[])) {
                 let place = message.sequence.wrapping_sub(first) as usize;
@@ -228,6 +233,18 @@ impl Socket {
                 None => Ok(received.to_vec()),
             };
         }
+    }
+
+    /// Makes room for the refusals of this many messages, as far as the system lets us.
+    pub(crate) fn expect_refusals(&self, messages: usize) {
+        const REFUSAL: usize = 1280;
+        let _ =
+            sockopt::set_socket_recv_buffer_size_force(&self.fd, (messages * REFUSAL).max(BUFFER));
+    }
+
+    /// Throws away what is queued, after some answers were lost.
+    fn drain(&mut self) {
+        while self.receive(RecvFlags::DONTWAIT).is_ok() {}
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), Error> {

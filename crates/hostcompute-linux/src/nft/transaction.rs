@@ -8,6 +8,8 @@
 //! A batch that is larger than the socket may send is split; then it is atomic no more, and we say so in the log. Privileged
 //! sockets grow as needed, so that this only happens in rootless mode with thousands of ports in one plan.
 
+use std::collections::HashSet;
+
 use hostcompute_engine::plan::{AclChain, Family};
 use rustix::io::Errno;
 
@@ -146,7 +148,7 @@ impl Transaction {
 
     /// A chain that is removed and added again is emptied and filled: elements that stay may still jump to it.
     fn keep_chains(&mut self) {
-        let removed: Vec<String> = self
+        let removed: HashSet<String> = self
             .changes
             .iter()
             .filter_map(|(_, change)| match change {
@@ -154,12 +156,12 @@ impl Transaction {
                 _ => None,
             })
             .collect();
-        let mut kept = Vec::new();
+        let mut kept = HashSet::new();
         for (_, change) in &mut self.changes {
             if let Change::AddChain(chain) = change
                 && removed.contains(&chain.name)
             {
-                kept.push(chain.name.clone());
+                kept.insert(chain.name.clone());
                 *change = Change::RefillChain(chain.clone());
             }
         }
@@ -172,6 +174,9 @@ impl Transaction {
     /// Sends everything, in as many batches as must be; returns what the first unhappy one was refused for.
     fn send(&self, socket: &mut Socket, group: usize) -> Result<Vec<Refusal>, Error> {
         let units = self.units(group);
+        if group == 1 {
+            socket.expect_refusals(units.len());
+        }
         let mut batch = Batch::new();
         for unit in &units {
             self.write(&mut batch, unit);
@@ -295,7 +300,7 @@ impl Transaction {
 
     /// Takes out what is there or gone already; puts other content in the place of what is in the way.
     fn reconsider(&mut self, refusals: Vec<Refusal>, socket: &mut Socket) -> Result<(), Error> {
-        let mut superfluous = Vec::new();
+        let mut superfluous = HashSet::new();
         let mut more = Vec::new();
         for refusal in refusals {
             if !self.may_be_superfluous(&refusal) {
@@ -310,13 +315,15 @@ impl Transaction {
                 Change::RefillChain(chain) => *change = Change::AddChain(chain.clone()),
                 Change::AddTable => {
                     if super::read::signature(socket)?.as_deref() == Some(ruleset::signature()) {
-                        superfluous.push(refusal.step);
+                        superfluous.insert(refusal.step);
                     } else if !more.iter().any(|(_, change)| *change == Change::RemoveTable) {
                         // A table of another version: made anew, and its contents come with the steps that follow.
                         more.push((*step, Change::RemoveTable));
                     }
                 }
-                _ => superfluous.push(refusal.step),
+                _ => {
+                    superfluous.insert(refusal.step);
+                }
             }
         }
         let mut place = 0;
