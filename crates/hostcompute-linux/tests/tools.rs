@@ -84,6 +84,24 @@ fn an_ordinary_user_gets_a_host_that_later_commands_find_again() {
 }
 
 #[test]
+fn an_ordinary_user_has_a_working_host_even_for_large_plans() {
+    let Some(lab) = Lab::new() else { return };
+    let tools = tools(&lab);
+    let home = lab.directory.join("user");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let run = format!("{user} {} rootless {}/run", tools.display(), home.display());
+    let sample = |ports: u16| {
+        exec(&format!("{run} {} sample {}/run {ports}", tools.display(), home.display()))
+    };
+    assert_eq!(sample(10), "0 differences\n");
+    // More than the socket of an ordinary user takes at once.
+    assert_eq!(sample(20_000), "0 differences\n");
+    exec(&format!("{user} {} end {}/run", tools.display(), home.display()));
+}
+
+#[test]
 fn the_doctor_finds_nothing_wrong_with_a_kernel_that_runs_the_other_tests() {
     let Some(mut lab) = Lab::new() else { return };
     let serious = |lab: &mut Lab| {
