@@ -165,3 +165,65 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(aim: &'static str, errno: Errno, text: Option<&str>) -> Error {
+        Error::Refused(Refusal {
+            place: 0,
+            step: 3,
+            aim,
+            lenient: Lenient::Not,
+            errno,
+            text: text.map(str::to_owned),
+        })
+    }
+
+    #[track_caller]
+    fn check(error: Error, hresult: HResult, parts: &[&str]) {
+        let failure = error.into_failure("interface he1");
+        assert_eq!(failure.hresult, hresult, "{failure}");
+        let text = failure.to_string();
+        assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in {text}");
+    }
+
+    #[test]
+    fn refusals_become_documented_failures_and_lose_nothing() {
+        let make = "make the interface";
+        check(refused(make, Errno::PERM, None), HResult::E_ACCESSDENIED, &["he1", make, "root"]);
+        check(
+            refused(make, Errno::OPNOTSUPP, Some("Unknown device type")),
+            HResult::ERROR_NOT_SUPPORTED,
+            &["Unknown device type", "os error 95", "hc doctor"],
+        );
+        check(
+            refused("add a rule to the packet filter", Errno::NOENT, None),
+            HResult::ERROR_NOT_SUPPORTED,
+            &["packet filter"],
+        );
+        check(refused(make, Errno::NOENT, None), HResult::E_UNEXPECTED, &[make]);
+        check(refused(make, Errno::NOMEM, None), HResult::E_OUTOFMEMORY, &[]);
+        check(refused(make, Errno::EXIST, None), HResult::ERROR_ALREADY_EXISTS, &[]);
+    }
+
+    #[test]
+    fn other_failures_have_their_own_codes() {
+        let gone = || Error::NamespaceGone { path: "/run/x".into() };
+        check(gone(), HResult::HCN_E_NAMESPACE_ATTACH_FAILED, &["/run/x"]);
+        check(gone().at(7), HResult::HCN_E_NAMESPACE_ATTACH_FAILED, &["/run/x", "hc check"]);
+        let taken = Error::PortTaken { protocol: "tcp", port: 80 };
+        check(taken, HResult::HCN_E_PORT_ALREADY_EXISTS, &["80/tcp", "ss -lntup"]);
+        let files = Error::file("read", "/x", io::Error::from(Errno::MFILE));
+        check(files, HResult::E_OUTOFMEMORY, &["ulimit"]);
+    }
+
+    #[test]
+    fn the_step_that_failed_is_known_from_the_inside_or_the_outside() {
+        assert_eq!(refused("x", Errno::PERM, None).at(9).step(), 3);
+        assert_eq!(Error::Silent.at(9).step(), 9);
+        assert_eq!(Error::Silent.at(9).at(1).step(), 9);
+        assert_eq!(Error::Silent.step(), 0);
+    }
+}

@@ -102,6 +102,23 @@ fn an_ordinary_user_has_a_working_host_even_for_large_plans() {
 }
 
 #[test]
+fn without_privilege_the_failure_says_so_and_what_to_do() {
+    let Some(lab) = Lab::new() else { return };
+    let home = lab.directory.join("user");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(tools(&lab))
+        .args([std::ffi::OsStr::new("sample"), home.as_os_str(), std::ffi::OsStr::new("1")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("0x80070005") && text.contains("rootless"), "{text}");
+}
+
+#[test]
 fn the_doctor_finds_nothing_wrong_with_a_kernel_that_runs_the_other_tests() {
     let Some(mut lab) = Lab::new() else { return };
     let serious = |lab: &mut Lab| {

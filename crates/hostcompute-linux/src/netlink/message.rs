@@ -181,4 +181,35 @@ mod tests {
             assert_eq!(messages(bytes).count(), 0);
         }
     }
+
+    /// Bytes from a small generator, so that a failure repeats.
+    #[test]
+    fn no_bytes_make_the_readers_panic() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..20_000 {
+            let length = (next() % 160) as usize;
+            let mut bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+            // Small lengths lead further in than random ones.
+            for place in (0..length).step_by(4).filter(|place| place % 8 == 0) {
+                bytes[place] %= 48;
+                if let Some(high) = bytes.get_mut(place + 1) {
+                    *high = 0;
+                }
+            }
+            for message in messages(&bytes) {
+                let attributes = crate::netlink::Attributes::new(message.body);
+                for (kind, value) in attributes.clone() {
+                    let nested = attributes.get_nested(kind).into_iter().flatten().count();
+                    assert!(nested <= value.len());
+                    let _ = (attributes.get_u32(kind), attributes.get_text(kind));
+                }
+            }
+        }
+    }
 }

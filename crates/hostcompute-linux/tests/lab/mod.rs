@@ -12,6 +12,7 @@ pub mod traffic;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use hostcompute_engine::host::{Difference, Host};
 use hostcompute_engine::plan::{Fact, Step, difference};
@@ -177,6 +178,14 @@ impl Lab {
             format!("ip -6 route add default via {OUTSIDE6}"),
         ] {
             exec(&line);
+        }
+        // The kernel notices a moment later that both ends are up.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !(exec("ip -o link show up0").contains("state UP")
+            && exec("ip -6 route show table local").contains("multicast ff00::/8 dev up0"))
+        {
+            assert!(Instant::now() < deadline, "the uplink does not come up");
+            std::thread::yield_now();
         }
         let linux = open(&directory, None);
         Some(Self { host, outside, directory, linux, facts: Vec::new() })
