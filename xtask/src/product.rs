@@ -18,7 +18,7 @@ pub fn build() -> Result<PathBuf> {
     if let Some(built) = std::env::var_os(PROGRAM) {
         return Ok(PathBuf::from(built));
     }
-    process::run(&mut cargo(&["build", "--quiet", "--package", "hc", "--bin", "hc", "--locked"]))?;
+    process::run(&mut cargo(&["build", "--package", "hc", "--bin", "hc", "--locked"]))?;
     let program = root::target().join("debug").join("hc");
     if !program.is_file() {
         bail!("cargo built hc, and {} is not there", program.display());
