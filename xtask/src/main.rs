@@ -11,6 +11,7 @@ mod demo;
 mod generate;
 mod lab;
 mod ordinary;
+mod packages;
 mod process;
 mod product;
 mod root;
@@ -38,7 +39,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "test",
-        arguments: "[--list] [SECTION...]",
+        arguments: "[--yes] [--list] [SECTION...]",
         about: "everything CI checks, section by section",
         run: check::run,
     },

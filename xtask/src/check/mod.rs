@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 pub use counts::Counts;
 use sections::SECTIONS;
+
+use crate::packages;
 pub use sections::cargo;
 
 /// What a section has to say when nothing is wrong.
@@ -37,7 +39,7 @@ struct Line {
     result: Result<Outcome>,
 }
 
-/// `cargo xtask test [--list] [SECTION...]`.
+/// `cargo xtask test [--yes] [--list] [SECTION...]`.
 ///
 /// # Errors
 /// A section failed, or a name is not that of a section.
@@ -48,8 +50,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
         return Ok(());
     }
-    let chosen = choose(arguments)?;
+    let (yes, names): (Vec<String>, Vec<String>) =
+        arguments.iter().cloned().partition(|argument| argument == "--yes");
+    let chosen = choose(&names)?;
     snapshot::mark()?;
+    packages::provide(packages::TEST, !yes.is_empty())?;
     let before = snapshot::take()?;
     let mut counts = Counts::default();
     let mut lines = Vec::new();

@@ -3,7 +3,6 @@
 //! By default the host that is configured is a sandbox ([`crate::lab`]) with a simulated outside, so the demo disturbs nothing;
 //! `--host` does it on the machine itself. An ordinary user gets the sandbox inside a user namespace.
 
-mod packages;
 mod proof;
 mod site;
 
@@ -17,7 +16,7 @@ use site::Site;
 use crate::check::{Counts, Outcome, snapshot};
 use crate::lab::{Folders, Outside};
 use crate::ordinary::Ordinary;
-use crate::{lab, process, product, root};
+use crate::{lab, packages, process, product, root};
 
 /// The document of the main job.
 const DOCUMENT: &str = "examples/web.json";
@@ -37,7 +36,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
     snapshot::mark()?;
-    packages::provide(yes)?;
+    packages::provide(packages::DEMO, yes)?;
     println!("Building hc ...");
     let program = product::build()?;
     if on_host {

@@ -1,0 +1,81 @@
+//! What we need from Debian, found by the programs that are missing; named, and installed when that is wanted.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A program, the package that has it, and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    program: &'static str,
+    package: &'static str,
+    reason: &'static str,
+}
+
+const IP: Need =
+    Need { program: "ip", package: "iproute2", reason: "the outside, and what was there before" };
+const UNSHARE: Need = Need { program: "unshare", package: "util-linux", reason: "sandboxes" };
+
+/// For the demo.
+pub const DEMO: &[Need] = &[IP, UNSHARE];
+
+/// For everything that CI checks: foreign tools that read what we made, and send packets through it.
+pub const TEST: &[Need] = &[
+    IP,
+    UNSHARE,
+    Need { program: "git", package: "git", reason: "the list of our files" },
+    Need { program: "nft", package: "nftables", reason: "reads our table" },
+    Need { program: "ping", package: "iputils-ping", reason: "packets of another's making" },
+    Need { program: "sysctl", package: "procps", reason: "somebody else's hand on settings" },
+    Need { program: "kill", package: "procps", reason: "ends programs of other users" },
+    Need { program: "curl", package: "curl", reason: "README's example" },
+    Need { program: "python3", package: "python3", reason: "README's example, OpenAPI validator" },
+];
+
+/// The module that makes Python environments, which Debian packages on its own.
+const VENV: Need =
+    Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI validator" };
+
+/// Names what is missing; installs it as root or where `yes` was said.
+///
+/// # Errors
+/// Something is missing and may not or cannot be installed.
+pub fn provide(needs: &[Need], yes: bool) -> Result<()> {
+    let mut missing: Vec<Need> =
+        needs.iter().filter(|need| !process::exists(need.program)).copied().collect();
+    let python = needs.iter().any(|need| need.program == "python3");
+    if python && !has_venv() {
+        missing.push(VENV);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Missing Debian packages:");
+    for Need { program, package, reason } in &missing {
+        println!("  {package:<14} {program}: {reason}");
+    }
+    let names: BTreeSet<&str> = missing.iter().map(|need| need.package).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(" ");
+    let line = format!("apt-get install --yes --no-install-recommends {names}");
+    if !process::exists("apt-get") {
+        bail!("this is no Debian; install what has the same programs");
+    }
+    if process::is_root() {
+        install("sh", &["-c", &format!("apt-get update -q && {line}")])
+    } else if yes {
+        install("sudo", &["sh", "-c", &format!("apt-get update -q && {line}")])
+    } else {
+        bail!("install them with: sudo {line}\nor let me, with the argument --yes");
+    }
+}
+
+fn has_venv() -> bool {
+    process::output(Command::new("python3").args(["-c", "import ensurepip"])).is_ok()
+}
+
+fn install(program: &str, arguments: &[&str]) -> Result<()> {
+    process::run(Command::new(program).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
