@@ -33,6 +33,8 @@ pub mod doctor;
 mod error;
 pub mod exec;
 mod forwarding;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod marks;
 mod netlink;
 mod netns;

@@ -28,8 +28,25 @@ pub(super) fn first_difference(
         if skipped(&NOT_COMPARED) || skipped(apart) {
             return None;
         }
-        differs(member(there, name), value).map(|inner| join(name, &inner))
+        member_differs(there, name, value)
     })
+}
+
+/// Where a member falls short. The service adds the gateway's route to routes that name none, so their order says nothing.
+fn member_differs(there: &Map<String, Value>, name: &str, wanted: &Value) -> Option<String> {
+    // Members that no schema knows may differ in case only.
+    let inner = match there.get(name).or_else(|| member(there, name)) {
+        Some(Value::Array(there)) if name.eq_ignore_ascii_case("Routes") => lacks(there, wanted),
+        there => differs(there, wanted),
+    };
+    inner.map(|inner| join(name, &inner))
+}
+
+/// Which of the wanted items is nowhere in a list to which the service may have added some.
+fn lacks(there: &[Value], wanted: &Value) -> Option<String> {
+    let wanted = wanted.as_array()?;
+    let place = wanted.iter().position(|item| !there.iter().any(|other| covers(other, item)))?;
+    Some(alloc::format!("[{place}]"))
 }
 
 /// Where a value falls short: `Some("")` for the value itself, else the path below it.
@@ -42,7 +59,7 @@ fn differs(there: Option<&Value>, wanted: &Value) -> Option<String> {
                 if name.eq_ignore_ascii_case("ID") && member(there, name).is_none() {
                     return Some(name.clone());
                 }
-                differs(member(there, name), value).map(|inner| join(name, &inner))
+                member_differs(there, name, value)
             })
         }
         (Some(Value::Array(there)), Value::Array(wanted)) => {

@@ -79,9 +79,9 @@ fn read_object(kind: Kind, value: Value, origin: Origin) -> Result<Wish, Failure
     Ok(Wish { kind, id, name, value, origin })
 }
 
-/// A member by its name in any case.
+/// A member by its name in any case; of several, the last, as the schema reads it.
 pub(super) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    object.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// Two wishes for one object would be carried out one over the other.

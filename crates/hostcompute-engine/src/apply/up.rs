@@ -266,9 +266,22 @@ impl Planner<'_> {
                     *endpoint =
                         self.directory.resolve(Kind::Endpoint, endpoint, &path)?.to_string().into();
                 }
+                once_each(endpoints);
             }
         }
         Ok(value)
+    }
+}
+
+/// Leaves out what was there before: a backend named twice is one backend.
+fn once_each(values: &mut Vec<Value>) {
+    let mut place = 0;
+    while place < values.len() {
+        let (before, rest) = values.split_at(place);
+        match rest.first() {
+            Some(value) if before.contains(value) => drop(values.remove(place)),
+            _ => place += 1,
+        }
     }
 }
 

@@ -184,7 +184,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         document.dns = network.document.dns.clone();
     }
     let addresses = ipam::choose(draft.state, &network, &document.ip_configurations)?;
-    document.ip_configurations = addresses.iter().map(configuration).collect();
+    document.ip_configurations = configurations(&document.ip_configurations, &addresses);
     if document.mac_address.as_deref().is_none_or(str::is_empty) {
         let salt = (draft.context.random)();
         let mac = macs::choose(draft.state, network.id, &network.macs, salt)?;
@@ -226,12 +226,14 @@ fn refuse_flags(document: &HostComputeEndpoint) -> Result<(), Failure> {
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
 }
 
-fn configuration(address: &IpNet) -> IpConfig {
-    IpConfig {
+/// The entries of the document, filled in; without any, one for each address.
+fn configurations(asked: &[IpConfig], addresses: &[IpNet]) -> Vec<IpConfig> {
+    let fill = |(i, address): (usize, &IpNet)| IpConfig {
         ip_address: Some(address.addr().to_string()),
         prefix_length: Some(address.prefix_len()),
-        ..IpConfig::default()
-    }
+        ..asked.get(i).cloned().unwrap_or_default()
+    };
+    addresses.iter().enumerate().map(fill).collect()
 }
 
 /// The routes of the subnets that the addresses are in.

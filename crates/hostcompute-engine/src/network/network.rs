@@ -6,9 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use hostcompute_schema::{
-    Failure, Guid, HResult, HostComputeNetwork, Ipam, ModifyNetworkSettingRequest,
-    ModifyRequestType, NetworkFlags, NetworkMode, NetworkResourceType, Route,
-    Subnet as SubnetDocument, Version,
+    Failure, Guid, HResult, HostComputeNetwork, ModifyNetworkSettingRequest, ModifyRequestType,
+    NetworkFlags, NetworkMode, NetworkResourceType, Route, Version,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -244,16 +243,20 @@ fn give_subnet(draft: &Draft<'_, '_>, document: &mut HostComputeNetwork) -> Resu
         let why = "no private address range is free for the network's subnet";
         return Err(Failure::new(HResult::HCN_E_INVALID_SUBNET, why).at("Ipams"));
     };
-    let subnet =
-        SubnetDocument { ip_address_prefix: Some(chosen.to_string()), ..SubnetDocument::default() };
-    match document.ipams.first_mut() {
-        Some(ipam) => {
-            ipam.subnets = alloc::vec![subnet];
-            document.ipams.truncate(1);
-        }
-        None => document.ipams.push(Ipam { subnets: alloc::vec![subnet], ..Ipam::default() }),
+    // What the document says of the subnet besides its prefix stays.
+    if let Some(ipam) = first_or_new(&mut document.ipams)
+        && let Some(subnet) = first_or_new(&mut ipam.subnets)
+    {
+        subnet.ip_address_prefix = Some(chosen.to_string());
     }
     Ok(())
+}
+
+fn first_or_new<T: Default>(list: &mut Vec<T>) -> Option<&mut T> {
+    if list.is_empty() {
+        list.push(T::default());
+    }
+    list.first_mut()
 }
 
 fn used_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, IpNet)> + 'a {
@@ -317,7 +320,6 @@ fn fill(draft: &mut Draft<'_, '_>, document: &mut HostComputeNetwork, subnets: &
             && let Some(gateway) = subnet.gateway
         {
             let everything = if gateway.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-            document.routes.retain(|route| route.destination_prefix.as_deref() != Some(everything));
             document.routes.insert(
                 0,
                 Route {

@@ -274,6 +274,24 @@ impl Socket {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+impl Socket {
+    /// A socket whose other end plays the kernel.
+    pub(crate) fn played(fd: OwnedFd) -> Self {
+        Self { fd, sequence: 1, received: Vec::new(), room: RECEIVE }
+    }
+
+    /// The number of the next question.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Throws away what was answered and not read.
+    pub(crate) fn forget(&mut self) {
+        while self.receive(RecvFlags::DONTWAIT).is_ok_and(|length| length > 0) {}
+    }
+}
+
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
