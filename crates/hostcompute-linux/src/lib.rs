@@ -55,6 +55,7 @@ use forwarding::Scene;
 use hostcompute_schema::Failure;
 use netlink::{Protocol, Socket};
 use netns::Namespaces;
+use route::numbering::Numbering;
 
 /// Where a [`Linux`] works.
 #[derive(Debug, Clone)]
@@ -77,6 +78,7 @@ pub struct Linux {
     route: Socket,
     netfilter: Socket,
     namespaces: Namespaces,
+    numbering: Numbering,
     cleanup: Cleanup,
     resolver_dir: PathBuf,
     saved: PathBuf,
@@ -125,6 +127,7 @@ impl Linux {
             route,
             netfilter,
             namespaces: Namespaces::new(netns_dir)?,
+            numbering: Numbering::new(),
             cleanup: Cleanup::new(),
             resolver_dir,
             saved,

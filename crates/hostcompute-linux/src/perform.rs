@@ -21,8 +21,9 @@ use rustix::io::Errno;
 use crate::cleanup::Retired;
 use crate::error::{Error, Refusal};
 use crate::forwarding;
+use crate::netlink::message::Note;
 use crate::netlink::socket::forgiven;
-use crate::netlink::{Datagram, Socket};
+use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::element::{self, Entry};
 use crate::nft::transaction::{Change, Transaction};
 use crate::route::link;
@@ -201,6 +202,8 @@ impl<'p> Performance<'_, 'p> {
             Fact::Netns(netns) => self.host.namespaces.create(*netns)?,
             Fact::Port(new) => {
                 let inside = self.host.namespaces.inside(new.netns)?;
+                let note = Note { step, aim: "number the namespace", lenient: Lenient::Present };
+                self.host.numbering.push(&mut self.datagram, note, inside.fd.as_fd());
                 port::push_link(&mut self.datagram, step, new, inside.fd.as_fd());
                 self.begun.push((step, new));
             }
@@ -422,11 +425,7 @@ fn delete_ours(socket: &mut Socket, index: u32, name: &str) -> Result<(), Error>
             return Err(Error::Taken { what: format!("the interface {}", link.name) });
         }
         let mut datagram = Datagram::default();
-        let note = crate::netlink::message::Note {
-            step: 0,
-            aim: "remove the interface",
-            lenient: crate::netlink::Lenient::Absent,
-        };
+        let note = Note { step: 0, aim: "remove the interface", lenient: Lenient::Absent };
         link::push_delete(&mut datagram, note, link.index);
         socket.exchange(&mut datagram)?;
     }

@@ -6,6 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod link;
 pub(crate) mod neighbour;
+pub(crate) mod numbering;
 pub(crate) mod path;
 pub(crate) mod queue;
 #[cfg(test)]

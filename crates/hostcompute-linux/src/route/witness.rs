@@ -4,7 +4,7 @@
 //! with those kept here. A change of a message, or of the decoder, shows as a difference to be looked at.
 
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use expect_test::{Expect, expect};
 use hostcompute_engine::mac::Mac;
@@ -78,6 +78,17 @@ fn sample() -> Port {
             PortRoute { destination: "10.9.0.0/16".parse().unwrap(), next_hop: None, metric: 7 },
         ],
         prefer: vec![gateway("10.1.0.1"), gateway("fd00::1")],
+    }
+}
+
+#[test]
+fn the_number_of_a_namespace() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let mut datagram = Datagram::default();
+    super::numbering::Numbering::new().push(&mut datagram, NOTE, file.as_fd());
+    let text = decoded(&mut datagram).join("\n");
+    for part in ["NewNsId(", &format!("Fd({})", file.as_raw_fd()), "Id("] {
+        assert!(text.contains(part), "{part} in {text}");
     }
 }
 
