@@ -41,6 +41,11 @@ fn main() {
     }
     print("attach", attach);
     print("detach", detach);
+    let facts: Vec<Fact> = network.iter().cloned().chain((0..present).flat_map(endpoint)).collect();
+    let started = Instant::now();
+    let differences = linux.compare(&facts).unwrap_or_else(|fault| panic!("{fault:?}")).len();
+    let time = started.elapsed().as_secs_f64() * 1e3;
+    println!("everything compared: {time:.1} ms, {differences} differences");
     let started = Instant::now();
     let mut all: Vec<Step> =
         (0..present).flat_map(|n| endpoint(n).into_iter().rev().map(Step::Remove)).collect();

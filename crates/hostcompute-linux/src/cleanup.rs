@@ -7,7 +7,8 @@
 //! come for a moment. [`Cleanup::clear_for`] waits for the first two before such an address is used again.
 //!
 //! The queue is bounded: when too many links wait, retiring another one waits too. A process that ends lets the thread finish.
-//! If it is killed, the links stay dead until the next start sweeps them.
+//! If it is killed, the links stay dead: in their group until the
+//! next cleanup, otherwise until a comparison finds them or another port needs what they hold.
 //!
 //! The thread receives: counts and addresses through [`State`], under one lock. It never takes the lock while it talks to the
 //! kernel.

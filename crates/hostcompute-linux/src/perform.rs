@@ -19,14 +19,14 @@ use hostcompute_engine::plan::{Fact, Port, Service, Step};
 use rustix::io::Errno;
 
 use crate::cleanup::Retired;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, NO_STEP, Refusal};
 use crate::forwarding;
 use crate::netlink::message::Note;
 use crate::netlink::socket::forgiven;
 use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::element::{self, Entry};
 use crate::nft::transaction::{Change, Transaction};
-use crate::route::link;
+use crate::route::{link, path};
 use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep};
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
@@ -380,6 +380,7 @@ impl<'p> Performance<'_, 'p> {
         match fact {
             Fact::Port(port) => {
                 delete_ours(&mut self.host.route, port.index, &port.name)?;
+                delete_former_owners(&mut self.host.route, port)?;
                 let inside = self.host.namespaces.inside(port.netns)?;
                 let mut datagram = Datagram::default();
                 port::push_link(&mut datagram, step, port, inside.fd.as_fd());
@@ -424,10 +425,28 @@ fn delete_ours(socket: &mut Socket, index: u32, name: &str) -> Result<(), Error>
         if !marks::is_ours(&link) {
             return Err(Error::Taken { what: format!("the interface {}", link.name) });
         }
-        let mut datagram = Datagram::default();
-        let note = Note { step: 0, aim: "remove the interface", lenient: Lenient::Absent };
-        link::push_delete(&mut datagram, note, link.index);
-        socket.exchange(&mut datagram)?;
+        delete(socket, link.index)?;
     }
     Ok(())
+}
+
+/// Deletes ports of ours that hold the routes to another port's addresses: what a killed process had no time to take away.
+fn delete_former_owners(socket: &mut Socket, port: &Port) -> Result<(), Error> {
+    let paths: Vec<_> = path::dump(socket)?;
+    for wanted in port::host_paths(port) {
+        let holders = paths.iter().filter(|seen| seen.path.destination == wanted.destination);
+        for index in holders.filter_map(|seen| seen.device).filter(|index| *index != port.index) {
+            if link::get(socket, index)?.is_some_and(|link| marks::is_ours(&link)) {
+                delete(socket, index)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn delete(socket: &mut Socket, index: u32) -> Result<(), Error> {
+    let mut datagram = Datagram::default();
+    let note = Note { step: NO_STEP, aim: "remove the interface", lenient: Lenient::Absent };
+    link::push_delete(&mut datagram, note, index);
+    socket.exchange(&mut datagram)
 }

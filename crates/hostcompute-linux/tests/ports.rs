@@ -328,6 +328,30 @@ fn a_link_of_somebody_else_is_left_alone() {
 }
 
 #[test]
+fn a_port_takes_its_address_from_what_a_killed_process_left() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.bring(&nat(1));
+    // A process that was killed after its answer has taken the elements out of the packet filter, and no more.
+    let old = endpoint(1, 2);
+    let gone: Vec<Step> = old
+        .iter()
+        .filter(|fact| matches!(fact, Fact::Element(_)))
+        .cloned()
+        .map(Step::Remove)
+        .collect();
+    lab.perform(&gone);
+    let new = Port { netns: guid(150), name: "he1new".to_owned(), index: 2_900_000, ..port(1, 2) };
+    let mut facts: Vec<Fact> =
+        lab.facts.iter().filter(|fact| !old.contains(fact)).cloned().collect();
+    facts.extend(of_port(new));
+    lab.perform(&hostcompute_engine::plan::difference(&[], &facts));
+    lab.facts = facts;
+    assert!(ping(&lab.netns(guid(150)), "10.1.0.1"));
+    let left = lab.differences();
+    assert_eq!(left.len(), 1, "the old namespace's name is a stray: {left:?}");
+}
+
+#[test]
 fn an_endpoint_of_the_host_itself_talks_to_the_others() {
     let Some(mut lab) = Lab::new() else { return };
     let anchor = anchor(1);
