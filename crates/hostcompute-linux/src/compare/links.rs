@@ -26,7 +26,6 @@ struct Tables {
     links: HashMap<u32, Link>,
     addresses: HashSet<(u32, IpNet)>,
     paths: HashMap<IpNet, Vec<(Path, u8)>>,
-    neighbours: HashMap<(u32, IpAddr), Neighbour>,
 }
 
 impl Tables {
@@ -36,12 +35,10 @@ impl Tables {
             paths.entry(seen.path.destination).or_default().push((seen.path, seen.origin));
         }
         let addresses = address::dump(socket)?.into_iter();
-        let neighbours = neighbour::dump(socket)?.into_iter();
         Ok(Self {
             links: link::dump(socket)?.into_iter().map(|link| (link.index, link)).collect(),
             addresses: addresses.map(|Address { index, address }| (index, address)).collect(),
             paths,
-            neighbours: neighbours.map(|one| ((one.index, one.address), one)).collect(),
         })
     }
 
@@ -50,16 +47,13 @@ impl Tables {
             .get(&wanted.destination)
             .is_some_and(|paths| paths.iter().any(|(path, _)| path == wanted))
     }
-
-    fn has_neighbour(&self, wanted: &Neighbour) -> bool {
-        self.neighbours.get(&(wanted.index, wanted.address)) == Some(wanted)
-    }
 }
 
 /// What the host namespace has.
 #[derive(Debug)]
 pub(crate) struct HostView {
     tables: Tables,
+    neighbours: HashMap<(u32, IpAddr), Neighbour>,
     buckets: HashMap<u32, u64>,
 }
 
@@ -67,6 +61,10 @@ impl HostView {
     pub(crate) fn read(host: &mut Linux) -> Result<Self, Error> {
         Ok(Self {
             tables: Tables::read(&mut host.route)?,
+            neighbours: neighbour::dump(&mut host.route)?
+                .into_iter()
+                .map(|one| ((one.index, one.address), one))
+                .collect(),
             buckets: queue::dump_buckets(&mut host.route)?.into_iter().collect(),
         })
     }
@@ -125,7 +123,8 @@ impl HostView {
             found.note(!there, || format!("without the route to {}", path.destination));
         }
         for neighbour in port::host_neighbours(wanted) {
-            let there = self.tables.has_neighbour(&neighbour);
+            let found_one = self.neighbours.get(&(neighbour.index, neighbour.address));
+            let there = found_one == Some(&neighbour);
             found.note(!there, || format!("without the MAC of {}", neighbour.address));
         }
         found.finding()
@@ -261,7 +260,8 @@ fn inside(host: &mut Linux, wanted: &Port) -> Result<Finding, Error> {
         found.note(!there, || format!("without address {address} inside"));
     }
     for neighbour in port::inner_neighbours(wanted) {
-        let there = tables.has_neighbour(&neighbour);
+        let there = neighbour::get(&mut inside.socket, neighbour.index, neighbour.address)?
+            == Some(neighbour);
         found.note(!there, || format!("without the MAC of {} inside", neighbour.address));
     }
     for path in port::inner_paths(wanted) {

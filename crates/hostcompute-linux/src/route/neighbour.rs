@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hostcompute_engine::mac::Mac;
 use hostcompute_engine::plan::Family;
+use rustix::io::Errno;
 
 use super::{address_of, family_number, with_octets};
 use crate::error::Error;
@@ -52,6 +53,27 @@ fn read(message: &Message<'_>) -> Option<Neighbour> {
         address: attributes.get(NDA_DST).and_then(address_of)?,
         mac: Mac(attributes.get(NDA_LLADDR).and_then(|mac| array_of(mac, 0))?),
     })
+}
+
+/// The permanent entry for an address, if there is one. A dump would walk through the entries of all namespaces of the machine
+/// to find those of one.
+pub(crate) fn get(
+    socket: &mut Socket,
+    index: u32,
+    address: IpAddr,
+) -> Result<Option<Neighbour>, Error> {
+    let answer = socket.ask(RTM_GETNEIGH, "look up a neighbour", |body| {
+        body.raw(&[family_number(Family::of(&address)), 0, 0, 0]).raw(&index.to_ne_bytes());
+        body.raw(&[0; 4]);
+        with_octets(address, |octets| {
+            body.put(NDA_DST, octets);
+        });
+    });
+    match answer {
+        Ok(bytes) => Ok(messages(&bytes).find_map(|message| read(&message))),
+        Err(Error::Refused(refusal)) if refusal.errno == Errno::NOENT => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every permanent entry of the socket's namespace.
