@@ -287,8 +287,11 @@ impl Lab {
 /// Without what the kernel notes later (that a bridge without ports has no carrier), and without the borders of lists, whose
 /// elements come in any order.
 fn plain(line: &str) -> String {
-    let line =
-        line.replace("NO-CARRIER,", "").replace("state UNKNOWN", "").replace("state DOWN", "");
+    let line = line
+        .replace("NO-CARRIER,", "")
+        .replace("state UNKNOWN", "")
+        .replace("state DOWN", "")
+        .replace("state UP", "");
     let line = line.replace("linkdown", "");
     let line = line.trim().trim_start_matches("elements = { ").trim_end_matches(" }");
     line.trim_end_matches(',').trim().to_owned()
