@@ -57,6 +57,8 @@ struct State {
     /// When the oldest and the newest of the waiting links came.
     first_request: Option<Instant>,
     last_request: Option<Instant>,
+    /// Somebody waits for addresses: forget at once.
+    awaited: bool,
     /// Somebody waits: do not linger.
     urgent: bool,
     ending: bool,
@@ -178,8 +180,10 @@ impl Cleanup {
         if self.thread.is_none() {
             return;
         }
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
         if state.is_leaving(index, addresses) {
+            state.awaited = true;
+            self.shared.changed.notify_all();
             drop(self.wait_for(state, |state| state.forgotten));
         }
     }
@@ -232,7 +236,7 @@ impl Drop for Cleanup {
 fn run(shared: &Shared, mut tools: Tools) {
     let mut state = shared.lock();
     loop {
-        if state.forgotten < state.asked {
+        if state.forgotten < state.asked && (state.awaited || linger(&state).is_none()) {
             let target = state.asked;
             let retiring = std::mem::take(&mut state.retiring);
             state.forgetting = std::mem::take(&mut state.leaving);
@@ -246,6 +250,7 @@ fn run(shared: &Shared, mut tools: Tools) {
             state = shared.lock();
             state.forgetting = Leaving::default();
             state.forgotten = target;
+            state.awaited = false;
             results.into_iter().for_each(|result| note_failure(&mut state, result));
             shared.changed.notify_all();
         } else if state.done < state.asked {
