@@ -236,7 +236,9 @@ impl Drop for Cleanup {
 fn run(shared: &Shared, mut tools: Tools) {
     let mut state = shared.lock();
     loop {
-        if state.forgotten < state.asked && (state.awaited || linger(&state).is_none()) {
+        // Asked once: links must be in their group before the group is deleted.
+        let rest = linger(&state);
+        if state.forgotten < state.asked && (state.awaited || rest.is_none()) {
             let target = state.asked;
             let retiring = std::mem::take(&mut state.retiring);
             state.forgetting = std::mem::take(&mut state.leaving);
@@ -254,7 +256,7 @@ fn run(shared: &Shared, mut tools: Tools) {
             results.into_iter().for_each(|result| note_failure(&mut state, result));
             shared.changed.notify_all();
         } else if state.done < state.asked {
-            if let Some(time) = linger(&state) {
+            if let Some(time) = rest {
                 state = shared
                     .changed
                     .wait_timeout(state, time)
