@@ -23,6 +23,10 @@ pub struct BalanceRow {
 /// Connections before the first sample: neighbours are resolved and pages are touched.
 const WARM_UP: usize = 50;
 
+/// A turn adds and removes so many times the plan's batch. The first few after other workers have run find cold caches, and pay for
+/// the turn, not for the services present: they must not be the median.
+const BATCHES: u32 = 10;
+
 /// Measures those sides that balance load.
 ///
 /// # Errors
@@ -58,7 +62,7 @@ pub fn balance(plan: &Plan) -> anyhow::Result<Vec<BalanceRow>> {
         for turn in turns(round, rows.len()) {
             let (row, remote) = (&mut rows[turn], &mut remotes[turn]);
             row.connections.append(remote.connect(row.services - 1, plan.connections)?);
-            let passing = Batch { first: row.services, count: plan.batch };
+            let passing = Batch { first: row.services, count: plan.batch * BATCHES };
             row.add.append(remote.add_services(passing)?);
             row.remove.append(remote.remove_services(passing)?);
         }
