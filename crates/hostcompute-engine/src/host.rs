@@ -1,8 +1,10 @@
 //! What the engine's plans need from a host. Two implementations exist: Linux (`hostcompute-linux`) and the simulator (`sim`).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::fmt::Debug;
+use core::net::{IpAddr, SocketAddr};
 
 use hostcompute_schema::Failure;
 use ipnet::IpNet;
@@ -41,6 +43,40 @@ pub trait Host {
     /// # Errors
     /// A removal failed for good.
     fn settle(&mut self) -> Result<(), Fault>;
+
+    /// A second, independent way to look at the host, for readers that must not wait for a change.
+    ///
+    /// # Errors
+    /// The host cannot be looked at in another way, now.
+    fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault>;
+
+    /// Makes ready what coming operations will need, a little of it; called when there is nothing else to do. Returns whether
+    /// there is more of it. What was made ready is not part of any state: it goes with this value, however its process ends.
+    fn prepare(&mut self) -> bool {
+        false
+    }
+}
+
+/// Looks at a host and changes nothing.
+pub trait Observer: Debug {
+    /// As [`Host::counters`].
+    ///
+    /// # Errors
+    /// The port is gone or could not be read.
+    fn counters(&mut self, port: &Port) -> Result<Counters, Fault>;
+
+    /// The counters of every interface of the host namespace by its index, each as if it were the host end of a port: the reader
+    /// knows which indexes are (see [`Port::index`]).
+    ///
+    /// # Errors
+    /// The host could not be read.
+    fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, Fault>;
+
+    /// Connections to or from addresses of ours that the host remembers; at most `limit` of them, in no particular order.
+    ///
+    /// # Errors
+    /// The host could not be read.
+    fn flows(&mut self, limit: usize) -> Result<Vec<Flow>, Fault>;
 }
 
 /// A host that someone else keeps: a test looks at its simulator while a service works on it.
@@ -63,6 +99,14 @@ impl<H: Host + ?Sized> Host for &mut H {
 
     fn settle(&mut self) -> Result<(), Fault> {
         (**self).settle()
+    }
+
+    fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
+        (**self).observer()
+    }
+
+    fn prepare(&mut self) -> bool {
+        (**self).prepare()
     }
 }
 
@@ -107,4 +151,41 @@ pub struct Counters {
     pub packets_sent: u64,
     pub dropped_incoming: u64,
     pub dropped_outgoing: u64,
+}
+
+/// A connection that the host remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Number of the IP protocol.
+    pub protocol: u8,
+    /// Who opened it. Ports are 0 where the protocol has none.
+    pub source: SocketAddr,
+    /// What it was opened to: a virtual IP, a published port, an endpoint, something outside.
+    pub destination: SocketAddr,
+    /// Who answers in fact, where that is another than `destination`.
+    pub translated_to: Option<SocketAddr>,
+    /// Both directions together; `None` where the host does not count (`net.netfilter.nf_conntrack_acct`).
+    pub bytes: Option<u64>,
+    pub state: FlowState,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowState {
+    /// Nothing came back yet, or the handshake is not through.
+    Opening,
+    Established,
+    /// One side has said that it is done; the host remembers it for a while.
+    Closing,
+}
+
+impl FlowState {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "Opening",
+            Self::Established => "Established",
+            Self::Closing => "Closing",
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Connection tracking: forgetting the connections of addresses that are gone.
+//! Connection tracking: forgetting the connections of addresses that are gone, and showing those that are there.
 //!
 //! The kernel deletes by address itself (Linux 6.8), looking at the whole table once per address and direction. For many
 //! addresses, and on older kernels, we read the table once and delete what we find; that is the worse way for few, because the
@@ -8,13 +8,16 @@
 //! pass the packet filter as established and reach the new owner, so they are forgotten first.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 
+use hostcompute_engine::host::{Flow, FlowState};
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::netlink::attribute::array_of;
 use crate::netlink::message::Note;
-use crate::netlink::{Attributes, Datagram, Lenient, Socket, messages};
+use crate::netlink::{Attributes, Datagram, Lenient, Message, Socket, messages};
 use crate::nft::header;
 use crate::route::{AF_INET, AF_INET6, address_of, with_octets};
 
@@ -30,6 +33,10 @@ const GET_STATS: u16 = kind(5);
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_STATUS: u16 = 3;
+const CTA_PROTOINFO: u16 = 4;
+const CTA_COUNTERS_ORIG: u16 = 9;
+const CTA_COUNTERS_REPLY: u16 = 10;
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
 const CTA_FILTER: u16 = 25;
@@ -37,8 +44,22 @@ const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_FILTER_REPLY_FLAGS: u16 = 2;
 const CTA_FILTER_F_CTA_IP_SRC: u32 = 1;
 const CTA_TUPLE_IP: u16 = 1;
+const CTA_TUPLE_PROTO: u16 = 2;
 const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V4_DST: u16 = 2;
 const CTA_IP_V6_SRC: u16 = 3;
+const CTA_IP_V6_DST: u16 = 4;
+const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_SRC_PORT: u16 = 2;
+const CTA_PROTO_DST_PORT: u16 = 3;
+const CTA_COUNTERS_BYTES: u16 = 2;
+const CTA_PROTOINFO_TCP: u16 = 1;
+const CTA_PROTOINFO_TCP_STATE: u16 = 1;
+/// Of [`CTA_STATUS`]: packets went both ways (IPS_SEEN_REPLY).
+const SEEN_REPLY: u32 = 2;
+/// The first of the TCP states after "established" (TCP_CONNTRACK_FIN_WAIT).
+const TCP_CLOSING: u8 = 4;
+const TCP_ESTABLISHED: u8 = 3;
 const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
 const NESTED: u16 = 0x8000;
 
@@ -147,4 +168,85 @@ fn push_delete(datagram: &mut Datagram, family: u8, connection: &Attributes<'_>)
             }
         }
     });
+}
+
+/// Connections with an address that `ours` knows, at most `limit`. The socket is of no further use.
+pub(crate) fn flows(
+    socket: &mut Socket,
+    limit: usize,
+    ours: impl Fn(IpAddr) -> bool,
+) -> Result<Vec<Flow>, Error> {
+    let mut flows = Vec::new();
+    let body = |body: &mut crate::netlink::Body<'_>| {
+        body.raw(&header(0));
+    };
+    socket.stream(GET, "list the connections", body, |message| {
+        flows.extend(flow(message, &ours));
+        if flows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(flows)
+}
+
+/// One direction of a connection.
+struct Tuple {
+    protocol: u8,
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+fn tuple(attributes: &Attributes<'_>) -> Option<Tuple> {
+    let ip = attributes.get_nested(CTA_TUPLE_IP)?;
+    let address = |v4, v6| ip.get(v4).or_else(|| ip.get(v6)).and_then(address_of);
+    let transport = attributes.get_nested(CTA_TUPLE_PROTO)?;
+    let port = |kind| {
+        let bytes = transport.get(kind).and_then(|bytes| array_of(bytes, 0));
+        bytes.map_or(0, u16::from_be_bytes)
+    };
+    Some(Tuple {
+        protocol: *transport.get(CTA_PROTO_NUM)?.first()?,
+        source: (address(CTA_IP_V4_SRC, CTA_IP_V6_SRC)?, port(CTA_PROTO_SRC_PORT)).into(),
+        destination: (address(CTA_IP_V4_DST, CTA_IP_V6_DST)?, port(CTA_PROTO_DST_PORT)).into(),
+    })
+}
+
+/// The connection of a message, if one of its addresses is ours.
+fn flow(message: &Message<'_>, ours: impl Fn(IpAddr) -> bool) -> Option<Flow> {
+    if message.kind != NEW {
+        return None;
+    }
+    let connection = Attributes::new(message.body.get(4..)?);
+    let there = tuple(&connection.get_nested(CTA_TUPLE_ORIG)?)?;
+    let back = tuple(&connection.get_nested(CTA_TUPLE_REPLY)?)?;
+    let mut ends = [there.source, there.destination, back.source, back.destination].into_iter();
+    if !ends.any(|end| ours(end.ip())) {
+        return None;
+    }
+    let bytes = |direction| {
+        let counters = connection.get_nested(direction)?;
+        array_of(counters.get(CTA_COUNTERS_BYTES)?, 0).map(u64::from_be_bytes)
+    };
+    Some(Flow {
+        protocol: there.protocol,
+        source: there.source,
+        destination: there.destination,
+        translated_to: Some(back.source).filter(|answers| *answers != there.destination),
+        bytes: bytes(CTA_COUNTERS_ORIG)
+            .zip(bytes(CTA_COUNTERS_REPLY))
+            .map(|(there, back)| there.saturating_add(back)),
+        state: state(&connection),
+    })
+}
+
+fn state(connection: &Attributes<'_>) -> FlowState {
+    let tcp = connection
+        .get_nested(CTA_PROTOINFO)
+        .and_then(|info| info.get_nested(CTA_PROTOINFO_TCP))
+        .and_then(|tcp| tcp.get(CTA_PROTOINFO_TCP_STATE)?.first().copied());
+    let answered = connection.get_be32(CTA_STATUS).is_some_and(|bits| bits & SEEN_REPLY != 0);
+    match tcp {
+        Some(TCP_CLOSING..) => FlowState::Closing,
+        Some(state) if state < TCP_ESTABLISHED => FlowState::Opening,
+        _ if answered => FlowState::Established,
+        _ => FlowState::Opening,
+    }
 }

@@ -27,6 +27,7 @@ const READERS: &[Reader] = &[
     |socket| link::dump(socket).map(drop),
     |socket| link::get(socket, 7).map(drop),
     |socket| link::counters(socket, 7).map(drop),
+    |socket| link::all_counters(socket).map(drop),
     |socket| address::dump(socket).map(drop),
     |socket| neighbour::dump(socket).map(drop),
     |socket| path::dump(socket).map(drop),
@@ -42,6 +43,7 @@ const READERS: &[Reader] = &[
         let addresses = ["10.0.0.2", "fd00::2"].into_iter().filter_map(|text| text.parse().ok());
         conntrack::forget(socket, &addresses.collect())
     },
+    |socket| conntrack::flows(socket, 8, |_| true).map(drop),
 ];
 
 /// Reads bytes as answers of the kernel in every way there is; tells how many readers were content with them.

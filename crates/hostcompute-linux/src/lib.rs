@@ -9,6 +9,7 @@
 //! | [`nft`] | our table: fixed rules, sets, the atomic batch |
 //! | [`port`], [`anchor`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
+//! | [`observer`] | a second look, which waits for no change |
 //! | [`cleanup`] | the slow end of links, behind the answer |
 //! | [`netlink`], [`route`] | bytes |
 //!
@@ -20,7 +21,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use hostcompute_engine::host::{Counters, Difference, Fault, Host, Surroundings};
+use hostcompute_engine::host::{Counters, Difference, Fault, Host, Observer, Surroundings};
 use hostcompute_engine::plan::{Fact, Port, Step};
 
 mod anchor;
@@ -39,6 +40,7 @@ mod marks;
 mod netlink;
 mod netns;
 mod nft;
+mod observer;
 mod perform;
 mod port;
 mod resolver;
@@ -213,5 +215,10 @@ impl Host for Linux {
 
     fn settle(&mut self) -> Result<(), Fault> {
         self.cleanup.settle().map_err(fault)
+    }
+
+    fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
+        let watcher = observer::Watcher::new(self.netns.as_ref().map(AsFd::as_fd));
+        Ok(Box::new(watcher.map_err(fault)?))
     }
 }

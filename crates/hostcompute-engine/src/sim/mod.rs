@@ -21,6 +21,7 @@ mod refusal;
 mod tests;
 mod thing;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -29,7 +30,7 @@ use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, Guid, HResult};
 
-use crate::host::{Counters, Difference, Fault as HostFault, Host, Surroundings};
+use crate::host::{Counters, Difference, Fault as HostFault, Flow, Host, Observer, Surroundings};
 use crate::plan::{Claim, Fact, Family, Port, Step, Stray};
 
 pub use fault::{Fault, Moment};
@@ -46,6 +47,7 @@ pub struct Simulator {
     surroundings: Surroundings,
     listeners: Vec<Listener>,
     counters: BTreeMap<Guid, Counters>,
+    flows: Vec<Flow>,
     faults: Faults,
     dead: bool,
     /// Host ends that were removed since the last [`Host::settle`].
@@ -98,6 +100,7 @@ impl Simulator {
             surroundings,
             listeners: Vec::new(),
             counters: BTreeMap::new(),
+            flows: Vec::new(),
             faults: Faults::default(),
             dead: false,
             dying: 0,
@@ -152,6 +155,11 @@ impl Simulator {
         self.counters.insert(endpoint, counters);
     }
 
+    /// Sets what [`Observer::flows`] answers.
+    pub fn set_flows(&mut self, flows: Vec<Flow>) {
+        self.flows = flows;
+    }
+
     /// Orders a fault. Several strike one after the other.
     pub fn order(&mut self, fault: Fault) {
         self.faults.order(fault);
@@ -189,6 +197,7 @@ impl Simulator {
         let foreign = core::mem::take(&mut self.kernel.foreign);
         self.kernel = fresh.kernel;
         self.counters.clear();
+        self.flows.clear();
         for (name, index) in foreign {
             self.add_foreign_link(&name, index);
         }
@@ -313,5 +322,34 @@ impl Host for Simulator {
         self.alive()?;
         self.dying = 0;
         Ok(())
+    }
+
+    /// A picture of the machine as it is now. Who shares a simulator between threads shares it with the observer too, and lets it
+    /// answer.
+    fn observer(&mut self) -> Result<Box<dyn Observer + Send>, HostFault> {
+        self.alive()?;
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Observer for Simulator {
+    fn counters(&mut self, port: &Port) -> Result<Counters, HostFault> {
+        Host::counters(self, port)
+    }
+
+    fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, HostFault> {
+        self.alive()?;
+        let of = |held: &kernel::Held| match &held.fact {
+            Fact::Port(port) => {
+                Some((port.index, self.counters.get(&port.endpoint).copied().unwrap_or_default()))
+            }
+            _ => None,
+        };
+        Ok(self.kernel.things.values().filter_map(of).collect())
+    }
+
+    fn flows(&mut self, limit: usize) -> Result<Vec<Flow>, HostFault> {
+        self.alive()?;
+        Ok(self.flows.iter().take(limit).cloned().collect())
     }
 }

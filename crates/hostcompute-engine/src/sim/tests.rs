@@ -417,3 +417,29 @@ fn services_spread_over_their_backends() {
     let from_host = reach.receivers(&connection(Origin::Host));
     assert_eq!(from_host, [Receiver::Endpoint(guid(102))], "endpoint 3 admits endpoint 2 only");
 }
+
+#[test]
+fn an_observer_sees_the_machine_as_it_was_when_it_came() {
+    let mut machine = Simulator::default();
+    let (anchor, port) = (anchor(1), port(1, 2));
+    let plan =
+        [Fact::Table, Fact::Anchor(anchor), Fact::Netns(port.netns), Fact::Port(port.clone())];
+    machine.perform(&plan.map(Step::Add)).unwrap();
+    let counters = Counters { bytes_sent: 7, ..Counters::default() };
+    machine.set_counters(port.endpoint, counters);
+    let flow = Flow {
+        protocol: TCP,
+        source: "203.0.113.9:4000".parse().unwrap(),
+        destination: "198.51.100.1:80".parse().unwrap(),
+        translated_to: None,
+        bytes: None,
+        state: crate::host::FlowState::Established,
+    };
+    machine.set_flows(vec![flow.clone(), flow.clone()]);
+    let mut observer = machine.observer().unwrap();
+    machine.perform(&[Step::Remove(Fact::Port(port.clone()))]).unwrap();
+    assert_eq!(observer.counters(&port), Ok(counters));
+    assert_eq!(observer.all_counters(), Ok(vec![(port.index, counters)]));
+    assert_eq!(observer.flows(1), Ok(vec![flow]));
+    assert!(!machine.prepare());
+}

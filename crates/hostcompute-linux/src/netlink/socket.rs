@@ -1,6 +1,7 @@
 //! A blocking netlink socket. It belongs to the network namespace in which it was opened, whichever thread uses it.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -200,6 +201,39 @@ impl Socket {
             // The last datagram may hold messages before the end mark.
             table.extend_from_slice(received);
             return Ok(steady.then_some(table));
+        }
+    }
+
+    /// Shows the messages of a table one by one, for tables too long to be kept. Where `show` breaks off, the rest stays in the
+    /// socket, which is of no use for another table then.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(crate) fn stream(
+        &mut self,
+        kind: u16,
+        aim: &'static str,
+        body: impl FnOnce(&mut Body<'_>),
+        mut show: impl FnMut(&Message<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
+        let mut request = Datagram::default();
+        request.push(kind, flag::DUMP, note, body);
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.send(request.seal(sequence, usize::MAX))?;
+        loop {
+            let length =
+                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let received = self.received.get(..length).unwrap_or(&[]);
+            for message in messages(received).filter(|message| message.sequence == sequence) {
+                if let Some(refusal) = refusal(&message, 0, note) {
+                    return Err(Error::Refused(refusal));
+                }
+                if matches!(message.kind, NLMSG_ERROR | NLMSG_DONE) || show(&message).is_break() {
+                    return Ok(());
+                }
+            }
         }
     }
 

@@ -14,6 +14,8 @@ use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_NEWSTATS: u16 = 92;
+const RTM_GETSTATS: u16 = 94;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -28,6 +30,8 @@ const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
 const IFLA_NUM_RX_QUEUES: u16 = 32;
+const IFLA_STATS_LINK_64: u16 = 1;
+const STATS_LINK_MASK: u32 = 1 << (IFLA_STATS_LINK_64 - 1);
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -279,18 +283,36 @@ pub(crate) fn counters(socket: &mut Socket, index: u32) -> Result<Counters, Erro
     let bytes = socket.ask(RTM_GETLINK, "read the counters of the interface", |body| {
         body.raw(&header(index, 0, 0));
     })?;
-    let stats = messages(&bytes)
+    messages(&bytes)
         .find(|message| message.kind == RTM_NEWLINK)
         .and_then(|message| Attributes::new(message.body.get(16..)?).get(IFLA_STATS64))
-        .ok_or(Error::Silent)?;
-    // struct rtnl_link_stats64: packets, bytes, errors, dropped; of each first received, then sent.
+        .map(turned_round)
+        .ok_or(Error::Silent)
+}
+
+/// The same of every link of the socket's namespace, by its index: only the numbers, without all else there is to say of a link.
+pub(crate) fn all_counters(socket: &mut Socket) -> Result<Vec<(u32, Counters)>, Error> {
+    let table = socket.dump(RTM_GETSTATS, "read the counters of the interfaces", |body| {
+        // struct if_stats_msg: family, index, mask of what is asked for.
+        body.raw(&[0; 8]).raw(&STATS_LINK_MASK.to_ne_bytes());
+    })?;
+    let read = |message: Message<'_>| {
+        let index = u32::from_ne_bytes(array_of(message.body, 4)?);
+        let stats = Attributes::new(message.body.get(12..)?).get(IFLA_STATS_LINK_64)?;
+        Some((index, turned_round(stats)))
+    };
+    Ok(messages(&table).filter(|message| message.kind == RTM_NEWSTATS).filter_map(read).collect())
+}
+
+/// struct rtnl_link_stats64 (packets, bytes, errors, dropped; of each first received, then sent), from the other end.
+fn turned_round(stats: &[u8]) -> Counters {
     let counter = |place: usize| array_of(stats, place * 8).map_or(0, u64::from_ne_bytes);
-    Ok(Counters {
+    Counters {
         packets_sent: counter(0),
         packets_received: counter(1),
         bytes_sent: counter(2),
         bytes_received: counter(3),
         dropped_outgoing: counter(6),
         dropped_incoming: counter(7),
-    })
+    }
 }

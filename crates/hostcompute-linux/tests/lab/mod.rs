@@ -250,9 +250,11 @@ impl Lab {
             "nft list ruleset",
             "ip netconf",
         ] {
-            lines.extend(
-                self.host.exec(program).lines().map(|line| format!("{program}: {}", plain(line))),
-            );
+            let shown = self.host.exec(program);
+            // The kernel adds these to our links a moment after they came up, and they go with the links.
+            let kept =
+                shown.lines().filter(|line| !(line.contains("table local") && is_late(line)));
+            lines.extend(kept.map(|line| format!("{program}: {}", plain(line))));
         }
         for setting in [
             "ipv4/conf/all/forwarding",
@@ -284,6 +286,11 @@ impl Lab {
     }
 }
 
+/// Whether it speaks of a link of ours.
+fn is_late(line: &str) -> bool {
+    [" dev hb", " dev he"].into_iter().any(|ours| line.contains(ours))
+}
+
 /// Without what the kernel notes later (that a bridge without ports has no carrier), and without the borders of lists, whose
 /// elements come in any order.
 fn plain(line: &str) -> String {
@@ -292,7 +299,7 @@ fn plain(line: &str) -> String {
         .replace("state UNKNOWN", "")
         .replace("state DOWN", "")
         .replace("state UP", "");
-    let line = line.replace("linkdown", "");
+    let line = line.replace("linkdown", "").split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim().trim_start_matches("elements = { ").trim_end_matches(" }");
     line.trim_end_matches(',').trim().to_owned()
 }

@@ -3,12 +3,13 @@
 // Each test program uses a part of it.
 #![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hostcompute_engine::host::{Counters, Difference, Fault, Host, Surroundings};
+use hostcompute_engine::host::{Counters, Difference, Fault, Flow, Host, Observer, Surroundings};
 use hostcompute_engine::plan::{Fact, Port, Step};
 use hostcompute_engine::sim::{self, Moment, Simulator};
 use hostcompute_engine::{Kind, Request, State};
@@ -138,11 +139,35 @@ impl Host for Machine {
     }
 
     fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        self.with(|simulator| simulator.counters(port))
+        self.with(|simulator| Host::counters(simulator, port))
     }
 
     fn settle(&mut self) -> Result<(), Fault> {
         self.with(Host::settle)
+    }
+
+    fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Observer for Machine {
+    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
+        self.with(|simulator| Observer::counters(simulator, port))
+    }
+
+    fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, Fault> {
+        self.with(Observer::all_counters)
+    }
+
+    fn flows(&mut self, limit: usize) -> Result<Vec<Flow>, Fault> {
+        self.with(|simulator| simulator.flows(limit))
+    }
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").finish_non_exhaustive()
     }
 }
 
