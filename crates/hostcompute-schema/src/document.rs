@@ -97,10 +97,14 @@ fn read_members(
 fn write_members(schema: &StructSchema, members: &[&dyn Member]) -> Map<String, Value> {
     let mut object = Map::new();
     for (member, row) in members.iter().zip(schema.all_members()) {
-        if member.is_default() && row.print != Print::Given {
+        if member.is_default() && !matches!(row.print, Print::Given | Print::Always) {
             continue;
         }
-        let Some(value) = member.get() else { continue };
+        let empty = || {
+            let list = row.print == Print::Always && matches!(row.kind, Kind::List(_));
+            list.then(|| Value::Array(Vec::new()))
+        };
+        let Some(value) = member.get().or_else(empty) else { continue };
         if row.print == Print::Twice
             && let Some(alias) = row.aliases.first()
         {
@@ -147,7 +151,7 @@ pub(crate) fn deserialize<'de, T: Document, D: serde::Deserializer<'de>>(
 /// Document types: the struct, its table, its conversions.
 ///
 /// One line per member: `field: Type = "Member" | "Alias" ["2.0", Given]`. The brackets hold the
-/// version that brought the member (empty when no schema lists it) and, where it is not
+/// version that brought the member (left out when no schema lists it) and, where it is not
 /// `Changed`, when it is printed. A version behind the name of the type is for types that are newer
 /// than their oldest member.
 macro_rules! documents {
@@ -157,7 +161,7 @@ macro_rules! documents {
         pub struct $type:ident($name:literal $(, $type_since:literal)?) {$(
             $(#[doc = $member_doc:literal])*
             $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
-                [$($since:literal $(, $print:ident)?)?]
+                [$($since:literal)? $(, $print:ident)?]
         ),* $(,)?}
     ) => {
         $(#[doc = $doc])*
@@ -168,7 +172,7 @@ macro_rules! documents {
 
         documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
-                [$($since $(, $print)?)?]
+                [$($since)? $(, $print)?]
         )*});
     };
     ($(
@@ -176,7 +180,7 @@ macro_rules! documents {
         pub struct $type:ident($name:literal $(, $type_since:literal)?) $(: $base:ident)? {$(
             $(#[doc = $member_doc:literal])*
             $field:ident: $field_type:ty = $member:literal $(| $alias:literal)*
-                [$($since:literal $(, $print:ident)?)?]
+                [$($since:literal)? $(, $print:ident)?]
         ),* $(,)?}
     )*) => {$(
         $(#[doc = $doc])*
@@ -193,13 +197,13 @@ macro_rules! documents {
 
         documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [$($base)?] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
-                [$($since $(, $print)?)?]
+                [$($since)? $(, $print)?]
         )*} unknown);
     )*};
     // The tables and conversions of a type, with or without a place for unknown members.
     (@schema $type:ident $name:literal [$($type_since:literal)?] [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
         [$($member_doc:literal)*] $field:ident: $field_type:ty = $member:literal [$($alias:literal)*]
-            [$($since:literal $(, $print:ident)?)?]
+            [$($since:literal)? $(, $print:ident)?]
     )*} $($unknown:ident)?) => {
         impl $crate::document::Document for $type {
             const SCHEMA: &'static $crate::schema::StructSchema = {
@@ -213,7 +217,7 @@ macro_rules! documents {
                         aliases: &[$($alias),*],
                         kind: <$field_type as $crate::schema::Described>::KIND,
                         since: $crate::enumeration::since(&[$($since)?]),
-                        print: documents!(@print $($($print)?)?),
+                        print: documents!(@print $($print)?),
                         doc: concat!($($member_doc),*),
                     }),*],
                 };

@@ -196,6 +196,22 @@ impl Warning {
             hint: None,
         }
     }
+
+    /// The warning in the members of a problem document: `path`, `detail`, `line`, `column`.
+    pub fn to_value(&self) -> Value {
+        let mut told = json!({ "path": self.path, "detail": self.message });
+        if let (Some(position), Value::Object(members)) = (self.position, &mut told) {
+            members.insert("line".to_string(), Value::from(position.line));
+            members.insert("column".to_string(), Value::from(position.column));
+        }
+        told
+    }
+
+    /// The inverse of [`Warning::to_value`].
+    pub fn from_value(told: &Value) -> Warning {
+        let Failure { message, path, position, .. } = Failure::from_problem(told);
+        Warning { path: path.unwrap_or_default(), message, position }
+    }
 }
 
 impl fmt::Display for Warning {

@@ -36,6 +36,7 @@ mod parse;
 mod position;
 mod reader;
 pub mod schema;
+pub mod service;
 pub mod v1;
 mod validate;
 
@@ -54,5 +55,6 @@ pub use parse::{
 pub use position::{Position, locate};
 pub use reader::Reader;
 pub use schema::SchemaVersion;
+pub use service::ServiceOperation;
 pub use v1::{Older, QueryShape};
 pub use validate::{Validated, recognise, type_named, validate};

@@ -140,6 +140,8 @@ pub enum Print {
     Changed,
     /// Whenever it was given, the default included.
     Given,
+    /// Always: as [`Print::Given`], and a list also when it is empty. Readers may rely on it.
+    Always,
     /// As [`Print::Changed`], and once more under its first alias, for clients that know that name.
     Twice,
 }

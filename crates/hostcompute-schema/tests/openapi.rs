@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hostcompute_schema::SchemaVersion;
 use hostcompute_schema::hcn::listing::{ENUMS, STRUCTS};
-use hostcompute_schema::openapi::{Api, openapi3, swagger2, to_text};
+use hostcompute_schema::openapi::{Api, openapi3, service, swagger2, to_text};
+use hostcompute_schema::operation::Right;
 use hostcompute_schema::schema::Kind;
+use hostcompute_schema::{Operation, SchemaVersion, ServiceOperation};
 use serde_json::{Value, json};
 
 /// Compares with the committed file; `HOSTCOMPUTE_BLESS=1` rewrites it.
@@ -28,6 +29,7 @@ fn current(file: &str, document: &Value) {
 fn the_committed_documents_are_current() {
     current("hcn.swagger.json", &swagger2(Api::Hcn, None));
     current("hcn.openapi.json", &openapi3(Api::Hcn, None));
+    current("service.openapi.json", &service());
 }
 
 /// The published schema has 741 values and members; the tables have those and no others with a
@@ -75,16 +77,47 @@ fn references(node: &Value, found: &mut BTreeSet<String>) {
 #[test]
 fn no_reference_leads_nowhere_in_any_version() {
     let versions = (0..=16).map(|minor| Some(SchemaVersion { major: 2, minor }));
-    for version in versions.chain([None]) {
-        for document in [swagger2(Api::Hcn, version), openapi3(Api::Hcn, version)] {
-            let mut found = BTreeSet::new();
-            references(&document, &mut found);
-            for target in found {
-                let pointer = target.strip_prefix('#').unwrap();
-                assert!(document.pointer(pointer).is_some(), "{target} in {version:?}");
-            }
+    let of_version = |version| [swagger2(Api::Hcn, version), openapi3(Api::Hcn, version)];
+    for document in versions.chain([None]).flat_map(of_version).chain([service()]) {
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        for target in found {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{target} in {}", document["info"]);
         }
     }
+}
+
+/// Everything that can be asked over HTTP is in the service's document, once, with its right.
+#[test]
+fn the_services_document_holds_both_tables() {
+    let document = service();
+    let routed = Operation::ALL.iter().filter_map(|operation| {
+        operation.route().map(|route| (operation.name(), operation.right(), route))
+    });
+    let own = ServiceOperation::ALL
+        .iter()
+        .map(|operation| (operation.name(), operation.right(), operation.route()));
+    let mut count = 0;
+    for (name, right, (method, path)) in routed.chain(own) {
+        let described = &document["paths"][path][method.name().to_ascii_lowercase()];
+        assert_eq!(described["operationId"], name);
+        let word = if right == Right::Manage { "manage" } else { "read" };
+        assert_eq!(described["x-right"], word, "{name}");
+        count += 1;
+    }
+    let paths = document["paths"].as_object().unwrap().values();
+    let methods = paths.flat_map(|item| item.as_object().unwrap().keys());
+    assert_eq!(methods.filter(|name| *name != "parameters").count(), count);
+}
+
+/// A list that an answer always has is one that readers may rely on.
+#[test]
+fn members_that_are_always_there_are_required() {
+    let document = service();
+    assert_eq!(document["components"]["schemas"]["Findings"]["required"], json!(["Findings"]));
+    let steps = &document["components"]["schemas"]["Steps"];
+    assert_eq!(steps["required"], json!(["Steps"]), "warnings may be left out");
 }
 
 #[test]

@@ -40,14 +40,24 @@ impl Selection {
     /// Every type that belongs in.
     pub fn definitions(&self) -> Map<String, Value> {
         let mut definitions = Map::new();
-        for schema in listing::STRUCTS.iter().filter(|schema| self.includes(schema.since())) {
-            definitions.insert(schema.name.into(), self.object(schema));
-        }
-        for schema in listing::ENUMS.iter().filter(|schema| self.includes(schema.since())) {
-            definitions.insert(schema.name.into(), self.enumeration(schema));
-        }
+        self.describe(listing::STRUCTS, listing::ENUMS, &mut definitions);
         definitions.sort_keys();
         definitions
+    }
+
+    /// Adds those of these types that belong in.
+    pub fn describe(
+        &self,
+        structs: &[&StructSchema],
+        enums: &[&EnumSchema],
+        definitions: &mut Map<String, Value>,
+    ) {
+        for schema in structs.iter().filter(|schema| self.includes(schema.since())) {
+            definitions.insert(schema.name.into(), self.object(schema));
+        }
+        for schema in enums.iter().filter(|schema| self.includes(schema.since())) {
+            definitions.insert(schema.name.into(), self.enumeration(schema));
+        }
     }
 
     pub fn reference(&self, name: &str) -> Value {
@@ -70,6 +80,11 @@ impl Selection {
         if !properties.is_empty() {
             put(&mut object, "properties", Value::Object(properties));
         }
+        let always = schema.all_members().filter(|member| member.print == Print::Always);
+        let always: Vec<&str> = always.map(|member| member.name).collect();
+        if !always.is_empty() {
+            put(&mut object, "required", always);
+        }
         if let Some(since) = schema.since() {
             put(&mut object, "x-new-in", since.to_string());
         }
@@ -81,7 +96,7 @@ impl Selection {
         if let Some(since) = member.since {
             put(&mut property, "x-new-in", since.to_string());
         }
-        if member.print != Print::Given {
+        if !matches!(member.print, Print::Given | Print::Always) {
             put(&mut property, "x-omit-empty", true);
         }
         if member.name == "Settings" {
@@ -118,7 +133,7 @@ impl Selection {
         included.map(|(kind, schema)| (kind.into(), Value::from(schema.name))).collect()
     }
 
-    fn kind(&self, kind: &Kind, doc: Option<&str>) -> Value {
+    pub fn kind(&self, kind: &Kind, doc: Option<&str>) -> Value {
         let mut schema = match kind {
             Kind::Bool => json!({ "type": "boolean" }),
             Kind::Unsigned(bits) => {

@@ -2,11 +2,13 @@
 //!
 //! Two forms: Swagger 2.0, in which Microsoft publishes its schema, with the definitions alone,
 //! and OpenAPI 3.1, with the routes of the HTTP interface as well. Both can be had as of an older
-//! schema version; what is newer is then left out. A generator from the Rust types could not do
+//! schema version; what is newer is then left out. A third document ([`service`]) is what the
+//! service serves: the API with the service's own operations. A generator from the Rust types could not do
 //! that, since types do not carry the version that brought each member.
 
 mod definition;
 mod path;
+mod service;
 
 use alloc::format;
 use alloc::string::ToString;
@@ -48,20 +50,55 @@ pub fn openapi3(api: Api, version: Option<SchemaVersion>) -> Value {
     let selection = Selection::new(Dialect::OpenApi3, version);
     let mut schemas = selection.definitions();
     path::add_schemas(&mut schemas);
+    let about = "Networks, endpoints, namespaces and load balancers of one host. \
+        Member names are read in any case, unknown members are kept and reported.";
     json!({
-        "openapi": "3.1.1",
-        "info": {
-            "title": api.title(),
-            "version": number(version),
-            "description": "Networks, endpoints, namespaces and load balancers of one host. \
-                Member names are read in any case, unknown members are kept and reported.",
-            "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
-        },
-        "servers": [{ "url": "/", "description": "The service's socket." }],
+        "openapi": VERSION,
+        "info": info(api.title(), &number(version), about),
+        "servers": servers(),
         "tags": path::tags(),
         "paths": path::paths(&selection),
         "components": { "schemas": schemas, "responses": path::responses() },
     })
+}
+
+/// What the service serves, in OpenAPI 3.1: the API, the service's own operations, and what belongs
+/// to HTTP alone.
+pub fn service() -> Value {
+    let selection = Selection::new(Dialect::OpenApi3, None);
+    let mut schemas = selection.definitions();
+    path::add_schemas(&mut schemas);
+    service::add_schemas(&selection, &mut schemas);
+    let mut tags = path::tags();
+    tags.push(service::tag());
+    let mut paths = path::paths(&selection);
+    service::extend(&selection, &mut paths);
+    let mut components = json!({ "schemas": schemas, "responses": path::responses() });
+    service::add_components(&selection, &mut components);
+    json!({
+        "openapi": VERSION,
+        "info": info("hostcompute", &number(None), service::DESCRIPTION),
+        "servers": servers(),
+        "tags": tags,
+        "paths": paths,
+        "components": components,
+    })
+}
+
+/// The version of OpenAPI.
+const VERSION: &str = "3.1.1";
+
+fn info(title: &str, version: &str, about: &str) -> Value {
+    json!({
+        "title": title,
+        "version": version,
+        "description": about,
+        "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
+    })
+}
+
+fn servers() -> Value {
+    json!([{ "url": "/", "description": "The service's socket." }])
 }
 
 /// The document as text, as it is printed and committed.

@@ -65,21 +65,22 @@ pub(super) fn add_schemas(schemas: &mut Map<String, Value>) {
             "hint": text("What could be done about it."),
         },
     });
-    let guid = json!({ "type": "string", "pattern": GUID_PATTERN });
-    let ids = json!({ "type": "array", "items": guid, "description": "The ids of objects." });
-    let made = json!({
-        "type": "object",
-        "description": "What was made.",
-        "required": ["ID"],
-        "properties": { "ID": guid },
-    });
+    let ids =
+        json!({ "type": "array", "items": id_schema(), "description": "The ids of objects." });
+    let mut made = id_schema();
+    put(&mut made, "description", "The id of what was made.");
     for (name, schema) in [("Problem", problem), ("Ids", ids), ("Made", made)] {
         schemas.insert(name.into(), schema);
     }
     schemas.sort_keys();
 }
 
-fn path_item(path: &str) -> Value {
+/// The id of an object.
+pub(super) fn id_schema() -> Value {
+    json!({ "type": "string", "pattern": GUID_PATTERN })
+}
+
+pub(super) fn path_item(path: &str) -> Value {
     if !path.contains("{id}") {
         return json!({});
     }
@@ -89,7 +90,7 @@ fn path_item(path: &str) -> Value {
             "in": "path",
             "required": true,
             "description": "The id of the object.",
-            "schema": { "type": "string", "pattern": GUID_PATTERN },
+            "schema": id_schema(),
         }],
     })
 }

@@ -1,0 +1,311 @@
+//! The documents of the service's own operations.
+//!
+//! They are no part of the published schema, so no version brought them. Lists that an answer always
+//! has are printed when they are empty, too: who asks with a shell should not have to know that a
+//! member can be missing.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::Value;
+
+use crate::guid::Guid;
+use crate::hcn::{NotificationBase, ProtocolType};
+
+documents! {
+    /// Files with host documents.
+    pub struct HostFiles("HostFiles") {
+        /// The files, in the order in which they were named.
+        files: Vec<HostFile> = "Files" [],
+    }
+
+    /// A file with a host document.
+    pub struct HostFile("HostFile") {
+        /// What a person calls it.
+        name: Option<String> = "Name" [],
+        /// The document's text; failures tell places in it.
+        text: Option<String> = "Text" [],
+    }
+
+    /// What was done, or is to be done.
+    pub struct Steps("Steps") {
+        /// The steps, in order.
+        steps: Vec<Step> = "Steps" [, Always],
+        /// What was tolerated in the files.
+        warnings: Vec<FileWarning> = "Warnings" [],
+    }
+
+    /// One thing done, or to be done.
+    pub struct Step("Step") {
+        /// What is done to the object: create, modify, attach, detach or delete.
+        action: Option<String> = "Action" [, Always],
+        /// The kind of object, such as `load balancer`.
+        kind: Option<String> = "Kind" [, Always],
+        /// The object.
+        id: Option<Guid> = "ID" [, Always],
+        /// What a person calls it.
+        name: Option<String> = "Name" [, Always],
+        /// What differs, or where to.
+        detail: Option<String> = "Detail" [],
+    }
+
+    /// Something that was tolerated in a file.
+    pub struct FileWarning("FileWarning") {
+        /// The file.
+        file: Option<String> = "File" [, Always],
+        /// What is odd.
+        message: Option<String> = "Message" [, Always],
+        /// The member that it is about.
+        path: Option<String> = "Path" [, Always],
+        /// The line where that member stands.
+        line: Option<u32> = "Line" [],
+        /// The column of that line.
+        column: Option<u32> = "Column" [],
+    }
+
+    /// One line of what is told while files are carried out; exactly one member is given.
+    pub struct ProgressLine("ProgressLine") {
+        /// Something in a file was tolerated.
+        tolerated: Option<FileWarning> = "Tolerated" [],
+        /// So many steps are to come.
+        planned: Option<u32> = "Planned" [, Given],
+        /// A step was done.
+        done: Option<Step> = "Done" [],
+        /// A step failed; what was done is being taken back.
+        taking_back: Option<bool> = "TakingBack" [],
+        /// The end of what went well.
+        result: Option<Steps> = "Result" [, Given],
+        /// The end of what did not: a problem document.
+        problem: Option<Value> = "Problem" [],
+    }
+
+    /// What a comparison of documents, journal and kernel found; an empty list is good news.
+    pub struct Findings("Findings") {
+        /// The findings.
+        findings: Vec<Finding> = "Findings" [, Always],
+    }
+
+    /// One thing that is not as it should be.
+    pub struct Finding("Finding") {
+        /// What it is about.
+        subject: Option<String> = "Subject" [, Always],
+        /// What is wrong with it.
+        problem: Option<String> = "Problem" [, Always],
+    }
+
+    /// What this machine lacks; the worst comes first, an empty list is good news.
+    pub struct Diagnosis("Diagnosis") {
+        /// The lacks.
+        findings: Vec<Lack> = "Findings" [, Always],
+    }
+
+    /// Something that is not as it could be.
+    pub struct Lack("Lack") {
+        /// How bad it is.
+        severity: Option<Severity> = "Severity" [, Always],
+        /// What was tried or looked at.
+        subject: Option<String> = "Subject" [, Always],
+        /// What was found.
+        found: Option<String> = "Found" [, Always],
+        /// What that costs.
+        consequence: Option<String> = "Consequence" [, Always],
+        /// What to do about it.
+        remedy: Option<String> = "Remedy" [, Always],
+    }
+
+    /// The whole state, for backups and for another version of the service.
+    pub struct StateExport("StateExport") {
+        /// The name of the format.
+        format: Option<String> = "Format" [, Always],
+        /// The version of the format.
+        version: Option<u32> = "Version" [, Always],
+        /// Every object.
+        objects: Vec<StoredObject> = "Objects" [, Always],
+    }
+
+    /// One object as it is remembered.
+    pub struct StoredObject("StoredObject") {
+        /// The kind of object.
+        kind: Option<String> = "Kind" [, Always],
+        /// The object.
+        id: Option<Guid> = "Id" [, Always],
+        /// What is remembered of it.
+        body: Option<Value> = "Body" [, Always],
+    }
+
+    /// What an import brought.
+    pub struct Imported("Imported") {
+        /// How many objects there were.
+        objects: Option<u32> = "Objects" [, Always],
+    }
+
+    /// Where a program must be started to be inside a namespace.
+    pub struct NamespacePlace("NamespacePlace") {
+        /// The file of the network namespace, for `nsenter --net=`.
+        netns: Option<String> = "Netns" [, Always],
+        /// The file that /etc/resolv.conf should be; empty for the host's own.
+        resolver: Option<String> = "Resolver" [],
+    }
+
+    /// Connections that are being tracked.
+    pub struct Flows("Flows") {
+        /// The connections.
+        flows: Vec<Flow> = "Flows" [, Always],
+    }
+
+    /// One connection through a port of ours.
+    pub struct Flow("Flow") {
+        /// The protocol.
+        protocol: Option<ProtocolType> = "Protocol" [, Always],
+        /// Who began it: address, and port where the protocol has ports.
+        source: Option<String> = "Source" [, Always],
+        /// Whom it was sent to.
+        destination: Option<String> = "Destination" [, Always],
+        /// Who really answers, where it was translated.
+        translated_to: Option<String> = "TranslatedTo" [],
+        /// What went through in both directions, where the kernel counts.
+        bytes: Option<u64> = "Bytes" [, Given],
+        /// What the kernel says of its state, such as `established`.
+        state: Option<String> = "State" [],
+    }
+
+    /// What a new handle shall be of.
+    pub struct HandleRequest("HandleRequest") {
+        /// The kind of object.
+        kind: Option<ObjectKind> = "Kind" [, Always],
+        /// The object.
+        id: Option<Guid> = "Id" [, Always],
+    }
+
+    /// A handle of a session: it is given back, at the latest, when the session ends.
+    pub struct SessionHandle("SessionHandle") {
+        /// Its number.
+        handle: Option<u64> = "Handle" [, Always],
+        /// The kind of object.
+        kind: Option<ObjectKind> = "Kind" [],
+        /// The object.
+        id: Option<Guid> = "Id" [],
+    }
+
+    /// The handles of a session.
+    pub struct SessionHandles("SessionHandles") {
+        /// The handles.
+        handles: Vec<SessionHandle> = "Handles" [, Always],
+    }
+
+    /// How far a request has got that was not waited for.
+    pub struct LongOperation("LongOperation") {
+        /// Its id.
+        id: Option<Guid> = "Id" [, Always],
+        /// What is being done.
+        operation: Option<String> = "Operation" [, Always],
+        /// Where it is.
+        state: Option<OperationState> = "State" [, Always],
+        /// What it has told so far.
+        progress: Vec<ProgressLine> = "Progress" [],
+        /// What it brought: the body that the request would have been answered with.
+        result: Option<Value> = "Result" [],
+        /// Why it failed: a problem document.
+        problem: Option<Value> = "Problem" [],
+    }
+
+    /// A notification.
+    pub struct Notification("Notification") {
+        /// The number in HCN_NOTIFICATIONS.
+        kind: Option<u32> = "Type" [, Always],
+        /// The name in HCN_NOTIFICATIONS, without its prefix.
+        name: Option<String> = "Name" [, Always],
+        /// What it is about.
+        data: Option<NotificationBase> = "Data" [],
+    }
+
+    /// Notifications are missing in a stream.
+    pub struct MissedNotifications("MissedNotifications") {
+        /// How many.
+        count: Option<u64> = "Count" [, Always],
+    }
+
+    /// What the service is.
+    pub struct ServiceVersion("ServiceVersion") {
+        /// The program.
+        name: Option<String> = "Name" [, Always],
+        /// Its version.
+        version: Option<String> = "Version" [, Always],
+        /// The newest version of the documents' schema that it knows.
+        schema: Option<String> = "Schema" [, Always],
+    }
+
+    /// The live tree of the service, for people who look into it.
+    pub struct Inspection("Inspection") {
+        /// The state directory and its journal.
+        state: Option<Value> = "State" [],
+        /// The host that the state belongs to.
+        host: Option<Value> = "Host" [],
+        /// How many objects there are, by kind.
+        objects: Option<Value> = "Objects" [],
+        /// How many facts the host is kept to.
+        facts: Option<u64> = "Facts" [, Given],
+        /// How many notifications there have been.
+        events: Option<u64> = "Events" [, Given],
+        /// How many requests wait to be decided; of a running service only.
+        queue: Option<u64> = "Queue" [, Given],
+        /// Who is connected; of a running service only.
+        sessions: Vec<SessionInfo> = "Sessions" [],
+        /// What was repaired when the service started, in words.
+        repaired: Vec<String> = "Repaired" [],
+    }
+
+    /// One session.
+    pub struct SessionInfo("SessionInfo") {
+        /// Its id.
+        id: Option<Guid> = "Id" [, Always],
+        /// The user.
+        uid: Option<u32> = "Uid" [, Always],
+        /// The process, where it is known.
+        pid: Option<u32> = "Pid" [],
+        /// What the user may do.
+        right: Option<String> = "Right" [],
+        /// How many handles it has.
+        handles: Option<u64> = "Handles" [, Given],
+        /// How many subscriptions it has.
+        subscriptions: Option<u64> = "Subscriptions" [, Given],
+    }
+}
+
+kinds! {
+    /// The kinds of objects that have handles and names.
+    pub enum ObjectKind {
+        /// A network.
+        Network [],
+        /// A namespace.
+        Namespace [],
+        /// An endpoint.
+        Endpoint [],
+        /// A load balancer.
+        LoadBalancer [],
+        /// An SDN route.
+        SdnRoute [],
+        /// A guest network service.
+        GuestNetworkService [],
+    }
+
+    /// How bad it is that something is lacking.
+    pub enum Severity {
+        /// Good to know.
+        Note [],
+        /// Something will not work.
+        Warning [],
+        /// Nothing will work.
+        Problem [],
+    }
+
+    /// Where a long operation is.
+    pub enum OperationState {
+        /// It is being carried out, or waits to be.
+        Running [],
+        /// It was carried out.
+        Succeeded [],
+        /// It failed, and left everything as it was.
+        Failed [],
+    }
+}
