@@ -71,8 +71,12 @@ impl Machine {
     fn decide(&mut self, request: &Request<'_>) -> Result<Decision, Failure> {
         let surroundings = self.host.surroundings().expect("the simulator is alive");
         let mut random = || self.random.number();
-        let mut context =
-            Context { random: &mut random, surroundings: &surroundings, strict: false };
+        let mut context = Context {
+            random: &mut random,
+            surroundings: &surroundings,
+            prepared: &|_| None,
+            strict: false,
+        };
         decide(&mut self.state, request, &mut context)
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::network::{endpoint, load_balancer, namespace, network};
 use crate::object::{Change, Kind, Object};
-use crate::plan::{Claim, Fact, Step, difference};
+use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
 use crate::query;
 use crate::request::{Context, Decision, Event, EventKind, Reply, Request};
 use crate::state::State;
@@ -159,6 +159,14 @@ impl<'a, 'c> Draft<'a, 'c> {
         index
     }
 
+    /// The index for the first interface of a namespace: of what the host has ready there, else any.
+    pub fn first_interface(&mut self, namespace: Guid) -> u32 {
+        let prepared = (self.context.prepared)(namespace);
+        prepared
+            .filter(|index| PREPARED_INTERFACES.contains(index))
+            .unwrap_or_else(|| self.next_interface())
+    }
+
     pub fn put(&mut self, object: Object) {
         self.changes.push(Change::Put(object));
     }
@@ -188,7 +196,7 @@ impl<'a, 'c> Draft<'a, 'c> {
 
 /// Interface indexes are ours above this; the kernel counts from 1.
 const FIRST_INTERFACE: u32 = 0x0100_0000;
-const LAST_INTERFACE: u32 = 0x7fff_0000;
+const LAST_INTERFACE: u32 = *PREPARED_INTERFACES.start() - 2;
 
 /// Applies changes and returns how to take them back and what the host must do.
 pub(crate) fn transition(state: &mut State, changes: &[Change]) -> (Vec<Change>, Vec<Step>) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::net::{IpAddr, SocketAddr};
 
-use hostcompute_schema::Failure;
+use hostcompute_schema::{Failure, Guid};
 use ipnet::IpNet;
 
 use crate::plan::{Fact, Port, Step, Stray};
@@ -54,6 +54,12 @@ pub trait Host {
     /// there is more of it. What was made ready is not part of any state: it goes with this value, however its process ends.
     fn prepare(&mut self) -> bool {
         false
+    }
+
+    /// The interface index of the host end that waits in a namespace for its first port, if there is one: a number of
+    /// [`PREPARED_INTERFACES`](crate::plan::PREPARED_INTERFACES) that nothing else has.
+    fn prepared(&self, _namespace: Guid) -> Option<u32> {
+        None
     }
 }
 
@@ -107,6 +113,10 @@ impl<H: Host + ?Sized> Host for &mut H {
 
     fn prepare(&mut self) -> bool {
         (**self).prepare()
+    }
+
+    fn prepared(&self, namespace: Guid) -> Option<u32> {
+        (**self).prepared(namespace)
     }
 }
 

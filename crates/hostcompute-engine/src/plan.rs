@@ -113,6 +113,13 @@ pub const PORT_GROUP: u32 = 0x6863_0000;
 /// The interface group of host ends that wait for removal.
 pub const DYING_GROUP: u32 = 0x6863_0001;
 
+/// The even interface indexes of this range are chosen by hosts for what they make ready in advance; the engine chooses its own
+/// below. Inside its namespace such an interface is the first one: `eth0`, [`INNER_INDEX`].
+pub const PREPARED_INTERFACES: RangeInclusive<u32> = 0x4000_0000..=0x7fff_0000;
+
+/// Interface indexes inside namespaces count from here on, above those of devices that kernel modules put into every namespace.
+pub const INNER_INDEX: u32 = 1000;
+
 /// The MAC of every host end. Each veth pair is a link of its own, so one address serves all.
 pub const HOST_END_MAC: Mac = Mac([0x02, 0x68, 0x63, 0x00, 0x00, 0x01]);
 

@@ -29,6 +29,8 @@ pub struct Context<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
     /// What the host has of its own; read when networks are created.
     pub surroundings: &'a Surroundings,
+    /// The interface that the host has ready in a namespace, by [`crate::host::Host::prepared`].
+    pub prepared: &'a dyn Fn(Guid) -> Option<u32>,
     /// Refuse members that the schema does not know, instead of warning.
     pub strict: bool,
 }

@@ -17,7 +17,7 @@ use crate::network::namespace::Namespace;
 use crate::network::network::{Mode, Network};
 use crate::network::subnet::{Subnet, number};
 use crate::object::{Change, Kind, Object, Record};
-use crate::plan::Family;
+use crate::plan::{Family, PREPARED_INTERFACES};
 
 /// Objects of one kind, by id and in order of creation.
 #[derive(Debug, Clone)]
@@ -396,11 +396,14 @@ fn sequence_end(object: &Object) -> u64 {
     sequence(object).max(attachment) + 1
 }
 
-/// One past the last interface index that the object uses.
+/// One past the last interface index that the object uses, of those that the engine chooses.
 fn interface_end(object: &Object) -> u32 {
     match object {
         Object::Network(o) => o.interface + 2,
-        Object::Endpoint(o) => o.attachment.as_ref().map_or(0, |a| a.interface + 2),
+        Object::Endpoint(o) => {
+            let chosen = o.attachment.as_ref().map(|attachment| attachment.interface);
+            chosen.filter(|index| !PREPARED_INTERFACES.contains(index)).map_or(0, |index| index + 2)
+        }
         Object::Namespace(_) | Object::LoadBalancer(_) => 0,
     }
 }

@@ -4,8 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+use std::collections::BTreeMap;
+
 use hostcompute_engine::host::Surroundings;
-use hostcompute_engine::plan::{Element, Fact, Step, difference, undo};
+use hostcompute_engine::plan::{
+    Element, Fact, INNER_INDEX, PREPARED_INTERFACES, Step, difference, undo,
+};
 use hostcompute_engine::{Context, Decision, Reply, Request, State, decide};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid, HResult};
@@ -16,11 +20,18 @@ struct World {
     state: State,
     seed: u64,
     surroundings: Surroundings,
+    /// Interfaces that the host has ready.
+    prepared: BTreeMap<Guid, u32>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { state: State::default(), seed: 1, surroundings: Surroundings::default() }
+        Self {
+            state: State::default(),
+            seed: 1,
+            surroundings: Surroundings::default(),
+            prepared: BTreeMap::new(),
+        }
     }
 
     fn call(
@@ -37,8 +48,12 @@ impl World {
                 self.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             self.seed >> 7
         };
-        let mut context =
-            Context { random: &mut random, surroundings: &self.surroundings, strict: false };
+        let mut context = Context {
+            random: &mut random,
+            surroundings: &self.surroundings,
+            prepared: &|namespace| self.prepared.get(&namespace).copied(),
+            strict: false,
+        };
         let result = decide(&mut self.state, &request, &mut context);
         assert_eq!(self.state.check(), [], "after {operation:?} {text}");
         let after = self.state.facts();
@@ -343,4 +358,30 @@ fn queries_filter_by_either_vocabulary_and_answer_in_the_shape_asked_for() {
     assert!(both.get("IpConfigurations").is_some() && both.get("IPAddress").is_some());
     let bad = json!({"Filter": "{"});
     assert_eq!(world.refuse(endpoints, None, bad), (HResult::HCN_E_INVALID_JSON, "Filter".into()));
+}
+
+#[test]
+fn the_first_endpoint_of_a_namespace_takes_the_interface_that_the_host_has_ready() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat()).to_string();
+    let namespace = world.create(Operation::CreateNamespace, json!({}));
+    let ready = PREPARED_INTERFACES.start() + 4;
+    world.prepared.insert(namespace, ready);
+    let mut join = || {
+        let settings = json!({ "HostComputeNetwork": network });
+        let endpoint = world.create(Operation::CreateEndpoint, settings);
+        let request = attach(endpoint);
+        let decision = world.call(Operation::ModifyNamespace, Some(namespace), request).unwrap();
+        let of_it = |step| match step {
+            Step::Add(Fact::Port(port)) if port.endpoint == endpoint => Some(port),
+            _ => None,
+        };
+        decision.plan.into_iter().find_map(of_it).unwrap()
+    };
+    let first = join();
+    assert_eq!((first.index, first.inner_index), (ready, INNER_INDEX));
+    assert_eq!((first.name.as_str(), first.inner_name.as_str()), ("he40000004", "eth0"));
+    let second = join();
+    assert!(second.index < *PREPARED_INTERFACES.start(), "only one was ready: {}", second.index);
+    assert_eq!(join().index, second.index + 2, "what hosts had ready does not change our counting");
 }

@@ -182,8 +182,12 @@ impl<H: Host> Service<H> {
 
     fn decide(&mut self, request: &Request<'_>, reading: Reading) -> Result<Decision, Failure> {
         let strict = reading == Reading::Strict;
-        let mut context =
-            Context { random: &mut *self.random, surroundings: &self.surroundings, strict };
+        let mut context = Context {
+            random: &mut *self.random,
+            surroundings: &self.surroundings,
+            prepared: &|namespace| self.host.prepared(namespace),
+            strict,
+        };
         decide(&mut self.state, request, &mut context)
     }
 

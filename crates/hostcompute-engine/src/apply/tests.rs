@@ -32,8 +32,12 @@ impl World {
     fn call(&mut self, call: &Call) -> Result<(), Failure> {
         let seed = &mut self.seed;
         let surroundings = Surroundings::default();
-        let mut context =
-            Context { random: &mut || next(seed), surroundings: &surroundings, strict: true };
+        let mut context = Context {
+            random: &mut || next(seed),
+            surroundings: &surroundings,
+            prepared: &|_| None,
+            strict: true,
+        };
         decide(&mut self.state, &call.request(), &mut context).map(drop)
     }
 

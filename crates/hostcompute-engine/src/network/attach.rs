@@ -13,7 +13,7 @@ use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
 use crate::network::subnet::Subnet;
 use crate::object::Object;
-use crate::plan::{Element, Fact, HostAddress, Port, PortRoute, Shaper};
+use crate::plan::{Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Shaper};
 use crate::request::EventKind;
 use crate::state::State;
 
@@ -36,7 +36,9 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
     }
     permitted(&endpoint, namespace)?;
     let slot = free_slot(draft.state, &endpoint, namespace);
-    let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
+    let sequence = draft.next_sequence();
+    let alone = namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
+    let interface = if alone { draft.first_interface(namespace) } else { draft.next_interface() };
     let attachment = Some(Attachment { namespace, sequence, interface, slot });
     draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
     draft.event(EventKind::NetworkEndpointAttached, id, 0);
@@ -174,9 +176,6 @@ fn add_route(routes: &mut Vec<PortRoute>, route: PortRoute) {
 fn rivals(a: &PortRoute, b: &PortRoute) -> bool {
     a.destination == b.destination && a.metric == b.metric
 }
-
-/// Interface indexes inside namespaces, above those of devices that kernel modules put into every namespace.
-const INNER_INDEX: u32 = 1000;
 
 fn host_end(attachment: &Attachment) -> String {
     alloc::format!("he{:x}", attachment.interface)
