@@ -7,14 +7,14 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Document, Failure, Guid, HResult, Parsed, Warning};
+use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Parsed, Warning};
 use serde_json::Value;
 
 use crate::network::{endpoint, load_balancer, namespace, network};
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
 use crate::query;
-use crate::request::{Context, Decision, Event, EventKind, Reply, Request};
+use crate::request::{Context, Decision, Event, EventKind, Reply, Request, Seen, or_empty};
 use crate::state::State;
 
 /// Decides a request. On success the state holds the result and [`Decision::undo`] leads back.
@@ -27,21 +27,12 @@ pub fn decide(
     context: &mut Context<'_>,
 ) -> Result<Decision, Failure> {
     use Operation as O;
+    if request.operation.is_read_only() {
+        let Seen { reply, warnings } = look(state, request, context.strict)?;
+        return Ok(Decision { warnings, ..Decision::answer(reply) });
+    }
     let mut draft = Draft::new(state, request, context);
     let outcome = match request.operation {
-        O::EnumerateNetworks => query::enumerate(&mut draft, Kind::Network),
-        O::EnumerateNamespaces => query::enumerate(&mut draft, Kind::Namespace),
-        O::EnumerateEndpoints => query::enumerate(&mut draft, Kind::Endpoint),
-        O::EnumerateLoadBalancers => query::enumerate(&mut draft, Kind::LoadBalancer),
-        O::OpenNetwork => query::open(&mut draft, Kind::Network),
-        O::OpenNamespace => query::open(&mut draft, Kind::Namespace),
-        O::OpenEndpoint => query::open(&mut draft, Kind::Endpoint),
-        O::OpenLoadBalancer => query::open(&mut draft, Kind::LoadBalancer),
-        O::QueryNetworkProperties => query::properties(&mut draft, Kind::Network),
-        O::QueryNamespaceProperties => query::properties(&mut draft, Kind::Namespace),
-        O::QueryEndpointProperties => query::properties(&mut draft, Kind::Endpoint),
-        O::QueryLoadBalancerProperties => query::properties(&mut draft, Kind::LoadBalancer),
-        O::QueryEndpointStats => endpoint::statistics(&mut draft),
         O::CreateNetwork => network::create(&mut draft),
         O::ModifyNetwork => network::modify(&mut draft),
         O::DeleteNetwork => network::delete(&mut draft),
@@ -54,16 +45,88 @@ pub fn decide(
         O::CreateLoadBalancer => load_balancer::create(&mut draft),
         O::ModifyLoadBalancer => load_balancer::modify(&mut draft),
         O::DeleteLoadBalancer => load_balancer::delete(&mut draft),
-        other => Err(Failure::new(
-            HResult::E_NOTIMPL,
-            alloc::format!("this service does not carry out {}", other.symbol()),
-        )),
+        other => Err(not_carried_out(other)),
     };
-    outcome.map_err(|failure| match request.document {
+    outcome.map_err(|failure| placed(failure, request))?;
+    Ok(draft.finish())
+}
+
+/// Answers a request that only reads; several may look at a state at once.
+///
+/// # Errors
+/// The failure the client gets; E_NOTIMPL for operations that change something.
+pub fn look(state: &State, request: &Request<'_>, strict: bool) -> Result<Seen, Failure> {
+    use Operation as O;
+    let mut look = Look { state, request, strict, warnings: Vec::new() };
+    let reply = match request.operation {
+        O::EnumerateNetworks => query::enumerate(&mut look, Kind::Network),
+        O::EnumerateNamespaces => query::enumerate(&mut look, Kind::Namespace),
+        O::EnumerateEndpoints => query::enumerate(&mut look, Kind::Endpoint),
+        O::EnumerateLoadBalancers => query::enumerate(&mut look, Kind::LoadBalancer),
+        O::OpenNetwork => query::open(&mut look, Kind::Network),
+        O::OpenNamespace => query::open(&mut look, Kind::Namespace),
+        O::OpenEndpoint => query::open(&mut look, Kind::Endpoint),
+        O::OpenLoadBalancer => query::open(&mut look, Kind::LoadBalancer),
+        O::QueryNetworkProperties => query::properties(&mut look, Kind::Network),
+        O::QueryNamespaceProperties => query::properties(&mut look, Kind::Namespace),
+        O::QueryEndpointProperties => query::properties(&mut look, Kind::Endpoint),
+        O::QueryLoadBalancerProperties => query::properties(&mut look, Kind::LoadBalancer),
+        O::QueryEndpointStats => endpoint::statistics(&look),
+        other => Err(not_carried_out(other)),
+    };
+    let reply = reply.map_err(|failure| placed(failure, request))?;
+    Ok(Seen { reply, warnings: look.warnings })
+}
+
+fn not_carried_out(operation: Operation) -> Failure {
+    let why = alloc::format!("this service does not carry out {}", operation.symbol());
+    Failure::new(HResult::E_NOTIMPL, why)
+}
+
+fn placed(failure: Failure, request: &Request<'_>) -> Failure {
+    match request.document {
         "" => failure,
         text => failure.in_document(text),
-    })?;
-    Ok(draft.finish())
+    }
+}
+
+/// A request that reads.
+pub(crate) struct Look<'a> {
+    pub state: &'a State,
+    pub request: &'a Request<'a>,
+    strict: bool,
+    warnings: Vec<Warning>,
+}
+
+impl Look<'_> {
+    /// The request's query, understood; its warnings are kept, or refused when strict.
+    pub fn query(&mut self) -> Result<HostComputeQuery, Failure> {
+        let parsed = hostcompute_schema::parse_query(or_empty(self.request.document))?;
+        keep(parsed, self.strict, &mut self.warnings)
+    }
+
+    /// The object that the request is about.
+    pub fn target(&self) -> Result<Guid, Failure> {
+        target(self.request)
+    }
+}
+
+fn target(request: &Request<'_>) -> Result<Guid, Failure> {
+    request.id.ok_or_else(|| {
+        Failure::new(HResult::E_INVALIDARG, "the request does not say which object it is about")
+    })
+}
+
+/// What was parsed; the warnings go to `warnings`, or are refused when strict.
+fn keep<T>(parsed: Parsed<T>, strict: bool, warnings: &mut Vec<Warning>) -> Result<T, Failure> {
+    if strict && let Some(warning) = parsed.warnings.first() {
+        let fact = warning.message.split("; it is ignored").next().unwrap_or_default();
+        return Err(Failure::new(HResult::HCN_E_INVALID_JSON, fact)
+            .at(warning.path.clone())
+            .hint("without --strict, unknown members are ignored with a warning"));
+    }
+    warnings.extend(parsed.warnings);
+    Ok(parsed.document)
 }
 
 /// A request being decided.
@@ -99,34 +162,18 @@ impl<'a, 'c> Draft<'a, 'c> {
         &mut self,
         parse: impl FnOnce(&str) -> Result<Parsed<T>, Failure>,
     ) -> Result<T, Failure> {
-        let parsed = parse(crate::request::or_empty(self.request.document))?;
-        self.keep(parsed)
+        keep(parse(or_empty(self.request.document))?, self.context.strict, &mut self.warnings)
     }
 
     /// A part of the request's document (policy settings, modification settings) at a path.
     pub fn part<T: Document>(&mut self, value: &Value, path: &str) -> Result<T, Failure> {
         let parsed = hostcompute_schema::parse_value(value, path)?;
-        self.keep(parsed)
-    }
-
-    fn keep<T>(&mut self, parsed: Parsed<T>) -> Result<T, Failure> {
-        if self.context.strict
-            && let Some(warning) = parsed.warnings.first()
-        {
-            let fact = warning.message.split("; it is ignored").next().unwrap_or_default();
-            return Err(Failure::new(HResult::HCN_E_INVALID_JSON, fact)
-                .at(warning.path.clone())
-                .hint("without --strict, unknown members are ignored with a warning"));
-        }
-        self.warnings.extend(parsed.warnings);
-        Ok(parsed.document)
+        keep(parsed, self.context.strict, &mut self.warnings)
     }
 
     /// The object that the request is about.
     pub fn target(&self) -> Result<Guid, Failure> {
-        self.request.id.ok_or_else(|| {
-            Failure::new(HResult::E_INVALIDARG, "the request does not say which object it is about")
-        })
+        target(self.request)
     }
 
     /// The id of a new object: the parameter, else the document's, else a fresh one (hcn.md rule 2).
@@ -171,8 +218,20 @@ impl<'a, 'c> Draft<'a, 'c> {
         self.changes.push(Change::Put(object));
     }
 
-    pub fn event(&mut self, kind: EventKind, id: Guid, flags: u32) {
-        self.events.push(Event { kind, id, flags });
+    /// Something happened to a network.
+    pub fn network_event(&mut self, kind: EventKind, id: Guid, flags: u32) {
+        self.events.push(Event { kind, id, flags, network: Some(id) });
+    }
+
+    /// Something happened to a namespace.
+    pub fn namespace_event(&mut self, kind: EventKind, id: Guid) {
+        self.events.push(Event { kind, id, flags: 0, network: None });
+    }
+
+    /// An endpoint of the network came into a namespace or left it.
+    pub fn port_event(&mut self, kind: EventKind, endpoint: &endpoint::Endpoint) {
+        let (id, network) = (endpoint.id, Some(endpoint.network));
+        self.events.push(Event { kind, id, flags: 0, network });
     }
 
     pub fn created(&mut self, id: Guid) {

@@ -27,8 +27,8 @@ pub mod sim;
 pub mod state;
 
 pub use check::Broken;
-pub use decide::decide;
+pub use decide::{decide, look};
 pub use object::{Change, Kind, Object, Record};
-pub use request::{Context, Decision, Event, EventKind, Reply, Request};
+pub use request::{Context, Decision, Event, EventKind, Reply, Request, Seen};
 pub use restart::{after_reboot, reconcile};
 pub use state::State;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hostcompute_schema::{Failure, Guid, HResult, HostComputeQuery, Older, QueryShape};
 use serde_json::{Map, Value};
 
-use crate::decide::Draft;
+use crate::decide::Look;
 use crate::host::Counters;
 use crate::network::namespace::{self, HOST_DEFAULT};
 use crate::object::Kind;
@@ -17,30 +17,23 @@ use crate::state::State;
 type Filter = Option<Map<String, Value>>;
 
 /// HcnEnumerate*: ids of the objects that match, oldest first.
-pub(crate) fn enumerate(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
-    let query: HostComputeQuery = draft.settings(hostcompute_schema::parse_query)?;
-    let filter = read_filter(&query)?;
-    draft.reply = Reply::Ids(matching(draft.state, kind, &filter));
-    Ok(())
+pub(crate) fn enumerate(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failure> {
+    let filter = read_filter(&look.query()?)?;
+    Ok(Reply::Ids(matching(look.state, kind, &filter)))
 }
 
 /// HcnOpen*: whether the object exists.
-pub(crate) fn open(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
-    let id = draft.target()?;
-    if !draft.state.exists(kind, id) {
-        return Err(kind.missing(id));
-    }
-    draft.reply = Reply::Id(id);
-    Ok(())
+pub(crate) fn open(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failure> {
+    let id = look.target()?;
+    if look.state.exists(kind, id) { Ok(Reply::Id(id)) } else { Err(kind.missing(id)) }
 }
 
 /// HcnQuery*Properties: the object's document. A filter in the query is read and ignored (hcn.md rule 4).
-pub(crate) fn properties(draft: &mut Draft<'_, '_>, kind: Kind) -> Result<(), Failure> {
-    let id = draft.target()?;
-    let query: HostComputeQuery = draft.settings(hostcompute_schema::parse_query)?;
+pub(crate) fn properties(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failure> {
+    let id = look.target()?;
+    let query = look.query()?;
     read_filter(&query)?;
-    draft.reply = Reply::Document(describe(draft.state, kind, id, QueryShape::of(&query))?);
-    Ok(())
+    Ok(Reply::Document(describe(look.state, kind, id, QueryShape::of(&query))?))
 }
 
 /// An object as clients see it, in the shape they ask for (hcn.md 2.20).

@@ -75,6 +75,13 @@ impl Decision {
     }
 }
 
+/// What a request that only reads found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub reply: Reply,
+    pub warnings: Vec<Warning>,
+}
+
 /// What the client gets back.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub enum Reply {
@@ -101,6 +108,8 @@ pub struct Event {
     pub id: Guid,
     /// NotificationBase.Flags: the flags word of a network, else 0.
     pub flags: u32,
+    /// The network whose subscribers hear of it; none for namespaces.
+    pub network: Option<Guid>,
 }
 
 /// The notifications that this service sends.

@@ -241,6 +241,20 @@ impl State {
         }
     }
 
+    /// What tells an object from another that had its id before: the number of its creation. HostDefault has 0.
+    pub fn incarnation(&self, kind: Kind, id: Guid) -> Option<u64> {
+        match self.object(kind, id) {
+            Some(object) => Some(sequence(&object)),
+            None => self.exists(kind, id).then_some(0),
+        }
+    }
+
+    /// Makes sure that nothing here is ever numbered as something in `earlier`, of which this state is a restoration.
+    pub fn continue_from(&mut self, earlier: &State) {
+        self.next_sequence = self.next_sequence.max(earlier.next_sequence);
+        self.next_interface = self.next_interface.max(earlier.next_interface);
+    }
+
     fn named(&self, kind: Kind, name: &str) -> Vec<Guid> {
         let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
         match kind {

@@ -41,7 +41,7 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
     let interface = if alone { draft.first_interface(namespace) } else { draft.next_interface() };
     let attachment = Some(Attachment { namespace, sequence, interface, slot });
     draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
-    draft.event(EventKind::NetworkEndpointAttached, id, 0);
+    draft.port_event(EventKind::NetworkEndpointAttached, &endpoint);
     Ok(())
 }
 
@@ -70,7 +70,7 @@ fn free_slot(state: &State, endpoint: &Endpoint, namespace: Guid) -> u32 {
 pub(crate) fn detach(draft: &mut Draft<'_, '_>, endpoint: &Endpoint) {
     let detached = Endpoint { attachment: None, detached: true, ..endpoint.clone() };
     draft.put(Object::Endpoint(detached.into()));
-    draft.event(EventKind::NetworkEndpointDetached, endpoint.id, 0);
+    draft.port_event(EventKind::NetworkEndpointDetached, endpoint);
 }
 
 /// Whether the namespace can carry out the endpoint's policies.

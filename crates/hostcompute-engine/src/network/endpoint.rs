@@ -18,7 +18,7 @@ use hostcompute_schema::{
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use crate::decide::Draft;
+use crate::decide::{Draft, Look};
 use crate::mac::Mac;
 use crate::network::network::{Mode, Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
@@ -337,7 +337,7 @@ pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
 pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure> {
     let endpoint = draft.state.endpoint(id)?.clone();
     if endpoint.attachment.is_some() {
-        draft.event(EventKind::NetworkEndpointDetached, id, 0);
+        draft.port_event(EventKind::NetworkEndpointDetached, &endpoint);
     }
     load_balancer::forget_endpoint(draft, id)?;
     draft.changes.push(Change::Delete(Kind::Endpoint, id));
@@ -345,12 +345,10 @@ pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure>
 }
 
 /// HcnQueryEndpointStats.
-pub(crate) fn statistics(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
-    let id = draft.target()?;
-    let endpoint = draft.state.endpoint(id)?;
-    let port = attach::port(draft.state, endpoint);
-    draft.reply = Reply::Statistics { endpoint: id, port };
-    Ok(())
+pub(crate) fn statistics(look: &Look<'_>) -> Result<Reply, Failure> {
+    let id = look.target()?;
+    let port = attach::port(look.state, look.state.endpoint(id)?);
+    Ok(Reply::Statistics { endpoint: id, port })
 }
 
 /// Private networks have no host: nothing of theirs is published there.

@@ -140,7 +140,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     document.resources = Vec::new();
     let namespace = Namespace { id, document, sequence, containers: Vec::new() };
     draft.put(Object::Namespace(namespace.into()));
-    draft.event(EventKind::NamespaceCreate, id, 0);
+    draft.namespace_event(EventKind::NamespaceCreate, id);
     draft.created(id);
     Ok(())
 }
@@ -241,7 +241,7 @@ pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     if id != HOST_DEFAULT {
         draft.changes.push(Change::Delete(Kind::Namespace, id));
-        draft.event(EventKind::NamespaceDelete, id, 0);
+        draft.namespace_event(EventKind::NamespaceDelete, id);
     }
     Ok(())
 }

@@ -192,8 +192,8 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let network = Network { id, document, sequence, interface, mtu, mode, subnets, macs };
     let flags = network.flags();
     draft.put(Object::Network(network.into()));
-    draft.event(EventKind::NetworkPreCreate, id, flags);
-    draft.event(EventKind::NetworkCreate, id, flags);
+    draft.network_event(EventKind::NetworkPreCreate, id, flags);
+    draft.network_event(EventKind::NetworkCreate, id, flags);
     draft.created(id);
     Ok(())
 }
@@ -390,12 +390,12 @@ pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let id = draft.target()?;
     let network = draft.state.network(id)?.clone();
     let members: Vec<Guid> = draft.state.members(id).map(|endpoint| endpoint.id).collect();
-    draft.event(EventKind::NetworkPreDelete, id, network.flags());
+    draft.network_event(EventKind::NetworkPreDelete, id, network.flags());
     for endpoint in members {
         super::endpoint::remove(draft, endpoint)?;
     }
     draft.changes.push(Change::Delete(Kind::Network, id));
-    draft.event(EventKind::NetworkDelete, id, network.flags());
+    draft.network_event(EventKind::NetworkDelete, id, network.flags());
     Ok(())
 }
 
