@@ -103,6 +103,8 @@ hresults! {
     E_INVALIDARG = 0x8007_0057, "The parameter is incorrect.";
     ERROR_ALREADY_EXISTS = 0x8007_00b7, "The object already exists.";
     ERROR_NOT_FOUND = 0x8007_0490, "Element not found.";
+    ERROR_NOT_ENOUGH_QUOTA = 0x8007_0718, "Not enough quota is available to process this command.";
+    ERROR_MESSAGE_EXCEEDS_MAX_SIZE = 0x8007_10f0, "The message exceeds the maximum size.";
     RPC_S_SERVER_UNAVAILABLE = 0x8007_06ba, "The service is not available.";
     ERROR_OBJECT_NOT_FOUND = 0x8007_10d8,
         "The object identifier does not represent a valid object.";
@@ -139,6 +141,8 @@ impl HResult {
             HResult::E_ACCESSDENIED => 403,
             code if code.is_not_found() => 404,
             code if code.is_already_exists() || code.is_in_use() => 409,
+            HResult::ERROR_NOT_ENOUGH_QUOTA => 429,
+            HResult::ERROR_MESSAGE_EXCEEDS_MAX_SIZE => 413,
             HResult::E_NOTIMPL
             | HResult::ERROR_NOT_SUPPORTED
             | HResult::HCN_E_VFP_NOT_ALLOWED
@@ -220,8 +224,8 @@ mod tests {
             assert_eq!(HResult::from_name(code.name()), Some(*code));
             assert!(!HResult::ALL[..index].contains(code), "{code:?} stands twice");
         }
-        // Fifty-five codes of the facility, S_OK and fifteen generic ones.
-        assert_eq!(HResult::ALL.len(), 55 + 1 + 15);
+        // Fifty-five codes of the facility, S_OK and seventeen generic ones.
+        assert_eq!(HResult::ALL.len(), 55 + 1 + 17);
     }
 
     #[test]
