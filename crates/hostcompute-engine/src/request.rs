@@ -1,5 +1,6 @@
 //! The one call: what a client asks, what deciding needs to know, and what comes out.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -96,7 +97,7 @@ pub enum Reply {
     /// [`crate::query::statistics`].
     Statistics {
         endpoint: Guid,
-        port: Option<Port>,
+        port: Option<Box<Port>>,
     },
 }
 

@@ -156,6 +156,16 @@ impl State {
         self.load_balancers.iter()
     }
 
+    /// How many objects of a kind there are; HostDefault is not counted.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Network => self.networks.len(),
+            Kind::Namespace => self.namespaces.len(),
+            Kind::Endpoint => self.endpoints.len(),
+            Kind::LoadBalancer => self.load_balancers.len(),
+        }
+    }
+
     /// Whether nothing has been made.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty()

@@ -15,36 +15,47 @@
 //!
 //! This crate knows no Linux: it is generic over [`Host`], so that the tests run it on the simulator.
 
+mod call;
 mod durability;
-mod events;
+mod group;
 mod kill;
+mod mailbox;
+mod notifier;
 mod recovery;
+mod remembered;
 mod report;
+pub mod server;
 mod store;
+mod sync;
 mod transfer;
 
 use std::fmt;
 
-use hostcompute_engine::host::{Counters, Fault, Host, Surroundings};
-use hostcompute_engine::plan::{Step, undo};
-use hostcompute_engine::request::id_list;
-use hostcompute_engine::{Context, Decision, Reply, Request, State, decide, query};
+use hostcompute_engine::host::{Fault, Host, Surroundings};
+use hostcompute_engine::plan::Step;
+use hostcompute_engine::{Context, Decision, Reply, Request, State, decide};
 use hostcompute_schema::operation::{Kind as Subject, Verb};
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
-use serde_json::Value;
 
-use events::Events;
-pub use events::Happened;
+pub use call::{Answer, Body, Call, IdempotencyKey, Reading};
+use group::{Asked, Drafted, Group};
+use notifier::Notifier;
+pub use notifier::{Disconnect, Happened, Notice, Subscription, Told, Topic};
 pub use recovery::{Outcome, Recovery};
 pub use report::Report;
+use server::Numbers;
 pub use store::{Durability, Identity, REPAIR, Store};
+use sync::{Arc, RwLock};
 
 /// The service of one host.
 pub struct Service<H: Host> {
     host: H,
     store: Store,
     state: State,
-    events: Events,
+    notifier: Arc<Notifier>,
+    /// A copy of what is committed and performed, for readers on other threads.
+    view: Option<Arc<RwLock<State>>>,
+    numbers: Arc<Numbers>,
     surroundings: Surroundings,
     random: Random,
     recovery: Option<Recovery>,
@@ -60,32 +71,6 @@ impl<H: Host> fmt::Debug for Service<H> {
 
 /// A source of random numbers.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
-
-/// What a call brought.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub body: Body,
-    /// What was tolerated in the document.
-    pub warnings: Vec<Warning>,
-}
-
-/// The reply to a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Body {
-    None,
-    /// The object created or opened.
-    Id(Guid),
-    Document(Value),
-}
-
-/// How strictly documents are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
-    /// Unknown members are kept and reported as warnings.
-    Lenient,
-    /// Unknown members are refused.
-    Strict,
-}
 
 /// How often an operation is decided anew when a port that the service itself chose turns out to be taken.
 const CHOICES: usize = 16;
@@ -105,11 +90,14 @@ impl<H: Host> Service<H> {
         random: Random,
     ) -> Result<Self, Failure> {
         let state = State::load(store.records()?)?;
+        let notifier = Arc::new(Notifier::starting_at(store.events()));
         let mut service = Self {
             host,
             store,
             state,
-            events: Events::default(),
+            notifier,
+            view: None,
+            numbers: Arc::default(),
             surroundings: Surroundings::default(),
             random,
             recovery: None,
@@ -145,31 +133,50 @@ impl<H: Host> Service<H> {
     /// # Errors
     /// What the engine refuses, the store cannot write or the host cannot do.
     pub fn call(&mut self, request: &Request<'_>, reading: Reading) -> Result<Answer, Failure> {
-        if !request.operation.is_read_only() {
+        self.call_one(&Asked { request: request.clone(), reading, key: None })
+    }
+
+    pub(crate) fn call_one(&mut self, asked: &Asked<'_>) -> Result<Answer, Failure> {
+        if !asked.request.operation.is_read_only() {
             self.settle_debts();
             self.refuse_company()?;
         }
-        if makes_networks(request) {
-            self.surroundings = self.host.surroundings().map_err(|fault| fault.failure)?;
-        }
         let mut left = CHOICES;
         loop {
-            let decision = self.decide(request, reading)?;
-            if decision.changes.is_empty() && decision.plan.is_empty() {
-                return self.answer(decision);
-            }
+            let decision = match self.draft(asked)? {
+                Drafted::Decided(decision) => decision,
+                Drafted::Known(answer) => return Ok(answer),
+            };
             left -= 1;
             let again = decision.retry_on_conflict && left > 0;
-            match self.carry_out(request, decision) {
+            let mut group = Group::default();
+            group.add(&self.state, asked, decision);
+            match self.carry_out(&mut group) {
                 Err(failure) if again && failure.hresult == HResult::HCN_E_PORT_ALREADY_EXISTS => {}
-                result => return result,
+                Err(failure) => return Err(failure),
+                Ok(()) => {
+                    let Decision { reply, warnings, .. } = group.decisions.remove(0);
+                    return self.answer(reply, warnings);
+                }
             }
+        }
+    }
+
+    /// From now on keeps a copy of what is committed and performed for others to look at.
+    fn share(&mut self) -> Arc<RwLock<State>> {
+        self.view.get_or_insert_with(|| Arc::new(RwLock::new(self.state.clone()))).clone()
+    }
+
+    /// Lets readers see the state as it is now, whatever they saw before.
+    fn show_all(&self) {
+        if let Some(view) = &self.view {
+            *sync::write(view) = self.state.clone();
         }
     }
 
     /// The events of this service from number `from` on.
     pub fn events(&self, from: u64) -> Happened {
-        self.events.since(from)
+        self.notifier.since(from)
     }
 
     /// Waits for removals that the host finishes in the background.
@@ -191,68 +198,8 @@ impl<H: Host> Service<H> {
         decide(&mut self.state, request, &mut context)
     }
 
-    /// Journals and performs a decision that changes something. The state holds it already.
-    fn carry_out(
-        &mut self,
-        request: &Request<'_>,
-        mut decision: Decision,
-    ) -> Result<Answer, Failure> {
-        let operation = request.operation.symbol();
-        let durability = durability::of(&self.state, &decision);
-        kill::point();
-        if let Err(failure) = self.store.begin(operation, &decision.changes, durability) {
-            self.state.apply(&decision.undo);
-            return Err(failure);
-        }
-        kill::point();
-        if let Err(fault) = perform(&mut self.host, &decision.plan) {
-            return Err(self.take_back(&decision, durability, fault));
-        }
-        kill::point();
-        self.store.done();
-        tracing::info!(operation, steps = decision.plan.len(), "done");
-        self.events.publish(std::mem::take(&mut decision.events));
-        self.answer(decision)
-    }
-
-    /// Undoes a decision whose plan failed; what the caller is told names both failures.
-    fn take_back(&mut self, decision: &Decision, durability: Durability, fault: Fault) -> Failure {
-        let mut failure = fault.failure;
-        if let Err(second) = perform(&mut self.host, &undo(&decision.plan)) {
-            // The next start compares the host with the state and sweeps what is left.
-            self.store.settled(false);
-            failure.message = format!(
-                "{}; taking it back failed too: {}",
-                failure.message, second.failure.message
-            );
-        }
-        self.state.apply(&decision.undo);
-        kill::point();
-        match self.store.revert(durability) {
-            Ok(()) => self.store.done(),
-            Err(second) => {
-                failure.message = format!("{}; {}", failure.message, second.message);
-            }
-        }
-        tracing::warn!(%failure, "taken back");
-        failure
-    }
-
-    fn answer(&mut self, decision: Decision) -> Result<Answer, Failure> {
-        let body = match decision.reply {
-            Reply::None => Body::None,
-            Reply::Id(id) => Body::Id(id),
-            Reply::Ids(ids) => Body::Document(id_list(&ids)),
-            Reply::Document(document) => Body::Document(document),
-            Reply::Statistics { endpoint, port } => {
-                let counters = match port {
-                    Some(port) => self.host.counters(&port).map_err(|fault| fault.failure)?,
-                    None => Counters::default(),
-                };
-                Body::Document(query::statistics(endpoint, &counters))
-            }
-        };
-        Ok(Answer { body, warnings: decision.warnings })
+    fn answer(&mut self, reply: Reply, warnings: Vec<Warning>) -> Result<Answer, Failure> {
+        Answer::of(reply, warnings, |port| self.host.counters(port))
     }
 }
 

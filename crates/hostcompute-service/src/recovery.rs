@@ -14,7 +14,7 @@ use hostcompute_engine::host::{Difference, Fault, Host};
 use hostcompute_engine::{State, after_reboot, reconcile};
 use hostcompute_schema::{Failure, HResult};
 
-use crate::store::{Durability, Identity, REPAIR};
+use crate::store::{Durability, Entry, Identity, REPAIR};
 use crate::{Service, perform};
 
 /// What had to be repaired at the start.
@@ -79,9 +79,11 @@ impl<H: Host> Service<H> {
             }
             Err(fault) => fault.failure,
         };
-        self.store.revert(Durability::Disk)?;
+        // Where the file cannot be written now it is owed, and the rows are read as if it had been done.
+        let unwritten = self.store.revert(Durability::Disk).err();
         self.state = State::load(self.store.records()?)?;
-        let problems = self.realise_what_goes();
+        let mut problems = self.realise_what_goes();
+        problems.extend(unwritten);
         self.conclude(problems.is_empty());
         Ok(Recovery { operation, outcome: Outcome::Undone(refused), problems })
     }
@@ -120,6 +122,8 @@ impl<H: Host> Service<H> {
 
     /// Tries once more what an earlier call or start left undone. Calls that change something ask for it first.
     pub(crate) fn settle_debts(&mut self) {
+        // A store that cannot be written refuses the change that comes next, with the reason.
+        let _ = self.store.repay();
         if !self.store.is_settled() && self.realise().is_ok() {
             self.store.settled(true);
         }
@@ -146,12 +150,33 @@ impl<H: Host> Service<H> {
         ))
     }
 
+    /// After a request that panicked: what is written and was answered counts, what the request did so far is taken back.
+    pub(crate) fn mend(&mut self) {
+        tracing::error!("a request panicked and is taken back");
+        if !self.store.is_finished() {
+            // Where that fails it is owed.
+            let _ = self.store.revert(Durability::Disk);
+        }
+        match self.store.records().and_then(State::load) {
+            Ok(mut state) => {
+                state.continue_from(&self.state);
+                self.state = state;
+                self.show_all();
+            }
+            Err(failure) => tracing::error!(%failure, "the state cannot be read anew"),
+        }
+        self.store.settled(false);
+        self.store.done();
+    }
+
     /// Makes the host agree with the state: what is missing is made, what no object explains is removed.
     ///
     /// # Errors
     /// What the host refused; the rest is done.
     pub fn repair(&mut self) -> Result<(), Vec<Failure>> {
-        self.store.begin(REPAIR, &[], Durability::Process).map_err(|failure| vec![failure])?;
+        self.store
+            .begin(&Entry::of(REPAIR, Durability::Process), &[])
+            .map_err(|failure| vec![failure])?;
         let problems = self.realise_what_goes();
         self.conclude(problems.is_empty());
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -9,7 +9,7 @@ use hostcompute_schema::{Failure, HResult};
 use serde_json::{Value, json};
 
 use crate::Service;
-use crate::store::Durability;
+use crate::store::{Durability, Entry};
 
 const FORMAT: &str = "hostcompute-state";
 const VERSION: u64 = 1;
@@ -36,10 +36,11 @@ impl<H: Host> Service<H> {
         let imported = State::load(records(text)?)?;
         let changes: Vec<Change> = imported.objects().map(Change::Put).collect();
         let undo = self.state.inverse(&changes);
-        self.store.begin("import", &changes, Durability::Disk)?;
+        self.store.begin(&Entry::of("import", Durability::Disk), &changes)?;
         self.state = imported;
         let Err(fault) = self.realise() else {
             self.store.done();
+            self.show_all();
             return Ok(changes.len());
         };
         self.state.apply(&undo);

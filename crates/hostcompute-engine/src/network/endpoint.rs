@@ -8,6 +8,7 @@
 //! An endpoint has nothing in the kernel until it is attached to a namespace (see `attach`): what it was promised (address,
 //! MAC, published ports) is held by the state.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -347,7 +348,7 @@ pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure>
 /// HcnQueryEndpointStats.
 pub(crate) fn statistics(look: &Look<'_>) -> Result<Reply, Failure> {
     let id = look.target()?;
-    let port = attach::port(look.state, look.state.endpoint(id)?);
+    let port = attach::port(look.state, look.state.endpoint(id)?).map(Box::new);
     Ok(Reply::Statistics { endpoint: id, port })
 }
 

@@ -12,6 +12,9 @@
 //!            the next begin, or the end of the process
 //! ```
 //!
+//! An operation that could not be taken back in the file, because it cannot be written for now, is owed: memory is right, rows
+//! are read as if it had been taken back, and the next transaction takes it back before anything else.
+//!
 //! The done-mark costs no transaction of its own. A process that dies before it is written leaves a pending row; the next
 //! start compares the machine with the state, which is right whether the plan had been performed, half performed or not at all.
 //!
@@ -28,6 +31,7 @@ use std::time::Duration;
 use hostcompute_engine::{Change, Record};
 use hostcompute_schema::{Failure, HResult};
 
+use crate::remembered::{self, Note};
 use lock::DirectoryLock;
 use saved::{SavedBefore, SavedPending};
 pub use sqlite::Durability;
@@ -35,6 +39,15 @@ use sqlite::{Database, Write};
 
 /// File name of the database inside the state directory.
 const DATABASE: &str = "state.sqlite";
+
+/// File name of its log.
+const LOG: &str = "state.sqlite-wal";
+
+/// Under which name the number of the next notification is kept between two processes.
+const EVENTS: &str = "events";
+
+/// After how many remembered answers the old ones are forgotten.
+const FORGET_EACH: usize = 64;
 
 /// The name under which a comparison is pending that no operation asked for.
 pub const REPAIR: &str = "repair";
@@ -48,8 +61,14 @@ pub struct Store {
     finished: bool,
     /// The machine is known not to agree with the rows: the next start must compare, whatever is finished.
     unsettled: bool,
-    /// An operation could not be taken back in the file: what it holds is no longer what this process believes.
-    poisoned: bool,
+    /// What the pending row holds, where this process knows it.
+    current: Option<SavedPending>,
+    /// An operation that is to be taken back in the file, and could not be yet.
+    owed: Option<SavedPending>,
+    /// The number of the next notification.
+    events: u64,
+    /// Answers remembered since the old ones were last forgotten.
+    notes: usize,
     // Last, so that the database is closed before the next process is let in.
     _lock: DirectoryLock,
 }
@@ -81,13 +100,18 @@ impl Store {
         create_directory(directory)?;
         let lock = DirectoryLock::take(directory, patience)?;
         let database = Database::open(&directory.join(DATABASE))?;
-        let directory = directory.to_owned();
+        let counted = database.meta(EVENTS)?.and_then(|number| number.parse().ok()).unwrap_or(0);
+        let under_way = database.pending()?.map_or(0, |pending| pending.events);
         Ok(Self {
             database,
-            directory,
+            directory: directory.to_owned(),
             finished: false,
             unsettled: false,
-            poisoned: false,
+            current: None,
+            owed: None,
+            events: counted.max(under_way),
+            // The first answer forgets what an earlier process kept too long.
+            notes: FORGET_EACH,
             _lock: lock,
         })
     }
@@ -104,6 +128,10 @@ impl Store {
     pub fn records(&self) -> Result<Vec<Record>, Failure> {
         let objects = self.database.objects()?;
         let unreadable = |reason: String| sqlite::damaged(self.database.path(), &reason);
+        let objects = match &self.owed {
+            Some(owed) => owed.taken_back(objects),
+            None => objects,
+        };
         objects.into_iter().map(|object| object.into_record().map_err(unreadable)).collect()
     }
 
@@ -112,6 +140,9 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn pending(&self) -> Result<Option<String>, Failure> {
+        if let Some(owed) = &self.owed {
+            return Ok(Some(owed.operation.clone()));
+        }
         if self.finished {
             return Ok(None);
         }
@@ -137,17 +168,33 @@ impl Store {
         Ok(Some(Identity { boot, host, place }))
     }
 
+    /// The number of the next notification: numbers go on where the last process ended.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The answer that was given to a request with this key.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn reply(&self, uid: u32, key: &str) -> Result<Option<Note>, Failure> {
+        let owed = self.owed.iter().flat_map(|owed| &owed.replies);
+        if owed.into_iter().any(|(user, other)| (*user, other.as_str()) == (uid, key)) {
+            return Ok(None);
+        }
+        self.database.reply(uid, key)
+    }
+
     /// Writes the new rows of an operation together with the means to take them back.
     ///
     /// # Errors
     /// The file cannot be written; nothing of the operation is in it then.
-    pub(crate) fn begin(
+    pub(crate) fn begin<'a>(
         &mut self,
-        operation: &str,
-        changes: &[Change],
-        durability: Durability,
+        entry: &Entry<'_>,
+        changes: impl IntoIterator<Item = &'a Change>,
     ) -> Result<(), Failure> {
-        self.write_pending(operation, changes, None, durability)
+        self.write_pending(entry, changes, None)
     }
 
     /// As [`Self::begin`], and from now on the objects belong to `identity`.
@@ -160,24 +207,23 @@ impl Store {
         operation: &str,
         changes: &[Change],
     ) -> Result<(), Failure> {
-        self.write_pending(operation, changes, Some(identity), Durability::Disk)
+        self.write_pending(&Entry::of(operation, Durability::Disk), changes, Some(identity))
     }
 
-    fn write_pending(
+    fn write_pending<'a>(
         &mut self,
-        operation: &str,
-        changes: &[Change],
+        entry: &Entry<'_>,
+        changes: impl IntoIterator<Item = &'a Change>,
         identity: Option<&Identity>,
-        durability: Durability,
     ) -> Result<(), Failure> {
-        if self.poisoned {
-            let why = "the journal could not be written when an operation was taken back";
-            return Err(Failure::new(HResult::HCN_E_REGKEY_FAILURE, why).hint(
-                "start anew: the next start compares the journal with the host and puts both right",
-            ));
-        }
-        self.database.write(durability, |write| {
-            let mut before = Vec::with_capacity(changes.len());
+        let events = self.events + entry.events;
+        let durability = if self.owed.is_some() { Durability::Disk } else { entry.durability };
+        let forget = self.notes >= FORGET_EACH && !entry.notes.is_empty();
+        let saved = self.database.write(durability, |write| {
+            if let Some(owed) = &self.owed {
+                put_back(write, owed)?;
+            }
+            let mut before = Vec::new();
             for change in changes {
                 before.push(write_change(write, change)?);
             }
@@ -186,44 +232,87 @@ impl Store {
                 write.set_meta("host", &identity.host)?;
                 write.set_meta("place", &identity.place)?;
             }
-            write.set_pending(Some(&SavedPending { operation: operation.to_owned(), before }))
+            let now = seconds_now();
+            if forget {
+                write.forget_replies(now.saturating_sub(remembered::LONGEST), remembered::MOST)?;
+            }
+            let mut replies = Vec::new();
+            for note in entry.notes {
+                write.put_reply(note, now)?;
+                replies.push((note.uid, note.key.clone()));
+            }
+            let operation = entry.operation.to_owned();
+            let saved = SavedPending { operation, before, replies, events };
+            write.set_pending(Some(&saved))?;
+            Ok(saved)
         })?;
+        self.notes = if forget { 0 } else { self.notes + entry.notes.len() };
+        self.current = Some(saved);
+        self.owed = None;
         self.finished = false;
         Ok(())
     }
 
-    /// The operation is through. The mark reaches the file with the next transaction or when the store is dropped.
+    /// The operation is through, and its notifications are told. The mark reaches the file with the next transaction or when the
+    /// store is dropped.
     pub(crate) fn done(&mut self) {
         self.finished = true;
+        if let Some(current) = &self.current {
+            self.events = current.events;
+        }
     }
 
-    /// Writes the rows of the pending operation back as they were.
+    /// Writes the rows of the pending operation back as they were. Where that fails it is owed: rows are read as if it had been
+    /// done, and [`Self::repay`] or the next [`Self::begin`] does it.
     ///
     /// # Errors
-    /// The file cannot be read or written; the operation is pending still.
+    /// The file cannot be read or written.
     pub(crate) fn revert(&mut self, durability: Durability) -> Result<(), Failure> {
-        let reverted = self.write_back(durability);
-        self.poisoned |= reverted.is_err();
-        reverted
+        let pending = match self.current.take() {
+            Some(pending) => pending,
+            None => match self.database.pending()? {
+                Some(pending) => pending,
+                None => return Ok(()),
+            },
+        };
+        self.write_back(pending, durability)
     }
 
-    fn write_back(&mut self, durability: Durability) -> Result<(), Failure> {
-        let Some(pending) = self.database.pending()? else { return Ok(()) };
-        let rest = SavedPending { operation: pending.operation.clone(), before: Vec::new() };
-        self.database.write(durability, |write| {
-            for row in pending.before.iter().rev() {
-                match &row.body {
-                    Some(body) => write.put(&row.kind, &row.id, body)?,
-                    None => write.delete(&row.kind, &row.id)?,
-                }
-            }
+    /// Does what is owed.
+    ///
+    /// # Errors
+    /// The file still cannot be written.
+    pub(crate) fn repay(&mut self) -> Result<(), Failure> {
+        let Some(owed) = self.owed.take() else { return Ok(()) };
+        self.write_back(owed, Durability::Disk)?;
+        self.done();
+        Ok(())
+    }
+
+    fn write_back(&mut self, pending: SavedPending, durability: Durability) -> Result<(), Failure> {
+        let operation = pending.operation.clone();
+        let (before, replies) = (Vec::new(), Vec::new());
+        // Its notifications were never told: their numbers are free.
+        let rest = SavedPending { operation, before, replies, events: self.events };
+        let written = self.database.write(durability, |write| {
+            put_back(write, &pending)?;
             write.set_pending(Some(&rest))
-        })
+        });
+        match written {
+            Ok(()) => self.current = Some(rest),
+            Err(_) => self.owed = Some(pending),
+        }
+        written
     }
 
     /// Says whether the machine agrees with the rows. While it does not, every start compares the two again.
     pub(crate) fn settled(&mut self, settled: bool) {
         self.unsettled = !settled;
+    }
+
+    /// Whether the last operation is through.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Whether the machine was said not to agree with the rows.
@@ -234,15 +323,61 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.finished {
-            let again = SavedPending { operation: REPAIR.to_owned(), before: Vec::new() };
+        // What cannot be repaid is found pending at the next start.
+        if self.repay().is_ok() && self.finished {
+            let (before, replies, events) = (Vec::new(), Vec::new(), self.events);
+            let again = SavedPending { operation: REPAIR.to_owned(), before, replies, events };
             let mark = self.unsettled.then_some(&again);
             // Without the mark the next start only compares once more than it must.
-            let _ = self.database.write(Durability::Process, |write| write.set_pending(mark));
+            let _ = self.database.write(Durability::Process, |write| {
+                write.set_meta(EVENTS, &events.to_string())?;
+                write.set_pending(mark)
+            });
         }
         // A log that stays long costs the next start some time, nothing else.
         let _ = self.database.tidy();
     }
+}
+
+/// What one transaction is about, beside the changes.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    /// For people.
+    pub operation: &'a str,
+    /// Answers to remember.
+    pub notes: &'a [Note],
+    /// How many notifications the operation brings.
+    pub events: u64,
+    pub durability: Durability,
+}
+
+impl<'a> Entry<'a> {
+    /// An operation that brings nothing but changes.
+    pub fn of(operation: &'a str, durability: Durability) -> Self {
+        Self { operation, notes: &[], events: 0, durability }
+    }
+}
+
+/// Size of the files of the state in a directory, in bytes.
+pub(crate) fn size(directory: &Path) -> u64 {
+    let of = |name: &str| std::fs::metadata(directory.join(name)).map_or(0, |file| file.len());
+    of(DATABASE) + of(LOG)
+}
+
+fn seconds_now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |duration| duration.as_secs())
+}
+
+/// Writes rows back as they were, and forgets the answers of the operation that changed them.
+fn put_back(write: &Write<'_>, pending: &SavedPending) -> rusqlite::Result<()> {
+    for row in pending.before.iter().rev() {
+        match &row.body {
+            Some(body) => write.put(&row.kind, &row.id, body)?,
+            None => write.delete(&row.kind, &row.id)?,
+        }
+    }
+    pending.replies.iter().try_for_each(|(uid, key)| write.delete_reply(*uid, key))
 }
 
 /// Carries out one change and returns what was there before.

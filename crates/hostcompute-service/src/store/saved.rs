@@ -6,12 +6,17 @@
 //!
 //! Bodies of objects are JSON that the engine wrote and the engine reads; this module does not look into them.
 
+use std::collections::BTreeMap;
+
 use hostcompute_engine::{Kind, Record};
 use hostcompute_schema::Guid;
 use serde_json::{Map, Value, json};
 
 /// Version of everything in this file.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
+
+/// The format without remembered answers; files of it are brought up to date when they are opened.
+pub const FIRST_FORMAT: i32 = 1;
 
 /// Marks the database file as ours ("hcst" in ASCII), in SQLite's `application_id`.
 pub const APPLICATION: i32 = 0x6863_7374;
@@ -48,9 +53,27 @@ pub struct SavedPending {
     pub operation: String,
     /// Enough to write the rows back as they were, in the order in which they were touched.
     pub before: Vec<SavedBefore>,
+    /// Answers that are remembered with the operation, by user and key.
+    pub replies: Vec<(u32, String)>,
+    /// The number of the first notification after the operation's own.
+    pub events: u64,
 }
 
 impl SavedPending {
+    /// The objects as they were before the operation.
+    pub fn taken_back(&self, objects: Vec<SavedObject>) -> Vec<SavedObject> {
+        let key = |object: SavedObject| ((object.kind, object.id), object.body);
+        let mut rows: BTreeMap<_, _> = objects.into_iter().map(key).collect();
+        for row in self.before.iter().rev() {
+            let key = (row.kind.clone(), row.id.clone());
+            match &row.body {
+                Some(body) => drop(rows.insert(key, body.clone())),
+                None => drop(rows.remove(&key)),
+            }
+        }
+        rows.into_iter().map(|((kind, id), body)| SavedObject { kind, id, body }).collect()
+    }
+
     /// The text of the pending row.
     pub fn to_text(&self) -> String {
         let before: Vec<Value> = self
@@ -61,7 +84,13 @@ impl SavedPending {
                 None => json!({ "Kind": row.kind, "Id": row.id }),
             })
             .collect();
-        json!({ "Operation": self.operation, "Before": before }).to_string()
+        let mut text = json!({
+            "Operation": self.operation, "Before": before, "Events": self.events,
+        });
+        if !self.replies.is_empty() {
+            text["Replies"] = json!(self.replies);
+        }
+        text.to_string()
     }
 
     /// Reads what [`Self::to_text`] wrote.
@@ -70,7 +99,14 @@ impl SavedPending {
         let object = value.as_object().ok_or("not an object")?;
         let rows = object.get("Before").and_then(Value::as_array).ok_or("Before is missing")?;
         let before = rows.iter().map(before_from_value).collect::<Result<_, _>>()?;
-        Ok(Self { operation: text_member(object, "Operation")?, before })
+        let replies = match object.get("Replies") {
+            Some(replies) => {
+                serde_json::from_value(replies.clone()).map_err(|error| error.to_string())?
+            }
+            None => Vec::new(),
+        };
+        let events = object.get("Events").and_then(Value::as_u64).unwrap_or(0);
+        Ok(Self { operation: text_member(object, "Operation")?, before, replies, events })
     }
 }
 
@@ -104,6 +140,8 @@ mod tests {
                 },
                 SavedBefore { kind: "Endpoint".into(), id: "y".into(), body: None },
             ],
+            replies: vec![(1000, "a key".into())],
+            events: 12,
         };
         assert_eq!(SavedPending::from_text(&pending.to_text()), Ok(pending));
     }

@@ -1,6 +1,7 @@
-//! All SQL of the project: three small tables in one SQLite file, in WAL mode, through one connection.
+//! All SQL of the project: four small tables in one SQLite file, in WAL mode, through one connection.
 //!
-//! `object` holds what exists, `pending` at most one operation whose plan may be unperformed, `meta` a few named texts.
+//! `object` holds what exists, `pending` at most one operation whose plan may be unperformed, `reply` the answers to requests that
+//! had a key, `meta` a few named texts.
 //! Another store would replace this file and nothing else.
 //!
 //! `synchronous` is set per transaction: FULL waits for the disk, NORMAL leaves the data in the page cache, which survives the
@@ -11,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 use hostcompute_schema::{Failure, HResult};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
-use super::saved::{APPLICATION, FORMAT, SavedObject, SavedPending};
+use super::saved::{APPLICATION, FIRST_FORMAT, FORMAT, SavedObject, SavedPending};
+use crate::remembered::Note;
 
 /// How far a commit must have got before it returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
     /// In the page cache: safe against the death of the process. For what a reboot drops anyway.
     Process,
@@ -55,6 +57,17 @@ const TABLES: &str = "
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;";
 
+/// What format 2 added.
+const REPLIES: &str = "
+    CREATE TABLE reply (
+        uid    INTEGER NOT NULL,
+        key    TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        at     INTEGER NOT NULL,
+        PRIMARY KEY (uid, key)
+    ) STRICT, WITHOUT ROWID;";
+
 impl Database {
     /// Opens or creates the database file at `path`.
     ///
@@ -66,7 +79,7 @@ impl Database {
         connection.set_prepared_statement_cache_capacity(32);
         // Before anything is read: afterwards the shared index would be made first.
         connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(refuse)?;
-        let new = identify(&connection, path)?;
+        let found = identify(&connection, path)?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
@@ -80,8 +93,10 @@ impl Database {
         connection.pragma_update(None, "wal_autocheckpoint", MOST_PAGES).map_err(refuse)?;
         let mut database =
             Self { connection, path: path.to_owned(), durability: Durability::Process };
-        if new {
-            database.write(Durability::Disk, |write| write.create_tables())?;
+        match found {
+            Found::Nothing => database.write(Durability::Disk, |write| write.create_tables())?,
+            Found::First => database.write(Durability::Disk, |write| write.add_replies())?,
+            Found::Ours => {}
         }
         Ok(database)
     }
@@ -128,6 +143,19 @@ impl Database {
         if finding == "ok" { Ok(()) } else { Err(damaged(&self.path, &finding)) }
     }
 
+    /// The answer to a request that had a key.
+    pub fn reply(&self, uid: u32, key: &str) -> Result<Option<Note>, Failure> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT digest, answer FROM reply WHERE uid = ?1 AND key = ?2")?
+                .query_row((uid, key), |row| {
+                    let key = key.to_owned();
+                    Ok(Note { uid, key, digest: row.get(0)?, answer: row.get(1)? })
+                })
+                .optional()
+        })
+    }
+
     /// One transaction: all of `work` or nothing.
     pub fn write<T>(
         &mut self,
@@ -135,13 +163,24 @@ impl Database {
         work: impl FnOnce(&Write<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Failure> {
         self.set_durability(durability)?;
-        let path = &self.path;
-        let refuse = |error| sql_failure("write to", path, error);
-        let transaction = self.connection.transaction().map_err(refuse)?;
-        let write = Write { transaction };
-        let result = work(&write).map_err(refuse)?;
-        write.transaction.commit().map_err(refuse)?;
-        Ok(result)
+        let transaction = || {
+            self.control("BEGIN")?;
+            let result = work(&Write { connection: &self.connection })?;
+            self.control("COMMIT")?;
+            Ok(result)
+        };
+        transaction().map_err(|error| {
+            if !self.connection.is_autocommit() {
+                // It fails only where there is nothing left to roll back.
+                let _ = self.control("ROLLBACK");
+            }
+            sql_failure("write to", &self.path, error)
+        })
+    }
+
+    /// Begins or ends a transaction, with a statement that is prepared once.
+    fn control(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 
     /// Folds a long log into the database; a short one stays for the next process to go on with.
@@ -152,6 +191,12 @@ impl Database {
             self.read(|connection| connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))?;
         }
         Ok(())
+    }
+
+    /// Lets nothing be written, or lets it again.
+    #[cfg(test)]
+    pub fn refuse_writing(&self, refuse: bool) {
+        self.connection.pragma_update(None, "query_only", refuse).expect("set");
     }
 
     /// Where the file is.
@@ -180,19 +225,62 @@ impl Database {
 /// The statements of one transaction.
 #[derive(Debug)]
 pub struct Write<'a> {
-    transaction: Transaction<'a>,
+    connection: &'a Connection,
 }
 
 impl Write<'_> {
     fn create_tables(&self) -> rusqlite::Result<()> {
-        self.transaction.execute_batch(TABLES)?;
-        self.transaction.pragma_update(None, "application_id", APPLICATION)?;
-        self.transaction.pragma_update(None, "user_version", FORMAT)
+        self.connection.execute_batch(TABLES)?;
+        self.connection.pragma_update(None, "application_id", APPLICATION)?;
+        self.add_replies()
+    }
+
+    /// Makes a file of the first format one of this format.
+    fn add_replies(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(REPLIES)?;
+        self.connection.pragma_update(None, "user_version", FORMAT)
+    }
+
+    /// Remembers an answer, given `at` so many seconds since 1970.
+    pub fn put_reply(&self, note: &Note, at: u64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO reply (uid, key, digest, answer, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((note.uid, &note.key, &note.digest, &note.answer, clamp(at)))
+            .map(drop)
+    }
+
+    /// Forgets one answer.
+    pub fn delete_reply(&self, uid: u32, key: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM reply WHERE uid = ?1 AND key = ?2")?
+            .execute((uid, key))
+            .map(drop)
+    }
+
+    /// Forgets answers from before a time, and the oldest of each user who has more than `most`.
+    pub fn forget_replies(&self, before: u64, most: usize) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM reply WHERE at < ?1")?
+            .execute([clamp(before)])?;
+        self.connection
+            .prepare_cached(
+                "DELETE FROM reply WHERE (uid, key) IN (
+                     SELECT uid, key FROM (
+                         SELECT uid, key, row_number() OVER (
+                             PARTITION BY uid ORDER BY at DESC, key) AS place
+                         FROM reply)
+                     WHERE place > ?1)",
+            )?
+            .execute([i64::try_from(most).unwrap_or(i64::MAX)])
+            .map(drop)
     }
 
     /// The body of an object as it is now.
     pub fn body(&self, kind: &str, id: &str) -> rusqlite::Result<Option<String>> {
-        self.transaction
+        self.connection
             .prepare_cached("SELECT body FROM object WHERE kind = ?1 AND id = ?2")?
             .query_row([kind, id], |row| row.get(0))
             .optional()
@@ -200,7 +288,7 @@ impl Write<'_> {
 
     /// Writes an object.
     pub fn put(&self, kind: &str, id: &str, body: &str) -> rusqlite::Result<()> {
-        self.transaction
+        self.connection
             .prepare_cached(
                 "INSERT INTO object (kind, id, body) VALUES (?1, ?2, ?3)
                  ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
@@ -211,7 +299,7 @@ impl Write<'_> {
 
     /// Deletes an object; nothing happens where there is none.
     pub fn delete(&self, kind: &str, id: &str) -> rusqlite::Result<()> {
-        self.transaction
+        self.connection
             .prepare_cached("DELETE FROM object WHERE kind = ?1 AND id = ?2")?
             .execute([kind, id])
             .map(drop)
@@ -221,43 +309,54 @@ impl Write<'_> {
     pub fn set_pending(&self, pending: Option<&SavedPending>) -> rusqlite::Result<()> {
         match pending {
             Some(pending) => self
-                .transaction
+                .connection
                 .prepare_cached("INSERT OR REPLACE INTO pending (id, text) VALUES (1, ?1)")?
                 .execute([pending.to_text()])
                 .map(drop),
-            None => self.transaction.prepare_cached("DELETE FROM pending")?.execute([]).map(drop),
+            None => self.connection.prepare_cached("DELETE FROM pending")?.execute([]).map(drop),
         }
-    }
-
-    /// Damages the pending operation, as a failing disk might.
-    #[cfg(test)]
-    pub fn spoil_pending(&self) -> rusqlite::Result<()> {
-        self.transaction.execute_batch("UPDATE pending SET text = 'spoilt'")
     }
 
     /// Sets a named text.
     pub fn set_meta(&self, name: &str, value: &str) -> rusqlite::Result<()> {
-        self.transaction
+        self.connection
             .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
             .execute([name, value])
             .map(drop)
     }
 }
 
-/// Checks that the file is ours and of our format; true for a file without content.
-fn identify(connection: &Connection, path: &Path) -> Result<bool, Failure> {
+/// Seconds as the database keeps them.
+fn clamp(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// What an opened file is.
+enum Found {
+    /// It has no content.
+    Nothing,
+    /// It is of the first format, which can be brought up to this one.
+    First,
+    Ours,
+}
+
+/// Checks that the file is ours and of a format that this program reads.
+fn identify(connection: &Connection, path: &Path) -> Result<Found, Failure> {
     let number = |name: &str| {
         connection
             .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
             .map_err(|error| sql_failure("open", path, error))
     };
     if number("schema_version")? == 0 && number("application_id")? == 0 {
-        return Ok(true);
+        return Ok(Found::Nothing);
     }
     if number("application_id")? != i64::from(APPLICATION) {
         return Err(damaged(path, "it is a database of another program"));
     }
     let format = number("user_version")?;
+    if format == i64::from(FIRST_FORMAT) {
+        return Ok(Found::First);
+    }
     if format != i64::from(FORMAT) {
         let message = format!(
             "the state in {} has format {format}, this program reads format {FORMAT}",
@@ -267,7 +366,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<bool, Failure> {
             "export it with the program that wrote it (hc state export) and import it with this one",
         ));
     }
-    Ok(false)
+    Ok(Found::Ours)
 }
 
 fn saved_object(row: &Row<'_>) -> rusqlite::Result<SavedObject> {

@@ -42,6 +42,10 @@ fn delete(id: u8) -> Change {
     Change::Delete(Kind::Network, Guid::from_bytes([id; 16]))
 }
 
+fn begin(store: &mut Store, changes: &[Change], durability: Durability) -> Result<(), Failure> {
+    store.begin(&Entry::of("HcnDeleteNetwork", durability), changes)
+}
+
 fn seed(store: &mut Store, id: u8, body: &str) {
     let id = Guid::from_bytes([id; 16]).to_string();
     store
@@ -60,7 +64,7 @@ fn an_operation_without_a_done_mark_is_pending_at_the_next_start() {
     let mut store = open(&scratch).expect("new");
     assert_eq!(store.pending(), Ok(None));
     seed(&mut store, 1, "{}");
-    store.begin("HcnDeleteNetwork", &[delete(1)], Durability::Process).expect("begun");
+    begin(&mut store, &[delete(1)], Durability::Process).expect("begun");
     drop(store);
     let mut store = open(&scratch).expect("again");
     assert_eq!(store.pending(), Ok(Some("HcnDeleteNetwork".to_owned())));
@@ -76,9 +80,7 @@ fn taking_back_restores_every_row() {
     let mut store = open(&scratch).expect("new");
     seed(&mut store, 1, "{\"a\":1}");
     seed(&mut store, 2, "{\"b\":2}");
-    store
-        .begin("HcnDeleteNetwork", &[delete(1), delete(2), delete(3)], Durability::Disk)
-        .expect("begun");
+    begin(&mut store, &[delete(1), delete(2), delete(3)], Durability::Disk).expect("begun");
     assert!(bodies(&store).is_empty());
     store.revert(Durability::Disk).expect("taken back");
     assert_eq!(bodies(&store), ["{\"a\":1}", "{\"b\":2}"]);
@@ -92,7 +94,7 @@ fn taking_back_restores_every_row() {
 fn a_machine_that_does_not_agree_is_remembered_until_it_does() {
     let scratch = Scratch::new("unsettled");
     let mut store = open(&scratch).expect("new");
-    store.begin("HcnDeleteNetwork", &[], Durability::Process).expect("begun");
+    begin(&mut store, &[], Durability::Process).expect("begun");
     store.settled(false);
     store.done();
     drop(store);
@@ -159,7 +161,7 @@ fn flipped_bytes_never_panic() {
     let scratch = Scratch::new("flip");
     let mut store = open(&scratch).expect("new");
     (1..40).for_each(|id| seed(&mut store, id, "{\"Document\":{},\"Chosen\":{}}"));
-    store.begin("HcnDeleteNetwork", &[delete(1)], Durability::Disk).expect("begun");
+    begin(&mut store, &[delete(1)], Durability::Disk).expect("begun");
     drop(store);
     let file = scratch.path().join(DATABASE);
     let log = rusqlite::Connection::open(&file).expect("opened");
@@ -187,16 +189,116 @@ fn flipped_bytes_never_panic() {
     }
 }
 
+/// The file cannot be written for a while, in the middle of an operation that the host refuses.
 #[test]
-fn a_journal_that_could_not_be_taken_back_takes_nothing_more() {
-    let scratch = Scratch::new("poison");
+fn what_cannot_be_taken_back_now_is_owed() {
+    let scratch = Scratch::new("owed");
+    let mut store = open(&scratch).expect("new");
+    seed(&mut store, 1, "{\"a\":1}");
+    begin(&mut store, &[delete(1)], Durability::Process).expect("begun");
+    store.database.refuse_writing(true);
+    let refused = store.revert(Durability::Disk).expect_err("not to be written");
+    assert!(refused.hint.is_some(), "{refused}");
+    assert_eq!(bodies(&store), ["{\"a\":1}"], "read as if it had been taken back");
+    assert_eq!(store.pending(), Ok(Some("HcnDeleteNetwork".to_owned())));
+    begin(&mut store, &[delete(2)], Durability::Process).expect_err("not to be written");
+    assert_eq!(bodies(&store), ["{\"a\":1}"]);
+    store.database.refuse_writing(false);
+    begin(&mut store, &[delete(2)], Durability::Process).expect("written");
+    store.done();
+    drop(store);
+    let store = open(&scratch).expect("again");
+    assert_eq!((bodies(&store), store.pending()), (vec!["{\"a\":1}".to_owned()], Ok(None)));
+}
+
+/// A process that ends while it owes leaves the operation to the next one, which finishes it or takes it back.
+#[test]
+fn what_is_owed_at_the_end_is_pending_at_the_next_start() {
+    let scratch = Scratch::new("owed-end");
     let mut store = open(&scratch).expect("new");
     seed(&mut store, 1, "{}");
-    store.begin("HcnDeleteNetwork", &[delete(1)], Durability::Process).expect("begun");
-    store.database.write(Durability::Disk, |write| write.spoil_pending()).expect("written");
-    store.revert(Durability::Disk).expect_err("the means to undo are damaged");
-    let refused = store.begin("HcnDeleteNetwork", &[], Durability::Process).expect_err("poisoned");
-    assert!(refused.hint.is_some(), "{refused}");
+    begin(&mut store, &[delete(1)], Durability::Process).expect("begun");
+    store.database.refuse_writing(true);
+    store.revert(Durability::Disk).expect_err("not to be written");
+    store.done();
+    drop(store);
+    let mut store = open(&scratch).expect("again");
+    assert_eq!(store.pending(), Ok(Some("HcnDeleteNetwork".to_owned())));
+    store.revert(Durability::Disk).expect("written");
+    assert_eq!(bodies(&store), ["{}"]);
+}
+
+fn note(uid: u32, key: &str) -> Note {
+    Note { uid, key: key.to_owned(), digest: "d".to_owned(), answer: "{}".to_owned() }
+}
+
+#[test]
+fn answers_come_and_go_with_their_operation() {
+    let scratch = Scratch::new("answers");
+    let mut store = open(&scratch).expect("new");
+    let notes = [note(1, "a"), note(2, "a")];
+    let entry = Entry { notes: &notes, events: 3, ..Entry::of("x", Durability::Process) };
+    store.begin(&entry, &[]).expect("begun");
+    store.done();
+    store.begin(&Entry { notes: &[note(1, "b")], ..entry }, &[]).expect("begun");
+    store.revert(Durability::Process).expect("taken back");
+    store.done();
+    drop(store);
+    let store = open(&scratch).expect("again");
+    let known = |uid, key: &str| store.reply(uid, key).expect("readable").is_some();
+    assert_eq!(
+        (known(1, "a"), known(2, "a"), known(1, "b"), known(3, "a")),
+        (true, true, false, false)
+    );
+    assert_eq!(store.events(), 3);
+}
+
+#[test]
+fn notifications_of_a_killed_process_keep_their_numbers() {
+    let scratch = Scratch::new("numbers");
+    let mut store = open(&scratch).expect("new");
+    let entry = Entry { events: 3, ..Entry::of("x", Durability::Process) };
+    store.begin(&entry, &[]).expect("begun");
+    // No done-mark and no farewell: as after `kill -9`.
+    let killed = Scratch::new("numbers-killed");
+    for entry in std::fs::read_dir(scratch.path()).expect("readable") {
+        let entry = entry.expect("readable");
+        std::fs::copy(entry.path(), killed.path().join(entry.file_name())).expect("copied");
+    }
+    assert_eq!(open(&killed).expect("again").events(), 3);
+}
+
+#[test]
+fn old_answers_are_forgotten_and_so_are_the_oldest_of_too_many() {
+    let scratch = Scratch::new("forgotten");
+    let mut store = open(&scratch).expect("new");
+    let write = |write: &Write<'_>| {
+        write.put_reply(&note(1, "old"), 10)?;
+        (0..5).try_for_each(|at| write.put_reply(&note(1, &format!("k{at}")), 100 + at))?;
+        write.put_reply(&note(2, "k0"), 100)?;
+        write.forget_replies(50, 3)
+    };
+    store.database.write(Durability::Process, write).expect("written");
+    let left: Vec<_> = ["old", "k0", "k1", "k2", "k3", "k4"]
+        .into_iter()
+        .filter(|key| store.reply(1, key).expect("readable").is_some())
+        .collect();
+    assert_eq!(left, ["k2", "k3", "k4"]);
+    assert!(store.reply(2, "k0").expect("readable").is_some());
+}
+
+#[test]
+fn a_state_of_the_first_format_is_brought_up_to_date() {
+    let scratch = Scratch::new("first");
+    let mut store = open(&scratch).expect("new");
+    seed(&mut store, 1, "{}");
+    drop(store);
+    let file = rusqlite::Connection::open(scratch.path().join(DATABASE)).expect("opened");
+    file.execute_batch("DROP TABLE reply; PRAGMA user_version = 1").expect("written");
+    drop(file);
+    let store = open(&scratch).expect("brought up to date");
+    assert_eq!(bodies(&store), ["{}"]);
+    assert_eq!(store.reply(1, "a"), Ok(None));
 }
 
 #[test]

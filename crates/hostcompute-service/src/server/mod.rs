@@ -1,0 +1,182 @@
+//! Everything behind the sockets: many clients at once, one thread that changes the host, readers that wait for nobody.
+//!
+//! ```text
+//!   Session ── changes ──► queue ──► decider: group ──► journal ──► host ──► answers
+//!      │ reads                                            │
+//!      └────────────► view (committed state) ◄────────────┴──► notifier ──► subscriptions
+//! ```
+//!
+//! - `session.rs`: one client, its rights, handles and requests (`caller.rs`, `handles.rs`, `limits.rs`).
+//! - `queue.rs`, `decider.rs`: what waits, and the thread that carries it out.
+//! - `metrics.rs`: numbers for those who watch.
+//!
+//! Sockets, HTTP and the configuration are the daemon's.
+
+mod caller;
+mod decider;
+mod handles;
+mod limits;
+mod metrics;
+mod queue;
+mod session;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use hostcompute_engine::host::{Counters, Fault, Host, Observer};
+use hostcompute_engine::plan::Port;
+use hostcompute_engine::{Kind, State};
+use hostcompute_schema::operation::Right;
+use hostcompute_schema::{Failure, Guid};
+
+pub use caller::{Caller, Groups};
+pub use handles::Handle;
+pub use limits::{Limits, ROOT_FACTOR};
+pub(crate) use metrics::Numbers;
+pub use metrics::{Histogram, JournalNumbers, Metrics, OperationNumbers};
+pub use session::Session;
+
+use crate::Service;
+use crate::notifier::Notifier;
+use crate::sync::{Arc, Mutex, RwLock, lock, read, thread};
+use limits::Accounts;
+use queue::{Queue, stopped};
+use session::{Belongings, Change};
+
+/// What can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    pub limits: Limits,
+    pub groups: Groups,
+}
+
+/// A service for many clients; clones are the same one. Call [`Server::stop`] at the end.
+pub struct Server<H: Host> {
+    shared: Arc<Shared<H>>,
+    decider: Arc<Mutex<Option<thread::JoinHandle<()>>>>,
+}
+
+impl<H: Host> Clone for Server<H> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), decider: self.decider.clone() }
+    }
+}
+
+impl<H: Host> fmt::Debug for Server<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+/// What sessions, readers and the decider share.
+struct Shared<H: Host> {
+    queue: Queue<Job<H>>,
+    /// The state that is committed and performed.
+    view: Arc<RwLock<State>>,
+    notifier: Arc<Notifier>,
+    numbers: Arc<Numbers>,
+    accounts: Accounts,
+    sessions: Mutex<BTreeMap<Guid, Arc<Belongings>>>,
+    observer: Mutex<Box<dyn Observer + Send>>,
+    settings: Settings,
+    directory: PathBuf,
+}
+
+/// What the decider is asked to do.
+enum Job<H: Host> {
+    Change(Change),
+    Work(Work<H>),
+}
+
+type Work<H> = Box<dyn FnOnce(&mut Service<H>) + Send>;
+
+impl<H: Host + Send + 'static> Server<H> {
+    /// Puts a service behind a thread of its own.
+    ///
+    /// # Errors
+    /// The host cannot be observed beside being changed.
+    pub fn start(mut service: Service<H>, settings: Settings) -> Result<Self, Failure> {
+        let observer = service.host().observer().map_err(|fault| fault.failure)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(settings.limits.queue),
+            view: service.share(),
+            notifier: service.notifier.clone(),
+            numbers: service.numbers.clone(),
+            accounts: Accounts::default(),
+            sessions: Mutex::new(BTreeMap::new()),
+            observer: Mutex::new(observer),
+            settings,
+            directory: service.store.directory().to_owned(),
+        });
+        let its = shared.clone();
+        let decider = thread::spawn(move || decider::decide(&its, service));
+        Ok(Self { shared, decider: Arc::new(Mutex::new(Some(decider))) })
+    }
+
+    /// Begins the session of a client.
+    ///
+    /// # Errors
+    /// E_ACCESSDENIED for who may do nothing here, ERROR_NOT_ENOUGH_QUOTA for who has too many connections, HCN_E_MANAGER_STOPPED.
+    pub fn connect(&self, caller: Caller) -> Result<Session<H>, Failure> {
+        let right = caller.right(&self.shared.settings.groups)?;
+        self.connect_as(caller, right)
+    }
+
+    /// Begins a session whose right was found out in another way than by the kernel's word (a console's token).
+    ///
+    /// # Errors
+    /// As [`Self::connect`], but for access.
+    pub fn connect_as(&self, caller: Caller, right: Right) -> Result<Session<H>, Failure> {
+        if !self.shared.queue.is_open() {
+            return Err(stopped());
+        }
+        Session::begin(self.shared.clone(), new_id(), caller, right)
+    }
+
+    /// Stops: nothing new is accepted, what was accepted is finished, subscriptions end, the journal is closed. Returns when all of
+    /// that is done. Not to be called by what answers a change.
+    pub fn stop(&self) {
+        self.shared.queue.close();
+        if let Some(decider) = lock(&self.decider).take() {
+            // It catches what its work throws; whatever else ends it has ended it.
+            let _ = decider.join();
+        }
+    }
+
+    /// Numbers for those who watch.
+    pub fn metrics(&self) -> Metrics {
+        let shared = &self.shared;
+        let mut metrics = shared.numbers.read();
+        let state = read(&shared.view);
+        metrics.objects = Kind::ALL.iter().map(|kind| (*kind, state.count(*kind))).collect();
+        drop(state);
+        let sessions = lock(&shared.sessions);
+        metrics.sessions = sessions.len();
+        metrics.handles = sessions.values().map(|session| session.handles()).sum();
+        drop(sessions);
+        metrics.events = shared.notifier.told();
+        metrics.queue = shared.queue.len();
+        metrics.journal.bytes = crate::store::size(&shared.directory);
+        metrics
+    }
+
+    /// Looks at the host beside the thread that changes it.
+    pub fn observe<T>(&self, look: impl FnOnce(&mut dyn Observer) -> T) -> T {
+        look(&mut **lock(&self.shared.observer))
+    }
+}
+
+impl<H: Host> Shared<H> {
+    fn counters(&self, port: &Port) -> Result<Counters, Fault> {
+        lock(&self.observer).counters(port)
+    }
+}
+
+/// The id of a new session, from the keys that the standard library draws for its hash maps: a session's id lets in nobody but
+/// another connection of the same user.
+fn new_id() -> Guid {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let draw = || u128::from(RandomState::new().build_hasher().finish());
+    Guid::from_random(draw() << 64 | draw())
+}

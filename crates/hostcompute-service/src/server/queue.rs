@@ -1,0 +1,127 @@
+//! What waits for the decider: a bounded queue that many fill and one thread empties, everything that waits at once.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use hostcompute_schema::{Failure, HResult};
+
+use crate::sync::{Condvar, Mutex, lock, wait};
+
+/// The queue; `J` is what waits.
+pub(super) struct Queue<J> {
+    inside: Mutex<Inside<J>>,
+    filled: Condvar,
+    room: usize,
+}
+
+struct Inside<J> {
+    waiting: VecDeque<J>,
+    open: bool,
+}
+
+impl<J> fmt::Debug for Queue<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+impl<J> Queue<J> {
+    pub fn new(room: usize) -> Self {
+        let inside = Inside { waiting: VecDeque::new(), open: true };
+        Self { inside: Mutex::new(inside), filled: Condvar::new(), room }
+    }
+
+    /// Appends a job.
+    ///
+    /// # Errors
+    /// The job, and HCN_E_MANAGER_STOPPED once the queue is closed, or RPC_S_SERVER_UNAVAILABLE when too much waits already.
+    pub fn push(&self, job: J) -> Result<(), (J, Failure)> {
+        let mut inside = lock(&self.inside);
+        if !inside.open {
+            return Err((job, stopped()));
+        }
+        if inside.waiting.len() >= self.room {
+            let why = format!("{} changes wait already", self.room);
+            let failure = Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
+                .hint("try again; `queue` in section [limits] of the service's configuration says how many may wait");
+            return Err((job, failure));
+        }
+        inside.waiting.push_back(job);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Everything that waits; when nothing does, calls `idle` as long as it says that there is more to do, then waits. `None` when
+    /// the queue is closed and empty.
+    pub fn take(&self, mut idle: impl FnMut() -> bool) -> Option<VecDeque<J>> {
+        let mut busy = true;
+        let mut inside = lock(&self.inside);
+        loop {
+            if !inside.waiting.is_empty() {
+                return Some(std::mem::take(&mut inside.waiting));
+            }
+            if !inside.open {
+                return None;
+            }
+            if busy {
+                drop(inside);
+                busy = idle();
+                inside = lock(&self.inside);
+            } else {
+                inside = wait(&self.filled, inside);
+            }
+        }
+    }
+
+    /// Takes nothing more in; what is in is still taken out.
+    pub fn close(&self) {
+        lock(&self.inside).open = false;
+        self.filled.notify_all();
+    }
+
+    pub fn is_open(&self) -> bool {
+        lock(&self.inside).open
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.inside).waiting.len()
+    }
+}
+
+/// The failure of whatever comes too late.
+pub(super) fn stopped() -> Failure {
+    Failure::new(HResult::HCN_E_MANAGER_STOPPED, "the service stops")
+        .hint("connect again when it has started")
+}
+
+#[cfg(all(test, not(feature = "schedules")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_comes_out_in_order_and_nothing_goes_in_after_the_end() {
+        let queue = Queue::new(2);
+        queue.push(1).expect("room");
+        queue.push(2).expect("room");
+        let (job, full) = queue.push(3).expect_err("full");
+        assert_eq!((job, full.hresult), (3, HResult::RPC_S_SERVER_UNAVAILABLE));
+        queue.close();
+        assert_eq!(queue.push(4).expect_err("closed").1.hresult, HResult::HCN_E_MANAGER_STOPPED);
+        assert_eq!(queue.take(|| unreachable!("there is work")), Some([1, 2].into()));
+        assert_eq!(queue.take(|| false), None);
+    }
+
+    #[test]
+    fn idle_work_is_done_before_waiting() {
+        let queue = Queue::new(2);
+        let mut pieces = 3;
+        let taken = queue.take(|| {
+            pieces -= 1;
+            if pieces == 1 {
+                queue.push(7).expect("room");
+            }
+            pieces > 0
+        });
+        assert_eq!((taken, pieces), (Some([7].into()), 1));
+    }
+}

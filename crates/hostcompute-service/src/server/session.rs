@@ -1,0 +1,298 @@
+//! One client: what it may do, what it holds, and what it asks.
+//!
+//! A session is what a connection is on the wire. When it ends (dropped, or [`Session::end`]) its handles and subscriptions go at
+//! once; what it made stays, and changes that it asked for are carried out all the same.
+
+use std::ops::Deref;
+use std::time::Instant;
+
+use hostcompute_engine::host::Host;
+use hostcompute_engine::{Kind, Seen, State, look};
+use hostcompute_schema::operation::Right;
+use hostcompute_schema::{Failure, Guid, HResult};
+
+use super::caller::{Caller, require};
+use super::handles::{Handle, Handles};
+use super::limits::{Account, Lease};
+use super::queue::stopped;
+use super::{Job, Shared};
+use crate::sync::{Arc, Mutex, lock, mpsc, read};
+use crate::{Answer, Call, Reading, Service, Subscription, Topic};
+
+/// Who asked, for the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub session: Guid,
+    pub uid: u32,
+    pub pid: Option<u32>,
+}
+
+impl Asker {
+    /// One line for a change, done or refused.
+    pub fn audit(&self, what: &str, id: Option<Guid>, code: HResult) {
+        tracing::info!(
+            target: "audit",
+            uid = self.uid,
+            pid = self.pid,
+            session = %self.session,
+            operation = what,
+            id = id.map(tracing::field::display),
+            hresult = %code,
+        );
+    }
+}
+
+/// The answer to a change: told once, whatever happens to the change.
+pub(super) struct Answering(Option<Done>);
+
+type Done = Box<dyn FnOnce(Result<Answer, Failure>) + Send>;
+
+impl Answering {
+    pub fn tell(mut self, result: Result<Answer, Failure>) {
+        if let Some(done) = self.0.take() {
+            done(result);
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(broke_down()));
+        }
+    }
+}
+
+/// What the client of a request is told that made the service panic.
+fn broke_down() -> Failure {
+    Failure::new(HResult::E_UNEXPECTED, "the request failed inside the service and was taken back")
+        .hint("this is a bug; the log of the service says where")
+}
+
+/// A change that waits for its turn.
+pub(super) struct Change {
+    pub call: Call,
+    pub asker: Asker,
+    pub asked: Instant,
+    pub answering: Answering,
+}
+
+/// What one client holds.
+#[derive(Debug)]
+pub(super) struct Belongings {
+    /// `None` once the session has ended.
+    handles: Mutex<Option<Handles>>,
+    account: Arc<Account>,
+    _connection: Lease,
+}
+
+impl Belongings {
+    pub fn handles(&self) -> usize {
+        lock(&self.handles).as_ref().map_or(0, Handles::len)
+    }
+}
+
+/// A client's session. Dropping it runs it down.
+pub struct Session<H: Host> {
+    shared: Arc<Shared<H>>,
+    id: Guid,
+    caller: Caller,
+    right: Right,
+    belongings: Arc<Belongings>,
+}
+
+impl<H: Host> std::fmt::Debug for Session<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &self.id).field("caller", &self.caller).finish()
+    }
+}
+
+impl<H: Host + Send + 'static> Session<H> {
+    pub(super) fn begin(
+        shared: Arc<Shared<H>>,
+        id: Guid,
+        caller: Caller,
+        right: Right,
+    ) -> Result<Self, Failure> {
+        let account = shared.accounts.open(caller.uid, shared.settings.limits);
+        let _connection = account.connect()?;
+        let handles = Mutex::new(Some(Handles::default()));
+        let belongings = Arc::new(Belongings { handles, account, _connection });
+        lock(&shared.sessions).insert(id, belongings.clone());
+        Ok(Self { shared, id, caller, right, belongings })
+    }
+
+    /// What tells this session from others.
+    pub fn id(&self) -> Guid {
+        self.id
+    }
+
+    /// Who is behind it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What the caller may do.
+    pub fn right(&self) -> Right {
+        self.right
+    }
+
+    /// Asks for something. What only reads is answered at once, on this thread, from what is committed; a change waits for its turn
+    /// and `done` is called on the thread that carries it out.
+    pub fn submit(&self, call: Call, done: impl FnOnce(Result<Answer, Failure>) + Send + 'static) {
+        let asked = Instant::now();
+        if let Err(failure) = self.admit(&call) {
+            if !call.operation.is_read_only() {
+                self.asker().audit(call.operation.symbol(), call.id, failure.hresult);
+            }
+            self.shared.numbers.answered(call.operation, asked.elapsed(), true);
+            return done(Err(failure));
+        }
+        if call.operation.is_read_only() {
+            let result = self.look(&call);
+            self.shared.numbers.answered(call.operation, asked.elapsed(), result.is_err());
+            return done(result);
+        }
+        let answering = Answering(Some(Box::new(done)));
+        let change = Change { call, asker: self.asker(), asked, answering };
+        if let Err((Job::Change(change), failure)) = self.shared.queue.push(Job::Change(change)) {
+            let Change { call, asker, answering, .. } = change;
+            asker.audit(call.operation.symbol(), call.id, failure.hresult);
+            answering.tell(Err(failure));
+        }
+    }
+
+    /// As [`Self::submit`], waiting for the answer.
+    ///
+    /// # Errors
+    /// What the caller may not do, what the service refuses or cannot do; HCN_E_MANAGER_STOPPED once it stops.
+    pub fn call(&self, call: Call) -> Result<Answer, Failure> {
+        let (sender, answer) = mpsc::channel();
+        self.submit(call, move |result| drop(sender.send(result)));
+        answer.recv().map_err(|_| broke_down())?
+    }
+
+    /// Opens a handle on an object.
+    ///
+    /// # Errors
+    /// The kind's not-found code; ERROR_NOT_ENOUGH_QUOTA when the session has too many handles.
+    pub fn open(&self, kind: Kind, id: Guid) -> Result<Handle, Failure> {
+        self.with_handles(|handles| {
+            handles.open(&read(&self.shared.view), kind, id, self.belongings.account.limits())
+        })
+    }
+
+    /// Gives a handle back. The object stays.
+    ///
+    /// # Errors
+    /// E_HANDLE for a handle that this session does not have.
+    pub fn close(&self, handle: Handle) -> Result<(), Failure> {
+        self.with_handles(|handles| handles.close(handle))
+    }
+
+    /// The object of a handle.
+    ///
+    /// # Errors
+    /// E_HANDLE for a handle that this session does not have; HCN_E_OBJECT_USED_AFTER_UNLOAD when the object was deleted, also
+    /// when another has its id now.
+    pub fn object(&self, handle: Handle) -> Result<(Kind, Guid), Failure> {
+        self.with_handles(|handles| handles.object(&read(&self.shared.view), handle))
+    }
+
+    /// All handles of this session, oldest first.
+    pub fn handles(&self) -> Vec<(Handle, Kind, Guid)> {
+        lock(&self.belongings.handles).as_ref().map(Handles::all).unwrap_or_default()
+    }
+
+    /// Subscribes to what happens from now on, or after the event with number `after`.
+    ///
+    /// # Errors
+    /// HCN_E_NETWORK_NOT_FOUND for a network that is not there; ERROR_NOT_ENOUGH_QUOTA when the user has too many subscriptions.
+    pub fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
+        // Under the lock that the end of the session takes first: nothing is subscribed after it.
+        self.with_handles(|_| {
+            if let Topic::Network(network) = to {
+                read(&self.shared.view).network(network)?;
+            }
+            let account = &self.belongings.account;
+            let lease = account.subscribe()?;
+            let backlog = account.limits().backlog;
+            Ok(self.shared.notifier.subscribe(to, after, self.id, backlog).holding(lease))
+        })
+    }
+
+    /// Does something with the whole service, on the thread that changes the host; `what` names it in the audit trail.
+    ///
+    /// # Errors
+    /// E_ACCESSDENIED for a caller without the right; HCN_E_MANAGER_STOPPED once the service stops.
+    pub fn with_service<T: Send + 'static>(
+        &self,
+        right: Right,
+        what: &'static str,
+        work: impl FnOnce(&mut Service<H>) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let admitted = require(self.right, right).and_then(|()| self.belongings.account.request(0));
+        if right == Right::Manage {
+            let code = admitted.as_ref().map_or_else(|failure| failure.hresult, |()| HResult::S_OK);
+            self.asker().audit(what, None, code);
+        }
+        admitted?;
+        let (sender, answer) = mpsc::channel();
+        let work = Job::Work(Box::new(move |service| drop(sender.send(work(service)))));
+        self.shared.queue.push(work).map_err(|(_, failure)| failure)?;
+        answer.recv().map_err(|_| broke_down())
+    }
+
+    /// What is committed and performed. Changes wait while somebody looks: do not keep it.
+    pub fn view(&self) -> impl Deref<Target = State> {
+        read(&self.shared.view)
+    }
+
+    /// Ends the session: its handles are closed, its subscriptions end. Dropping it does the same.
+    pub fn end(&self) {
+        self.shared.run_down(self.id, &self.belongings);
+    }
+
+    fn asker(&self) -> Asker {
+        Asker { session: self.id, uid: self.caller.uid, pid: self.caller.pid }
+    }
+
+    fn admit(&self, call: &Call) -> Result<(), Failure> {
+        self.with_handles(|_| Ok(()))?;
+        self.belongings.account.request(call.document.len())?;
+        require(self.right, call.operation.right())?;
+        if self.shared.queue.is_open() { Ok(()) } else { Err(stopped()) }
+    }
+
+    fn look(&self, call: &Call) -> Result<Answer, Failure> {
+        let strict = call.reading == Reading::Strict;
+        let Seen { reply, warnings } = look(&read(&self.shared.view), &call.request(), strict)?;
+        Answer::of(reply, warnings, |port| self.shared.counters(port))
+    }
+
+    fn with_handles<T>(
+        &self,
+        work: impl FnOnce(&mut Handles) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match lock(&self.belongings.handles).as_mut() {
+            Some(handles) => work(handles),
+            None => Err(Failure::new(HResult::E_HANDLE, "the session has ended")),
+        }
+    }
+}
+
+impl<H: Host> Shared<H> {
+    /// Takes from a session what it holds.
+    fn run_down(&self, session: Guid, belongings: &Belongings) {
+        if lock(&belongings.handles).take().is_some() {
+            self.notifier.end_session(session);
+            lock(&self.sessions).remove(&session);
+        }
+    }
+}
+
+impl<H: Host> Drop for Session<H> {
+    fn drop(&mut self) {
+        self.shared.run_down(self.id, &self.belongings);
+    }
+}
