@@ -8,6 +8,7 @@
 //!
 //! - `session.rs`: one client, its rights, handles and requests (`caller.rs`, `handles.rs`, `limits.rs`).
 //! - `queue.rs`, `decider.rs`: what waits, and the thread that carries it out.
+//! - `operations.rs`: what takes long and is asked about later.
 //! - `metrics.rs`: numbers for those who watch.
 //!
 //! Sockets, HTTP and the configuration are the daemon's.
@@ -17,6 +18,7 @@ mod decider;
 mod handles;
 mod limits;
 mod metrics;
+mod operations;
 mod queue;
 mod session;
 
@@ -35,6 +37,7 @@ pub use handles::Handle;
 pub use limits::{Limits, ROOT_FACTOR};
 pub(crate) use metrics::Numbers;
 pub use metrics::{Histogram, JournalNumbers, Metrics, OperationNumbers};
+pub use operations::{Following, LongOperation, Operations, Running, Stage, Update};
 pub use session::Session;
 
 use crate::Service;
@@ -79,6 +82,7 @@ struct Shared<H: Host> {
     accounts: Accounts,
     sessions: Mutex<BTreeMap<Guid, Arc<Belongings>>>,
     observer: Mutex<Box<dyn Observer + Send>>,
+    operations: Operations,
     settings: Settings,
     directory: PathBuf,
 }
@@ -106,6 +110,7 @@ impl<H: Host + Send + 'static> Server<H> {
             accounts: Accounts::default(),
             sessions: Mutex::new(BTreeMap::new()),
             observer: Mutex::new(observer),
+            operations: Operations::default(),
             settings,
             directory: service.store.directory().to_owned(),
         });
@@ -142,6 +147,11 @@ impl<H: Host + Send + 'static> Server<H> {
             // It catches what its work throws; whatever else ends it has ended it.
             let _ = decider.join();
         }
+    }
+
+    /// The long operations.
+    pub fn operations(&self) -> &Operations {
+        &self.shared.operations
     }
 
     /// Numbers for those who watch.
