@@ -117,6 +117,11 @@ pub const DYING_GROUP: u32 = 0x6863_0001;
 /// below. Inside its namespace such an interface is the first one: `eth0`, [`INNER_INDEX`].
 pub const PREPARED_INTERFACES: RangeInclusive<u32> = 0x4000_0000..=0x7fff_0000;
 
+/// The name of the host end of a port with this index.
+pub fn host_end(index: u32) -> String {
+    alloc::format!("he{index:x}")
+}
+
 /// Interface indexes inside namespaces count from here on, above those of devices that kernel modules put into every namespace.
 pub const INNER_INDEX: u32 = 1000;
 

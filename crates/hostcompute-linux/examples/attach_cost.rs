@@ -1,5 +1,6 @@
 //! What attaching and detaching an endpoint costs in this crate alone, in microseconds: namespace, port, source check, masquerade,
-//! one port mapping. Runs in a network namespace and a mount namespace of its own; needs root.
+//! one port mapping; then the same with namespaces from the pool. Runs in a network namespace and a mount namespace of its own;
+//! needs root.
 //!
 //! `cargo run --release -p hostcompute-linux --example attach_cost -- [ROUNDS [PRESENT]]`
 
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use hostcompute_engine::host::Host;
 use hostcompute_engine::mac::Mac;
-use hostcompute_engine::plan::{Anchor, Element, Fact, Family, Port, PortRoute, Step};
+use hostcompute_engine::plan::{
+    Anchor, Element, Fact, Family, INNER_INDEX, Port, PortRoute, Step, host_end,
+};
 use hostcompute_linux::{Linux, Options};
 use hostcompute_schema::Guid;
 use rustix::mount::{MountFlags, MountPropagationFlags};
@@ -41,6 +44,7 @@ fn main() {
     }
     print("attach", attach);
     print("detach", detach);
+    pooled(&mut linux, rounds, present);
     let facts: Vec<Fact> = network.iter().cloned().chain((0..present).flat_map(endpoint)).collect();
     let started = Instant::now();
     let differences = linux.compare(&facts).unwrap_or_else(|fault| panic!("{fault:?}")).len();
@@ -53,6 +57,45 @@ fn main() {
     perform(&mut linux, all);
     linux.settle().expect("cleanup");
     println!("everything removed: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
+}
+
+/// The same through the pool, in two plans as a service makes them: the namespace, then the port.
+fn pooled(linux: &mut Linux, rounds: u32, present: u32) {
+    linux.prepare();
+    let (mut create, mut attach, mut detach) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds.div_ceil(BATCH) {
+        while linux.ready() < BATCH as usize {
+            std::thread::yield_now();
+        }
+        pause();
+        let mut made = Vec::new();
+        for number in present..present + BATCH {
+            let mut facts = endpoint(number);
+            let Some(Fact::Netns(netns)) = facts.first().cloned() else { return };
+            create.push(perform(linux, vec![Step::Add(Fact::Netns(netns))]));
+            let index = linux.prepared(netns).expect("a room was ready");
+            for fact in &mut facts {
+                match fact {
+                    Fact::Port(port) => {
+                        (port.index, port.name) = (index, host_end(index));
+                        port.inner_index = INNER_INDEX;
+                    }
+                    Fact::Element(Element::Source { port, .. }) => *port = host_end(index),
+                    _ => {}
+                }
+            }
+            attach.push(perform(linux, facts.iter().skip(1).cloned().map(Step::Add).collect()));
+            made.push(facts);
+        }
+        pause();
+        for facts in made {
+            detach.push(perform(linux, facts.into_iter().rev().map(Step::Remove).collect()));
+        }
+        pause();
+    }
+    print("pool: namespace", create);
+    print("pool: attach", attach);
+    print("pool: detach", detach);
 }
 
 /// The kernel cleans up behind us; the next measurement should not pay for the last.

@@ -136,9 +136,24 @@ pub(crate) struct Tools {
     pub netfilter: Socket,
 }
 
+/// Sees whether the cleanup has something to do.
+#[derive(Debug)]
+pub(crate) struct Watch(Arc<Shared>);
+
+impl Watch {
+    pub(crate) fn is_busy(&self) -> bool {
+        let state = self.0.lock();
+        state.done < state.asked
+    }
+}
+
 impl Cleanup {
     pub(crate) fn new() -> Self {
         Self { shared: Arc::default(), thread: None }
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.shared))
     }
 
     /// Hands over links, by the messages that move them to [`DYING_GROUP`].

@@ -10,6 +10,7 @@
 //! | [`port`], [`anchor`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
 //! | [`observer`] | a second look, which waits for no change |
+//! | [`pool`] | namespaces and links made in advance |
 //! | [`cleanup`] | the slow end of links, behind the answer |
 //! | [`netlink`], [`route`] | bytes |
 //!
@@ -42,6 +43,7 @@ mod netns;
 mod nft;
 mod observer;
 mod perform;
+mod pool;
 mod port;
 mod resolver;
 pub mod rootless;
@@ -54,9 +56,10 @@ mod sys;
 use cleanup::{Cleanup, Tools};
 use error::Error;
 use forwarding::Scene;
-use hostcompute_schema::Failure;
+use hostcompute_schema::{Failure, Guid};
 use netlink::{Protocol, Socket};
 use netns::Namespaces;
+use pool::Pool;
 use route::numbering::Numbering;
 
 /// Where a [`Linux`] works.
@@ -82,6 +85,7 @@ pub struct Linux {
     namespaces: Namespaces,
     numbering: Numbering,
     cleanup: Cleanup,
+    pool: Pool,
     resolver_dir: PathBuf,
     saved: PathBuf,
     scene: Scene,
@@ -131,6 +135,7 @@ impl Linux {
             namespaces: Namespaces::new(netns_dir)?,
             numbering: Numbering::new(),
             cleanup: Cleanup::new(),
+            pool: Pool::default(),
             resolver_dir,
             saved,
             scene,
@@ -143,13 +148,18 @@ impl Linux {
     }
 
     /// The path by which a namespace is known to other programs.
-    pub fn netns_path(&self, netns: hostcompute_schema::Guid) -> PathBuf {
+    pub fn netns_path(&self, netns: Guid) -> PathBuf {
         self.namespaces.path(netns)
     }
 
     /// The resolver file of a namespace, whether or not it exists.
-    pub fn resolver_path(&self, netns: hostcompute_schema::Guid) -> PathBuf {
+    pub fn resolver_path(&self, netns: Guid) -> PathBuf {
         resolver::path(&self.resolver_dir, netns)
+    }
+
+    /// How many namespaces are ready in advance (see [`Host::prepare`]).
+    pub fn ready(&self) -> usize {
+        self.pool.ready()
     }
 
     /// Runs `work` with the calling thread in the host namespace.
@@ -194,7 +204,10 @@ fn fault(error: Error) -> Fault {
 
 impl Host for Linux {
     fn perform(&mut self, plan: &[Step]) -> Result<(), Fault> {
-        perform::perform(self, plan).map_err(|error| {
+        self.pool.set_busy(true);
+        let performed = perform::perform(self, plan);
+        self.pool.set_busy(false);
+        performed.map_err(|error| {
             let step = error.step();
             let subject = plan.get(step).map(describe::step).unwrap_or_default();
             Fault { step, failure: error.into_failure(&subject) }
@@ -202,7 +215,10 @@ impl Host for Linux {
     }
 
     fn compare(&mut self, wanted: &[Fact]) -> Result<Vec<Difference>, Fault> {
-        compare::compare(self, wanted).map_err(fault)
+        self.pool.set_busy(true);
+        let differences = compare::compare(self, wanted);
+        self.pool.set_busy(false);
+        differences.map_err(fault)
     }
 
     fn surroundings(&mut self) -> Result<Surroundings, Fault> {
@@ -220,5 +236,18 @@ impl Host for Linux {
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
         let watcher = observer::Watcher::new(self.netns.as_ref().map(AsFd::as_fd));
         Ok(Box::new(watcher.map_err(fault)?))
+    }
+
+    /// Opens the pool, which then fills itself while nothing is done.
+    fn prepare(&mut self) -> bool {
+        let netns = self.netns.as_ref().map(AsFd::as_fd);
+        if let Err(error) = self.pool.open(netns, &self.numbering, &self.cleanup) {
+            tracing::warn!(%error, "nothing is made ready in advance");
+        }
+        false
+    }
+
+    fn prepared(&self, namespace: Guid) -> Option<u32> {
+        self.pool.prepared(namespace)
     }
 }

@@ -8,18 +8,19 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hostcompute_schema::Guid;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MoveMountFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::error::Error;
 use crate::netlink::{Protocol, Socket};
+use crate::pool::{Pool, Room};
 use crate::sys;
 
 /// The calling thread's own network namespace.
@@ -113,8 +114,8 @@ impl Namespaces {
         self.directory.join(netns.to_string())
     }
 
-    /// Makes the namespace, or finds it made.
-    pub(crate) fn create(&mut self, netns: Guid) -> Result<(), Error> {
+    /// Makes the namespace, of a room of the pool if one is ready, or finds it made.
+    pub(crate) fn create(&mut self, netns: Guid, pool: &mut Pool) -> Result<(), Error> {
         let path = self.path(netns);
         let new = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
         match new {
@@ -127,13 +128,17 @@ impl Namespaces {
             }
             Err(source) => return Err(Error::file("make the namespace", path, source)),
         }
-        let made = self.make(&path);
+        let made = match pool.take(netns) {
+            Some(room) => move_in(room, &path),
+            None => self.make(&path),
+        };
         match made {
             Ok(inside) => {
                 self.keep(netns, inside);
                 Ok(())
             }
             Err(error) => {
+                pool.forget(netns);
                 let _ = fs::remove_file(&path);
                 Err(error)
             }
@@ -223,6 +228,20 @@ impl Namespaces {
     pub(crate) fn exists(&self, netns: Guid) -> bool {
         is_namespace(&self.path(netns))
     }
+}
+
+/// Gives a room of the pool its name.
+fn move_in(room: Room, path: &Path) -> Result<Inside, Error> {
+    let moved = room.handle.as_ref().is_some_and(|handle| {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(handle, "", CWD, path, flags).is_ok()
+    });
+    if !moved {
+        let handle = format!("/proc/self/fd/{}", room.inside.fd.as_raw_fd());
+        rustix::mount::mount_bind(handle, path)
+            .map_err(|error| Error::file("mount the namespace at", path, error.into()))?;
+    }
+    Ok(room.inside)
 }
 
 /// Unmounts and unlinks a namespace's name.

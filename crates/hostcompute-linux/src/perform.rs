@@ -26,7 +26,10 @@ use crate::netlink::socket::forgiven;
 use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::element::{self, Entry};
 use crate::nft::transaction::{Change, Transaction};
-use crate::route::{link, path};
+use crate::pool::POOL_GROUP;
+use crate::port::Pair;
+use crate::route::link::{self, Link};
+use crate::route::path;
 use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep};
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
@@ -155,6 +158,14 @@ pub(crate) fn link_index(fact: &Fact) -> Option<u32> {
     }
 }
 
+/// A port whose pair is there, or will be when the gathered messages are sent.
+#[derive(Debug, Clone, Copy)]
+struct Begun<'p> {
+    step: usize,
+    port: &'p Port,
+    pair: Pair,
+}
+
 /// A plan under way.
 struct Performance<'h, 'p> {
     host: &'h mut Linux,
@@ -162,7 +173,7 @@ struct Performance<'h, 'p> {
     /// Messages for the host namespace.
     datagram: Datagram,
     /// Ports whose halves follow when the datagram is sent.
-    begun: Vec<(usize, &'p Port)>,
+    begun: Vec<Begun<'p>>,
     retired: Retired,
 }
 
@@ -197,16 +208,11 @@ impl<'p> Performance<'_, 'p> {
             Fact::Forwarding(family) => {
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
                 self.host.within(|| forwarding::switch_on(saved, scene, *family))?;
+                self.host.pool.empty();
             }
             Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new),
-            Fact::Netns(netns) => self.host.namespaces.create(*netns)?,
-            Fact::Port(new) => {
-                let inside = self.host.namespaces.inside(new.netns)?;
-                let note = Note { step, aim: "number the namespace", lenient: Lenient::Present };
-                self.host.numbering.push(&mut self.datagram, note, inside.fd.as_fd());
-                port::push_link(&mut self.datagram, step, new, inside.fd.as_fd());
-                self.begun.push((step, new));
-            }
+            Fact::Netns(netns) => self.host.namespaces.create(*netns, &mut self.host.pool)?,
+            Fact::Port(new) => self.begin_port(step, new)?,
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
             Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new),
             Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
@@ -215,6 +221,20 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
         }
+        Ok(())
+    }
+
+    /// Makes the port's pair, unless it is ready.
+    fn begin_port(&mut self, step: usize, port: &'p Port) -> Result<(), Error> {
+        let mut pair = Pair::Ready;
+        if !self.host.pool.redeem(port) {
+            let inside = self.host.namespaces.inside(port.netns)?;
+            let note = Note { step, aim: "number the namespace", lenient: Lenient::Present };
+            self.host.numbering.push(&mut self.datagram, note, inside.fd.as_fd());
+            port::push_link(&mut self.datagram, step, port, inside.fd.as_fd());
+            pair = Pair::New;
+        }
+        self.begun.push(Begun { step, port, pair });
         Ok(())
     }
 
@@ -243,10 +263,12 @@ impl<'p> Performance<'_, 'p> {
                 self.flush()?;
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
                 self.host.within(|| forwarding::restore(saved, scene, *family))?;
+                self.host.pool.empty();
             }
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
             Fact::Netns(netns) => {
                 self.flush()?;
+                self.host.pool.forget(*netns);
                 self.retired.held.extend(self.host.namespaces.remove(*netns)?);
             }
             Fact::Port(old) => {
@@ -299,34 +321,50 @@ impl<'p> Performance<'_, 'p> {
 
     /// Sends the gathered messages, then both halves of the ports among them.
     fn flush(&mut self) -> Result<(), Error> {
+        if self.begun.iter().all(|begun| begun.pair == Pair::Ready) && !self.begun.is_empty() {
+            // Nothing has to be there first.
+            return self.finish_ports();
+        }
         self.send()?;
-        let begun = std::mem::take(&mut self.begun);
+        self.finish_ports()
+    }
+
+    fn finish_ports(&mut self) -> Result<(), Error> {
+        let mut begun = std::mem::take(&mut self.begun);
         if begun.is_empty() {
             return Ok(());
         }
-        self.send_host_halves(&begun)?;
-        for (step, port) in begun {
+        self.send_host_halves(&mut begun)?;
+        for Begun { step, port, pair } in begun {
             let mut datagram = Datagram::default();
-            port::push_inside(&mut datagram, step, port);
+            port::push_inside(&mut datagram, step, port, pair);
             let inside = self.host.namespaces.inside(port.netns)?;
             inside.socket.exchange(&mut datagram)?;
         }
         Ok(())
     }
 
-    fn send_host_halves(&mut self, ports: &[(usize, &'p Port)]) -> Result<(), Error> {
-        let refuse_ipv6 = || {
-            ports.iter().for_each(|(_, port)| port::refuse_ipv6(port));
+    fn send_host_halves(&mut self, ports: &mut [Begun<'p>]) -> Result<(), Error> {
+        let choose_ipv6 = || {
+            ports.iter().for_each(|begun| match begun.pair {
+                Pair::New => port::refuse_ipv6(begun.port),
+                Pair::Ready => port::allow_ipv6(begun.port),
+            });
             Ok(())
         };
-        self.host.within(refuse_ipv6)?;
-        for (step, port) in ports {
-            port::push_host(&mut self.datagram, *step, port);
+        self.host.within(choose_ipv6)?;
+        for Begun { step, port, pair } in ports.iter() {
+            port::push_host(&mut self.datagram, *step, port, *pair);
         }
         let anew = self.send()?;
-        for (step, port) in ports.iter().filter(|(step, _)| anew.contains(step)) {
+        for begun in ports.iter_mut().filter(|begun| anew.contains(&begun.step)) {
+            begun.pair = Pair::New;
+            self.host.within(|| {
+                port::refuse_ipv6(begun.port);
+                Ok(())
+            })?;
             let mut datagram = Datagram::default();
-            port::push_host(&mut datagram, *step, port);
+            port::push_host(&mut datagram, begun.step, begun.port, Pair::New);
             self.host.route.exchange(&mut datagram)?;
         }
         Ok(())
@@ -353,7 +391,7 @@ impl<'p> Performance<'_, 'p> {
         Ok(anew)
     }
 
-    /// Whether a link, address or route that the step was to make is there.
+    /// Whether a link, address or route that the step was to make is there, or a pair that was ready is gone.
     fn is_in_the_way(&self, refusal: &Refusal) -> bool {
         let adds = match self.plan.get(refusal.step) {
             Some(Step::Add(fact) | Step::Change { to: fact, .. }) => {
@@ -361,7 +399,7 @@ impl<'p> Performance<'_, 'p> {
             }
             _ => false,
         };
-        adds && refusal.errno == Errno::EXIST
+        adds && matches!(refusal.errno, Errno::EXIST | Errno::NODEV)
     }
 
     /// Makes a link again whose place was taken: by one that is about to go, by itself from an earlier attempt, or by one of
@@ -374,13 +412,14 @@ impl<'p> Performance<'_, 'p> {
             _ => return Ok(()),
         };
         if compare::holds(self.host, fact)? {
-            self.begun.retain(|(other, _)| *other != step);
+            self.begun.retain(|begun| begun.step != step);
             return Ok(());
         }
         match fact {
             Fact::Port(port) => {
                 delete_ours(&mut self.host.route, port.index, &port.name)?;
                 delete_former_owners(&mut self.host.route, port)?;
+                self.delete_spare(port)?;
                 let inside = self.host.namespaces.inside(port.netns)?;
                 let mut datagram = Datagram::default();
                 port::push_link(&mut datagram, step, port, inside.fd.as_fd());
@@ -403,6 +442,21 @@ impl<'p> Performance<'_, 'p> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Deletes the pair that an earlier process made ready in the port's namespace, and that has the port's place there.
+    fn delete_spare(&mut self, port: &Port) -> Result<(), Error> {
+        let inside = self.host.namespaces.inside(port.netns)?;
+        let places = link::dump(&mut inside.socket)?.into_iter();
+        let takes = |link: &Link| link.index == port.inner_index || link.name == port.inner_name;
+        for outer in places.filter(takes).filter_map(|link| link.peer) {
+            let spare = link::get(&mut self.host.route, outer)?;
+            if spare.is_some_and(|link| link.group == POOL_GROUP) {
+                delete(&mut self.host.route, outer)?;
+            }
+        }
+        self.host.pool.forget(port.netns);
+        Ok(())
     }
 
     /// Leaves what was retired to the cleanup.

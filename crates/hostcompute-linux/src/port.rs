@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::route::address;
-use crate::route::link::{self, Inet4Setting, NewLink, Peer};
+use crate::route::link::{self, Finish, Inet4Setting, NewLink, Peer};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, Path, Target};
 
@@ -23,7 +23,7 @@ pub(crate) const HOST_SETTINGS: [Inet4Setting; 2] =
     [Inet4Setting::Forwarding, Inet4Setting::RouteLocalnet];
 
 /// The loopback interface of every namespace.
-const LOOPBACK: u32 = 1;
+pub(crate) const LOOPBACK: u32 = 1;
 
 /// The beginning of a port: the pair, with both ends where they belong, and down.
 pub(crate) fn push_link(datagram: &mut Datagram, step: usize, port: &Port, netns: BorrowedFd<'_>) {
@@ -41,7 +41,7 @@ pub(crate) fn push_link(datagram: &mut Datagram, step: usize, port: &Port, netns
         Peer {
             name: &port.inner_name,
             index: port.inner_index,
-            mac: port.mac,
+            mac: Some(port.mac),
             mtu: port.mtu,
             netns,
         },
@@ -53,26 +53,66 @@ pub(crate) fn push_link(datagram: &mut Datagram, step: usize, port: &Port, netns
 ///
 /// Only the cost of further ports depends on it, so a host that does not allow it is left as it is.
 pub(crate) fn refuse_ipv6(port: &Port) {
-    if port.addresses.iter().any(|address| address.addr().is_ipv6()) {
-        return;
-    }
-    let path = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", port.name);
-    if let Err(error) = std::fs::write(&path, "1") {
-        tracing::debug!(%error, path, "IPv6 stays on");
+    if !has_inet6(port) {
+        set_ipv6(&port.name, Inet6::Off);
     }
 }
 
+/// The same for a port whose pair comes from the pool, where IPv6 is off.
+pub(crate) fn allow_ipv6(port: &Port) {
+    if has_inet6(port) {
+        set_ipv6(&port.name, Inet6::On);
+    }
+}
+
+fn has_inet6(port: &Port) -> bool {
+    port.addresses.iter().any(|address| address.addr().is_ipv6())
+}
+
+/// Whether a link speaks IPv6 at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inet6 {
+    On,
+    Off,
+}
+
+/// Switches IPv6 of a link of the calling thread's namespace.
+pub(crate) fn set_ipv6(name: &str, inet6: Inet6) {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    let value = match inet6 {
+        Inet6::On => "0",
+        Inet6::Off => "1",
+    };
+    if let Err(error) = std::fs::write(&path, value) {
+        tracing::debug!(%error, path, "IPv6 stays as it is");
+    }
+}
+
+/// Where a port's pair comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pair {
+    /// Made for it.
+    New,
+    /// From the pool: set up as far as it could be without knowing the port.
+    Ready,
+}
+
 /// The host's half of making a port.
-pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port) {
+pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, pair: Pair) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
-    link::push_settings(
-        datagram,
-        note("set up the interface"),
-        port.index,
-        &HOST_SETTINGS,
-        &port.alias,
-    );
-    link::push_up(datagram, note("bring the interface up"), port.index);
+    let up = note("bring the interface up");
+    match pair {
+        Pair::New => {
+            let settings = note("set up the interface");
+            link::push_settings(datagram, settings, port.index, &HOST_SETTINGS, &port.alias);
+            link::push_up(datagram, up, port.index);
+        }
+        Pair::Ready => {
+            let (group, alias) = (Some(PORT_GROUP), port.alias.as_str());
+            let finish = Finish { group, mtu: port.mtu, alias, ..Finish::default() };
+            link::push_finish(datagram, up, port.index, finish);
+        }
+    }
     for path in host_paths(port) {
         path::push_add(datagram, note("route to the endpoint"), &path);
     }
@@ -82,11 +122,22 @@ pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port) {
 }
 
 /// The half inside the namespace.
-pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port) {
+pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port, pair: Pair) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     link::push_up(datagram, note("bring the loopback interface up"), LOOPBACK);
-    link::push_settings(datagram, note("set up the inner interface"), port.inner_index, &[], "");
-    link::push_up(datagram, note("bring the inner interface up"), port.inner_index);
+    let up = note("bring the inner interface up");
+    match pair {
+        Pair::New => {
+            let settings = note("set up the inner interface");
+            link::push_settings(datagram, settings, port.inner_index, &[], "");
+            link::push_up(datagram, up, port.inner_index);
+        }
+        Pair::Ready => {
+            let (name, mac) = (Some(port.inner_name.as_str()), Some(port.mac));
+            let finish = Finish { name, mac, mtu: port.mtu, ..Finish::default() };
+            link::push_finish(datagram, up, port.inner_index, finish);
+        }
+    }
     for address in &port.addresses {
         address::push_add(datagram, note("add the address"), port.inner_index, *address);
     }

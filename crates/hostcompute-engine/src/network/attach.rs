@@ -13,7 +13,7 @@ use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
 use crate::network::subnet::Subnet;
 use crate::object::Object;
-use crate::plan::{Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Shaper};
+use crate::plan::{Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Shaper, host_end};
 use crate::request::EventKind;
 use crate::state::State;
 
@@ -109,7 +109,7 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
     Some(Port {
         endpoint: endpoint.id,
         netns: attachment.namespace,
-        name: host_end(attachment),
+        name: host_end(attachment.interface),
         index: attachment.interface,
         alias: endpoint.policies.port_name.clone().unwrap_or_default(),
         inner_name: alloc::format!("eth{}", attachment.slot),
@@ -175,10 +175,6 @@ fn add_route(routes: &mut Vec<PortRoute>, route: PortRoute) {
 /// Whether the kernel takes two routes for one.
 fn rivals(a: &PortRoute, b: &PortRoute) -> bool {
     a.destination == b.destination && a.metric == b.metric
-}
-
-fn host_end(attachment: &Attachment) -> String {
-    alloc::format!("he{:x}", attachment.interface)
 }
 
 /// The gateway of each family's own subnet.

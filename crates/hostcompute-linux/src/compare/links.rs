@@ -12,6 +12,7 @@ use super::Finding;
 use crate::anchor::{self, DEVICE_GROUP};
 use crate::error::Error;
 use crate::netlink::Socket;
+use crate::pool::POOL_GROUP;
 use crate::route::address::{self, Address};
 use crate::route::link::{self, Link};
 use crate::route::neighbour::{self, Neighbour};
@@ -166,8 +167,13 @@ impl HostView {
             explained.add(fact);
         }
         let mut strays = Vec::new();
-        let ours: Vec<&Link> =
-            self.tables.links.values().filter(|link| marks::is_ours(link)).collect();
+        // What waits in the pool, or in a namespace for its first port, ends with what holds it.
+        let ours: Vec<&Link> = self
+            .tables
+            .links
+            .values()
+            .filter(|link| marks::is_ours(link) && link.group != POOL_GROUP)
+            .collect();
         for link in &ours {
             if link.group == DYING_GROUP || !explained.links.contains(&link.index) {
                 let handle = Handle::Link { index: link.index, name: link.name.clone() };

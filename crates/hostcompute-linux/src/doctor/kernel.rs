@@ -94,7 +94,7 @@ fn links(socket: &mut Socket) -> Vec<Finding> {
             let peer = link::Peer {
                 name: "hcprobe1",
                 index: PEER,
-                mac: hostcompute_engine::mac::Mac([2, 0, 0, 0, 0, 1]),
+                mac: Some(hostcompute_engine::mac::Mac([2, 0, 0, 0, 0, 1])),
                 mtu: None,
                 netns: own.as_fd(),
             };

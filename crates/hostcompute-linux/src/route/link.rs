@@ -67,7 +67,8 @@ pub(crate) struct NewLink<'a> {
 pub(crate) struct Peer<'a> {
     pub name: &'a str,
     pub index: u32,
-    pub mac: Mac,
+    /// `None`: any.
+    pub mac: Option<Mac>,
     pub mtu: Option<u32>,
     pub netns: BorrowedFd<'a>,
 }
@@ -82,8 +83,10 @@ pub(crate) fn push_veth(datagram: &mut Datagram, note: Note, host: NewLink<'_>, 
                 data.nest(VETH_INFO_PEER, |end| {
                     end.raw(&header(peer.index, 0, 0))
                         .put_text(IFLA_IFNAME, peer.name)
-                        .put(IFLA_ADDRESS, &peer.mac.0)
                         .put_u32(IFLA_NET_NS_FD, peer.netns.as_raw_fd() as u32);
+                    if let Some(mac) = peer.mac {
+                        end.put(IFLA_ADDRESS, &mac.0);
+                    }
                     write_queues_and_mtu(end, peer.mtu);
                 });
             });
@@ -154,6 +157,39 @@ pub(crate) fn push_up(datagram: &mut Datagram, note: Note, index: u32) {
     });
 }
 
+/// What a link that was made in advance gets when it is taken into use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    /// A name that it has already, unless somebody changed it.
+    pub name: Option<&'a str>,
+    pub mac: Option<Mac>,
+    pub group: Option<u32>,
+    pub mtu: Option<u32>,
+    pub alias: &'a str,
+}
+
+/// Brings a link up with all that can be said in the same message; the kernel brings it up last.
+pub(crate) fn push_finish(datagram: &mut Datagram, note: Note, index: u32, finish: Finish<'_>) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, IFF_UP, IFF_UP));
+        if let Some(name) = finish.name {
+            body.put_text(IFLA_IFNAME, name);
+        }
+        if let Some(mac) = finish.mac {
+            body.put(IFLA_ADDRESS, &mac.0);
+        }
+        if let Some(mtu) = finish.mtu {
+            body.put_u32(IFLA_MTU, mtu);
+        }
+        if let Some(group) = finish.group {
+            body.put_u32(IFLA_GROUP, group);
+        }
+        if !finish.alias.is_empty() {
+            body.put(IFLA_IFALIAS, finish.alias.as_bytes());
+        }
+    });
+}
+
 pub(crate) fn push_mtu(datagram: &mut Datagram, note: Note, index: u32, mtu: u32) {
     datagram.push(RTM_NEWLINK, 0, note, |body| {
         body.raw(&header(index, 0, 0)).put_u32(IFLA_MTU, mtu);
@@ -219,6 +255,11 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn inet4(&self, setting: Inet4Setting) -> Option<u32> {
         array_of(&self.inet4, (setting as usize - 1) * 4).map(u32::from_ne_bytes)
+    }
+
+    /// All settings of IPv4 and IPv6, for comparing.
+    pub(crate) fn family_settings(&self) -> impl Iterator<Item = u8> + '_ {
+        self.inet4.iter().chain(&self.inet6).copied()
     }
 
     /// Whether IPv6 is compiled in and enabled for this link.

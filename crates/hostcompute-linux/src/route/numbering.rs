@@ -8,6 +8,8 @@
 //! Nothing depends on which number a namespace has. A number that is taken, or a namespace that has one, is left as it is.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::time::{ClockId, Timespec};
 
@@ -25,10 +27,10 @@ const HIGHEST: u32 = i32::MAX as u32;
 /// Ours stay in the upper half.
 const RANGE: u32 = 1 << 30;
 
-/// Falling numbers, dense within one process. A later process begins lower, by the clock.
-#[derive(Debug)]
+/// Falling numbers, dense within one process. A later process begins lower, by the clock. Clones go on together.
+#[derive(Debug, Clone)]
 pub(crate) struct Numbering {
-    given: u32,
+    given: Arc<AtomicU32>,
 }
 
 impl Numbering {
@@ -40,16 +42,15 @@ impl Numbering {
     /// would without us.
     fn at(time: Timespec) -> Self {
         let hundredths = time.tv_sec.wrapping_mul(100).wrapping_add(time.tv_nsec / 10_000_000);
-        Self { given: hundredths.rem_euclid(i64::from(RANGE)) as u32 }
+        Self { given: Arc::new(AtomicU32::new(hundredths.rem_euclid(i64::from(RANGE)) as u32)) }
     }
 
-    fn next(&mut self) -> u32 {
-        self.given = (self.given + 1) % RANGE;
-        HIGHEST - self.given
+    fn next(&self) -> u32 {
+        HIGHEST - (self.given.fetch_add(1, Ordering::Relaxed).wrapping_add(1)) % RANGE
     }
 
     /// Gives `netns` the next number.
-    pub(crate) fn push(&mut self, datagram: &mut Datagram, note: Note, netns: BorrowedFd<'_>) {
+    pub(crate) fn push(&self, datagram: &mut Datagram, note: Note, netns: BorrowedFd<'_>) {
         let number = self.next();
         datagram.push(RTM_NEWNSID, 0, note, |body| {
             body.raw(&HEADER)
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn numbers_fall_and_later_processes_begin_lower() {
-        let (mut early, mut late) = (at(5), at(60));
+        let (early, late) = (at(5), at(60));
         let first = early.next();
         assert_eq!(early.next(), first - 1);
         assert!(late.next() < first - 1);
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn numbers_stay_in_the_upper_half_at_any_time() {
         for seconds in [0, 10_737_418, 10_737_419, i64::MAX, i64::MIN] {
-            let mut numbering = at(seconds);
+            let numbering = at(seconds);
             for _ in 0..200 {
                 assert!((HIGHEST - RANGE + 1..=HIGHEST).contains(&numbering.next()), "{seconds}");
             }

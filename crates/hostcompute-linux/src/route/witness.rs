@@ -17,6 +17,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient, messages};
+use crate::port::Pair;
 use crate::{anchor, port, shaper};
 
 /// What the decoder says of each message: its name, header and attributes.
@@ -112,7 +113,7 @@ fn the_link_of_a_port() {
 #[test]
 fn the_host_half_of_a_port() {
     check(
-        |datagram| port::push_host(datagram, 0, &sample()),
+        |datagram| port::push_host(datagram, 0, &sample(), Pair::New),
         &expect![[r#"
         0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1012, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [IfAlias("web"), AfSpecUnspec([Inet6([AddrGenMode(None)]), Inet([DevConf(InetDevConf { forwarding: 65544, mc_forwarding: 1, proxy_arp: 1703944, accept_redirects: 1, secure_redirects: 0, send_redirects: 0, shared_media: 0, rp_filter: 0, accept_source_route: 0, bootp_relay: 0, log_martians: 0, tag: 0, arpfilter: 0, medium_id: 0, noxfrm: 0, nopolicy: 0, force_igmp_version: 0, arp_announce: 0, arp_ignore: 0, promote_secondaries: 0, arp_accept: 0, arp_notify: 0, accept_local: 0, src_vmark: 0, proxy_arp_pvlan: 0, route_localnet: 0, igmpv2_unsolicited_report_interval: 0, igmpv3_unsolicited_report_interval: 0, ignore_routes_with_linkdown: 0, drop_unicast_in_l2_multicast: 0, drop_gratuitous_arp: 0, bc_forwarding: 0, arp_evict_nocarrier: 0 })])])] })
         0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1012, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
@@ -126,7 +127,7 @@ fn the_host_half_of_a_port() {
 #[test]
 fn the_inner_half_of_a_port() {
     check(
-        |datagram| port::push_inside(datagram, 0, &sample()),
+        |datagram| port::push_inside(datagram, 0, &sample(), Pair::New),
         &expect![[r#"
         0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
         0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [AfSpecUnspec([Inet6([AddrGenMode(None)])])] })
@@ -229,4 +230,29 @@ fn the_links_of_shapers() {
     // The decoder does not know the options of token buckets; `tc` reads them in the tests of shaping.
     let kinds: Vec<u16> = messages(&bytes).map(|message| message.kind).collect();
     assert_eq!(kinds, [16, 16, 36, 16, 36, 44, 36, 37, 16]);
+}
+
+#[test]
+fn what_a_pair_of_the_pool_still_needs() {
+    check(
+        |datagram| {
+            port::push_host(datagram, 0, &sample(), Pair::Ready);
+            port::push_inside(datagram, 0, &sample(), Pair::Ready);
+        },
+        &expect![[r#"
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1012, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [Mtu(1400), Group(1751318528), IfAlias("web")] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 32, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet(10.1.0.2)), Oif(1012), PrefSource(Inet(10.1.0.1))] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 128, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet6(fd00::2)), Oif(1012), PrefSource(Inet6(fd00::1))] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet, ifindex: 1012, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet(10.1.0.2)), LinkLayerAddress([2, 0, 0, 0, 0, 12])] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet6, ifindex: 1012, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet6(fd00::2)), LinkLayerAddress([2, 0, 0, 0, 0, 12])] })
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [IfName("eth0"), Address([2, 0, 0, 0, 0, 12]), Mtu(1400)] })
+            0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 24, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Noprefixroute)), Local(10.1.0.2), Address(10.1.0.2)] })
+            0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet6, prefix_len: 64, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Nodad | Noprefixroute)), Local(fd00::2), Address(fd00::2)] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet(10.1.0.1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet6, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet6(fd00::1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet(0.0.0.0)), Gateway(Inet(10.1.0.1)), Oif(12)] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet6(fd01::)), Gateway(Inet6(fd00::1)), Oif(12), Priority(5)] })
+            0605 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet(10.9.0.0)), Oif(12), Priority(7)] })"#]],
+    );
 }
