@@ -50,6 +50,12 @@ pub trait Host {
     /// The host cannot be looked at in another way, now.
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault>;
 
+    /// Keeps ports of the host from every program, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// HCN_E_PORT_ALREADY_EXISTS when a socket of the host has one of them: none is held then.
+    fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, Fault>;
+
     /// Makes ready what coming operations will need, a little of it; called when there is nothing else to do. Returns whether
     /// there is more of it. What was made ready is not part of any state: it goes with this value, however its process ends.
     fn prepare(&mut self) -> bool {
@@ -62,6 +68,34 @@ pub trait Host {
         None
     }
 }
+
+/// Ports of the host, of every address of both families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ports {
+    pub tcp: bool,
+    pub udp: bool,
+    pub first: u16,
+    /// Inclusive.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Whether some port of some protocol is in both.
+    pub fn meets(&self, other: &Ports) -> bool {
+        let protocols = (self.tcp && other.tcp) || (self.udp && other.udp);
+        protocols && self.first <= other.last && other.first <= self.last
+    }
+
+    /// The protocols, as numbers of the Internet protocol.
+    pub fn protocols(&self) -> impl Iterator<Item = u8> + use<> {
+        [(self.tcp, 6), (self.udp, 17)]
+            .into_iter()
+            .filter_map(|(wanted, number)| wanted.then_some(number))
+    }
+}
+
+/// Ports that are held as long as this value lives.
+pub trait Hold: Debug + Send + Sync {}
 
 /// Looks at a host and changes nothing.
 pub trait Observer: Debug {
@@ -109,6 +143,10 @@ impl<H: Host + ?Sized> Host for &mut H {
 
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
         (**self).observer()
+    }
+
+    fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, Fault> {
+        (**self).hold(ports)
     }
 
     fn prepare(&mut self) -> bool {

@@ -11,6 +11,7 @@ use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, Guid, HResult};
 
+use crate::host::Ports;
 use crate::network::endpoint::Endpoint;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
@@ -184,6 +185,23 @@ impl State {
     pub fn attached(&self, namespace: Guid) -> impl Iterator<Item = &Arc<Endpoint>> {
         let ids = self.index.attached.get(&namespace).into_iter().flat_map(BTreeMap::values);
         ids.filter_map(|id| self.endpoints.get(*id))
+    }
+
+    /// The first port, of those, that an endpoint or a load balancer has on every address of the host.
+    pub fn published(&self, ports: Ports) -> Option<u16> {
+        let families = [Family::V4, Family::V6];
+        let asked =
+            ports.protocols().flat_map(|protocol| families.map(|family| (family, protocol)));
+        asked
+            .filter_map(|(family, protocol)| {
+                let range =
+                    (family, None, protocol, ports.first)..=(family, None, protocol, ports.last);
+                let mapping = self.index.mappings.range(range.clone()).next();
+                let service = self.index.services.range(range).next();
+                let port = |(frontend, _): (&Frontend, &Guid)| frontend.3;
+                mapping.map(port).into_iter().chain(service.map(port)).min()
+            })
+            .min()
     }
 
     /// Where the search for a free address of a subnet begins.

@@ -22,7 +22,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use hostcompute_engine::host::{Counters, Difference, Fault, Host, Observer, Surroundings};
+use hostcompute_engine::host::{
+    Counters, Difference, Fault, Hold, Host, Observer, Ports, Surroundings,
+};
 use hostcompute_engine::plan::{Fact, Port, Step};
 
 mod anchor;
@@ -227,6 +229,10 @@ impl Host for Linux {
 
     fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
         route::link::counters(&mut self.route, port.index).map_err(fault)
+    }
+
+    fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, Fault> {
+        self.within(|| claim::hold(ports)).map_err(fault)
     }
 
     fn settle(&mut self) -> Result<(), Fault> {

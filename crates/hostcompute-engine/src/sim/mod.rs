@@ -25,12 +25,15 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, Guid, HResult};
 
-use crate::host::{Counters, Difference, Fault as HostFault, Flow, Host, Observer, Surroundings};
+use crate::host::{
+    Counters, Difference, Fault as HostFault, Flow, Hold, Host, Observer, Ports, Surroundings,
+};
 use crate::plan::{Claim, Fact, Family, Port, Step, Stray};
 
 pub use fault::{Fault, Moment};
@@ -46,6 +49,8 @@ pub struct Simulator {
     kernel: Kernel,
     surroundings: Surroundings,
     listeners: Vec<Listener>,
+    /// Ports that are held, each as long as its token lives.
+    held: Vec<(Ports, Weak<Held>)>,
     counters: BTreeMap<Guid, Counters>,
     flows: Vec<Flow>,
     faults: Faults,
@@ -54,6 +59,12 @@ pub struct Simulator {
     dying: usize,
     performed: usize,
 }
+
+/// What stands for sockets that hold ports.
+#[derive(Debug)]
+struct Held;
+
+impl Hold for Arc<Held> {}
 
 /// A socket of a foreign program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +110,7 @@ impl Simulator {
             kernel,
             surroundings,
             listeners: Vec::new(),
+            held: Vec::new(),
             counters: BTreeMap::new(),
             flows: Vec::new(),
             faults: Faults::default(),
@@ -263,11 +275,16 @@ impl Simulator {
             };
             family && address && (listener.protocol, listener.port) == (claim.protocol, claim.port)
         };
-        if self.listeners.iter().any(meets) {
-            let text = format!("a program of the host holds port {}", claim.port);
-            return Err(Failure::new(HResult::HCN_E_PORT_ALREADY_EXISTS, text));
+        let (tcp, udp) = (claim.protocol == 6, claim.protocol == 17);
+        let claimed = Ports { tcp, udp, first: claim.port, last: claim.port };
+        if self.listeners.iter().any(meets) || self.is_held(&claimed) {
+            return Err(taken(claim.port));
         }
         Ok(())
+    }
+
+    fn is_held(&self, ports: &Ports) -> bool {
+        self.held.iter().any(|(held, token)| token.strong_count() > 0 && held.meets(ports))
     }
 
     fn difference(&self, wanted: &Fact) -> Option<Difference> {
@@ -281,6 +298,11 @@ impl Simulator {
             }
         }
     }
+}
+
+fn taken(port: u16) -> Failure {
+    let text = format!("a program of the host holds port {port}");
+    Failure::new(HResult::HCN_E_PORT_ALREADY_EXISTS, text)
 }
 
 impl Host for Simulator {
@@ -322,6 +344,22 @@ impl Host for Simulator {
         self.alive()?;
         self.dying = 0;
         Ok(())
+    }
+
+    fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, HostFault> {
+        self.alive()?;
+        self.held.retain(|(_, token)| token.strong_count() > 0);
+        let listens = |listener: &Listener| {
+            let range = ports.first..=ports.last;
+            ports.protocols().any(|protocol| protocol == listener.protocol)
+                && range.contains(&listener.port)
+        };
+        if self.is_held(&ports) || self.listeners.iter().any(listens) {
+            return Err(HostFault { step: 0, failure: taken(ports.first) });
+        }
+        let token = Arc::new(Held);
+        self.held.push((ports, Arc::downgrade(&token)));
+        Ok(Box::new(token))
     }
 
     /// A picture of the machine as it is now. Who shares a simulator between threads shares it with the observer too, and lets it

@@ -19,6 +19,8 @@ pub struct Limits {
     pub handles: usize,
     /// Subscriptions of one user.
     pub subscriptions: usize,
+    /// Ports of the host that one session reserves.
+    pub ports: usize,
     /// Bytes of one request's document.
     pub request_bytes: usize,
     /// Requests of one user each second, in the long run.
@@ -40,6 +42,7 @@ impl Default for Limits {
             connections: 256,
             handles: 16_384,
             subscriptions: 64,
+            ports: 8192,
             request_bytes: 4 << 20,
             rate: 2000,
             burst: 4000,

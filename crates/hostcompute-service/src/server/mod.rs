@@ -9,6 +9,7 @@
 //! - `session.rs`: one client, its rights, handles and requests (`caller.rs`, `handles.rs`, `limits.rs`).
 //! - `queue.rs`, `decider.rs`: what waits, and the thread that carries it out.
 //! - `operations.rs`: what takes long and is asked about later.
+//! - `reservations.rs`: ports of the host that sessions keep for themselves.
 //! - `metrics.rs`: numbers for those who watch.
 //!
 //! Sockets, HTTP and the configuration are the daemon's.
@@ -20,6 +21,7 @@ mod limits;
 mod metrics;
 mod operations;
 mod queue;
+mod reservations;
 mod session;
 
 use std::collections::BTreeMap;
@@ -38,6 +40,7 @@ pub use limits::{Limits, ROOT_FACTOR};
 pub(crate) use metrics::Numbers;
 pub use metrics::{Histogram, JournalNumbers, Metrics, OperationNumbers};
 pub use operations::{Following, LongOperation, Operations, Running, Stage, Update};
+pub use reservations::{Access, Reservation};
 pub use session::Session;
 
 use crate::Service;
@@ -45,6 +48,7 @@ use crate::notifier::Notifier;
 use crate::sync::{Arc, Mutex, RwLock, lock, read, thread};
 use limits::Accounts;
 use queue::{Queue, stopped};
+use reservations::Reservations;
 use session::{Belongings, Change};
 
 /// What can be chosen.
@@ -81,6 +85,7 @@ struct Shared<H: Host> {
     numbers: Arc<Numbers>,
     accounts: Accounts,
     sessions: Mutex<BTreeMap<Guid, Arc<Belongings>>>,
+    reservations: Reservations,
     observer: Mutex<Box<dyn Observer + Send>>,
     operations: Operations,
     settings: Settings,
@@ -109,6 +114,7 @@ impl<H: Host + Send + 'static> Server<H> {
             numbers: service.numbers.clone(),
             accounts: Accounts::default(),
             sessions: Mutex::new(BTreeMap::new()),
+            reservations: Reservations::default(),
             observer: Mutex::new(observer),
             operations: Operations::default(),
             settings,
@@ -178,6 +184,11 @@ impl<H: Host + Send + 'static> Server<H> {
 }
 
 impl<H: Host> Shared<H> {
+    /// Whether a session has not ended.
+    fn has_session(&self, session: Guid) -> bool {
+        lock(&self.sessions).contains_key(&session)
+    }
+
     fn counters(&self, port: &Port) -> Result<Counters, Fault> {
         lock(&self.observer).counters(port)
     }

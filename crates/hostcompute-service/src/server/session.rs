@@ -13,7 +13,7 @@ use hostcompute_schema::{Failure, Guid, HResult};
 
 use super::caller::{Caller, require};
 use super::handles::{Handle, Handles};
-use super::limits::{Account, Lease};
+use super::limits::{Account, Lease, Limits};
 use super::queue::stopped;
 use super::{Job, Shared};
 use crate::sync::{Arc, Mutex, lock, mpsc, read};
@@ -253,6 +253,14 @@ impl<H: Host + Send + 'static> Session<H> {
         self.shared.run_down(self.id, &self.belongings);
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared<H>> {
+        &self.shared
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.belongings.account.limits()
+    }
+
     fn asker(&self) -> Asker {
         Asker { session: self.id, uid: self.caller.uid, pid: self.caller.pid }
     }
@@ -287,6 +295,7 @@ impl<H: Host> Shared<H> {
         if lock(&belongings.handles).take().is_some() {
             self.notifier.end_session(session);
             lock(&self.sessions).remove(&session);
+            self.reservations.run_down(session);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hostcompute_engine::host::{Counters, Difference, Fault, Flow, Host, Observer, Surroundings};
+use hostcompute_engine::host::{
+    Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings,
+};
 use hostcompute_engine::plan::{Fact, Port, Step};
 use hostcompute_engine::sim::{self, Moment, Simulator};
 use hostcompute_engine::{Kind, Request, State};
@@ -144,6 +146,10 @@ impl Host for Machine {
 
     fn settle(&mut self) -> Result<(), Fault> {
         self.with(Host::settle)
+    }
+
+    fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, Fault> {
+        self.with(|simulator| simulator.hold(ports))
     }
 
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
