@@ -6,6 +6,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde_json::Value;
 
@@ -245,7 +246,7 @@ documents! {
         objects: Option<Value> = "Objects" [],
         /// How many facts the host is kept to.
         facts: Option<u64> = "Facts" [, Given],
-        /// How many notifications there have been.
+        /// The number of the last notification; the first one ever has 1.
         events: Option<u64> = "Events" [, Given],
         /// How many requests wait to be decided; of a running service only.
         queue: Option<u64> = "Queue" [, Given],
@@ -307,5 +308,23 @@ kinds! {
         Succeeded [],
         /// It failed, and left everything as it was.
         Failed [],
+    }
+}
+
+impl Finding {
+    /// Something that is not as it should be.
+    pub fn new(subject: impl Into<String>, problem: &str) -> Finding {
+        Finding {
+            subject: Some(subject.into()),
+            problem: Some(problem.into()),
+            ..Finding::default()
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        write!(f, "{}: {}", text(&self.subject), text(&self.problem))
     }
 }

@@ -6,6 +6,7 @@
 //! derive from this table.
 
 mod documents;
+mod files;
 mod progress;
 
 use core::fmt;

@@ -142,6 +142,13 @@ impl From<Failure> for Obstacle {
     }
 }
 
+impl From<Obstacle> for Failure {
+    /// The first one, for those who cannot tell of more.
+    fn from(obstacle: Obstacle) -> Failure {
+        *obstacle.failure
+    }
+}
+
 impl Obstacle {
     /// Several failures as one; `None` when there are none.
     pub fn of(failures: Vec<Failure>) -> Option<Obstacle> {
