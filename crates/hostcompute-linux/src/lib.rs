@@ -134,7 +134,7 @@ impl Linux {
             netns,
             route,
             netfilter,
-            namespaces: Namespaces::new(netns_dir)?,
+            namespaces: Namespaces::new(netns_dir),
             numbering: Numbering::new(),
             cleanup: Cleanup::new(),
             pool: Pool::default(),

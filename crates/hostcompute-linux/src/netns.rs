@@ -103,11 +103,9 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// `directory` is made if it is missing.
-    pub(crate) fn new(directory: PathBuf) -> Result<Self, Error> {
-        fs::create_dir_all(&directory)
-            .map_err(|source| Error::file("make the directory", &directory, source))?;
-        Ok(Self { directory, open: HashMap::new(), order: std::collections::VecDeque::new() })
+    /// `directory` is made with the first namespace: who only looks leaves nothing behind.
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory, open: HashMap::new(), order: std::collections::VecDeque::new() }
     }
 
     pub(crate) fn path(&self, netns: Guid) -> PathBuf {
@@ -117,7 +115,13 @@ impl Namespaces {
     /// Makes the namespace, of a room of the pool if one is ready, or finds it made.
     pub(crate) fn create(&mut self, netns: Guid, pool: &mut Pool) -> Result<(), Error> {
         let path = self.path(netns);
-        let new = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
+        let new = || OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path);
+        let new = match new() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.directory).and_then(|()| new())
+            }
+            made => made,
+        };
         match new {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
