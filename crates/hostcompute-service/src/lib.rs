@@ -15,6 +15,7 @@
 //!
 //! This crate knows no Linux: it is generic over [`Host`], so that the tests run it on the simulator.
 
+pub mod apply;
 mod call;
 mod durability;
 mod group;
@@ -30,6 +31,7 @@ mod sync;
 mod transfer;
 
 use std::fmt;
+use std::path::Path;
 
 use hostcompute_engine::host::{Fault, Host, Surroundings};
 use hostcompute_engine::plan::Step;
@@ -90,7 +92,8 @@ impl<H: Host> Service<H> {
         random: Random,
     ) -> Result<Self, Failure> {
         let state = State::load(store.records()?)?;
-        let notifier = Arc::new(Notifier::starting_at(store.events()));
+        // Numbers begin with 1: whoever has heard nothing yet goes on after 0.
+        let notifier = Arc::new(Notifier::starting_at(store.events() + 1));
         let mut service = Self {
             host,
             store,
@@ -126,6 +129,14 @@ impl<H: Host> Service<H> {
     /// The host, for what is beside the API (its doctor, its namespaces).
     pub fn host(&mut self) -> &mut H {
         &mut self.host
+    }
+
+    /// Tells those who come for the state directory on which socket they are served instead.
+    ///
+    /// # Errors
+    /// HCN_E_REGKEY_FAILURE when that cannot be written.
+    pub fn serve_at(&mut self, socket: &Path) -> Result<(), Failure> {
+        self.store.serve_at(socket)
     }
 
     /// Carries out one operation, wholly or not at all.

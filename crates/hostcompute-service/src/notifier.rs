@@ -116,8 +116,8 @@ impl Inside {
 
     fn since(&self, from: u64) -> impl Iterator<Item = (u64, &Event)> {
         let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let numbers = (self.first..).skip(skip);
-        numbers.zip(self.ring.iter().skip(skip))
+        let skip = skip.min(self.ring.len());
+        (self.first + skip as u64..).zip(self.ring.iter().skip(skip))
     }
 
     fn keep(&mut self, event: Event) {
@@ -328,6 +328,18 @@ mod tests {
 
     fn notifier() -> Arc<Notifier> {
         Arc::new(Notifier::starting_at(0))
+    }
+
+    #[test]
+    fn numbers_that_nobody_ever_had_are_told_as_another_history() {
+        let notifier = notifier();
+        notifier.publish([event(1)]);
+        for after in [7, u64::MAX - 1, u64::MAX] {
+            let back = notifier.subscribe(Topic::All, Some(after), Guid::default(), 8);
+            assert_eq!(back.try_next(), Some(Notice::Missed(0)), "{after}");
+            assert_eq!(back.try_next(), None);
+        }
+        assert_eq!(notifier.since(u64::MAX).next, 1);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl<H: Host> Service<H> {
                 "LoadBalancers": state.load_balancers().count(),
             },
             "Facts": state.facts().len(),
-            "Events": self.notifier.next(),
+            "Events": self.notifier.next().saturating_sub(1),
         }))
     }
 }

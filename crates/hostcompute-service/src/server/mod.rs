@@ -194,9 +194,9 @@ impl<H: Host> Shared<H> {
     }
 }
 
-/// The id of a new session, from the keys that the standard library draws for its hash maps: a session's id lets in nobody but
-/// another connection of the same user.
-fn new_id() -> Guid {
+/// An id that nothing has, from the keys that the standard library draws for its hash maps. That is good for sessions, too: a
+/// session's id lets in nobody but another connection of the same user.
+pub(crate) fn new_id() -> Guid {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let draw = || u128::from(RandomState::new().build_hasher().finish());
     Guid::from_random(draw() << 64 | draw())

@@ -148,6 +148,15 @@ impl<H: Host + Send + 'static> Session<H> {
             self.shared.numbers.answered(call.operation, asked.elapsed(), true);
             return done(Err(failure));
         }
+        self.carry_out(call, asked, done);
+    }
+
+    fn carry_out(
+        &self,
+        call: Call,
+        asked: Instant,
+        done: impl FnOnce(Result<Answer, Failure>) + Send + 'static,
+    ) {
         if call.operation.is_read_only() {
             let result = self.look(&call);
             self.shared.numbers.answered(call.operation, asked.elapsed(), result.is_err());
@@ -169,6 +178,15 @@ impl<H: Host + Send + 'static> Session<H> {
     pub fn call(&self, call: Call) -> Result<Answer, Failure> {
         let (sender, answer) = mpsc::channel();
         self.submit(call, move |result| drop(sender.send(result)));
+        answer.recv().map_err(|_| broke_down())?
+    }
+
+    /// As [`Self::call`], for a step of something that was admitted as a whole: it counts against no limit of the caller's, so that
+    /// what was begun can be finished or taken back.
+    pub(crate) fn call_admitted(&self, call: Call) -> Result<Answer, Failure> {
+        require(self.right, call.operation.right())?;
+        let (sender, answer) = mpsc::channel();
+        self.carry_out(call, Instant::now(), move |result| drop(sender.send(result)));
         answer.recv().map_err(|_| broke_down())?
     }
 

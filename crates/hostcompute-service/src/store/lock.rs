@@ -1,12 +1,15 @@
 //! The exclusive lock on a state directory: one process decides at a time, others queue.
 //!
 //! The lock is the kernel's (`flock` on a file that is never deleted), so it ends with its holder however that dies. The file's
-//! content is the holder's process id, only for the message that tells somebody who waited in vain whom to look for.
+//! content is the holder's process id, and on a second line the socket on which it serves others, if it does. That is only for the
+//! message that tells somebody who waited in vain whom to look for; and nobody waits for a service, which would be in vain.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hostcompute_schema::{Failure, HResult};
@@ -14,7 +17,7 @@ use hostcompute_schema::{Failure, HResult};
 /// Held as long as the value lives.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 /// First pause between two tries; doubles up to [`LONGEST_PAUSE`].
@@ -44,7 +47,10 @@ impl DirectoryLock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(busy(directory, &mut file, patience));
+                    return Err(busy(directory, &Holder::of(&mut file), patience));
+                }
+                Err(TryLockError::WouldBlock) if Holder::of(&mut file).socket.is_some() => {
+                    return Err(busy(directory, &Holder::of(&mut file), patience));
                 }
                 // `flock` has no time-out, and a signal would be a process-wide side effect: ask again and again.
                 Err(TryLockError::WouldBlock) => std::thread::sleep(pause),
@@ -55,27 +61,69 @@ impl DirectoryLock {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         // The holder's name is a courtesy: a full disk must not make it an error.
-        let _ = sign(&mut file);
-        Ok(Self { _file: file })
+        let _ = sign(&mut file, None);
+        Ok(Self { file })
+    }
+
+    /// Tells those who come for the lock on which socket they are served instead.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn serve_at(&mut self, socket: &Path) -> std::io::Result<()> {
+        sign(&mut self.file, Some(socket))
     }
 }
 
-fn sign(file: &mut File) -> std::io::Result<()> {
+fn sign(file: &mut File, socket: Option<&Path>) -> std::io::Result<()> {
+    let mut text = format!("{}\n", std::process::id()).into_bytes();
+    text.extend_from_slice(socket.map_or(b"", |socket| socket.as_os_str().as_bytes()));
     file.set_len(0)?;
     file.rewind()?;
-    write!(file, "{}", std::process::id())
+    file.write_all(&text)
 }
 
-fn busy(directory: &Path, file: &mut File, patience: Duration) -> Failure {
-    let mut holder = String::new();
-    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut holder));
-    let holder = match (read, holder.trim().parse::<u32>()) {
-        (Ok(_), Ok(pid)) => format!("process {pid}"),
-        _ => "another process".to_owned(),
+/// Who has signed the lock's file.
+#[derive(Debug, Default)]
+struct Holder {
+    process: Option<u32>,
+    socket: Option<PathBuf>,
+}
+
+impl Holder {
+    fn of(file: &mut File) -> Self {
+        let mut text = Vec::new();
+        if file.rewind().and_then(|()| file.take(LONGEST).read_to_end(&mut text)).is_err() {
+            return Self::default();
+        }
+        let mut lines = text.splitn(2, |byte| *byte == b'\n');
+        let first = lines.next().and_then(|line| std::str::from_utf8(line).ok());
+        let second = lines.next().filter(|line| !line.is_empty());
+        Self {
+            process: first.and_then(|line| line.trim().parse().ok()),
+            socket: second.map(|line| PathBuf::from(OsStr::from_bytes(line))),
+        }
+    }
+}
+
+/// A process id and the longest path.
+const LONGEST: u64 = 20 + 4096;
+
+fn busy(directory: &Path, holder: &Holder, patience: Duration) -> Failure {
+    let process = match holder.process {
+        Some(process) => format!("process {process}"),
+        None => "another process".to_owned(),
     };
+    let directory = directory.display();
+    if let Some(socket) = &holder.socket {
+        let socket = socket.display();
+        let message = format!(
+            "the state directory {directory} is kept by the service hostcomputed ({process}), which answers on {socket}"
+        );
+        return Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, message)
+            .hint(format!("hc --socket {socket} asks that service"));
+    }
     let message = format!(
-        "{holder} has been using the state directory {} for more than {} s",
-        directory.display(),
+        "{process} has been using the state directory {directory} for more than {} s",
         patience.as_secs_f32()
     );
     Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, message)
@@ -96,6 +144,26 @@ mod tests {
         assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
         DirectoryLock::take(scratch.path(), Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_service_and_its_socket_is_named() {
+        let scratch = Scratch::new("lock-service");
+        let mut first = DirectoryLock::take(scratch.path(), Duration::ZERO).expect("free");
+        first.serve_at(Path::new("/run/it.sock")).expect("written");
+        // Waiting would take longer than any test may.
+        let refused = DirectoryLock::take(scratch.path(), Duration::from_secs(3600));
+        let refused = refused.expect_err("held");
+        assert_eq!(refused.hresult, HResult::RPC_S_SERVER_UNAVAILABLE);
+        assert!(
+            refused.message.contains("hostcomputed") && refused.message.contains("/run/it.sock")
+        );
+        assert_eq!(refused.hint.as_deref(), Some("hc --socket /run/it.sock asks that service"));
+        drop(first);
+        let next = DirectoryLock::take(scratch.path(), Duration::ZERO).expect("free again");
+        let refused = DirectoryLock::take(scratch.path(), Duration::ZERO).expect_err("held");
+        assert!(!refused.message.contains("/run/it.sock"), "{refused}");
+        drop(next);
     }
 
     #[test]

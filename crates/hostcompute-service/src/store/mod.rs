@@ -70,7 +70,7 @@ pub struct Store {
     /// Answers remembered since the old ones were last forgotten.
     notes: usize,
     // Last, so that the database is closed before the next process is let in.
-    _lock: DirectoryLock,
+    lock: DirectoryLock,
 }
 
 /// The machine (or host namespace) to which the stored facts belong.
@@ -112,8 +112,17 @@ impl Store {
             events: counted.max(under_way),
             // The first answer forgets what an earlier process kept too long.
             notes: FORGET_EACH,
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Tells those who come for the state directory on which socket they are served instead.
+    ///
+    /// # Errors
+    /// HCN_E_REGKEY_FAILURE when the lock's file cannot be written.
+    pub fn serve_at(&mut self, socket: &Path) -> Result<(), Failure> {
+        let path = self.directory.join("lock");
+        self.lock.serve_at(socket).map_err(|error| io_failure("write", &path, &error))
     }
 
     /// Where the state lives.

@@ -1,0 +1,243 @@
+//! Host documents carried out: everything that some files ask for, made, compared or removed.
+//!
+//! The engine plans (`hostcompute_engine::apply`), this module performs the plan call by call, tells of each step, and takes back what
+//! it has done when a step fails half-way: only what this run did, in reverse. Each step is an ordinary call, so that a long list keeps
+//! nobody else waiting; where calls are made is a [`Desk`]: a service inside the process, or a session of a running one.
+
+use hostcompute_engine::State;
+use hostcompute_engine::apply::{self, Action, Call, Refusal, Source, Task, Wishes};
+use hostcompute_engine::host::Host;
+use hostcompute_schema::operation::Right;
+use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
+use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning, locate};
+
+use crate::server::{Session, new_id};
+use crate::{Reading, Service};
+
+/// Where calls are made.
+pub trait Desk {
+    /// Carries out one call, wholly or not at all; brings what was tolerated in its document.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    fn carry_out(&self, call: &Call, reading: Reading) -> Result<Vec<Warning>, Failure>;
+
+    /// Looks at the state as it is now.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure>;
+
+    /// As many ids that nothing has.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure>;
+
+    /// Waits until removals that the host finishes in the background are through.
+    ///
+    /// # Errors
+    /// A removal failed for good.
+    fn settle(&self) -> Result<(), Failure>;
+}
+
+/// A client's session: each step waits for its turn among what others ask.
+impl<H: Host + Send + 'static> Desk for Session<H> {
+    fn carry_out(&self, call: &Call, reading: Reading) -> Result<Vec<Warning>, Failure> {
+        let Call { operation, id, network, document } = call.clone();
+        let call = crate::Call { operation, id: Some(id), network, document, reading, key: None };
+        self.call_admitted(call).map(|answer| answer.warnings)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
+        Ok(look(&self.view()))
+    }
+
+    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {
+        Ok((0..count).map(|_| new_id()).collect())
+    }
+
+    fn settle(&self) -> Result<(), Failure> {
+        self.with_service(Right::Manage, "settle", Service::settle)?
+    }
+}
+
+/// Carries out files: `Up`, `Down` or `Diff`.
+///
+/// # Errors
+/// As [`up`], [`down`] and [`diff`]; E_NOTIMPL for another operation.
+pub fn carry_out(
+    desk: &impl Desk,
+    work: ServiceOperation,
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Step>, Obstacle> {
+    match work {
+        ServiceOperation::Up => up(desk, files, reading, tell),
+        ServiceOperation::Down => down(desk, files, reading, tell),
+        ServiceOperation::Diff => diff(desk, files, reading, tell),
+        other => {
+            let why = format!("{other} does not carry out files");
+            Err(Failure::new(HResult::E_NOTIMPL, why).into())
+        }
+    }
+}
+
+/// Makes what the files ask for and is not there yet. On failure takes back what it made.
+///
+/// # Errors
+/// What is wrong with a file, or what the host refuses.
+pub fn up(
+    desk: &impl Desk,
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Step>, Obstacle> {
+    let tasks = plan_up(desk, files, reading, tell)?;
+    tell(Progress::Planned(tasks.len()));
+    let mut done: Vec<&Task> = Vec::new();
+    for task in &tasks {
+        match desk.carry_out(&task.call, reading) {
+            Ok(warnings) => warn(task, warnings, files, tell),
+            Err(failure) => {
+                if !done.is_empty() {
+                    tell(Progress::TakingBack);
+                }
+                let further = take_back(desk, &done);
+                return Err(Obstacle { further, ..blame(task, failure, files) });
+            }
+        }
+        done.push(task);
+        tell(Progress::Done(step(task)));
+    }
+    Ok(tasks.iter().map(step).collect())
+}
+
+/// What [`up`] would do.
+///
+/// # Errors
+/// What is wrong with a file.
+pub fn diff(
+    desk: &impl Desk,
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Step>, Obstacle> {
+    Ok(plan_up(desk, files, reading, tell)?.iter().map(step).collect())
+}
+
+/// Deletes exactly what the files name, and waits until the host is clean.
+///
+/// # Errors
+/// What is wrong with a file, an object that others use, or what could not be deleted (the rest is).
+pub fn down(
+    desk: &impl Desk,
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Step>, Obstacle> {
+    let wishes = wishes(files, reading, tell)?;
+    let tasks = desk
+        .look(|state| apply::down(&wishes, &sources(files), state))?
+        .map_err(|refusal| obstacle(refusal, files))?;
+    tell(Progress::Planned(tasks.len()));
+    let mut done = Vec::new();
+    let mut failures: Vec<Obstacle> = Vec::new();
+    for task in &tasks {
+        match desk.carry_out(&task.call, reading) {
+            Ok(_) => {
+                tell(Progress::Done(step(task)));
+                done.push(step(task));
+            }
+            // One that cannot go must not keep the others.
+            Err(failure) => failures.push(blame(task, failure, files)),
+        }
+    }
+    desk.settle()?;
+    let mut failures = failures.into_iter();
+    match failures.next() {
+        None => Ok(done),
+        Some(first) => {
+            Err(Obstacle { further: failures.map(|other| *other.failure).collect(), ..first })
+        }
+    }
+}
+
+fn plan_up(
+    desk: &impl Desk,
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Vec<Task>, Obstacle> {
+    let wishes = wishes(files, reading, tell)?;
+    let mut fresh = desk.new_ids(wishes.len())?.into_iter();
+    let mut next = || fresh.next().expect("one id for each object");
+    desk.look(|state| apply::up(&wishes, &sources(files), state, &mut next))?
+        .map_err(|refusal| obstacle(refusal, files))
+}
+
+fn wishes(
+    files: &[HostFile],
+    reading: Reading,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Wishes, Obstacle> {
+    let mut wishes = apply::read(&sources(files)).map_err(|refusal| obstacle(refusal, files))?;
+    for (source, warning) in std::mem::take(&mut wishes.warnings) {
+        if reading == Reading::Strict {
+            return Err(obstacle(Refusal { source, failure: warning.into_failure() }, files));
+        }
+        let file = files.get(source).map(HostFile::name).unwrap_or_default().to_owned();
+        tell(Progress::Tolerated { file, warning });
+    }
+    Ok(wishes)
+}
+
+/// The calls of a run of ours, made from documents that were read already: nothing in them is the caller's to mend.
+fn take_back(desk: &impl Desk, done: &[&Task]) -> Vec<Failure> {
+    let calls = done.iter().rev().flat_map(|task| &task.back);
+    calls.filter_map(|call| desk.carry_out(call, Reading::Lenient).err()).collect()
+}
+
+fn sources(files: &[HostFile]) -> Vec<Source<'_>> {
+    files.iter().map(|file| Source { name: file.name(), text: file.text() }).collect()
+}
+
+fn blame(task: &Task, failure: Failure, files: &[HostFile]) -> Obstacle {
+    let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+    obstacle(task.blame(failure, text), files)
+}
+
+/// Tells what was tolerated in the document of a task, in terms of the file.
+fn warn(task: &Task, warnings: Vec<Warning>, files: &[HostFile], tell: &mut dyn FnMut(Progress)) {
+    let Some(file) = files.get(task.origin.source) else { return };
+    for Warning { path, message, .. } in warnings {
+        let path = format!("{}.{path}", task.origin.path);
+        let position = locate(file.text(), &path);
+        let warning = Warning { path, message, position };
+        tell(Progress::Tolerated { file: file.name().to_owned(), warning });
+    }
+}
+
+fn obstacle(refusal: Refusal, files: &[HostFile]) -> Obstacle {
+    let file = files.get(refusal.source).map(HostFile::name).filter(|name| !name.is_empty());
+    Obstacle { file: file.map(str::to_owned), ..Obstacle::from(refusal.failure) }
+}
+
+fn step(task: &Task) -> Step {
+    let action = match task.action {
+        Action::Create => "create",
+        Action::Modify => "modify",
+        Action::Attach => "attach",
+        Action::Detach => "detach",
+        Action::Delete => "delete",
+    };
+    Step {
+        action: Some(action.to_owned()),
+        kind: Some(task.kind.to_string()),
+        id: Some(task.id),
+        name: Some(task.name.clone()),
+        detail: (!task.detail.is_empty()).then(|| task.detail.clone()),
+        ..Step::default()
+    }
+}
