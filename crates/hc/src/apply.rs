@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use hostcompute::apply::{File, Obstacle, Progress, Step};
+use hostcompute::schema::Document;
+use hostcompute::schema::service::{HostFile, Obstacle, Progress, Step};
 use hostcompute::{Failure, Host};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::arguments::Form;
 use crate::object::{Session, warn};
@@ -16,10 +17,11 @@ use crate::{events, files};
 ///
 /// # Errors
 /// What is wrong with a file, or what the host refuses.
-pub fn up(session: Session<'_>, files: &[File], with_events: bool) -> Done {
+pub fn up(session: Session<'_>, files: &[HostFile], with_events: bool) -> Done {
+    let before = if with_events { session.host.events(u64::MAX)?.next } else { 0 };
     run(session, Host::up, files)?;
     if with_events {
-        events::print(session.host, session.form == Form::Json)?;
+        events::print(session.host, before, session.form == Form::Json)?;
     }
     Ok(())
 }
@@ -28,7 +30,7 @@ pub fn up(session: Session<'_>, files: &[File], with_events: bool) -> Done {
 ///
 /// # Errors
 /// What is wrong with a file, or what could not be deleted.
-pub fn down(session: Session<'_>, files: &[File]) -> Done {
+pub fn down(session: Session<'_>, files: &[HostFile]) -> Done {
     run(session, Host::down, files)
 }
 
@@ -36,7 +38,7 @@ pub fn down(session: Session<'_>, files: &[File]) -> Done {
 ///
 /// # Errors
 /// What is wrong with a file.
-pub fn diff(session: Session<'_>, files: &[File]) -> Done {
+pub fn diff(session: Session<'_>, files: &[HostFile]) -> Done {
     let steps = session.host.diff(files, &mut |progress| {
         if let Progress::Tolerated { file, warning } = progress {
             warn(&file, &[warning]);
@@ -45,23 +47,23 @@ pub fn diff(session: Session<'_>, files: &[File]) -> Done {
     let steps = steps.map_err(problem)?;
     for step in &steps {
         if session.form == Form::Table {
-            print::line(&format!("would {}", sentence(step, step.verb)))?;
+            print::line(&format!("would {}", sentence(step, said(&step.action))))?;
         }
     }
     summary(session, &steps, "everything is there already")
 }
 
-type Work = fn(&Host, &[File], &mut dyn FnMut(Progress)) -> Result<Vec<Step>, Obstacle>;
+type Work = fn(&Host, &[HostFile], &mut dyn FnMut(Progress)) -> Result<Vec<Step>, Obstacle>;
 
 /// Carries out files, telling of each step as it is done.
-fn run(session: Session<'_>, work: Work, files: &[File]) -> Done {
+fn run(session: Session<'_>, work: Work, files: &[HostFile]) -> Done {
     let mut counter = Counter::new(0);
     let mut unread = Ok(());
     let steps = work(session.host, files, &mut |progress| match progress {
         Progress::Tolerated { file, warning } => warn(&file, &[warning]),
         Progress::Planned(total) => counter = Counter::new(total),
         Progress::Done(step) => {
-            let sentence = sentence(&step, done(step.verb));
+            let sentence = sentence(&step, done(said(&step.action)));
             counter.step(&sentence);
             // The work goes on when nobody reads any more: half a host would help nobody.
             if session.form == Form::Table && unread.is_ok() {
@@ -79,12 +81,13 @@ fn run(session: Session<'_>, work: Work, files: &[File]) -> Done {
 }
 
 fn summary(session: Session<'_>, steps: &[Step], nothing: &str) -> Done {
-    let document = || Value::Array(steps.iter().map(step_document).collect());
+    let document = || Value::Array(steps.iter().map(Document::to_value).collect());
     match session.form {
         Form::Table if steps.is_empty() => print::line(nothing),
         Form::Table => Ok(()),
         Form::Id => {
-            let mut ids: Vec<String> = steps.iter().map(|step| format!("{}\n", step.id)).collect();
+            let ids = steps.iter().filter_map(|step| step.id);
+            let mut ids: Vec<String> = ids.map(|id| format!("{id}\n")).collect();
             ids.dedup();
             print::text(&ids.concat())
         }
@@ -93,22 +96,18 @@ fn summary(session: Session<'_>, steps: &[Step], nothing: &str) -> Done {
     }
 }
 
-fn step_document(step: &Step) -> Value {
-    let mut document = json!({ "Action": step.verb, "Kind": step.kind, "ID": step.id.to_string(), "Name": step.name });
-    if !step.detail.is_empty() {
-        document["Detail"] = step.detail.as_str().into();
-    }
-    document
-}
-
 fn sentence(step: &Step, verb: &str) -> String {
-    let Step { kind, name, detail, .. } = step;
-    match (step.verb, detail.is_empty()) {
+    let [kind, name, detail] = [&step.kind, &step.name, &step.detail].map(said);
+    match (said(&step.action), detail.is_empty()) {
         (_, true) => format!("{verb} {kind} {name}"),
         ("attach", _) => format!("{verb} {kind} {name} to {detail}"),
         ("detach", _) => format!("{verb} {kind} {name} from {detail}"),
         _ => format!("{verb} {kind} {name}: {detail}"),
     }
+}
+
+fn said(member: &Option<String>) -> &str {
+    member.as_deref().unwrap_or_default()
 }
 
 fn done(verb: &str) -> &str {
@@ -126,9 +125,8 @@ fn done(verb: &str) -> &str {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
-    let read =
-        |path: &PathBuf| files::read(path).map(|file| File { name: file.name, text: file.text });
+pub fn read(paths: &[PathBuf]) -> Result<Vec<HostFile>, Failure> {
+    let read = |path: &PathBuf| files::read(path).map(|file| HostFile::new(file.name, file.text));
     paths.iter().map(read).collect()
 }
 

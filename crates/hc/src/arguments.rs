@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hostcompute::schema::SchemaVersion;
-use hostcompute::{Guid, Options};
+use hostcompute::{Guid, Options, Way};
 
 /// Host networks, namespaces, endpoints and load balancers by documents.
 ///
@@ -33,6 +33,12 @@ pub struct Global {
     /// How to print: a table for people, the document as JSON or YAML, or bare ids
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub output: Form,
+    /// The socket of the service [default: that of the running service, if there is one]
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "embedded")]
+    socket: Option<PathBuf>,
+    /// Carry the service inside this command, on its own state directory
+    #[arg(long, global = true)]
+    embedded: bool,
     /// Where objects and journal are kept [default: /var/lib/hostcompute, or below the XDG directories]
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -45,7 +51,7 @@ pub struct Global {
     /// Refuse members that the schema does not know, instead of warning
     #[arg(long, global = true)]
     strict: bool,
-    /// How long to wait for another command that uses the same state
+    /// How long to wait for another command that uses the same state, or for a service that restarts
     #[arg(long, global = true, value_name = "SECONDS")]
     wait: Option<u64>,
 }
@@ -56,12 +62,20 @@ impl Global {
         let mut options = Options::from_env();
         if let Some(directory) = &self.state_dir {
             options.state_dir.clone_from(directory);
+            options.way = Way::Embedded;
         }
         if let Some(directory) = &self.runtime_dir {
             options.runtime_dir.clone_from(directory);
         }
         if self.host_netns.is_some() {
             options.host_netns.clone_from(&self.host_netns);
+            options.way = Way::Embedded;
+        }
+        if let Some(socket) = &self.socket {
+            options.way = Way::Socket(socket.clone());
+        }
+        if self.embedded {
+            options.way = Way::Embedded;
         }
         options.strict |= self.strict;
         if let Some(seconds) = self.wait {
@@ -120,11 +134,17 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
-    /// Notifications
+    /// Show what has happened, as far as the service remembers, or what happens
     Events {
+        /// Listen to what happens from now on, until interrupted
+        #[arg(short, long)]
+        follow: bool,
         /// One JSON document per line
         #[arg(long)]
         json: bool,
+        /// Only what happens to this network and its endpoints
+        #[arg(long, value_name = "ID", requires = "follow")]
+        network: Option<String>,
     },
     /// The documents' schema
     #[command(subcommand)]
@@ -256,8 +276,11 @@ pub enum SchemaCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Api {
+    /// The published schema, and the routes of its functions
     #[default]
     Hcn,
+    /// Everything that the service answers on its socket
+    Service,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -291,6 +314,19 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_way_to_the_service_is_the_last_thing_said() {
+        let way = |typed: &[&str]| {
+            let words = ["hc", "check"].iter().chain(typed);
+            Arguments::try_parse_from(words).expect("valid").global.options().way
+        };
+        assert_eq!(way(&["--embedded"]), Way::Embedded);
+        assert_eq!(way(&["--state-dir", "/x"]), Way::Embedded);
+        assert_eq!(way(&["--host-netns", "/x"]), Way::Embedded);
+        assert_eq!(way(&["--socket", "/x", "--state-dir", "/y"]), Way::Socket("/x".into()));
+        assert!(Arguments::try_parse_from(["hc", "check", "--embedded", "--socket", "x"]).is_err());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `hc doctor`: what this kernel and this host lack, what that costs, and what to do about it.
 
-use hostcompute::doctor::{Finding, Severity, examine};
-use hostcompute::{Host, Options};
-use serde_json::{Value, json};
+use hostcompute::schema::Document;
+use hostcompute::schema::service::{Lack, Severity};
+use hostcompute::{Failure, Host, Options, Way, local};
+use serde_json::Value;
 
 use crate::arguments::Form;
 use crate::print;
@@ -13,47 +14,52 @@ use crate::problem::{Done, Problem};
 /// # Errors
 /// Something is wrong that keeps everything from working.
 pub fn run(options: Options, form: Form) -> Done {
-    let findings = match Host::embedded(options) {
-        Ok(host) => host.doctor()?,
-        Err(failure) => {
-            let unusable = Finding {
-                severity: Severity::Problem,
-                subject: "the service".to_owned(),
-                found: failure.message,
-                consequence: "nothing can be made here".to_owned(),
-                remedy: failure.hint.unwrap_or_default(),
-            };
-            std::iter::once(unusable).chain(examine(None)).collect()
-        }
-    };
+    let lacks = examine(options).unwrap_or_else(|failure| {
+        let unusable = Lack {
+            severity: Some(Severity::Problem),
+            subject: Some("the service".to_owned()),
+            found: Some(failure.message),
+            consequence: Some("nothing can be made here".to_owned()),
+            remedy: Some(failure.hint.unwrap_or_default()),
+            ..Lack::default()
+        };
+        std::iter::once(unusable).chain(local::diagnosis(None).findings).collect()
+    });
+    let document = || Value::Array(lacks.iter().map(Document::to_value).collect());
     match form {
-        Form::Json => print::json(&document(&findings))?,
-        Form::Yaml => print::yaml(&document(&findings))?,
-        Form::Table | Form::Id if findings.is_empty() => print::line("nothing is missing")?,
-        Form::Table | Form::Id => print::text(&findings.iter().map(paragraph).collect::<String>())?,
+        Form::Json => print::json(&document())?,
+        Form::Yaml => print::yaml(&document())?,
+        Form::Table | Form::Id if lacks.is_empty() => print::line("nothing is missing")?,
+        Form::Table | Form::Id => print::text(&lacks.iter().map(paragraph).collect::<String>())?,
     }
-    if findings.iter().any(|finding| finding.severity == Severity::Problem) {
+    if lacks.iter().any(|lack| lack.severity == Some(Severity::Problem)) {
         return Err(Problem::Told);
     }
     Ok(())
 }
 
-fn document(findings: &[Finding]) -> Value {
-    let entry = |finding: &Finding| {
-        json!({
-            "Severity": finding.severity.to_string(),
-            "Subject": finding.subject,
-            "Found": finding.found,
-            "Consequence": finding.consequence,
-            "Remedy": finding.remedy,
-        })
-    };
-    Value::Array(findings.iter().map(entry).collect())
+/// Asks the service that runs; else looks itself, and makes nothing where nothing was made before.
+fn examine(options: Options) -> Result<Vec<Lack>, Failure> {
+    if options.way != Way::Embedded {
+        match Host::running(&options) {
+            Ok(host) => return host.doctor(),
+            Err(failure) if options.way != Way::Any => return Err(failure),
+            Err(_) => {}
+        }
+    }
+    if options.state_dir.exists() {
+        return Host::embedded(options)?.doctor();
+    }
+    local::examine(&options).map(|diagnosis| diagnosis.findings)
 }
 
-fn paragraph(finding: &Finding) -> String {
-    let mut text = format!("{}: {}: {}\n", finding.severity, finding.subject, finding.found);
-    for (word, line) in [("cost", &finding.consequence), ("remedy", &finding.remedy)] {
+fn paragraph(lack: &Lack) -> String {
+    fn said(member: &Option<String>) -> &str {
+        member.as_deref().unwrap_or_default()
+    }
+    let severity = lack.severity.clone().unwrap_or_default().to_string().to_lowercase();
+    let mut text = format!("{severity}: {}: {}\n", said(&lack.subject), said(&lack.found));
+    for (word, line) in [("cost", said(&lack.consequence)), ("remedy", said(&lack.remedy))] {
         if !line.is_empty() {
             text.push_str(&format!("    {word}: {line}\n"));
         }

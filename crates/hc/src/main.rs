@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use hostcompute::Host;
 
-use arguments::{Arguments, Command, NamespaceVerb};
+use arguments::{Arguments, Command, Form, NamespaceVerb};
 use object::Session;
 use problem::{Done, Problem};
 
@@ -47,7 +47,10 @@ fn run(arguments: &Arguments) -> Done {
         Command::Schema(command) => schema::run(command),
         Command::Completions { shell } => completions(*shell),
         Command::Version => print::line(concat!("hc ", env!("CARGO_PKG_VERSION"))),
-        Command::Events { .. } => events::listen(),
+        Command::Events { follow, json, network } => {
+            let as_json = *json || arguments.global.output == Form::Json;
+            events::run(&arguments.global.options(), *follow, network.as_deref(), as_json)
+        }
         Command::Doctor => doctor::run(arguments.global.options(), arguments.global.output),
         command => on_host(arguments, command),
     }
@@ -60,7 +63,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         }
         _ => Vec::new(),
     };
-    let host = Host::embedded(arguments.global.options())?;
+    let host = Host::auto(arguments.global.options())?;
     for line in host.repaired()? {
         print::note(&format!("hc: {line}"));
     }

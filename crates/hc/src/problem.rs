@@ -12,6 +12,8 @@ pub enum Problem {
     Failed { file: Option<String>, failure: Box<Failure> },
     /// Several requests failed.
     Several(Vec<Problem>),
+    /// A program could not be started; with the status that shells have for it.
+    NotStarted { why: String, status: u8 },
     /// Everything has been said already.
     Told,
     /// Nobody reads the output any more.
@@ -42,6 +44,7 @@ impl Problem {
             Self::Failed { failure, .. } if failure.is_access_denied() => ExitCode::from(4),
             Self::Failed { failure, .. } if is_missing(failure) => ExitCode::from(3),
             Self::Several(problems) => problems.first().map_or(ExitCode::FAILURE, Self::exit_code),
+            Self::NotStarted { status, .. } => ExitCode::from(*status),
             Self::Failed { .. } | Self::Told => ExitCode::FAILURE,
             Self::Unread => ExitCode::SUCCESS,
         }
@@ -67,6 +70,7 @@ impl fmt::Display for Problem {
                 }
                 Ok(())
             }
+            Self::NotStarted { why, .. } => f.write_str(why),
             Self::Told | Self::Unread => Ok(()),
         }
     }

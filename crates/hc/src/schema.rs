@@ -16,12 +16,16 @@ use crate::{files, object, print};
 pub fn run(command: &SchemaCommand) -> Done {
     match command {
         SchemaCommand::Openapi { api, format, version } => {
-            let api = match api {
-                Api::Hcn => openapi::Api::Hcn,
-            };
-            let document = match format {
-                Format::Openapi3 => openapi3(api, *version),
-                Format::Swagger2 => swagger2(api, *version),
+            let document = match (api, format, version) {
+                (Api::Hcn, Format::Openapi3, version) => openapi3(openapi::Api::Hcn, *version),
+                (Api::Hcn, Format::Swagger2, version) => swagger2(openapi::Api::Hcn, *version),
+                (Api::Service, Format::Openapi3, None) => openapi::service(),
+                (Api::Service, ..) => {
+                    let why = "the service is described in OpenAPI 3.1 only, and only as it is";
+                    return Err(Failure::new(HResult::E_INVALIDARG, why)
+                        .hint("leave --format and --version out")
+                        .into());
+                }
             };
             print::text(&openapi::to_text(&document))
         }

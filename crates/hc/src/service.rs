@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use hostcompute::schema::Document;
 use hostcompute::{Failure, Host};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::arguments::{Form, StateCommand};
 use crate::object::Session;
@@ -23,11 +24,7 @@ impl Session<'_> {
             self.host.repair().map_err(all)?;
         }
         let findings = self.host.check()?;
-        let document = || {
-            let list =
-                findings.iter().map(|f| json!({ "Subject": f.subject, "Problem": f.problem }));
-            Value::Array(list.collect())
-        };
+        let document = || Value::Array(findings.iter().map(Document::to_value).collect());
         match self.form {
             Form::Json => print::json(&document())?,
             Form::Yaml => print::yaml(&document())?,

@@ -264,7 +264,10 @@ fn programs_run_inside_with_their_own_status_and_resolver() {
     assert!(inside(&["ip", "-brief", "address"]).ok().contains("172.28.0.10/24 fd28:17::10/64"));
     assert!(inside(&["cat", "/etc/resolv.conf"]).ok().contains("search web.internal\n"));
     assert_eq!(inside(&["sh", "-c", "exit 7"]).status, Some(7));
-    assert!(inside(&["/no/such/program"]).refused(1).contains("/no/such/program"));
+    for (program, status) in [("/no/such/program", 127), ("no-such-program", 127), ("/etc", 126)] {
+        let said = inside(&[program]).refused(status);
+        assert!(said.contains(program) && said.lines().count() == 1, "{said}");
+    }
     host.hc(&["namespace", "exec", "nobody", "--", "true"]).refused(3);
     host.hc(&["namespace", "exec", "front"]).refused(2);
     for (address, family) in [("172.28.0.11", "-4"), ("fd28:17::12", "-6"), ("172.28.0.1", "-4")] {
@@ -279,6 +282,11 @@ fn the_doctor_finds_nothing_that_keeps_this_host_from_working() {
     let Some(host) = Sandbox::new() else { return };
     host.hc(&["doctor"]).ok();
     assert!(host.json(&["doctor"]).is_array());
+    for directory in ["state", "run"] {
+        assert!(!host.path(directory).exists(), "looking makes no {directory} directory");
+    }
+    host.hc(&["network", "ls"]).ok();
+    host.hc(&["doctor"]).ok();
 }
 
 #[test]

@@ -58,9 +58,12 @@ impl User {
             .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
             .arg(program)
             .args(arguments);
-        for variable in
-            ["HOSTCOMPUTE_STATE_DIR", "HOSTCOMPUTE_RUNTIME_DIR", "HOSTCOMPUTE_HOST_NETNS"]
-        {
+        for variable in [
+            "HOSTCOMPUTE_STATE_DIR",
+            "HOSTCOMPUTE_RUNTIME_DIR",
+            "HOSTCOMPUTE_HOST_NETNS",
+            "HOSTCOMPUTE_SOCKET",
+        ] {
             command.env_remove(variable);
         }
         command
@@ -96,6 +99,8 @@ impl Drop for User {
 #[test]
 fn the_main_job_needs_no_root() {
     let Some(user) = User::new("main") else { return };
+    user.hc(&["--embedded", "doctor"]).ok();
+    assert!(!user.has_host() && !user.home.join("state").exists(), "looking makes nothing");
     user.hc(&["up", "web.json"]).ok();
     assert!(user.has_host());
     assert_eq!(user.hc(&["up", "web.json"]).ok(), "nothing to do\n");

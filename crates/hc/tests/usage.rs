@@ -46,16 +46,24 @@ fn completions_exist_for_the_common_shells() {
 
 #[test]
 fn the_schema_is_what_is_committed() {
-    for (format, file) in [("swagger2", "hcn.swagger.json"), ("openapi3", "hcn.openapi.json")] {
+    for (api, format, file) in [
+        ("hcn", "swagger2", "hcn.swagger.json"),
+        ("hcn", "openapi3", "hcn.openapi.json"),
+        ("service", "openapi3", "service.openapi.json"),
+    ] {
         let committed =
             std::fs::read_to_string(repository().join("docs/api").join(file)).expect("committed");
         let printed =
-            Said::of(&mut hc(&["schema", "openapi", "--api", "hcn", "--format", format])).ok();
+            Said::of(&mut hc(&["schema", "openapi", "--api", api, "--format", format])).ok();
         assert!(printed == committed, "docs/api/{file} is not what hc prints");
     }
     let older =
         Said::of(&mut hc(&["schema", "openapi", "--format", "swagger2", "--version", "2.0"])).ok();
     assert!(!older.contains("TierAcl") && older.contains("HostComputeNetwork"));
+    for unwanted in [["--format", "swagger2"], ["--version", "2.0"]] {
+        let words = [&["schema", "openapi", "--api", "service"], &unwanted[..]].concat();
+        Said::of(&mut hc(&words)).refused(1);
+    }
 }
 
 #[test]
@@ -85,7 +93,20 @@ fn mistakes_are_told_with_file_line_and_code() {
 
 #[test]
 fn listening_without_a_service_says_what_to_do_instead() {
-    assert!(Said::of(&mut hc(&["events"])).refused(1).contains("hc up --events"));
+    for words in [&["events", "--embedded"][..], &["events", "--socket", "/nowhere/at/all"]] {
+        assert!(Said::of(&mut hc(words)).refused(1).contains("hc up --events"), "{words:?}");
+    }
+    Said::of(&mut hc(&["events", "--network", "web"])).refused(2);
+}
+
+#[test]
+fn a_socket_where_nothing_listens_is_told() {
+    let said = Said::of(&mut hc(&["--socket", "/nowhere/at/all", "network", "ls"])).refused(1);
+    assert!(
+        said.contains("/nowhere/at/all") && said.contains("RPC_S_SERVER_UNAVAILABLE"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 /// `hc … | head -1`: the reader has enough, and nobody complains.

@@ -1,20 +1,25 @@
 //! The host: the way to a service, and what concerns the service as a whole.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hostcompute_schema::operation::Kind;
-use hostcompute_schema::{Failure, Guid};
-
-use crate::transport::{Answer, Call, Events, Transport};
-
-#[cfg(feature = "embedded")]
-use crate::{Finding, Namespace, Options, Place, doctor, transport::embedded::Embedded};
-#[cfg(feature = "embedded")]
-use hostcompute_schema::{HResult, NamespaceType};
-#[cfg(feature = "embedded")]
+use hostcompute_schema::service::{
+    Diagnosis, Finding, Findings, HostFile, Imported, Lack, NamespacePlace, ObjectKind, Obstacle,
+    Progress, Step,
+};
+use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation};
 use serde_json::Value;
+
+use crate::transport::{Answer, Ask, Call, Events, Subscription, Topic, Transport};
+use crate::{Options, Way};
+
+#[cfg(feature = "socket")]
+use crate::transport::socket::Socket;
 #[cfg(feature = "embedded")]
-use std::path::PathBuf;
+use crate::{Namespace, Place, transport::embedded::Embedded};
+#[cfg(feature = "socket")]
+use std::path::Path;
 
 /// A host whose networks are managed here. Cheap to clone; clones are the same host.
 ///
@@ -22,7 +27,7 @@ use std::path::PathBuf;
 /// use hostcompute::{Host, Options};
 ///
 /// # fn main() -> Result<(), hostcompute::Failure> {
-/// let host = Host::embedded(Options::from_env())?;
+/// let host = Host::auto(Options::from_env())?;
 /// for finding in host.check()? {
 ///     println!("{finding}");
 /// }
@@ -33,7 +38,7 @@ use std::path::PathBuf;
 pub struct Host {
     transport: Arc<dyn Transport>,
     #[cfg(feature = "embedded")]
-    embedded: Option<Arc<Embedded>>,
+    embedded: Option<Embedded>,
 }
 
 impl Host {
@@ -46,6 +51,77 @@ impl Host {
         }
     }
 
+    /// The service that runs on this machine when there is one, else a service inside this process; or what [`Options::way`] says.
+    ///
+    /// An ordinary user whom the machine's service refuses gets a service of their own, inside the process.
+    ///
+    /// # Errors
+    /// As [`Self::connect`] and [`Self::embedded`].
+    pub fn auto(options: Options) -> Result<Self, Failure> {
+        if options.way != Way::Embedded {
+            match Self::running(&options) {
+                Err(failure) if options.way == Way::Any && may_be_embedded(&options, &failure) => {}
+                reached => return reached,
+            }
+        }
+        Self::within(options)
+    }
+
+    /// The service that runs on this machine: at the socket of [`Options::way`], else at the first of [`Options::sockets`] that answers.
+    ///
+    /// # Errors
+    /// RPC_S_SERVER_UNAVAILABLE when nothing listens, E_ACCESSDENIED.
+    pub fn running(options: &Options) -> Result<Self, Failure> {
+        let sockets = match &options.way {
+            Way::Socket(path) => vec![path.clone()],
+            Way::Any | Way::Embedded => options.sockets(),
+        };
+        let mut refusal = None;
+        for path in sockets {
+            match Self::at_socket(path, options) {
+                Err(failure) => refusal = Some(failure),
+                reached => return reached,
+            }
+        }
+        let nowhere =
+            || Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, "there is no socket to try");
+        Err(refusal.unwrap_or_else(nowhere))
+    }
+
+    /// The service that listens on a unix socket.
+    ///
+    /// # Errors
+    /// RPC_S_SERVER_UNAVAILABLE when nothing listens there, E_ACCESSDENIED.
+    #[cfg(feature = "socket")]
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, Failure> {
+        Self::at_socket(path.as_ref().to_owned(), &Options::from_env())
+    }
+
+    #[cfg(feature = "socket")]
+    fn at_socket(path: PathBuf, options: &Options) -> Result<Self, Failure> {
+        Ok(Self::through(Arc::new(Socket::connect(path, options)?)))
+    }
+
+    #[cfg(not(feature = "socket"))]
+    fn at_socket(path: PathBuf, _: &Options) -> Result<Self, Failure> {
+        let why = format!("this program cannot use the socket {}", path.display());
+        Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
+            .hint("it was built without the feature `socket` of the crate hostcompute"))
+    }
+
+    #[cfg(feature = "embedded")]
+    fn within(options: Options) -> Result<Self, Failure> {
+        Self::embedded(options)
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    fn within(options: Options) -> Result<Self, Failure> {
+        let sockets = options.sockets();
+        let sockets: Vec<String> = sockets.iter().map(|path| path.display().to_string()).collect();
+        let why = format!("no service listens on {}", sockets.join(" or "));
+        Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("start hostcomputed"))
+    }
+
     /// Carries out one operation.
     ///
     /// # Errors
@@ -54,21 +130,170 @@ impl Host {
         self.transport.call(call)
     }
 
+    /// Carries out one of the service's own operations that is answered by a document; null where there is nothing to say.
+    ///
+    /// # Errors
+    /// What the service refuses, or why it cannot be reached.
+    pub fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {
+        self.transport.serve(ask)
+    }
+
     /// The object that a person means: by GUID, by unique beginning of its GUID, or by Name.
     ///
     /// # Errors
     /// The kind's not-found code, or E_INVALIDARG when several objects answer.
     pub fn resolve(&self, kind: Kind, text: &str) -> Result<Guid, Failure> {
-        self.transport.resolve(kind, text)
+        let kind = ObjectKind::try_from(kind).map_err(|kind| {
+            Failure::new(HResult::E_NOTIMPL, format!("a {} has no name", kind.name()))
+        })?;
+        let parameters = [("kind", kind.name()), ("text", text)];
+        let ask = Ask { parameters: &parameters, ..Ask::plain(ServiceOperation::Resolve) };
+        let answer = self.ask(&ask)?;
+        crate::handle::created(answer.as_str().unwrap_or_default())
     }
 
-    /// What happened from event number `from` on.
+    /// Makes what the files ask for and is not there yet. On failure takes back what it made.
+    ///
+    /// # Errors
+    /// What is wrong with a file, or what the host refuses.
+    pub fn up(
+        &self,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        self.transport.carry_out(ServiceOperation::Up, files, tell)
+    }
+
+    /// What [`Self::up`] would do.
+    ///
+    /// # Errors
+    /// What is wrong with a file.
+    pub fn diff(
+        &self,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        self.transport.carry_out(ServiceOperation::Diff, files, tell)
+    }
+
+    /// Deletes exactly what the files name, and waits until the host is clean.
+    ///
+    /// # Errors
+    /// What is wrong with a file, an object that others use, or what could not be deleted (the rest is).
+    pub fn down(
+        &self,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        self.transport.carry_out(ServiceOperation::Down, files, tell)
+    }
+
+    /// What happened from notification number `from` on, until now; `u64::MAX` asks only for the number of the next one.
     ///
     /// # Errors
     /// Why the service cannot be reached.
     pub fn events(&self, from: u64) -> Result<Events, Failure> {
         self.transport.events(from)
     }
+
+    /// Listens to what happens: from now on, or from the notification after number `after` on.
+    ///
+    /// # Errors
+    /// The not-found code of a network, or why the service cannot be reached.
+    pub fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
+        self.transport.subscribe(to, after)
+    }
+
+    /// Compares documents, journal and kernel; empty when they agree.
+    ///
+    /// # Errors
+    /// The store or the kernel cannot be read.
+    pub fn check(&self) -> Result<Vec<Finding>, Failure> {
+        Ok(self.document::<Findings>(ServiceOperation::Check)?.findings)
+    }
+
+    /// Makes the kernel agree with the documents: what is missing is made, what no object explains is removed.
+    ///
+    /// # Errors
+    /// What the kernel refused; the rest is done.
+    pub fn repair(&self) -> Result<(), Vec<Failure>> {
+        let repaired = self.serve(&Ask::plain(ServiceOperation::Repair));
+        repaired.map(drop).map_err(Obstacle::into_failures)
+    }
+
+    /// What this kernel and this host lack, and what that costs; the worst comes first.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    pub fn doctor(&self) -> Result<Vec<Lack>, Failure> {
+        Ok(self.document::<Diagnosis>(ServiceOperation::Doctor)?.findings)
+    }
+
+    /// Waits until removals that the kernel finishes in the background are through.
+    ///
+    /// # Errors
+    /// A removal failed for good.
+    pub fn settle(&self) -> Result<(), Failure> {
+        self.ask(&Ask::plain(ServiceOperation::Settle)).map(drop)
+    }
+
+    /// The live tree, for people who look into a service: an [`Inspection`](hostcompute_schema::service::Inspection).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn inspect(&self) -> Result<Value, Failure> {
+        self.ask(&Ask::plain(ServiceOperation::Inspect))
+    }
+
+    /// The whole state as one document.
+    ///
+    /// # Errors
+    /// The service cannot be reached.
+    pub fn export_state(&self) -> Result<Value, Failure> {
+        self.ask(&Ask::plain(ServiceOperation::ExportState))
+    }
+
+    /// Fills an empty state from an export and brings the host to it; tells how many objects there were.
+    ///
+    /// # Errors
+    /// What is wrong with the document, or what the host refuses; nothing is imported then.
+    pub fn import_state(&self, document: &str) -> Result<usize, Failure> {
+        let imported = self.ask(&Ask { document, ..Ask::plain(ServiceOperation::ImportState) })?;
+        let objects = read::<Imported>(&imported)?.objects.unwrap_or_default();
+        Ok(usize::try_from(objects).unwrap_or(usize::MAX))
+    }
+
+    /// The file by which programs enter a namespace (`nsenter --net=FILE`).
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND.
+    pub fn netns_path(&self, namespace: Guid) -> Result<PathBuf, Failure> {
+        Ok(self.namespace_place(namespace)?.netns.unwrap_or_default().into())
+    }
+
+    fn namespace_place(&self, namespace: Guid) -> Result<NamespacePlace, Failure> {
+        let ask = Ask { id: Some(namespace), ..Ask::plain(ServiceOperation::Place) };
+        read(&self.ask(&ask)?)
+    }
+
+    fn document<T: Document>(&self, operation: ServiceOperation) -> Result<T, Failure> {
+        read(&self.ask(&Ask::plain(operation))?)
+    }
+
+    fn ask(&self, ask: &Ask<'_>) -> Result<Value, Failure> {
+        Ok(self.serve(ask)?)
+    }
+}
+
+/// Whether a service inside the process is what a caller wants whom no running one serves: nothing listens, or the machine's own
+/// service is not for this user.
+fn may_be_embedded(options: &Options, failure: &Failure) -> bool {
+    failure.hresult == HResult::RPC_S_SERVER_UNAVAILABLE
+        || options.rootless && failure.is_access_denied()
+}
+
+fn read<T: Document>(answer: &Value) -> Result<T, Failure> {
+    Ok(hostcompute_schema::parse_value::<T>(answer, "")?.document)
 }
 
 #[cfg(feature = "embedded")]
@@ -81,92 +306,17 @@ impl Host {
     /// E_ACCESSDENIED without the rights, RPC_S_SERVER_UNAVAILABLE while another process keeps the directory,
     /// HCN_E_REGKEY_FAILURE and ERROR_WRONG_DISK for a state that cannot be read.
     pub fn embedded(options: Options) -> Result<Self, Failure> {
-        let embedded = Arc::new(Embedded::open(options)?);
-        Ok(Self { transport: embedded.clone(), embedded: Some(embedded) })
+        let embedded = Embedded::open(options)?;
+        Ok(Self { transport: Arc::new(embedded.clone()), embedded: Some(embedded) })
     }
 
-    pub(crate) fn inside(&self) -> Result<&Embedded, Failure> {
-        self.embedded.as_deref().ok_or_else(|| {
-            Failure::new(
-                HResult::E_NOTIMPL,
-                "this is possible only with a service inside the process",
-            )
-        })
-    }
-
-    /// What was repaired when the service was opened, in words; empty after a clean start.
+    /// What was repaired when the service inside this process was opened, in words; empty after a clean start.
     ///
     /// # Errors
     /// An earlier call panicked.
     pub fn repaired(&self) -> Result<Vec<String>, Failure> {
-        Ok(self.inside()?.service()?.recovery().map(crate::finding::repaired).unwrap_or_default())
-    }
-
-    /// Compares documents, journal and kernel; empty when they agree.
-    ///
-    /// # Errors
-    /// The store or the kernel cannot be read.
-    pub fn check(&self) -> Result<Vec<Finding>, Failure> {
-        Ok(crate::finding::findings(&self.inside()?.service()?.check()?))
-    }
-
-    /// Makes the kernel agree with the documents: what is missing is made, what no object explains is removed.
-    ///
-    /// # Errors
-    /// What the kernel refused; the rest is done.
-    pub fn repair(&self) -> Result<(), Vec<Failure>> {
-        let inside = self.inside().map_err(|failure| vec![failure])?;
-        let mut service = inside.service().map_err(|failure| vec![failure])?;
-        service.repair()?;
-        service.settle().map_err(|failure| vec![failure])
-    }
-
-    /// What this kernel and this host lack, and what that costs; the worst comes first.
-    ///
-    /// # Errors
-    /// An earlier call panicked.
-    pub fn doctor(&self) -> Result<Vec<doctor::Finding>, Failure> {
-        Ok(doctor::examine(Some(self.inside()?.service()?.host())))
-    }
-
-    /// Waits until removals that the kernel finishes in the background are through.
-    ///
-    /// # Errors
-    /// A removal failed for good.
-    pub fn settle(&self) -> Result<(), Failure> {
-        self.inside()?.service()?.settle()
-    }
-
-    /// The live tree, for people who look into a service.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn inspect(&self) -> Result<Value, Failure> {
-        self.inside()?.service()?.inspect()
-    }
-
-    /// The whole state as one document.
-    ///
-    /// # Errors
-    /// An earlier call panicked.
-    pub fn export_state(&self) -> Result<Value, Failure> {
-        Ok(self.inside()?.service()?.export())
-    }
-
-    /// Fills an empty state from an export and brings the host to it; tells how many objects there were.
-    ///
-    /// # Errors
-    /// What is wrong with the document, or what the host refuses; nothing is imported then.
-    pub fn import_state(&self, document: &str) -> Result<usize, Failure> {
-        self.inside()?.service()?.import(document)
-    }
-
-    /// The file by which programs enter a Host namespace (`nsenter --net=FILE`).
-    ///
-    /// # Errors
-    /// An earlier call panicked.
-    pub fn netns_path(&self, namespace: Guid) -> Result<PathBuf, Failure> {
-        Ok(self.inside()?.service()?.host().netns_path(namespace))
+        let Some(embedded) = &self.embedded else { return Ok(Vec::new()) };
+        Ok(embedded.service()?.recovery().map(crate::local::repaired).unwrap_or_default())
     }
 
     /// Where a program must be started to be inside a namespace. It can be started when the host is closed.
@@ -174,24 +324,13 @@ impl Host {
     /// # Errors
     /// ERROR_NOT_FOUND.
     pub fn place(&self, namespace: &Namespace) -> Result<Place, Failure> {
-        let inside = self.inside()?;
-        let kind = namespace.query()?.kind;
-        if kind == Some(NamespaceType::HostDefault) {
-            let own = || PathBuf::from("/proc/self/ns/net");
-            let netns = inside.options().host_netns.clone().unwrap_or_else(own);
-            return Ok(Place { netns, resolver: PathBuf::new() });
-        }
-        let mut service = inside.service()?;
-        let linux = service.host();
-        let id = namespace.id();
-        Ok(Place { netns: linux.netns_path(id), resolver: linux.resolver_path(id) })
+        let place = self.namespace_place(namespace.id())?;
+        let path = |text: Option<String>| PathBuf::from(text.unwrap_or_default());
+        Ok(Place { netns: path(place.netns), resolver: path(place.resolver) })
     }
 
-    /// How the service inside this process runs.
-    ///
-    /// # Errors
-    /// E_NOTIMPL for a service elsewhere.
-    pub fn options(&self) -> Result<&Options, Failure> {
-        Ok(self.inside()?.options())
+    /// How the service inside this process runs; `None` for a service elsewhere.
+    pub fn options(&self) -> Option<&Options> {
+        self.embedded.as_ref().map(Embedded::options)
     }
 }

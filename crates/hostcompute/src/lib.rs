@@ -1,7 +1,8 @@
 //! Host networks, endpoints, namespaces and load balancers by the documents of the HCN API, on Linux.
 //!
-//! A [`Host`] is the way in. [`Host::embedded`] carries the whole service inside the calling process, on its own state directory;
-//! nothing need be installed or running. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`]) speak the
+//! A [`Host`] is the way in. [`Host::connect`] reaches the service of this machine on its socket. [`Host::embedded`] carries the whole
+//! service inside the calling process, on its own state directory; nothing need be installed or running. [`Host::auto`] takes the
+//! first where something listens, else the second; they behave alike. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`]) speak the
 //! documents of [`schema`]; each has a way out to plain JSON for what the types do not say.
 //!
 //! ```no_run
@@ -9,7 +10,7 @@
 //! use hostcompute::{Endpoint, Host, Namespace, Network, Options};
 //!
 //! # fn main() -> Result<(), hostcompute::Failure> {
-//! let host = Host::embedded(Options::from_env())?;
+//! let host = Host::auto(Options::from_env())?;
 //! let network = Network::create(&host, &HostComputeNetwork::default())?; // NAT, subnet chosen by the service
 //! let namespace = Namespace::create(&host, &HostComputeNamespace::default())?;
 //! let endpoint = Endpoint::create(&network, &HostComputeEndpoint::default())?;
@@ -22,36 +23,40 @@
 //! Objects live until they are deleted: dropping a handle, or ending the process, changes nothing. Every error is a [`Failure`]: an
 //! HRESULT of the API, one line of what was wrong, and the place in the document.
 //!
-//! Everything a client can ask is one call through [`Transport`]; sockets and other systems are further implementations of it.
+//! Everything a client can ask is one call through [`Transport`]; the socket and the service inside the process are two of them.
 
 #[macro_use]
 mod handle;
 
-#[cfg(feature = "embedded")]
-pub mod apply;
 mod endpoint;
-#[cfg(feature = "embedded")]
-mod finding;
 mod host;
 mod load_balancer;
+#[cfg(feature = "embedded")]
+pub mod local;
 mod namespace;
 mod network;
 mod options;
 pub mod transport;
 
 pub use endpoint::Endpoint;
-#[cfg(feature = "embedded")]
-pub use finding::Finding;
 pub use host::Host;
 #[cfg(feature = "embedded")]
-pub use hostcompute_linux::{doctor, exec::Place};
+pub use hostcompute_linux::exec::Place;
 pub use hostcompute_schema as schema;
 pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
 pub use load_balancer::LoadBalancer;
 pub use namespace::Namespace;
 pub use network::Network;
-pub use options::Options;
-pub use transport::{Event, Transport};
+pub use options::{Options, Way};
+pub use transport::{Event, Notice, Subscription, Topic, Transport};
+
+/// An unpredictable number, from the keys that the standard library draws for its hash maps: good for ids that are no secrets, and no
+/// further dependency.
+#[cfg(any(feature = "embedded", feature = "socket"))]
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
 
 /// Holds the Rust in the README to this crate.
 #[cfg(doctest)]

@@ -1,12 +1,26 @@
-//! Where a service inside this process keeps its things, and which host it serves.
+//! How a service is reached; where one inside this process keeps its things, and which host it serves.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How [`crate::Host::embedded`] runs.
+/// How a service is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Way {
+    /// Over the service's socket when something listens there, else inside this process.
+    #[default]
+    Any,
+    /// Over this socket.
+    Socket(PathBuf),
+    /// Inside this process.
+    Embedded,
+}
+
+/// How [`crate::Host::auto`] finds a service, and how [`crate::Host::embedded`] runs one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// How the service is reached.
+    pub way: Way,
     /// Objects and journal. Survives a reboot.
     pub state_dir: PathBuf,
     /// Namespaces, resolver files. Need not survive a reboot.
@@ -15,7 +29,7 @@ pub struct Options {
     pub host_netns: Option<PathBuf>,
     /// Refuse members that the schema does not know, instead of warning.
     pub strict: bool,
-    /// How long to wait for another process that uses the state directory.
+    /// How long to wait for another process that uses the state directory, or for a service that is being started anew.
     pub patience: Duration,
     /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
     pub rootless: bool,
@@ -24,21 +38,32 @@ pub struct Options {
 /// Long enough for a queue of commands, short enough for a person.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The socket's name in the runtime directory.
+const SOCKET: &str = "hostcompute.sock";
+
 impl Options {
-    /// The defaults for this user, changed by `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`, `HOSTCOMPUTE_HOST_NETNS`,
-    /// `HOSTCOMPUTE_STRICT` and `HOSTCOMPUTE_WAIT` (seconds).
+    /// The defaults for this user, changed by `HOSTCOMPUTE_SOCKET`, `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`,
+    /// `HOSTCOMPUTE_HOST_NETNS`, `HOSTCOMPUTE_STRICT` and `HOSTCOMPUTE_WAIT` (seconds).
     ///
-    /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace.
+    /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace. Who names
+    /// a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
     pub fn from_env() -> Self {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let mut options = if is_root() { Self::system() } else { Self::user() };
         if let Some(directory) = variable("HOSTCOMPUTE_STATE_DIR") {
             options.state_dir = directory.into();
+            options.way = Way::Embedded;
         }
         if let Some(directory) = variable("HOSTCOMPUTE_RUNTIME_DIR") {
             options.runtime_dir = directory.into();
         }
-        options.host_netns = variable("HOSTCOMPUTE_HOST_NETNS").map(PathBuf::from);
+        if let Some(netns) = variable("HOSTCOMPUTE_HOST_NETNS") {
+            options.host_netns = Some(netns.into());
+            options.way = Way::Embedded;
+        }
+        if let Some(socket) = variable("HOSTCOMPUTE_SOCKET") {
+            options.way = Way::Socket(socket.into());
+        }
         options.strict = variable("HOSTCOMPUTE_STRICT").is_some_and(|value| value != "0");
         let seconds = variable("HOSTCOMPUTE_WAIT").and_then(|value| value.to_str()?.parse().ok());
         options.patience = seconds.map_or(PATIENCE, Duration::from_secs);
@@ -47,12 +72,14 @@ impl Options {
 
     /// The machine's own service.
     pub fn system() -> Self {
-        Self::at("/var/lib/hostcompute".into(), "/run/hostcompute".into())
+        let directories = Self::at("/var/lib/hostcompute".into(), "/run/hostcompute".into());
+        Self { way: Way::Any, ..directories }
     }
 
     /// A service on directories of its own, for a private host or a test.
     pub fn at(state_dir: PathBuf, runtime_dir: PathBuf) -> Self {
         Self {
+            way: Way::Embedded,
             state_dir,
             runtime_dir,
             host_netns: None,
@@ -77,7 +104,14 @@ impl Options {
             state.map_or_else(|| fallback().join("state"), |path| path.join("hostcompute"));
         let runtime_dir =
             runtime.map_or_else(|| fallback().join("run"), |path| path.join("hostcompute"));
-        Self { rootless: true, ..Self::at(state_dir, runtime_dir) }
+        Self { way: Way::Any, rootless: true, ..Self::at(state_dir, runtime_dir) }
+    }
+
+    /// Where a service listens, nearest first: one of these directories, then, for an ordinary user, the machine's own.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        let own = self.runtime_dir.join(SOCKET);
+        let system = self.rootless.then(|| Self::system().runtime_dir.join(SOCKET));
+        std::iter::once(own).chain(system).collect()
     }
 
     /// Where the files of named network namespaces are.
@@ -122,5 +156,14 @@ mod tests {
             assert!(path.starts_with("/a/run"), "{}", path.display());
         }
         assert_eq!(options.place(), "");
+        assert_eq!(options.sockets(), [PathBuf::from("/a/run/hostcompute.sock")]);
+        assert_eq!(options.way, Way::Embedded);
+    }
+
+    #[test]
+    fn an_ordinary_user_finds_the_machines_service_too() {
+        let options = Options { rootless: true, ..Options::at("/s".into(), "/r".into()) };
+        let sockets = ["/r/hostcompute.sock", "/run/hostcompute/hostcompute.sock"];
+        assert_eq!(options.sockets(), sockets.map(PathBuf::from));
     }
 }

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hostcompute-linux",
             "hostcompute-schema",
             "hostcompute-service",
+            "httparse",
             "serde_json",
             "thiserror",
         ],

@@ -126,6 +126,7 @@ impl Sandbox {
             .env("HOSTCOMPUTE_STATE_DIR", self.directory.join("state"))
             .env("HOSTCOMPUTE_RUNTIME_DIR", self.directory.join("run"))
             .env_remove("HOSTCOMPUTE_HOST_NETNS")
+            .env_remove("HOSTCOMPUTE_SOCKET")
             .env_remove("HOSTCOMPUTE_STRICT")
             .env_remove("HOSTCOMPUTE_KILL_AT");
         command

@@ -1,20 +1,28 @@
 //! The service inside this process: engine, journal and kernel behind one lock.
 
-use std::sync::{Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use hostcompute_engine as engine;
+use hostcompute_engine::State;
 use hostcompute_linux::{Linux, rootless};
-use hostcompute_schema::operation::Kind;
-use hostcompute_schema::{Failure, Guid, HResult};
-use hostcompute_service::{Body, Reading, Service, Store};
+use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
+use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning};
+use hostcompute_service::{Body, Happened, Reading, Service, apply};
+use serde_json::Value;
 
-use super::{Answer, Call, Event, Events, Transport, whereabouts};
-use crate::Options;
+use super::{Answer, Ask, Call, Event, Events, Notice, Source, Subscription, Topic, Transport};
+use crate::{Options, local};
 
 /// An open state directory and the host that it describes.
+#[derive(Debug, Clone)]
+pub(crate) struct Embedded(Arc<Inside>);
+
 #[derive(Debug)]
-pub(crate) struct Embedded {
+struct Inside {
     service: Mutex<Service<Linux>>,
+    /// Something may have happened.
+    happened: Condvar,
     reading: Reading,
     options: Options,
 }
@@ -22,49 +30,34 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens the host and the state directory; what an earlier process left unfinished is finished or undone.
     pub fn open(mut options: Options) -> Result<Self, Failure> {
-        if options.rootless {
-            rootless::ensure_joined(&options.runtime_dir)?;
-        }
-        let store = Store::open(&options.state_dir, options.patience)?;
-        if options.rootless && !rootless::is_held(&options.runtime_dir) {
-            let why =
-                "another command has just removed the last object, and this user's host with it";
-            return Err(
-                Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("run the command again")
-            );
-        }
-        let known = store.identity()?;
-        if let Some(known) = &known {
-            whereabouts::settle_place(&mut options, known)?;
-        }
-        let linux = whereabouts::open(&options)?;
-        let identity = whereabouts::identity(&linux, &options);
-        if let Some(known) = &known {
-            whereabouts::refuse_bystander(&options, known, &identity)?;
-        }
-        let service = Service::open(store, linux, &identity, random())?;
+        let service = Mutex::new(local::open(&mut options)?);
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
-        Ok(Self { service: Mutex::new(service), reading, options })
+        Ok(Self(Arc::new(Inside { service, happened: Condvar::new(), reading, options })))
     }
 
     /// The service, unless a call before has panicked in it.
     pub fn service(&self) -> Result<MutexGuard<'_, Service<Linux>>, Failure> {
-        self.service.lock().map_err(|_| {
-            let why = "an earlier call failed inside the service; the next process will repair what it left";
-            Failure::new(HResult::E_UNEXPECTED, why)
-        })
+        self.0.service()
     }
 
     pub fn options(&self) -> &Options {
-        &self.options
-    }
-
-    pub fn reading(&self) -> Reading {
-        self.reading
+        &self.0.options
     }
 }
 
-impl Drop for Embedded {
+impl Inside {
+    fn service(&self) -> Result<MutexGuard<'_, Service<Linux>>, Failure> {
+        self.service.lock().map_err(|_| poisoned())
+    }
+}
+
+fn poisoned() -> Failure {
+    let why =
+        "an earlier call failed inside the service; the next process will repair what it left";
+    Failure::new(HResult::E_UNEXPECTED, why)
+}
+
+impl Drop for Inside {
     /// An ordinary user's host is kept by a process that nobody else would ever end: it goes with the last object.
     fn drop(&mut self) {
         let nothing_left = || self.service.lock().is_ok_and(|service| service.state().is_empty());
@@ -75,13 +68,6 @@ impl Drop for Embedded {
     }
 }
 
-/// Random numbers from the keys that the standard library draws for its hash maps: unpredictable enough for ids and ports, which
-/// are no secrets, and no further dependency.
-fn random() -> hostcompute_service::Random {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    Box::new(|| RandomState::new().build_hasher().finish())
-}
-
 impl Transport for Embedded {
     fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let request = engine::Request {
@@ -90,7 +76,9 @@ impl Transport for Embedded {
             network: call.network,
             document: call.document,
         };
-        let answer = self.service()?.call(&request, self.reading)?;
+        let answer = self.service()?.call(&request, self.0.reading);
+        self.0.happened.notify_all();
+        let answer = answer?;
         let body = match answer.body {
             Body::None => String::new(),
             Body::Id(id) => format!("\"{id}\""),
@@ -99,27 +87,105 @@ impl Transport for Embedded {
         Ok(Answer { body, warnings: answer.warnings })
     }
 
-    fn resolve(&self, kind: Kind, text: &str) -> Result<Guid, Failure> {
-        let kind = match kind {
-            Kind::Network => engine::Kind::Network,
-            Kind::Namespace => engine::Kind::Namespace,
-            Kind::Endpoint => engine::Kind::Endpoint,
-            Kind::LoadBalancer => engine::Kind::LoadBalancer,
-            other => {
-                let why = format!("a {} has no name", other.name());
-                return Err(Failure::new(HResult::E_NOTIMPL, why));
-            }
-        };
-        self.service()?.state().resolve(kind, text)
+    fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {
+        local::serve(&mut *self.service()?, self.options(), ask)
+    }
+
+    fn carry_out(
+        &self,
+        work: ServiceOperation,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        apply::carry_out(self, work, files, self.0.reading, tell)
     }
 
     fn events(&self, from: u64) -> Result<Events, Failure> {
         let happened = self.service()?.events(from);
-        let events = happened.events.iter().map(|event| Event {
-            code: event.kind as u32,
-            name: event.kind.name(),
-            data: event.data(),
-        });
-        Ok(Events { events: events.collect(), next: happened.next, missed: happened.missed })
+        let (next, missed) = (happened.next, happened.missed);
+        Ok(Events { events: told(&happened, |_| true), next, missed })
     }
+
+    fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
+        if let Topic::Network(id) = to {
+            self.service()?.state().resolve(engine::Kind::Network, &id.to_string())?;
+        }
+        let next = match after {
+            Some(last) => last.saturating_add(1),
+            None => self.service()?.events(u64::MAX).next,
+        };
+        let (inside, ready) = (self.0.clone(), VecDeque::new());
+        Ok(Subscription::new(Box::new(Listener { inside, to, next, ready })))
+    }
+}
+
+impl apply::Desk for Embedded {
+    fn carry_out(
+        &self,
+        call: &engine::apply::Call,
+        reading: Reading,
+    ) -> Result<Vec<Warning>, Failure> {
+        let answer = self.service()?.call(&call.request(), reading);
+        self.0.happened.notify_all();
+        Ok(answer?.warnings)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
+        Ok(look(self.service()?.state()))
+    }
+
+    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {
+        let mut service = self.service()?;
+        Ok((0..count).map(|_| service.new_id()).collect())
+    }
+
+    fn settle(&self) -> Result<(), Failure> {
+        self.service()?.settle()
+    }
+}
+
+/// What happens in this process.
+struct Listener {
+    inside: Arc<Inside>,
+    to: Topic,
+    next: u64,
+    /// Read and not told yet.
+    ready: VecDeque<Notice>,
+}
+
+impl Source for Listener {
+    fn wait(&mut self) -> Result<Notice, Failure> {
+        let inside = self.inside.clone();
+        let mut service = inside.service()?;
+        loop {
+            if let Some(notice) = self.ready.pop_front() {
+                return Ok(notice);
+            }
+            let happened = service.events(self.next);
+            if happened.next == self.next {
+                service = inside.happened.wait(service).map_err(|_| poisoned())?;
+                continue;
+            }
+            self.next = happened.next;
+            self.ready.extend((happened.missed > 0).then_some(Notice::Missed(happened.missed)));
+            let told = told(&happened, |event| match self.to {
+                Topic::All => true,
+                Topic::Network(id) => event.network == Some(id),
+            });
+            self.ready.extend(told.into_iter().map(Notice::Event));
+        }
+    }
+}
+
+/// Events with their numbers, as clients see them.
+fn told(happened: &Happened, concerned: impl Fn(&engine::Event) -> bool) -> Vec<Event> {
+    let first = happened.next.saturating_sub(happened.events.len() as u64);
+    let events = (first..).zip(&happened.events).filter(|(_, event)| concerned(event));
+    let told = events.map(|(number, event)| Event {
+        number,
+        code: event.kind as u32,
+        name: event.kind.name().to_owned(),
+        data: event.data(),
+    });
+    told.collect()
 }

@@ -2,16 +2,17 @@
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
-#[cfg(feature = "embedded")]
-mod whereabouts;
+#[cfg(feature = "socket")]
+pub(crate) mod socket;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
-use hostcompute_schema::operation::{Kind, Operation};
-use hostcompute_schema::{Failure, Guid, Warning};
+use hostcompute_schema::operation::Operation;
+use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
+use hostcompute_schema::{Failure, Guid, ServiceOperation, Warning};
 use serde_json::Value;
 
-/// One call.
+/// One call of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     pub operation: Operation,
@@ -39,43 +40,146 @@ pub struct Answer {
     pub warnings: Vec<Warning>,
 }
 
+/// One of the service's own operations.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub operation: ServiceOperation,
+    /// The object that it is about, where it is about one.
+    pub id: Option<Guid>,
+    /// By the names of the operation's table.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// Empty for none.
+    pub document: &'a str,
+}
+
+impl<'a> Ask<'a> {
+    /// An operation that needs nothing more.
+    pub fn plain(operation: ServiceOperation) -> Self {
+        Self { operation, id: None, parameters: &[], document: "" }
+    }
+
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
 /// A notification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
+    /// Its place among all notifications of the service.
+    pub number: u64,
     /// The value in HCN_NOTIFICATIONS.
     pub code: u32,
     /// Its name, without prefix.
-    pub name: &'static str,
+    pub name: String,
     /// NotificationBase.
     pub data: Value,
 }
 
-/// The events since a call before, and where to go on.
+/// The notifications since a number, and where to go on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Events {
     pub events: Vec<Event>,
     pub next: u64,
-    /// Events that were gone before they were asked for.
+    /// Notifications that were gone before they were asked for.
     pub missed: u64,
+}
+
+/// One thing that a [`Subscription`] tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    Event(Event),
+    /// So many notifications could not be told; 0 where nobody knows how many, because the service was started anew.
+    Missed(u64),
+}
+
+/// What a subscription is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Everything that happens.
+    All,
+    /// What happens to one network: to itself, and to endpoints of it that come into namespaces and leave them.
+    Network(Guid),
+}
+
+/// What happens, in order and without gaps that it does not tell of. Dropping it unsubscribes.
+///
+/// As an iterator it blocks until something happens; it ends after an error.
+pub struct Subscription {
+    source: Box<dyn Source>,
+    over: bool,
+}
+
+/// Where notifications come from.
+pub trait Source: Send {
+    /// The next one, waiting for it.
+    ///
+    /// # Errors
+    /// Why there will be no more.
+    fn wait(&mut self) -> Result<Notice, Failure>;
+}
+
+impl Subscription {
+    /// A subscription to what a transport hears.
+    pub fn new(source: Box<dyn Source>) -> Self {
+        Self { source, over: false }
+    }
+}
+
+impl Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Result<Notice, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.source.wait();
+        self.over = next.is_err();
+        Some(next)
+    }
 }
 
 /// A way to reach a service.
 pub trait Transport: Debug + Send + Sync {
-    /// Carries out one operation.
+    /// Carries out one operation of the API.
     ///
     /// # Errors
     /// What the service refuses, or why it cannot be reached.
     fn call(&self, call: &Call<'_>) -> Result<Answer, Failure>;
 
-    /// The object that a person means: by GUID, by unique beginning of its GUID, or by Name.
+    /// Carries out one of the service's own operations that is answered by one document, or by nothing (null).
     ///
     /// # Errors
-    /// The kind's not-found code, or E_INVALIDARG when several objects answer.
-    fn resolve(&self, kind: Kind, text: &str) -> Result<Guid, Failure>;
+    /// What the service refuses, or why it cannot be reached.
+    fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle>;
 
-    /// What happened from event number `from` on.
+    /// Carries out files: `Up`, `Down` or `Diff`; tells of each step as it is done.
+    ///
+    /// # Errors
+    /// What is wrong with a file, what the service refuses, or why it cannot be reached.
+    fn carry_out(
+        &self,
+        work: ServiceOperation,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle>;
+
+    /// What happened from notification number `from` on, until now; `u64::MAX` asks only for the number of the next one.
     ///
     /// # Errors
     /// Why the service cannot be reached.
     fn events(&self, from: u64) -> Result<Events, Failure>;
+
+    /// Listens to what happens: from now on, or from the notification after number `after` on.
+    ///
+    /// # Errors
+    /// What the service refuses, or why it cannot be reached.
+    fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure>;
 }

@@ -1,0 +1,368 @@
+//! The service of this machine, over its unix socket.
+//!
+//! Connections are kept for the next call; each is a session of the service, and one of them is the session that owns this host's
+//! handles. When a connection breaks because the service is started anew, what can safely be asked again is asked again: everything
+//! that only reads, and changes of the API, which carry an idempotency key, so that the service carries them out once.
+
+mod letter;
+mod listen;
+mod wire;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hostcompute_schema::operation::Verb;
+use hostcompute_schema::service::{HostFile, Obstacle, Output, Progress, ProgressLine, Step, Told};
+use hostcompute_schema::{Failure, HResult, ServiceOperation, Warning};
+use serde_json::Value;
+
+use super::{Answer, Ask, Call, Events, Subscription, Topic, Transport};
+use crate::Options;
+use letter::Letter;
+use listen::Listener;
+use wire::{Connection, Head, Incoming};
+
+/// The way to a service that runs by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Socket(Arc<Inside>);
+
+#[derive(Debug)]
+struct Inside {
+    path: PathBuf,
+    strict: bool,
+    /// How long to wait for a service that is being started anew.
+    patience: Duration,
+    /// Connections that wait for the next call.
+    idle: Mutex<Vec<Connection>>,
+    /// The connection whose session owns the handles.
+    own: Mutex<Option<Connection>>,
+}
+
+/// More connections than this are not kept.
+const KEPT: usize = 8;
+
+/// The first pause before another try; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A whole answer.
+#[derive(Debug)]
+struct Reply {
+    head: Head,
+    body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Trouble {
+    /// Nothing was sent.
+    Unreachable(io::Error),
+    /// What was asked may have been carried out.
+    Broken(io::Error),
+}
+
+impl Socket {
+    /// Connects, and makes sure that a service answers.
+    ///
+    /// # Errors
+    /// RPC_S_SERVER_UNAVAILABLE when nothing listens there, E_ACCESSDENIED.
+    pub fn connect(path: PathBuf, options: &Options) -> Result<Self, Failure> {
+        let first = Connection::open(&path)
+            .map_err(|error| Trouble::Unreachable(error).failure(&path, "connect"))?;
+        let socket = Self(Arc::new(Inside {
+            path,
+            strict: options.strict,
+            patience: options.patience,
+            idle: Mutex::new(vec![first]),
+            own: Mutex::default(),
+        }));
+        socket.serve(&Ask::plain(ServiceOperation::Version))?;
+        Ok(socket)
+    }
+
+    /// Asks on any connection, and reads the whole answer.
+    fn ask(&self, letter: &Letter<'_>) -> Result<Reply, Failure> {
+        self.patiently(letter, || {
+            let incoming = self.begin(letter)?;
+            let (head, body, connection) = incoming.whole().map_err(Trouble::Broken)?;
+            self.keep(connection);
+            Ok(Reply { head, body })
+        })
+    }
+
+    /// Asks on the connection whose session owns the handles.
+    fn ask_in_session(&self, letter: &Letter<'_>) -> Result<Reply, Failure> {
+        let mut own = locked(&self.0.own);
+        self.patiently(letter, || {
+            let connection = match alive(own.take()) {
+                Some(connection) => connection,
+                None => self.open()?,
+            };
+            let incoming = connection.ask(&letter.request).map_err(Trouble::Broken)?;
+            let (head, body, connection) = incoming.whole().map_err(Trouble::Broken)?;
+            *own = connection;
+            Ok(Reply { head, body })
+        })
+    }
+
+    /// Sends a letter on a connection that nobody uses, and reads the head of the answer.
+    fn begin(&self, letter: &Letter<'_>) -> Result<Incoming, Trouble> {
+        let idle = locked(&self.0.idle).pop();
+        // What cannot be sent twice is not sent into a connection that has ended.
+        let idle = if letter.is_repeatable { idle } else { alive(idle) };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        connection.ask(&letter.request).map_err(Trouble::Broken)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn open(&self) -> Result<Connection, Trouble> {
+        Connection::open(self.path()).map_err(Trouble::Unreachable)
+    }
+
+    fn keep(&self, connection: Option<Connection>) {
+        let mut idle = locked(&self.0.idle);
+        if idle.len() < KEPT {
+            idle.extend(connection);
+        }
+    }
+
+    /// Tries again, as long as that is safe and patience lasts, when the service goes away: it may be in the course of a restart.
+    fn patiently<T>(
+        &self,
+        letter: &Letter<'_>,
+        mut attempt: impl FnMut() -> Result<T, Trouble>,
+    ) -> Result<T, Failure>
+    where
+        T: Answered,
+    {
+        let mut began = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let trouble = match attempt() {
+                Ok(reply) if letter.is_repeatable && reply.is_stopping() => None,
+                Ok(reply) => return Ok(reply),
+                Err(trouble) if trouble.may_pass(letter) => Some(trouble),
+                Err(trouble) => return Err(trouble.failure(self.path(), &letter.line())),
+            };
+            // Connections of a service that has gone are worth nothing.
+            locked(&self.0.idle).clear();
+            match began {
+                // At once: the connection may just have been an old one.
+                None => began = Some(Instant::now()),
+                Some(began) if Instant::now() - began < self.0.patience => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Some(_) => {
+                    let trouble = trouble.unwrap_or_else(|| {
+                        Trouble::Unreachable(io::ErrorKind::ConnectionRefused.into())
+                    });
+                    return Err(trouble.failure(self.path(), &letter.line()));
+                }
+            }
+        }
+    }
+
+    /// Reads progress line by line, up to the end.
+    fn follow(
+        &self,
+        mut incoming: Incoming,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        let broken = |error: io::Error| {
+            Obstacle::from(Trouble::Broken(error).failure(self.path(), "carry out the files"))
+        };
+        let mut text = Vec::new();
+        let mut end = None;
+        while incoming.more(&mut text).map_err(broken)? {
+            while let Some(length) = text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = text.drain(..=length).collect();
+                let line = serde_json::from_slice(&line).unwrap_or(Value::Null);
+                match ProgressLine::told(&line) {
+                    Some(Told::Progress(progress)) => tell(progress),
+                    Some(Told::End(outcome)) => end = Some(outcome),
+                    // Something that a newer service tells.
+                    None => {}
+                }
+            }
+        }
+        let (_, _, connection) = incoming.whole().map_err(broken)?;
+        self.keep(connection);
+        end.unwrap_or_else(|| Err(broken(io::ErrorKind::UnexpectedEof.into())))
+    }
+}
+
+impl Transport for Socket {
+    fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let reply = self.ask(&Letter::of_call(call, self.0.strict)?)?.succeeded()?;
+        if call.operation.verb() == Verb::Open {
+            let id = call.id.unwrap_or_default();
+            return Ok(Answer { body: format!("\"{id}\""), warnings: Vec::new() });
+        }
+        Ok(Answer { warnings: reply.warnings(), body: reply.text()? })
+    }
+
+    fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {
+        use ServiceOperation as Own;
+        let letter = Letter::of_ask(ask)?;
+        let in_session =
+            matches!(ask.operation, Own::OpenHandle | Own::ListHandles | Own::CloseHandle);
+        let reply = if in_session { self.ask_in_session(&letter)? } else { self.ask(&letter)? };
+        let reply = reply.succeeded()?;
+        match ask.operation.output() {
+            Output::None => Ok(Value::Null),
+            Output::Text(_) => Ok(reply.text()?.into()),
+            _ => Ok(serde_json::from_slice(&reply.body).map_err(|error| garbled(&error))?),
+        }
+    }
+
+    fn carry_out(
+        &self,
+        work: ServiceOperation,
+        files: &[HostFile],
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Step>, Obstacle> {
+        let body = letter::body_of(files);
+        let letter = Letter::of_work(work, &body, self.0.strict);
+        let incoming = self.patiently(&letter, || self.begin(&letter))?;
+        if incoming.head.status == 200 && incoming.head.is(letter::NDJSON) {
+            return self.follow(incoming, tell);
+        }
+        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let (head, body, connection) = incoming.whole().map_err(broken)?;
+        self.keep(connection);
+        Reply { head, body }.succeeded()?;
+        let why = "the service does not tell what it does";
+        Err(Failure::new(HResult::E_UNEXPECTED, why).into())
+    }
+
+    fn events(&self, from: u64) -> Result<Events, Failure> {
+        let inspected = self.serve(&Ask::plain(ServiceOperation::Inspect))?;
+        let last = inspected.get("Events").and_then(Value::as_u64).unwrap_or_default();
+        let next = last.saturating_add(1);
+        if from >= next {
+            return Ok(Events { next, ..Events::default() });
+        }
+        Listener::open(self, Topic::All, Some(from.saturating_sub(1)))?.until(next)
+    }
+
+    fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
+        Ok(Subscription::new(Box::new(Listener::open(self, to, after)?)))
+    }
+}
+
+impl Reply {
+    /// The answer, or the failure that it tells of.
+    fn succeeded(self) -> Result<Self, Obstacle> {
+        if (200..300).contains(&self.head.status) {
+            return Ok(self);
+        }
+        match serde_json::from_slice::<Value>(&self.body) {
+            Ok(problem) if problem.get("hresult").is_some() => {
+                Err(Obstacle::from_problem(&problem))
+            }
+            _ => {
+                let why = format!("the service answers with the HTTP status {}", self.head.status);
+                Err(Failure::new(HResult::E_UNEXPECTED, why).into())
+            }
+        }
+    }
+
+    fn text(self) -> Result<String, Failure> {
+        String::from_utf8(self.body).map_err(|error| garbled(&error))
+    }
+
+    /// What was tolerated in the document.
+    fn warnings(&self) -> Vec<Warning> {
+        let told = self.head.header("hostcompute-warnings").map(serde_json::from_str::<Vec<Value>>);
+        match told {
+            Some(Ok(warnings)) => warnings.iter().map(Warning::from_value).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// An answer that may be that the service is about to end.
+trait Answered {
+    fn is_stopping(&self) -> bool;
+}
+
+impl Answered for Reply {
+    fn is_stopping(&self) -> bool {
+        let code = HResult::HCN_E_MANAGER_STOPPED;
+        self.head.status == code.http_status()
+            && serde_json::from_slice::<Value>(&self.body)
+                .is_ok_and(|problem| Failure::from_problem(&problem).hresult == code)
+    }
+}
+
+impl Answered for Incoming {
+    fn is_stopping(&self) -> bool {
+        false
+    }
+}
+
+impl Trouble {
+    /// Whether it may help to try again, and is safe.
+    fn may_pass(&self, letter: &Letter<'_>) -> bool {
+        match self {
+            Self::Unreachable(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::NotFound
+                    | io::ErrorKind::WouldBlock
+            ),
+            Self::Broken(error) => {
+                letter.is_repeatable && error.kind() != io::ErrorKind::InvalidData
+            }
+        }
+    }
+
+    fn failure(self, path: &Path, what: &str) -> Failure {
+        let place = path.display();
+        match self {
+            Self::Unreachable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let why = format!("the socket {place} may not be used: {error}");
+                Failure::new(HResult::E_ACCESSDENIED, why)
+            }
+            Self::Unreachable(error) => {
+                let why = format!("no service answers on the socket {place}: {error}");
+                Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("start hostcomputed")
+            }
+            Self::Broken(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let why = format!("what answers on {place} is not this service: {error}");
+                Failure::new(HResult::E_UNEXPECTED, why)
+            }
+            Self::Broken(error) => {
+                let why = format!(
+                    "the service on {place} went away while it was asked to {what}: {error}"
+                );
+                Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
+                    .hint("whether it was done can be seen when the service is back")
+            }
+        }
+    }
+}
+
+/// A connection that can still be asked something.
+fn alive(connection: Option<Connection>) -> Option<Connection> {
+    let mut connection = connection?;
+    (!connection.is_dead()).then_some(connection)
+}
+
+fn garbled(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(HResult::E_UNEXPECTED, format!("the service's answer cannot be read: {error}"))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
