@@ -2,13 +2,17 @@
 //!
 //! - [`floor`] makes the same kernel objects with bare netlink: the least that the kernel asks for.
 //! - [`side`] drives each way of attaching an endpoint: the floor, this project, CNI plugins, netavark.
+//! - [`daemon`] is the service as a process, [`client`] asks it; [`echo`] is what asking costs when nothing is answered.
 //! - [`worker`] is a process that holds one side in network and mount namespaces of its own; [`remote`] talks to it.
 //! - [`measure`] asks the workers in turns, so that a busy moment of the machine falls on all of them alike.
 //! - [`report`] turns the samples into one table with ratios, and into JSON.
 //!
 //! Nothing here touches the machine's own network: every process that changes anything secludes itself first.
 
+pub mod client;
 pub mod command;
+pub mod daemon;
+pub mod echo;
 pub mod floor;
 pub mod machine;
 pub mod measure;

@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 use hostcompute_bench::floor::Sequence;
 use hostcompute_bench::machine::{self, Machine};
-use hostcompute_bench::measure::{self, Plan};
-use hostcompute_bench::report::Report;
+use hostcompute_bench::measure::{self, Amount, Plan};
+use hostcompute_bench::report::{Measured, Report};
 use hostcompute_bench::side::{Cni, Kind, Netavark};
 use hostcompute_bench::worker;
 
@@ -47,7 +47,7 @@ struct Options {
     #[arg(long)]
     no_peers: bool,
     /// Measure only these parts.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "attach,balance,list")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "attach,service,balance,list")]
     only: Vec<Part>,
     /// Numbers of endpoints present while attach and detach are measured.
     #[arg(long, value_delimiter = ',', value_name = "N")]
@@ -72,6 +72,7 @@ struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     Attach,
+    Service,
     Balance,
     List,
 }
@@ -98,15 +99,31 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     );
     let scratch = Scratch::make()?;
     let mut notes = Vec::new();
-    let plan = plan(options, &scratch.0, &mut notes);
+    let mut plan = plan(options, &scratch.0, &mut notes);
+    let wants = |part| options.only.contains(&part);
+    let service = if wants(Part::Service) { program("hostcomputed", &mut notes) } else { None };
+    plan.sides.splice(1..1, service.clone().map(Kind::Service));
     let machine = Machine::describe()?;
     let before = machine::idle(Duration::from_secs(1))?;
-    let wants = |part| options.only.contains(&part);
-    let attach = if wants(Part::Attach) { measure::attach(&plan)? } else { Vec::new() };
-    let balance = if wants(Part::Balance) { measure::balance(&plan)? } else { Vec::new() };
-    let list = if wants(Part::List) { list(options, &plan, &mut notes)? } else { Vec::new() };
+    let mut measured = Measured::default();
+    if wants(Part::Attach) {
+        measured.attach = measure::attach(&plan)?;
+    } else if let Some(program) = &service {
+        measured.attach = measure::attach(&beside_the_floor(&plan, program, options))?;
+    }
+    if let Some(program) = &service {
+        measured.service = measure::service(&plan, program, amount(options))?;
+    }
+    if wants(Part::Balance) {
+        measured.balance = measure::balance(&plan)?;
+    }
+    if wants(Part::List)
+        && let Some(hc) = program("hc", &mut notes)
+    {
+        measured.list = measure::list(&plan, &hc, if options.quick { 5 } else { 100 })?;
+    }
     let after = machine::idle(Duration::from_secs(1))?;
-    let report = Report::new(machine, (before, after), notes, (&attach, &balance, &list));
+    let report = Report::new(machine, (before, after), notes, &measured);
     print!("{report}");
     if let Some(file) = &options.json {
         std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
@@ -177,35 +194,47 @@ fn peers(options: &Options, notes: &mut Vec<String>) -> Vec<Kind> {
     peers
 }
 
-/// Measures the command line if it has been built beside this program.
-fn list(
-    options: &Options,
-    plan: &Plan,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<Vec<measure::ListRow>> {
-    if let Err(error) = build_command_line() {
-        notes.push(format!("hc is not measured: {error:#}"));
-        return Ok(Vec::new());
-    }
-    let program = std::env::current_exe()?.with_file_name("hc");
-    if !program.is_file() {
-        notes
-            .push(format!("no {}: build it with `cargo build --release -p hc`", program.display()));
-        return Ok(Vec::new());
-    }
-    measure::list(plan, &program, if options.quick { 5 } else { 100 })
+/// The service and the floor alone, with few endpoints: what the service's part promises about attaching.
+fn beside_the_floor(plan: &Plan, program: &Path, options: &Options) -> Plan {
+    let mut sides = vec![Kind::Service(program.to_owned())];
+    sides.extend([Sequence::Fused, Sequence::Routed, Sequence::Pool].map(Kind::Floor));
+    let levels = options.levels.clone().unwrap_or_else(|| vec![10]);
+    Plan { sides, levels, ..plan.clone() }
 }
 
-/// Under `cargo run`, builds `hc` in the same profile: one command is to be enough.
-fn build_command_line() -> anyhow::Result<()> {
+/// How much of the service is measured.
+fn amount(options: &Options) -> Amount {
+    if options.quick {
+        return Amount { queries: 50, clients: 8, cycles: 5, endpoints: 20, restarts: 1 };
+    }
+    Amount { queries: 500, clients: 8, cycles: 50, endpoints: 5000, restarts: 5 }
+}
+
+/// One of our programs, if it has been built beside this one. Under `cargo run`, builds it in the same profile: one command is to
+/// be enough.
+fn program(package: &str, notes: &mut Vec<String>) -> Option<PathBuf> {
+    if let Err(error) = build(package) {
+        notes.push(format!("{package} is not measured: {error:#}"));
+        return None;
+    }
+    let program = std::env::current_exe().ok()?.with_file_name(package);
+    if !program.is_file() {
+        let how = format!("build it with `cargo build --release -p {package}`");
+        notes.push(format!("no {}: {how}", program.display()));
+        return None;
+    }
+    Some(program)
+}
+
+fn build(package: &str) -> anyhow::Result<()> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
     let mut command = std::process::Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "hc"]);
+    command.args(["build", "--quiet", "--package", package]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let status = command.status().context("starting cargo to build hc")?;
-    anyhow::ensure!(status.success(), "cargo could not build hc");
+    let status = command.status().context("starting cargo")?;
+    anyhow::ensure!(status.success(), "cargo could not build it");
     Ok(())
 }
 

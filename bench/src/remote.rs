@@ -5,7 +5,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use crate::daemon::End;
 use crate::measure::Connections;
+use crate::side::Queries;
 use crate::statistics::{Cost, Samples};
 use crate::worker::{Answer, Ask, Batch, Setup};
 
@@ -50,10 +52,39 @@ impl Remote {
 
     /// Waits for the kernel's clean-up; one sample, counted from the last detach.
     pub fn gone(&mut self, links: usize) -> anyhow::Result<Samples> {
-        match self.ask(&Ask::Gone(links))? {
-            Answer::Waited(samples) => Ok(samples),
+        self.waited(&Ask::Gone(links))
+    }
+
+    /// Attaches and detaches from so many threads, each so often; one sample.
+    pub fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<Samples> {
+        self.waited(&Ask::Churn { threads, cycles })
+    }
+
+    /// Queries the service.
+    pub fn query(&mut self, count: usize) -> anyhow::Result<Queries> {
+        match self.ask(&Ask::Query(count))? {
+            Answer::Queried(queries) => Ok(queries),
             other => bail!("{}: an answer out of turn: {other:?}", self.name),
         }
+    }
+
+    pub fn echo(&mut self, count: usize) -> anyhow::Result<Samples> {
+        self.waited(&Ask::Echo(count))
+    }
+
+    /// Restarts the service; one sample.
+    pub fn restart(&mut self, end: End) -> anyhow::Result<Samples> {
+        self.waited(&Ask::Restart(end))
+    }
+
+    /// Lets the service compare everything with the kernel; one sample.
+    pub fn check(&mut self) -> anyhow::Result<Samples> {
+        self.waited(&Ask::Check)
+    }
+
+    /// Resident memory of the service, in KiB.
+    pub fn service_resident(&mut self) -> anyhow::Result<usize> {
+        self.count(&Ask::Resident)
     }
 
     pub fn add_services(&mut self, batch: Batch) -> anyhow::Result<Cost> {
@@ -65,10 +96,7 @@ impl Remote {
     }
 
     pub fn links(&mut self) -> anyhow::Result<usize> {
-        match self.ask(&Ask::Links)? {
-            Answer::Count(count) => Ok(count),
-            other => bail!("{}: an answer out of turn: {other:?}", self.name),
-        }
+        self.count(&Ask::Links)
     }
 
     pub fn connect(&mut self, service: u32, count: usize) -> anyhow::Result<Connections> {
@@ -86,6 +114,20 @@ impl Remote {
     /// Resident memory of the process, in KiB.
     pub fn resident(&self) -> anyhow::Result<u64> {
         crate::machine::resident(self.process.id())
+    }
+
+    fn waited(&mut self, ask: &Ask) -> anyhow::Result<Samples> {
+        match self.ask(ask)? {
+            Answer::Waited(samples) => Ok(samples),
+            other => bail!("{}: an answer out of turn: {other:?}", self.name),
+        }
+    }
+
+    fn count(&mut self, ask: &Ask) -> anyhow::Result<usize> {
+        match self.ask(ask)? {
+            Answer::Count(count) => Ok(count),
+            other => bail!("{}: an answer out of turn: {other:?}", self.name),
+        }
     }
 
     fn times(&mut self, ask: &Ask) -> anyhow::Result<Cost> {

@@ -11,11 +11,13 @@ use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::command;
+use crate::daemon::End;
+use crate::echo::Echo;
 use crate::floor::message;
 use crate::measure::Connections;
 use crate::namespace;
 use crate::netlink::{Datagram, Socket};
-use crate::side::{Balancing, Kind, Side};
+use crate::side::{Balancing, Kind, Queries, Service, Side};
 use crate::statistics::{Cost, Samples};
 
 /// What a worker is started with.
@@ -32,6 +34,8 @@ pub struct Setup {
 pub enum Task {
     Attach(Kind),
     Balance(Kind),
+    /// Hold a service, by its program.
+    Service(PathBuf),
     /// Run commands.
     Run,
 }
@@ -57,6 +61,21 @@ pub enum Ask {
     Links,
     /// Wait until there are no more links than this; the answer is how long it took since the last detach.
     Gone(usize),
+    /// Attach and detach from so many threads, each so often; the answer is how long that took until the last link was gone.
+    Churn {
+        threads: u32,
+        cycles: u32,
+    },
+    /// Query the service so many times.
+    Query(usize),
+    /// The same number of bare echoes, with questions and answers as long as the last query's.
+    Echo(usize),
+    /// End the service and start it anew; the answer is how long the start took.
+    Restart(End),
+    /// Compare the service's state with the kernel.
+    Check,
+    /// Resident memory of the service, in KiB.
+    Resident,
     AddServices(Batch),
     RemoveServices(Batch),
     /// Connect to the service with this number so many times.
@@ -77,6 +96,7 @@ pub enum Answer {
     Times(Cost),
     Waited(Samples),
     Count(usize),
+    Queried(Queries),
     Connected(Connections),
     Failed(String),
 }
@@ -119,6 +139,7 @@ fn answer(answer: &Answer) -> anyhow::Result<()> {
 enum Held {
     Attach(Box<dyn Side>),
     Balance(Box<dyn Balancing>),
+    Service(Box<Service>),
     Nothing,
 }
 
@@ -127,6 +148,8 @@ struct Worker {
     route: Socket,
     last_detach: Instant,
     echoing: bool,
+    echo: Option<Echo>,
+    directory: PathBuf,
 }
 
 impl Worker {
@@ -134,9 +157,19 @@ impl Worker {
         let held = match &setup.task {
             Task::Attach(side) => Held::Attach(side.open(&setup.directory)?),
             Task::Balance(side) => Held::Balance(side.open_balancer(&setup.directory)?),
+            Task::Service(program) => {
+                Held::Service(Service::open(program, &setup.directory)?.into())
+            }
             Task::Run => Held::Nothing,
         };
-        Ok(Self { held, route: Socket::route()?, last_detach: Instant::now(), echoing: false })
+        Ok(Self {
+            held,
+            route: Socket::route()?,
+            last_detach: Instant::now(),
+            echoing: false,
+            echo: None,
+            directory: setup.directory.clone(),
+        })
     }
 
     fn perform(&mut self, ask: &Ask) -> anyhow::Result<Answer> {
@@ -154,6 +187,12 @@ impl Worker {
             }
             Ask::Links => Ok(Answer::Count(self.links()?)),
             Ask::Gone(most) => self.gone(*most),
+            Ask::Churn { threads, cycles } => self.churn(*threads, *cycles),
+            Ask::Query(count) => Ok(Answer::Queried(self.service()?.query(*count)?)),
+            Ask::Echo(count) => self.ask_echo(*count),
+            Ask::Restart(end) => waited(self.service()?.restart(*end)?),
+            Ask::Check => waited(self.service()?.check()?),
+            Ask::Resident => Ok(Answer::Count(self.service()?.resident()?.try_into()?)),
             Ask::AddServices(batch) => {
                 let balancer = self.balancer()?;
                 timed(*batch, |number| balancer.add(number))
@@ -170,8 +209,33 @@ impl Worker {
     fn side(&mut self) -> anyhow::Result<&mut dyn Side> {
         match &mut self.held {
             Held::Attach(side) => Ok(side.as_mut()),
+            Held::Service(service) => Ok(service.as_mut()),
             _ => anyhow::bail!("this worker attaches nothing"),
         }
+    }
+
+    fn service(&mut self) -> anyhow::Result<&mut Service> {
+        match &mut self.held {
+            Held::Service(service) => Ok(service),
+            _ => anyhow::bail!("this worker holds no service"),
+        }
+    }
+
+    fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<Answer> {
+        let links = self.links()?;
+        let start = Instant::now();
+        self.side()?.churn(threads, cycles)?;
+        self.gone(links)?;
+        waited(start.elapsed())
+    }
+
+    fn ask_echo(&mut self, count: usize) -> anyhow::Result<Answer> {
+        if self.echo.is_none() {
+            let Queries { request, answer, .. } = self.service()?.query(1)?;
+            self.echo = Some(Echo::start(&self.directory.join("echo"), request, answer)?);
+        }
+        let echo = self.echo.as_mut().context("it was made just now")?;
+        Ok(Answer::Waited(echo.ask(count)?))
     }
 
     fn balancer(&mut self) -> anyhow::Result<&mut dyn Balancing> {
@@ -198,7 +262,7 @@ impl Worker {
             // Counting takes the lock that removal needs, so it is not done all the time.
             std::thread::sleep(Duration::from_millis(1).max(start.elapsed() * 4));
         }
-        Ok(Answer::Waited([self.last_detach.elapsed()].into_iter().collect()))
+        waited(self.last_detach.elapsed())
     }
 
     fn connect(&mut self, service: u32, count: usize) -> anyhow::Result<Answer> {
@@ -212,6 +276,10 @@ impl Worker {
         let (client, frontend) = (balancer.client()?, balancer.frontend(service));
         Ok(Answer::Connected(Connections::make(&client, frontend, count)?))
     }
+}
+
+fn waited(time: Duration) -> anyhow::Result<Answer> {
+    Ok(Answer::Waited([time].into_iter().collect()))
 }
 
 fn run(words: &[String], input: &str) -> anyhow::Result<Answer> {

@@ -134,6 +134,19 @@ impl Floor {
         })
     }
 
+    /// Another one beside this, for another thread, with the same static objects.
+    pub fn beside(&self) -> io::Result<Self> {
+        Ok(Self {
+            sequence: self.sequence,
+            home: Namespace::current()?,
+            route: Socket::route()?,
+            netfilter: Socket::netfilter()?,
+            datagram: Datagram::default(),
+            endpoints: HashMap::new(),
+            stock: VecDeque::new(),
+        })
+    }
+
     /// Makes namespaces in advance, for the sequence that takes them from a stock.
     pub fn fill_stock(&mut self, count: u32) -> io::Result<()> {
         if self.sequence != Sequence::Pool {

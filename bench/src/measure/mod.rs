@@ -7,6 +7,7 @@ mod attach;
 mod balance;
 mod connections;
 mod listing;
+mod service;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use attach::{AttachRow, Memory, attach};
 pub use balance::{BalanceRow, balance};
 pub use connections::Connections;
 pub use listing::{ListRow, list};
+pub use service::{Amount, ChurnRow, RestartRow, ServiceRows, service};
 
 use crate::side::Kind;
 

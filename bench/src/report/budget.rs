@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{AttachLine, BalanceLine, CommandLine};
 use crate::floor::Sequence;
-use crate::side::OURS;
+use crate::side::{OURS, SERVICE};
 
 /// A promise about a number.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,7 +23,7 @@ pub enum Bound {
 }
 
 impl Budget {
-    fn new(promise: impl Into<String>, measured: f64, bound: Bound) -> Self {
+    pub(super) fn new(promise: impl Into<String>, measured: f64, bound: Bound) -> Self {
         let kept = match bound {
             Bound::AtMost(limit) => measured <= limit,
             Bound::AtLeast(limit) => measured >= limit,
@@ -39,6 +39,7 @@ pub(super) fn all(
     commands: &[CommandLine],
 ) -> Vec<Budget> {
     let mut budgets = attaching(attach);
+    budgets.extend(serving(attach));
     budgets.extend(growing(attach));
     budgets.extend(balancing(balance));
     if let Some(list) = commands.first() {
@@ -70,6 +71,17 @@ fn attaching(lines: &[AttachLine]) -> Vec<Budget> {
     let answered = ours.detach.p50 / 1e3;
     budgets.push(Budget::new("detach answered, p50 in ms", answered, Bound::AtMost(0.2)));
     budgets
+}
+
+/// At the lowest level, through the socket: against the floor.
+fn serving(lines: &[AttachLine]) -> Vec<Budget> {
+    let Some(lowest) = lines.iter().map(|line| line.endpoints).min() else { return Vec::new() };
+    let of = |side: &str| lines.iter().find(|l| l.endpoints == lowest && l.side == side);
+    let floor = Sequence::Fused.name();
+    let (Some(ours), Some(line)) = (of(SERVICE), of(floor)) else { return Vec::new() };
+    let ratio = ours.attach.p50 / line.attach.p50;
+    let promise = format!("attach p50 through the service over \"{floor}\"");
+    vec![Budget::new(promise, ratio, Bound::AtMost(0.5))]
 }
 
 /// At the highest level against the lowest.

@@ -1,17 +1,19 @@
 //! The result: one table with ratios for people, the same as JSON for programs, and whether the budgets were kept.
 
 mod budget;
+mod service;
 mod table;
 
 use serde::Serialize;
 
 use crate::floor::Sequence;
 use crate::machine::Machine;
-use crate::measure::{AttachRow, BalanceRow, ListRow, Memory};
+use crate::measure::{AttachRow, BalanceRow, ListRow, Memory, ServiceRows};
 use crate::side::Kind;
 use crate::statistics::Summary;
 
 pub use budget::Budget;
+pub use service::ServiceLine;
 
 /// Everything that one run found out.
 #[derive(Debug, Serialize)]
@@ -22,9 +24,19 @@ pub struct Report {
     /// What was left out, and why.
     pub notes: Vec<String>,
     pub attach: Vec<AttachLine>,
+    pub service: Vec<ServiceLine>,
     pub balance: Vec<BalanceLine>,
     pub commands: Vec<CommandLine>,
     pub budgets: Vec<Budget>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub attach: Vec<AttachRow>,
+    pub balance: Vec<BalanceRow>,
+    pub list: Vec<ListRow>,
+    pub service: ServiceRows,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -67,13 +79,15 @@ impl Report {
         machine: Machine,
         idle: (f64, f64),
         notes: Vec<String>,
-        measured: (&[AttachRow], &[BalanceRow], &[ListRow]),
+        measured: &Measured,
     ) -> Self {
-        let attach = attach_lines(measured.0);
-        let balance = balance_lines(measured.1);
-        let commands = command_lines(measured.2);
-        let budgets = budget::all(&attach, &balance, &commands);
-        Self { machine, idle, notes, attach, balance, commands, budgets }
+        let attach = attach_lines(&measured.attach);
+        let balance = balance_lines(&measured.balance);
+        let commands = command_lines(&measured.list);
+        let mut budgets = budget::all(&attach, &balance, &commands);
+        let (service, promises) = service::lines(&measured.service);
+        budgets.extend(promises);
+        Self { machine, idle, notes, attach, service, balance, commands, budgets }
     }
 }
 

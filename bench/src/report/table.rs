@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::budget::Bound;
-use super::{AttachLine, BalanceLine, CommandLine, Report};
+use super::{AttachLine, BalanceLine, CommandLine, Report, ServiceLine};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,6 +23,7 @@ impl fmt::Display for Report {
             writeln!(f, "note: {note}")?;
         }
         attach(f, &self.attach)?;
+        service(f, &self.service)?;
         balance(f, &self.balance)?;
         commands(f, &self.commands)?;
         self.budgets(f)
@@ -86,6 +87,24 @@ fn attach(f: &mut fmt::Formatter<'_>, lines: &[AttachLine]) -> fmt::Result {
         ]
     });
     section(f, &head, rows)
+}
+
+fn service(f: &mut fmt::Formatter<'_>, lines: &[ServiceLine]) -> fmt::Result {
+    let number = |value: f64, unit| match value {
+        value if value < 100.0 => format!("{value:.1} {unit}"),
+        value => format!("{value:.0} {unit}"),
+    };
+    let rows = lines.iter().map(|line| {
+        let beside = line.beside.as_ref();
+        vec![
+            line.what.clone(),
+            number(line.measured, line.unit),
+            beside.map_or_else(String::new, |beside| beside.what.clone()),
+            beside.map_or_else(String::new, |beside| number(beside.measured, line.unit)),
+            ratio(line.ratio()),
+        ]
+    });
+    section(f, &["service", "measured", "beside", "measured", "ratio"], rows)
 }
 
 fn balance(f: &mut fmt::Formatter<'_>, lines: &[BalanceLine]) -> fmt::Result {

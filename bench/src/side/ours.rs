@@ -21,20 +21,12 @@ pub struct Ours {
     attached: HashMap<u32, (Namespace, Endpoint)>,
 }
 
-const NETWORK: &str = r#"{
-    "Name": "bench", "Type": "NAT", "SchemaVersion": { "Major": 2, "Minor": 0 },
-    "Ipams": [{ "Type": "Static", "Subnets": [{
-        "IpAddressPrefix": "10.94.0.0/16",
-        "Routes": [{ "NextHop": "10.94.0.1", "DestinationPrefix": "0.0.0.0/0" }]
-    }]}]
-}"#;
-
 impl Ours {
     /// Opens a service on a state directory on the disk; the calling thread's network namespace is its host.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
         let options = Options::at(directory.join("state"), "/run/hostcompute".into());
         let host = Host::embedded(options)?;
-        let (network, _) = Network::create_json(&host, None, NETWORK)?;
+        let (network, _) = Network::create_json(&host, None, super::NETWORK)?;
         Ok(Self { host, network, attached: HashMap::new() })
     }
 }

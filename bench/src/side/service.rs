@@ -1,0 +1,136 @@
+//! This project as people run it on a server: the service in a process of its own, asked through its socket.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::Side;
+use crate::client::Client;
+use crate::daemon::{Daemon, End};
+use crate::statistics::Samples;
+
+/// A service with one NAT network, and a client of it.
+#[derive(Debug)]
+pub struct Service {
+    daemon: Daemon,
+    client: Client,
+    network: String,
+    attached: HashMap<u32, Attached>,
+}
+
+/// The ids of what one attach makes.
+#[derive(Debug)]
+struct Attached {
+    namespace: String,
+    endpoint: String,
+}
+
+impl Service {
+    /// Starts the program; its state is below `directory`.
+    pub fn open(program: &Path, directory: &Path) -> anyhow::Result<Self> {
+        let daemon = Daemon::start(program, &directory.join("state"))?;
+        let mut client = daemon.connect()?;
+        let network = client.create("/networks", super::NETWORK)?;
+        Ok(Self { daemon, client, network, attached: HashMap::new() })
+    }
+
+    /// Queries the properties of an endpoint so many times.
+    pub fn query(&mut self, count: usize) -> anyhow::Result<Queries> {
+        let endpoint = self.attached.values().next().context("nothing is attached")?;
+        let path = format!("/endpoints/{}", endpoint.endpoint);
+        let mut queries = Queries::default();
+        for _ in 0..count {
+            let start = Instant::now();
+            self.client.ask("GET", &path, "")?;
+            queries.wall.push(start.elapsed());
+        }
+        (queries.request, queries.answer) = self.client.sizes();
+        Ok(queries)
+    }
+
+    /// Ends the service and starts it again.
+    pub fn restart(&mut self, end: End) -> anyhow::Result<Duration> {
+        if end == End::Killed {
+            // Something whose end the journal does not know of.
+            let namespace = self.client.create("/namespaces", "{}")?;
+            self.client.ask("DELETE", &format!("/namespaces/{namespace}"), "")?;
+        }
+        let time = self.daemon.restart(end)?;
+        self.client = self.daemon.connect()?;
+        Ok(time)
+    }
+
+    /// Lets the service compare everything with the kernel; returns how long that took.
+    pub fn check(&mut self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        let findings = self.client.ask_json("GET", "/host/check", "")?;
+        let time = start.elapsed();
+        let none = findings
+            .get("Findings")
+            .and_then(serde_json::Value::as_array)
+            .is_some_and(Vec::is_empty);
+        anyhow::ensure!(none, "the check found {findings}");
+        Ok(time)
+    }
+
+    /// Resident memory of the service, in KiB.
+    pub fn resident(&self) -> anyhow::Result<u64> {
+        self.daemon.resident()
+    }
+}
+
+/// What questions took, and how long they and their answers are in bytes.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct Queries {
+    pub wall: Samples,
+    pub request: usize,
+    pub answer: usize,
+}
+
+fn attach(client: &mut Client, network: &str, number: u32) -> anyhow::Result<Attached> {
+    let namespace = client.create("/namespaces", "{}")?;
+    let settings = format!(
+        r#"{{"Policies":[{{"Type":"PortMapping","Settings":{{"Protocol":6,"InternalPort":{},"ExternalPort":{}}}}}]}}"#,
+        crate::INNER_PORT,
+        crate::host_port(number)
+    );
+    let endpoint = client.create(&format!("/networks/{network}/endpoints"), &settings)?;
+    let request = format!(
+        r#"{{"ResourceType":"Endpoint","RequestType":"Add","Settings":{{"EndpointId":"{endpoint}"}}}}"#
+    );
+    client.ask("PATCH", &format!("/namespaces/{namespace}"), &request)?;
+    Ok(Attached { namespace, endpoint })
+}
+
+fn detach(client: &mut Client, attached: &Attached) -> anyhow::Result<()> {
+    client.ask("DELETE", &format!("/endpoints/{}", attached.endpoint), "")?;
+    client.ask("DELETE", &format!("/namespaces/{}", attached.namespace), "")?;
+    Ok(())
+}
+
+impl Side for Service {
+    fn attach(&mut self, number: u32) -> anyhow::Result<()> {
+        let attached = attach(&mut self.client, &self.network, number)?;
+        self.attached.insert(number, attached);
+        Ok(())
+    }
+
+    fn detach(&mut self, number: u32) -> anyhow::Result<()> {
+        let attached = self.attached.remove(&number).context("the endpoint is not attached")?;
+        detach(&mut self.client, &attached)
+    }
+
+    fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<()> {
+        let clients = (0..threads).map(|_| self.daemon.connect()).collect::<Result<Vec<_>, _>>()?;
+        let network = self.network.as_str();
+        super::churn_with(clients, |thread, mut client| {
+            for number in super::numbers_of(thread, cycles) {
+                let attached = attach(&mut client, network, number)?;
+                detach(&mut client, &attached)?;
+            }
+            Ok(())
+        })
+    }
+}
