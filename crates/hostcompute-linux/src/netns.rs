@@ -98,7 +98,7 @@ pub(crate) struct Inside {
 pub(crate) struct Namespaces {
     directory: PathBuf,
     open: HashMap<Guid, Inside>,
-    /// Those that are open, in the order of their opening.
+    /// Those that are open, in the order in which they were last spoken of.
     order: std::collections::VecDeque<Guid>,
 }
 
@@ -163,7 +163,11 @@ impl Namespaces {
 
     /// The open namespace; opened now if need be.
     pub(crate) fn inside(&mut self, netns: Guid) -> Result<&mut Inside, Error> {
-        if !self.open.contains_key(&netns) {
+        if self.open.contains_key(&netns) {
+            // Who is spoken of is kept longest.
+            self.order.retain(|other| *other != netns);
+            self.order.push_back(netns);
+        } else {
             let inside = self.enter(netns)?;
             self.keep(netns, inside);
         }

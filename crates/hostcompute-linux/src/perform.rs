@@ -267,7 +267,9 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
             Fact::Netns(netns) => {
-                self.flush()?;
+                if self.begun.iter().any(|begun| begun.port.netns == *netns) {
+                    self.flush()?;
+                }
                 self.host.pool.forget(*netns);
                 self.retired.held.extend(self.host.namespaces.remove(*netns)?);
             }

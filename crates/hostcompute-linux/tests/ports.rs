@@ -467,3 +467,24 @@ fn hundreds_of_ports_come_and_go_in_one_plan() {
     lab.linux.settle().unwrap();
     lab.check_unchanged(&before);
 }
+
+#[test]
+fn ports_may_come_in_another_order_than_their_namespaces() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.bring(&nat(0));
+    // More namespaces than are kept open; the first port is for the one that was opened longest ago.
+    let mut plan: Vec<Step> = (2..90).map(|e| Step::Add(Fact::Netns(guid(100 + e)))).collect();
+    let oldest_open = 90 - 64;
+    for e in (oldest_open..oldest_open + 12).chain(2..14) {
+        let facts = of_port(port(1, e)).into_iter().filter(|fact| !is_netns(fact));
+        plan.extend(facts.map(Step::Add));
+    }
+    lab.perform(&plan);
+    lab.facts.extend(plan.into_iter().filter_map(|step| match step {
+        Step::Add(fact) => Some(fact),
+        _ => None,
+    }));
+    lab.check();
+    let facts = nat(0);
+    lab.bring(&facts);
+}
