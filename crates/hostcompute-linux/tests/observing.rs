@@ -6,7 +6,7 @@ mod lab;
 
 use std::time::Duration;
 
-use hostcompute_engine::host::{Flow, FlowState, Host, Observer};
+use hostcompute_engine::host::{Counters, Flow, FlowState, Host, Observer};
 use lab::facts::{guid, mapping, nat, port};
 use lab::traffic::{Connection, ping, tcp_server};
 use lab::{HOST4, Lab, OUTSIDE4, exec};
@@ -24,13 +24,19 @@ fn counters_are_seen_from_the_endpoint_one_by_one_and_all_together() {
     let mut observer = observer(&mut lab);
     assert!(ping(&lab.netns(guid(102)), "10.1.0.1"));
     let (busy, idle) = (port(1, 2), port(1, 3));
+    // The kernel says a word of its own now and then (IPv6), so numbers only grow.
+    for port in [&busy, &idle] {
+        let before = observer.counters(port).unwrap();
+        let all = observer.all_counters().unwrap();
+        let after = lab.linux.counters(port).unwrap();
+        let (_, seen) = all.iter().find(|(index, _)| *index == port.index).expect("it is there");
+        let numbers =
+            |c: &Counters| [c.packets_sent, c.bytes_sent, c.packets_received, c.bytes_received];
+        let grows = |a, b| numbers(a).into_iter().zip(numbers(b)).all(|(a, b)| a <= b);
+        assert!(grows(&before, seen) && grows(seen, &after), "{before:?} {seen:?} {after:?}");
+    }
     let seen = observer.counters(&busy).unwrap();
     assert!(seen.packets_sent >= 1 && seen.bytes_sent >= 98, "{seen:?}");
-    let all = observer.all_counters().unwrap();
-    let of = |index| all.iter().find(|(other, _)| *other == index).map(|(_, counters)| *counters);
-    assert_eq!(of(busy.index), Some(seen));
-    assert_eq!(of(idle.index), Some(observer.counters(&idle).unwrap()));
-    assert_eq!(lab.linux.counters(&busy).unwrap(), seen);
 }
 
 #[test]
