@@ -1,6 +1,6 @@
 //! Notifications: what happened, in order, to everybody who wants to hear it.
 //!
-//! Every event has a number; numbers have no gaps. The last events are kept in a ring, so that a reader who comes back can go on
+//! Every event has a number; numbers begin with 1 and have no gaps. The last events are kept in a ring, so that a reader who comes back can go on
 //! where it was, or is told how many it missed. Each reader has a bounded queue of its own: whoever does not read is cut off with
 //! [`Notice::Disconnected`] and delays nobody.
 

@@ -3,15 +3,16 @@
 //! A lock that a panicking thread left is taken all the same: what panics here is a request, which the decider takes back as a
 //! whole; the others go on.
 
+pub use std::sync::Arc;
 #[cfg(not(all(test, feature = "schedules")))]
 pub use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc},
+    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc},
     thread,
 };
 
 #[cfg(all(test, feature = "schedules"))]
 pub use shuttle::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc},
+    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc},
     thread,
 };
 

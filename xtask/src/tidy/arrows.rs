@@ -69,6 +69,7 @@ const TEST_TOOLS: &[&str] = &[
     "netlink-packet-route",
     "proptest",
     "serde_json",
+    "shuttle",
 ];
 
 /// Crates whose point is to see everything (measurements, fuzzing).

@@ -43,7 +43,7 @@ const DATABASE: &str = "state.sqlite";
 /// File name of its log.
 const LOG: &str = "state.sqlite-wal";
 
-/// Under which name the number of the next notification is kept between two processes.
+/// Under which name the number of notifications is kept between two processes.
 const EVENTS: &str = "events";
 
 /// After how many remembered answers the old ones are forgotten.
@@ -65,7 +65,7 @@ pub struct Store {
     current: Option<SavedPending>,
     /// An operation that is to be taken back in the file, and could not be yet.
     owed: Option<SavedPending>,
-    /// The number of the next notification.
+    /// How many notifications there ever were.
     events: u64,
     /// Answers remembered since the old ones were last forgotten.
     notes: usize,
@@ -177,7 +177,7 @@ impl Store {
         Ok(Some(Identity { boot, host, place }))
     }
 
-    /// The number of the next notification: numbers go on where the last process ended.
+    /// How many notifications there ever were: numbers begin with 1 and go on where the last process ended.
     pub(crate) fn events(&self) -> u64 {
         self.events
     }

@@ -55,7 +55,7 @@ pub struct SavedPending {
     pub before: Vec<SavedBefore>,
     /// Answers that are remembered with the operation, by user and key.
     pub replies: Vec<(u32, String)>,
-    /// The number of the first notification after the operation's own.
+    /// How many notifications there ever were, the operation's own among them.
     pub events: u64,
 }
 
