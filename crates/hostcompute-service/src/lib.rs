@@ -17,6 +17,9 @@
 
 pub mod apply;
 mod call;
+#[cfg(all(test, feature = "schedules"))]
+extern crate self as hostcompute_service;
+
 mod durability;
 mod group;
 mod kill;
@@ -25,6 +28,8 @@ mod notifier;
 mod recovery;
 mod remembered;
 mod report;
+#[cfg(all(test, feature = "schedules"))]
+mod schedules;
 pub mod server;
 mod store;
 mod sync;
