@@ -22,6 +22,11 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "lint", about: "clippy, warnings refused", run: lint },
     Section { name: "rustdoc", about: "the documentation builds, warnings refused", run: rustdoc },
     Section { name: "tests", about: "unit, property and, as root, privileged tests", run: tests },
+    Section {
+        name: "schedules",
+        about: "sessions, rundown and decider under a randomised scheduler",
+        run: schedules,
+    },
     Section { name: "doctests", about: "the examples in the documentation", run: doctests },
     Section { name: "schema", about: "every field of the reference tables", run: schema::coverage },
     Section {
@@ -113,6 +118,16 @@ fn tests(counts: &mut Counts) -> Result<Outcome> {
     } else {
         println!("not root: tests of the kernel skip, each with a message");
     }
+    process::watch(&mut runner, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}
+
+/// The service's threads in thousands of orders; a build of its own, for the locks are the scheduler's.
+fn schedules(counts: &mut Counts) -> Result<Outcome> {
+    let package = ["-p", "hostcompute-service", "--features", "schedules", "--lib", "--locked"];
+    process::run(cargo(&["clippy", "--tests"]).args(package).args(["--", "-D", "warnings"]))?;
+    let mut runner = cargo(&["test"]);
+    runner.args(package).arg("schedules");
     process::watch(&mut runner, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
 }
