@@ -50,26 +50,22 @@ impl Listener {
     /// The service cannot be reached.
     pub fn until(mut self, next: u64) -> Result<Events, Failure> {
         let mut events = Events { next, ..Events::default() };
-        loop {
+        let mut reached = self.last.unwrap_or_default();
+        while reached.saturating_add(1) < next {
             match self.wait()? {
                 Notice::Event(event) => {
-                    let number = event.number;
+                    reached = event.number;
                     events.events.push(event);
-                    if number.saturating_add(1) >= next {
-                        return Ok(events);
-                    }
                 }
                 // The numbers are those of another history: what was asked for is gone.
-                Notice::Missed(0) => return Ok(events),
+                Notice::Missed(0) => break,
                 Notice::Missed(count) => {
                     events.missed += count;
-                    let reached = self.last.unwrap_or_default().saturating_add(count);
-                    if reached.saturating_add(1) >= next {
-                        return Ok(events);
-                    }
+                    reached = reached.saturating_add(count);
                 }
             }
         }
+        Ok(events)
     }
 
     fn connect(&mut self) -> Result<(), Failure> {
