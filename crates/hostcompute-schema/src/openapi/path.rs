@@ -111,7 +111,12 @@ fn describe(selection: &Selection, operation: Operation) -> Value {
                 "in": "query",
                 "required": false,
                 "description": "Which objects, and in which form; everything when left out.",
-                "content": { "application/json": { "schema": query } },
+                // A text for those who generate clients; what the text is, for those who look closer.
+                "schema": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": query,
+                },
             });
             put(&mut described, "parameters", [parameter].as_slice());
         }

@@ -169,17 +169,17 @@ fn amend(selection: &Selection, operation: Operation, described: &mut Value) {
         }
     }
     if operation.right() == Right::Manage {
-        parameters.extend(unhurried(described));
+        parameters.extend([parameter("Idempotency-Key"), unhurried(described)]);
     }
     add_parameters(described, parameters);
 }
 
-/// What every change can be asked for: once only, and without waiting.
-fn unhurried(described: &mut Value) -> [Value; 2] {
+/// What every change can be asked for: not to wait for it.
+fn unhurried(described: &mut Value) -> Value {
     if let Some(responses) = described.get_mut("responses") {
         put(responses, "202", json!({ "$ref": "#/components/responses/Accepted" }));
     }
-    [parameter("Idempotency-Key"), parameter("Prefer")]
+    parameter("Prefer")
 }
 
 fn add_parameters(described: &mut Value, parameters: Vec<Value>) {
@@ -236,7 +236,7 @@ fn describe(selection: &Selection, operation: ServiceOperation) -> Value {
         _ => {}
     }
     if operation.right() == Right::Manage {
-        parameters.extend(unhurried(&mut described));
+        parameters.push(unhurried(&mut described));
     }
     add_parameters(&mut described, parameters);
     described
