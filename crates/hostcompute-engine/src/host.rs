@@ -179,6 +179,16 @@ pub enum Difference {
     Stray(Stray),
 }
 
+impl Difference {
+    /// The fact that does not hold, or not as it should.
+    pub fn lacking(&self) -> Option<&Fact> {
+        match self {
+            Self::Missing(fact) | Self::Different { wanted: fact, .. } => Some(fact),
+            Self::Stray(_) => None,
+        }
+    }
+}
+
 /// The host's own addresses, routes and resolvers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {

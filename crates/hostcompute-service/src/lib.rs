@@ -66,6 +66,8 @@ pub struct Service<H: Host> {
     surroundings: Surroundings,
     random: Random,
     recovery: Option<Recovery>,
+    /// The machine on which the objects are realised.
+    identity: Identity,
     /// Nothing on the host belongs to another state directory.
     alone: bool,
 }
@@ -109,6 +111,7 @@ impl<H: Host> Service<H> {
             surroundings: Surroundings::default(),
             random,
             recovery: None,
+            identity: identity.clone(),
             alone: false,
         };
         service.recovery = service.recover(identity)?;

@@ -10,7 +10,10 @@
 //! that refuses single steps gets the others all the same: everything that can be right is made right, the rest is reported, and
 //! every later start tries again.
 
+use std::collections::BTreeSet;
+
 use hostcompute_engine::host::{Difference, Fault, Host};
+use hostcompute_engine::plan::Fact;
 use hostcompute_engine::{State, after_reboot, reconcile};
 use hostcompute_schema::{Failure, HResult};
 
@@ -59,33 +62,54 @@ impl<H: Host> Service<H> {
     fn rebuild(&mut self, identity: &Identity) -> Result<Recovery, Failure> {
         self.store.verify()?;
         let changes = after_reboot(&self.state);
-        self.store.begin_on(identity, "restart", &changes)?;
+        let mut problems = Vec::new();
+        if let Err(unwritten) = self.store.begin_on(identity, "restart", &changes) {
+            // A full disk is no reason to leave the machine without its networks.
+            self.store.owe(identity, "restart", &changes);
+            problems.push(unwritten);
+        }
         self.state.apply(&changes);
-        let problems = self.realise_what_goes();
+        problems.extend(self.realise_what_goes());
         self.conclude(problems.is_empty());
         Ok(Recovery { operation: "restart".to_owned(), outcome: Outcome::Rebuilt, problems })
     }
 
     fn resume(&mut self, operation: String) -> Result<Recovery, Failure> {
         self.store.verify()?;
-        let refused = match self.realise() {
-            Ok(()) => {
-                self.conclude(true);
-                return Ok(Recovery {
-                    operation,
-                    outcome: Outcome::Finished,
-                    problems: Vec::new(),
-                });
-            }
-            Err(fault) => fault.failure,
+        let Err(Fault { failure: refused, .. }) = self.realise() else {
+            self.conclude(true);
+            let (outcome, problems) = (Outcome::Finished, Vec::new());
+            return Ok(Recovery { operation, outcome, problems });
         };
-        // Where the file cannot be written now it is owed, and the rows are read as if it had been done.
-        let unwritten = self.store.revert(Durability::Disk).err();
-        self.state = State::load(self.store.records()?)?;
+        let before = State::load(self.store.records_before()?)?;
+        let (outcome, unwritten) = if self.is_performed(&before) {
+            // It was through, so its client may know; what was refused is something else.
+            (Outcome::Finished, None)
+        } else {
+            // Where the file cannot be written now it is owed, and the rows are read as if it had been done.
+            let unwritten = self.store.revert(Durability::Disk).err();
+            self.state = before;
+            (Outcome::Undone(refused), unwritten)
+        };
         let mut problems = self.realise_what_goes();
         problems.extend(unwritten);
         self.conclude(problems.is_empty());
-        Ok(Recovery { operation, outcome: Outcome::Undone(refused), problems })
+        Ok(Recovery { operation, outcome, problems })
+    }
+
+    /// Whether everything that the pending operation changes is as the state has it, given the state before it.
+    fn is_performed(&mut self, before: &State) -> bool {
+        let (old, new) = (before.facts(), self.state.facts());
+        let (Ok(now), Ok(then)) = (self.host.compare(&new), self.host.compare(&old)) else {
+            return false;
+        };
+        let lacking = |differences: &[Difference]| -> BTreeSet<Fact> {
+            differences.iter().filter_map(Difference::lacking).cloned().collect()
+        };
+        let (now, then) = (lacking(&now), lacking(&then));
+        let (old, new) = (BTreeSet::from_iter(&old), BTreeSet::from_iter(&new));
+        new.difference(&old).all(|fact| !now.contains(fact))
+            && old.difference(&new).all(|fact| then.contains(fact))
     }
 
     fn conclude(&mut self, settled: bool) {
@@ -169,11 +193,21 @@ impl<H: Host> Service<H> {
         self.store.done();
     }
 
-    /// Makes the host agree with the state: what is missing is made, what no object explains is removed.
+    /// Writes the file anew from memory when it is damaged.
+    fn renew(&mut self) -> Result<(), Failure> {
+        let Err(damage) = self.store.verify() else { return Ok(()) };
+        let records = self.state.objects().map(|object| object.record());
+        let kept = self.store.rewrite(records, &self.identity)?;
+        tracing::warn!(%damage, kept = %kept.display(), "the state file was damaged and is written anew");
+        Ok(())
+    }
+
+    /// Makes the host agree with the state, and a damaged file with memory: what is missing is made, what no object explains is removed.
     ///
     /// # Errors
     /// What the host refused; the rest is done.
     pub fn repair(&mut self) -> Result<(), Vec<Failure>> {
+        self.renew().map_err(|failure| vec![failure])?;
         self.store
             .begin(&Entry::of(REPAIR, Durability::Process), &[])
             .map_err(|failure| vec![failure])?;

@@ -16,12 +16,17 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// An operation that is neither finished nor undone.
     pub pending: Option<String>,
+    /// What is wrong with the file of the state; it is written anew by [`Service::repair`].
+    pub damage: Option<Failure>,
 }
 
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.broken.is_empty() && self.differences.is_empty() && self.pending.is_none()
+        self.broken.is_empty()
+            && self.differences.is_empty()
+            && self.pending.is_none()
+            && self.damage.is_none()
     }
 }
 
@@ -29,10 +34,12 @@ impl<H: Host> Service<H> {
     /// Compares documents, journal and kernel.
     ///
     /// # Errors
-    /// The store or the host cannot be read.
+    /// The host cannot be read.
     pub fn check(&mut self) -> Result<Report, Failure> {
         let differences = self.host.compare(&self.state.facts()).map_err(|fault| fault.failure)?;
-        Ok(Report { broken: self.state.check(), differences, pending: self.store.pending()? })
+        let damage = self.store.verify().err();
+        let pending = if damage.is_some() { None } else { self.store.pending()? };
+        Ok(Report { broken: self.state.check(), differences, pending, damage })
     }
 
     /// The live tree for people who look into a running service.

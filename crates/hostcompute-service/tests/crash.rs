@@ -2,8 +2,8 @@
 
 mod world;
 
-use hostcompute_engine::plan::Family;
-use hostcompute_engine::sim::Listener;
+use hostcompute_engine::plan::{Fact, Family};
+use hostcompute_engine::sim::{Fault, Listener, Moment, Tamper};
 use hostcompute_schema::HResult;
 use hostcompute_service::Outcome;
 use world::{Machine, Scratch, boot, day, memory, open, play, sound};
@@ -88,15 +88,44 @@ fn an_operation_that_became_impossible_is_undone() {
     let death = machine.deaths().remove(0);
     let mut simulator = death.machine;
     // From now on the machine refuses whatever is asked of it first.
-    simulator.order(hostcompute_engine::sim::Fault {
-        after: 0,
-        moment: hostcompute_engine::sim::Moment::Before,
-    });
+    simulator.order(Fault { after: 0, moment: Moment::Before });
     let machine = Machine::of(simulator);
     let mut next = open(death.directory.path(), &machine, &boot(1)).expect("recovered");
     let recovery = next.recovery().expect("something was pending");
     assert!(matches!(recovery.outcome, Outcome::Undone(_)), "{recovery:?}");
     assert_eq!(memory(next.state()), before);
+    sound(&mut next);
+}
+
+/// A process dies after it has answered, somebody takes the machine apart, and the machine refuses to be put right: what was answered
+/// stays, the rest is told.
+#[test]
+fn what_was_answered_is_not_undone_because_of_something_else() {
+    let scratch = Scratch::new();
+    let machine = Machine::default();
+    let mut service = open(scratch.path(), &machine, &boot(1)).expect("new");
+    let day = day();
+    day[..9].iter().for_each(|act| drop(play(&mut service, act).expect("done")));
+    let after = memory(service.state());
+    // The last thing done was attaching an endpoint; what is lost concerns another.
+    let lost = machine.with(|simulator| {
+        let port =
+            |fact: &Fact| matches!(fact, Fact::Port(port) if port.endpoint == world::guid(21));
+        simulator.facts().into_iter().find(port).expect("attached")
+    });
+    let killed = Scratch::copy_of(scratch.path());
+    let mut simulator = machine.with(|simulator| simulator.clone());
+    simulator.tamper(Tamper::Lose(lost));
+    for _ in 0..2 {
+        simulator.order(Fault { after: 0, moment: Moment::Before });
+    }
+    let machine = Machine::of(simulator);
+    let mut next = open(killed.path(), &machine, &boot(1)).expect("recovered");
+    let recovery = next.recovery().expect("something was pending");
+    assert_eq!(recovery.outcome, Outcome::Finished, "{recovery:?}");
+    assert_eq!(memory(next.state()), after);
+    machine.with(|simulator| simulator.cancel_faults());
+    play(&mut next, &day[9]).expect("what is left is repaired before the next change");
     sound(&mut next);
 }
 

@@ -1,31 +1,22 @@
 //! Many clients of one service: what each may do, what it holds, what it hears, and that none of it is another's.
 
+mod clients;
 mod world;
 
 use std::sync::mpsc;
 use std::time::Duration;
 
+use clients::{attach, call, code, hold, morning, play, prepare, root, serve, submit_all};
 use hostcompute_engine::EventKind;
 use hostcompute_engine::Kind;
 use hostcompute_engine::host::Counters;
 use hostcompute_engine::sim::{Fault, Moment};
 use hostcompute_schema::operation::{Operation, Right};
-use hostcompute_schema::{Failure, Guid, HResult};
-use hostcompute_service::server::{Caller, Groups, Limits, Server, Session, Settings};
-use hostcompute_service::{
-    Answer, Body, Call, Disconnect, IdempotencyKey, Notice, Reading, Subscription, Topic,
-};
-use serde_json::{Value, json};
-use world::{Machine, Scratch, act, boot, day, guid, memory, open};
-
-fn serve(scratch: &Scratch, machine: &Machine, settings: Settings) -> Server<Machine> {
-    let service = open(scratch.path(), machine, &boot(1)).expect("opened");
-    Server::start(service, settings).expect("observable")
-}
-
-fn root() -> Caller {
-    Caller::default()
-}
+use hostcompute_schema::{Guid, HResult};
+use hostcompute_service::server::{Caller, Groups, Limits, Session, Settings};
+use hostcompute_service::{Body, Call, Disconnect, IdempotencyKey, Notice, Subscription, Topic};
+use serde_json::json;
+use world::{Machine, Scratch, act, boot, guid, memory, open};
 
 fn user(uid: u32) -> Caller {
     Caller { uid, gid: uid, groups: vec![5], ..Caller::default() }
@@ -35,44 +26,8 @@ fn groups() -> Groups {
     Groups { manage: Some(5), read: Some(6) }
 }
 
-fn call(operation: Operation, id: u8, document: Value) -> Call {
-    let act = act(operation, id, document);
-    Call {
-        operation,
-        id: act.id,
-        network: None,
-        document: act.document.to_string(),
-        reading: Reading::Strict,
-        key: None,
-    }
-}
-
 fn keyed(call: Call, key: &str) -> Call {
     Call { key: Some(IdempotencyKey::new(key).expect("a key")), ..call }
-}
-
-/// The calls of the first part of the day: two networks, two namespaces, three endpoints, attached.
-fn morning() -> Vec<Call> {
-    let acts = day().into_iter().take(10);
-    let call = |act: world::Act| Call {
-        operation: act.operation,
-        id: act.id,
-        network: None,
-        document: act.document.to_string(),
-        reading: Reading::Strict,
-        key: None,
-    };
-    acts.map(call).collect()
-}
-
-fn play(session: &Session<Machine>) {
-    for call in morning() {
-        session.call(call).expect("done");
-    }
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, Failure>) -> HResult {
-    result.expect_err("refused").hresult
 }
 
 fn events(subscription: &Subscription) -> Vec<(u64, EventKind)> {
@@ -87,7 +42,7 @@ fn events(subscription: &Subscription) -> Vec<(u64, EventKind)> {
 #[test]
 fn clients_see_what_others_did_at_once() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let (one, other) =
         (server.connect(root()).expect("root"), server.connect(root()).expect("root"));
     play(&one);
@@ -108,7 +63,7 @@ fn clients_see_what_others_did_at_once() {
 #[test]
 fn handles_end_with_their_session_and_go_stale_with_their_object() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     play(&session);
     let handle = session.open(Kind::Network, guid(2)).expect("there");
@@ -149,7 +104,7 @@ fn handles_end_with_their_session_and_go_stale_with_their_object() {
 fn rights_are_those_of_the_caller() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
     let settings = Settings { groups: groups(), ..Settings::default() };
-    let server = serve(&scratch, &machine, settings);
+    let server = serve(scratch.path(), &machine, settings);
     let create = || morning().remove(0);
     let manager = server.connect(user(7)).expect("in the group");
     assert_eq!(manager.right(), Right::Manage);
@@ -185,7 +140,7 @@ fn nobody_gets_more_than_the_limits_say() {
         burst: 12,
         ..Limits::default()
     };
-    let server = serve(&scratch, &machine, Settings { limits, groups: groups() });
+    let server = serve(scratch.path(), &machine, Settings { limits, groups: groups() });
     let (one, two) =
         (server.connect(user(7)).expect("first"), server.connect(user(7)).expect("second"));
     assert_eq!(code(server.connect(user(7))), HResult::ERROR_NOT_ENOUGH_QUOTA);
@@ -213,7 +168,7 @@ fn nobody_gets_more_than_the_limits_say() {
 #[test]
 fn subscribers_hear_everything_in_order_and_only_what_concerns_them() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     assert_eq!(
         code(session.subscribe(Topic::Network(guid(2)), None)),
@@ -245,7 +200,7 @@ fn subscribers_hear_everything_in_order_and_only_what_concerns_them() {
     assert_eq!(all.next(Duration::MAX), Some(Notice::Disconnected(Disconnect::Stopping)));
     drop(server);
     // Numbers go on after a restart, so that a reader who comes back is told what it missed.
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     let last = heard.len() as u64;
     let back = session.subscribe(Topic::All, Some(last - 2)).expect("room");
@@ -259,7 +214,7 @@ fn subscribers_hear_everything_in_order_and_only_what_concerns_them() {
 fn a_reader_who_sleeps_is_cut_off_and_delays_nobody() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
     let limits = Limits { backlog: 3, ..Limits::default() };
-    let server = serve(&scratch, &machine, Settings { limits, ..Settings::default() });
+    let server = serve(scratch.path(), &machine, Settings { limits, ..Settings::default() });
     let session = server.connect(root()).expect("root");
     let asleep = session.subscribe(Topic::All, None).expect("room");
     let awake = session.subscribe(Topic::All, None).expect("room");
@@ -284,7 +239,7 @@ fn a_reader_who_sleeps_is_cut_off_and_delays_nobody() {
 fn a_repeated_change_is_made_once() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
     let settings = Settings { groups: groups(), ..Settings::default() };
-    let server = serve(&scratch, &machine, settings);
+    let server = serve(scratch.path(), &machine, settings);
     let session = server.connect(root()).expect("root");
     let create = |name: &str| Call {
         id: None,
@@ -300,72 +255,16 @@ fn a_repeated_change_is_made_once() {
     other.call(keyed(create("b"), "k")).expect("a failure leaves the key free");
     server.stop();
     drop((session, other, server));
-    let server = serve(&scratch, &machine, settings);
+    let server = serve(scratch.path(), &machine, settings);
     let session = server.connect(root()).expect("root");
     assert_eq!(session.call(keyed(create("a"), "k")), Ok(first), "also after a restart");
     server.stop();
 }
 
-/// Waits inside the decider until the returned value is dropped, so that everything asked meanwhile waits together.
-fn hold(server: &Server<Machine>) -> impl Drop + use<> {
-    struct Held(Option<(mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
-    impl Drop for Held {
-        fn drop(&mut self) {
-            if let Some((sender, thread)) = self.0.take() {
-                drop(sender);
-                thread.join().expect("no panic");
-            }
-        }
-    }
-    let (sender, waiting) = mpsc::channel();
-    let (begun, begins) = mpsc::channel();
-    let session = server.connect(root()).expect("root");
-    let thread = std::thread::spawn(move || {
-        let work = move |_: &mut _| {
-            begun.send(()).expect("the test waits");
-            let _ = waiting.recv();
-        };
-        session.with_service(Right::Manage, "wait", work).expect("served");
-    });
-    begins.recv().expect("it begins");
-    Held(Some((sender, thread)))
-}
-
-fn submit_all(
-    session: &Session<Machine>,
-    calls: &[Call],
-) -> mpsc::Receiver<(usize, Result<Answer, Failure>)> {
-    let (sender, answers) = mpsc::channel();
-    for (place, call) in calls.iter().enumerate() {
-        let sender = sender.clone();
-        session.submit(call.clone(), move |result| {
-            sender.send((place, result)).expect("the test listens")
-        });
-    }
-    answers
-}
-
-fn attach(namespace: u8, endpoint: u8) -> Call {
-    let settings = json!({ "EndpointId": guid(endpoint).to_string() });
-    let document =
-        json!({ "ResourceType": "Endpoint", "RequestType": "Add", "Settings": settings });
-    call(Operation::ModifyNamespace, namespace, document)
-}
-
-/// Endpoints 40.. on network 1, and a namespace 60.. for each.
-fn prepare(session: &Session<Machine>, count: u8) {
-    session.call(morning().remove(0)).expect("made");
-    for number in 0..count {
-        let endpoint = json!({ "HostComputeNetwork": guid(1).to_string() });
-        session.call(call(Operation::CreateEndpoint, 40 + number, endpoint)).expect("made");
-        session.call(call(Operation::CreateNamespace, 60 + number, json!({}))).expect("made");
-    }
-}
-
 #[test]
 fn what_waits_together_shares_a_transaction_and_is_answered_in_order() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     prepare(&session, 8);
     let before = server.metrics().groups;
@@ -387,7 +286,7 @@ fn what_waits_together_shares_a_transaction_and_is_answered_in_order() {
 #[test]
 fn one_clients_failure_is_its_own() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     prepare(&session, 6);
     let mut calls: Vec<_> = (0..6).map(|number| attach(60 + number, 40 + number)).collect();
@@ -418,7 +317,7 @@ fn one_clients_failure_is_its_own() {
 #[test]
 fn the_same_key_twice_in_one_group_is_one_change() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     let create = Call { id: None, ..call(Operation::CreateNamespace, 0, json!({})) };
     let calls: Vec<_> = (0..3).map(|_| keyed(create.clone(), "once")).collect();
@@ -434,7 +333,7 @@ fn the_same_key_twice_in_one_group_is_one_change() {
 #[test]
 fn a_request_that_panics_harms_nobody() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     play(&session);
     let before = memory(&session.view());
@@ -456,7 +355,7 @@ fn a_request_that_panics_harms_nobody() {
 #[test]
 fn stopping_finishes_what_was_accepted_and_accepts_nothing_more() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let session = server.connect(root()).expect("root");
     let held = hold(&server);
     let answers = submit_all(&session, &morning());
@@ -478,7 +377,7 @@ fn stopping_finishes_what_was_accepted_and_accepts_nothing_more() {
 #[test]
 fn ids_of_sessions_differ() {
     let (scratch, machine) = (Scratch::new(), Machine::default());
-    let server = serve(&scratch, &machine, Settings::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
     let ids: std::collections::BTreeSet<Guid> =
         (0..20).map(|_| server.connect(root()).expect("root").id()).collect();
     assert_eq!(ids.len(), 20);

@@ -12,8 +12,8 @@
 //!            the next begin, or the end of the process
 //! ```
 //!
-//! An operation that could not be taken back in the file, because it cannot be written for now, is owed: memory is right, rows
-//! are read as if it had been taken back, and the next transaction takes it back before anything else.
+//! An operation that could not be taken back in the file, because it cannot be written for now, is `owed`. A file that is damaged
+//! while somebody works on it is written anew from memory on demand (`rewrite`).
 //!
 //! The done-mark costs no transaction of its own. A process that dies before it is written leaves a pending row; the next
 //! start compares the machine with the state, which is right whether the plan had been performed, half performed or not at all.
@@ -21,6 +21,8 @@
 //! `sqlite` holds the SQL, `saved` the format, `lock` the one-process rule. Nothing else knows any of the three.
 
 mod lock;
+mod owed;
+mod rewrite;
 mod saved;
 mod sqlite;
 
@@ -33,7 +35,8 @@ use hostcompute_schema::{Failure, HResult};
 
 use crate::remembered::{self, Note};
 use lock::DirectoryLock;
-use saved::{SavedBefore, SavedPending};
+use owed::Owed;
+use saved::{SavedBefore, SavedObject, SavedPending};
 pub use sqlite::Durability;
 use sqlite::{Database, Write};
 
@@ -63,8 +66,8 @@ pub struct Store {
     unsettled: bool,
     /// What the pending row holds, where this process knows it.
     current: Option<SavedPending>,
-    /// An operation that is to be taken back in the file, and could not be yet.
-    owed: Option<SavedPending>,
+    /// What is to be written, and could not be yet.
+    owed: Option<Owed>,
     /// How many notifications there ever were.
     events: u64,
     /// Answers remembered since the old ones were last forgotten.
@@ -88,6 +91,12 @@ impl Identity {
     /// Whether facts made on one hold on the other; what a person calls it does not matter.
     pub fn same_machine(&self, other: &Self) -> bool {
         (&self.boot, &self.host) == (&other.boot, &other.host)
+    }
+
+    fn write(&self, write: &Write<'_>) -> rusqlite::Result<()> {
+        write.set_meta("boot", &self.boot)?;
+        write.set_meta("host", &self.host)?;
+        write.set_meta("place", &self.place)
     }
 }
 
@@ -136,11 +145,26 @@ impl Store {
     /// The file cannot be read or holds rows that this program does not understand.
     pub fn records(&self) -> Result<Vec<Record>, Failure> {
         let objects = self.database.objects()?;
-        let unreadable = |reason: String| sqlite::damaged(self.database.path(), &reason);
-        let objects = match &self.owed {
-            Some(owed) => owed.taken_back(objects),
+        self.understood(match &self.owed {
+            Some(owed) => owed.applied(objects),
             None => objects,
-        };
+        })
+    }
+
+    /// All objects as they were before the pending operation.
+    ///
+    /// # Errors
+    /// As [`Self::records`].
+    pub(crate) fn records_before(&self) -> Result<Vec<Record>, Failure> {
+        let objects = self.database.objects()?;
+        self.understood(match self.database.pending()? {
+            Some(pending) => Owed::taking_back(pending).applied(objects),
+            None => objects,
+        })
+    }
+
+    fn understood(&self, objects: Vec<SavedObject>) -> Result<Vec<Record>, Failure> {
+        let unreadable = |reason: String| sqlite::damaged(self.database.path(), &reason);
         objects.into_iter().map(|object| object.into_record().map_err(unreadable)).collect()
     }
 
@@ -150,7 +174,7 @@ impl Store {
     /// The file cannot be read.
     pub fn pending(&self) -> Result<Option<String>, Failure> {
         if let Some(owed) = &self.owed {
-            return Ok(Some(owed.operation.clone()));
+            return Ok(Some(owed.pending.operation.clone()));
         }
         if self.finished {
             return Ok(None);
@@ -187,8 +211,7 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn reply(&self, uid: u32, key: &str) -> Result<Option<Note>, Failure> {
-        let owed = self.owed.iter().flat_map(|owed| &owed.replies);
-        if owed.into_iter().any(|(user, other)| (*user, other.as_str()) == (uid, key)) {
+        if self.owed.as_ref().is_some_and(|owed| owed.forgets(uid, key)) {
             return Ok(None);
         }
         self.database.reply(uid, key)
@@ -230,16 +253,14 @@ impl Store {
         let forget = self.notes >= FORGET_EACH && !entry.notes.is_empty();
         let saved = self.database.write(durability, |write| {
             if let Some(owed) = &self.owed {
-                put_back(write, owed)?;
+                owed.write(write)?;
             }
             let mut before = Vec::new();
             for change in changes {
                 before.push(write_change(write, change)?);
             }
             if let Some(identity) = identity {
-                write.set_meta("boot", &identity.boot)?;
-                write.set_meta("host", &identity.host)?;
-                write.set_meta("place", &identity.place)?;
+                identity.write(write)?;
             }
             let now = seconds_now();
             if forget {
@@ -284,7 +305,12 @@ impl Store {
                 None => return Ok(()),
             },
         };
-        self.write_back(pending, durability)
+        self.pay(Owed::taking_back(pending), durability)
+    }
+
+    /// As [`Self::begin_on`] and [`Self::done`], as soon as the file can be written.
+    pub(crate) fn owe(&mut self, identity: &Identity, operation: &str, changes: &[Change]) {
+        self.owed = Some(Owed::making(operation, changes, identity, self.events));
     }
 
     /// Does what is owed.
@@ -293,23 +319,23 @@ impl Store {
     /// The file still cannot be written.
     pub(crate) fn repay(&mut self) -> Result<(), Failure> {
         let Some(owed) = self.owed.take() else { return Ok(()) };
-        self.write_back(owed, Durability::Disk)?;
+        self.pay(owed, Durability::Disk)?;
         self.done();
         Ok(())
     }
 
-    fn write_back(&mut self, pending: SavedPending, durability: Durability) -> Result<(), Failure> {
-        let operation = pending.operation.clone();
+    fn pay(&mut self, owed: Owed, durability: Durability) -> Result<(), Failure> {
+        let operation = owed.pending.operation.clone();
         let (before, replies) = (Vec::new(), Vec::new());
         // Its notifications were never told: their numbers are free.
         let rest = SavedPending { operation, before, replies, events: self.events };
         let written = self.database.write(durability, |write| {
-            put_back(write, &pending)?;
+            owed.write(write)?;
             write.set_pending(Some(&rest))
         });
         match written {
             Ok(()) => self.current = Some(rest),
-            Err(_) => self.owed = Some(pending),
+            Err(_) => self.owed = Some(owed),
         }
         written
     }
@@ -376,17 +402,6 @@ pub(crate) fn size(directory: &Path) -> u64 {
 fn seconds_now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |duration| duration.as_secs())
-}
-
-/// Writes rows back as they were, and forgets the answers of the operation that changed them.
-fn put_back(write: &Write<'_>, pending: &SavedPending) -> rusqlite::Result<()> {
-    for row in pending.before.iter().rev() {
-        match &row.body {
-            Some(body) => write.put(&row.kind, &row.id, body)?,
-            None => write.delete(&row.kind, &row.id)?,
-        }
-    }
-    pending.replies.iter().try_for_each(|(uid, key)| write.delete_reply(*uid, key))
 }
 
 /// Carries out one change and returns what was there before.

@@ -6,8 +6,6 @@
 //!
 //! Bodies of objects are JSON that the engine wrote and the engine reads; this module does not look into them.
 
-use std::collections::BTreeMap;
-
 use hostcompute_engine::{Kind, Record};
 use hostcompute_schema::Guid;
 use serde_json::{Map, Value, json};
@@ -60,20 +58,6 @@ pub struct SavedPending {
 }
 
 impl SavedPending {
-    /// The objects as they were before the operation.
-    pub fn taken_back(&self, objects: Vec<SavedObject>) -> Vec<SavedObject> {
-        let key = |object: SavedObject| ((object.kind, object.id), object.body);
-        let mut rows: BTreeMap<_, _> = objects.into_iter().map(key).collect();
-        for row in self.before.iter().rev() {
-            let key = (row.kind.clone(), row.id.clone());
-            match &row.body {
-                Some(body) => drop(rows.insert(key, body.clone())),
-                None => drop(rows.remove(&key)),
-            }
-        }
-        rows.into_iter().map(|((kind, id), body)| SavedObject { kind, id, body }).collect()
-    }
-
     /// The text of the pending row.
     pub fn to_text(&self) -> String {
         let before: Vec<Value> = self

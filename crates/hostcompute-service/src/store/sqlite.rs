@@ -38,6 +38,9 @@ pub struct Database {
 /// operations of a long run: here one of a thousand.
 const MOST_PAGES: i64 = 4096;
 
+/// How the failure to open a file is told.
+const OPEN: &str = "open";
+
 /// A log longer than this is folded in when the store is closed, so that the next start need not read it.
 const LONG_LOG: u64 = 1 << 20;
 
@@ -74,7 +77,7 @@ impl Database {
     /// # Errors
     /// The file cannot be opened, is not ours, is damaged (HCN_E_REGKEY_FAILURE) or of another format (ERROR_WRONG_DISK).
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let refuse = |error| sql_failure("open", path, error);
+        let refuse = |error| sql_failure(OPEN, path, error);
         let connection = Connection::open(path).map_err(refuse)?;
         connection.set_prepared_statement_cache_capacity(32);
         // Before anything is read: afterwards the shared index would be made first.
@@ -132,12 +135,14 @@ impl Database {
         })
     }
 
-    /// Reads every page and index entry; meant for the rare starts after an unclean end.
+    /// Reads every page and index entry from the disk; meant for the rare starts after an unclean end, and for people who ask.
     ///
     /// # Errors
     /// HCN_E_REGKEY_FAILURE with SQLite's first finding.
     pub fn verify(&self) -> Result<(), Failure> {
         let finding: String = self.read(|connection| {
+            // What is in memory would be found sound whatever the disk holds.
+            connection.execute_batch("PRAGMA shrink_memory")?;
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         })?;
         if finding == "ok" { Ok(()) } else { Err(damaged(&self.path, &finding)) }
@@ -154,6 +159,37 @@ impl Database {
                 })
                 .optional()
         })
+    }
+
+    /// All remembered answers, each with its time.
+    pub fn replies(&self) -> Result<Vec<(Note, u64)>, Failure> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare("SELECT uid, key, digest, answer, at FROM reply")?;
+            let note = |row: &Row<'_>| {
+                let note = Note {
+                    uid: row.get(0)?,
+                    key: row.get(1)?,
+                    digest: row.get(2)?,
+                    answer: row.get(3)?,
+                };
+                Ok((note, u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0)))
+            };
+            statement.query_map([], note)?.collect()
+        })
+    }
+
+    /// Lets go of the file, so that another can take its name. Nothing can be read or written until it is opened again.
+    pub fn leave(&mut self) -> Result<(), Failure> {
+        let nothing = Connection::open_in_memory()
+            .map_err(|error| sql_failure("let go of", &self.path, error))?;
+        self.connection = nothing;
+        Ok(())
+    }
+
+    /// Folds the log into the file, so that the file is whole without it.
+    pub fn fold(&self) -> Result<(), Failure> {
+        self.read(|connection| connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))
     }
 
     /// One transaction: all of `work` or nothing.
@@ -188,7 +224,7 @@ impl Database {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
         if std::fs::metadata(log).is_ok_and(|log| log.len() > LONG_LOG) {
-            self.read(|connection| connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))?;
+            self.fold()?;
         }
         Ok(())
     }
@@ -345,7 +381,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<Found, Failure> {
     let number = |name: &str| {
         connection
             .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-            .map_err(|error| sql_failure("open", path, error))
+            .map_err(|error| sql_failure(OPEN, path, error))
     };
     if number("schema_version")? == 0 && number("application_id")? == 0 {
         return Ok(Found::Nothing);
@@ -373,35 +409,37 @@ fn saved_object(row: &Row<'_>) -> rusqlite::Result<SavedObject> {
     Ok(SavedObject { kind: row.get(0)?, id: row.get(1)?, body: row.get(2)? })
 }
 
-/// What the client is told when the store cannot be trusted.
+/// What the client is told when the file cannot be trusted.
 pub fn damaged(path: &Path, finding: &str) -> Failure {
     let message = format!("the state file {} is damaged: {finding}", path.display());
     Failure::new(HResult::HCN_E_REGKEY_FAILURE, message).hint(
-        "move the state directory away and start anew (hc state import reads an earlier export); \
-         `hc check` then names what is left in the kernel",
+        "a service that runs still knows everything: `hc check --repair` writes the file anew. Else move the state directory away and \
+         start anew (hc state import reads an earlier export); `hc check` then names what is left in the kernel",
     )
 }
 
+/// What went wrong, by what it asks of people. While a service runs, reading goes on whatever happens to the file.
 fn sql_failure(verb: &str, path: &Path, error: rusqlite::Error) -> Failure {
+    let message = format!("cannot {verb} {}: {error}", path.display());
+    let failure = |hint: &str| Failure::new(HResult::HCN_E_REGKEY_FAILURE, &*message).hint(hint);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
             damaged(path, &error.to_string())
         }
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            Failure::new(
-                HResult::E_ACCESSDENIED,
-                format!("cannot {verb} {}: {error}", path.display()),
-            )
-            .hint("run as root, or give a --state-dir that you may write")
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly)
+            if verb == OPEN =>
+        {
+            Failure::new(HResult::E_ACCESSDENIED, message)
+                .hint("run as root, or give a --state-dir that you may write")
         }
-        Some(ErrorCode::DiskFull) => Failure::new(
-            HResult::HCN_E_REGKEY_FAILURE,
-            format!("cannot {verb} {}: {error}", path.display()),
-        )
-        .hint("free some space on the disk that holds the state directory"),
-        _ => Failure::new(
-            HResult::HCN_E_REGKEY_FAILURE,
-            format!("cannot {verb} the state file {}: {error}", path.display()),
+        Some(ErrorCode::DiskFull) => failure(
+            "free some space on the disk that holds the state directory; nothing was changed, and changes are accepted again as soon \
+             as there is room",
         ),
+        Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure) => failure(
+            "look after the disk that holds the state directory; nothing was changed, and changes are accepted again as soon as it can \
+             be written",
+        ),
+        _ => Failure::new(HResult::HCN_E_REGKEY_FAILURE, message),
     }
 }

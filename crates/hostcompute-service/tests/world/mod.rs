@@ -63,6 +63,8 @@ struct Inside {
     simulator: Simulator,
     /// When set: what a process dying in a plan leaves behind is collected here.
     watched: Option<Watched>,
+    /// When set: happens before the next plan.
+    interruption: Option<Box<dyn FnOnce() + Send>>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,7 @@ pub struct Death {
 
 impl Machine {
     pub fn of(simulator: Simulator) -> Self {
-        Self(Arc::new(Mutex::new(Inside { simulator, watched: None })))
+        Self(Arc::new(Mutex::new(Inside { simulator, ..Inside::default() })))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -88,6 +90,11 @@ impl Machine {
 
     pub fn with<T>(&self, work: impl FnOnce(&mut Simulator) -> T) -> T {
         work(&mut self.inside().simulator)
+    }
+
+    /// Before the next plan is performed, something else happens.
+    pub fn interrupt(&self, with: impl FnOnce() + Send + 'static) {
+        self.inside().interruption = Some(Box::new(with));
     }
 
     /// From now on, collects the deaths of processes that use the state directory.
@@ -128,6 +135,9 @@ impl Inside {
 impl Host for Machine {
     fn perform(&mut self, plan: &[Step]) -> Result<(), Fault> {
         let mut inside = self.inside();
+        if let Some(interruption) = inside.interruption.take() {
+            interruption();
+        }
         inside.picture_deaths(plan);
         inside.simulator.perform(plan)
     }

@@ -17,7 +17,8 @@ pub fn findings(report: &Report) -> Findings {
         .pending
         .iter()
         .map(|operation| Finding::new(operation.clone(), "neither finished nor undone"));
-    let findings = broken.chain(differences).chain(pending).collect();
+    let damage = report.damage.iter().map(|damage| Finding::new("state file", &damage.to_string()));
+    let findings = broken.chain(differences).chain(pending).chain(damage).collect();
     Findings { findings, ..Findings::default() }
 }
 
