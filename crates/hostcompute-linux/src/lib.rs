@@ -50,6 +50,8 @@ mod port;
 mod resolver;
 pub mod rootless;
 mod route;
+#[cfg(test)]
+mod scarcity;
 mod shaper;
 mod surroundings;
 mod sweep;

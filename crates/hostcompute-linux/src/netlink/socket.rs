@@ -118,15 +118,10 @@ impl Socket {
         self.send(datagram.seal(first, asked))?;
         let mut refusals = Vec::new();
         loop {
-            let length = self.receive(RecvFlags::DONTWAIT).map_err(|error| match error {
+            let length = self.await_answer(RecvFlags::DONTWAIT).map_err(|error| match error {
                 // The kernel answers before `send` returns: nothing queued means nothing will come.
                 Errno::AGAIN => Error::Silent,
-                other => {
-                    if other == Errno::NOBUFS {
-                        self.drain();
-                    }
-                    Error::Netlink(other.into())
-                }
+                other => Error::Netlink(other.into()),
             })?;
             for message in messages(self.received.get(..length).unwrap_or(&[])) {
                 let place = message.sequence.wrapping_sub(first) as usize;
@@ -156,12 +151,17 @@ impl Socket {
         aim: &'static str,
         body: impl Fn(&mut Body<'_>),
     ) -> Result<Vec<u8>, Error> {
+        let mut lost = None;
         for _ in 0..DUMP_ATTEMPTS {
-            if let Some(table) = self.dump_once(kind, aim, &body)? {
-                return Ok(table);
+            match self.dump_once(kind, aim, &body) {
+                Ok(Some(table)) => return Ok(table),
+                Ok(None) => {}
+                // The kernel ran out of memory for an answer; what it had said is thrown away.
+                Err(error) if error.errno() == Some(Errno::NOBUFS) => lost = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Err(Error::Unsteady { aim })
+        Err(lost.unwrap_or(Error::Unsteady { aim }))
     }
 
     fn dump_once(
@@ -178,8 +178,9 @@ impl Socket {
         self.send(request.seal(sequence, usize::MAX))?;
         let (mut table, mut steady) = (Vec::new(), true);
         loop {
-            let length =
-                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let length = self
+                .await_answer(RecvFlags::empty())
+                .map_err(|error| Error::Netlink(error.into()))?;
             let received = self.received.get(..length).unwrap_or(&[]);
             let mut done = false;
             for message in messages(received).filter(|message| message.sequence == sequence) {
@@ -223,8 +224,9 @@ impl Socket {
         self.sequence = self.sequence.wrapping_add(1);
         self.send(request.seal(sequence, usize::MAX))?;
         loop {
-            let length =
-                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let length = self
+                .await_answer(RecvFlags::empty())
+                .map_err(|error| Error::Netlink(error.into()))?;
             let received = self.received.get(..length).unwrap_or(&[]);
             for message in messages(received).filter(|message| message.sequence == sequence) {
                 if let Some(refusal) = refusal(&message, 0, note) {
@@ -254,8 +256,9 @@ impl Socket {
         self.sequence = self.sequence.wrapping_add(1);
         self.send(request.seal(sequence, usize::MAX))?;
         loop {
-            let length =
-                self.receive(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+            let length = self
+                .await_answer(RecvFlags::empty())
+                .map_err(|error| Error::Netlink(error.into()))?;
             let received = self.received.get(..length).unwrap_or(&[]);
             // Anything else is the late answer to an earlier request.
             let Some(message) = messages(received).find(|message| message.sequence == sequence)
@@ -276,9 +279,32 @@ impl Socket {
             sockopt::set_socket_recv_buffer_size_force(&self.fd, (messages * REFUSAL).max(BUFFER));
     }
 
+    /// Receives an answer. When some were lost, for want of room, those that were not are of no use: the next request begins
+    /// with an empty socket.
+    fn await_answer(&mut self, flags: RecvFlags) -> Result<usize, Errno> {
+        let received = self.receive(flags);
+        if received == Err(Errno::NOBUFS) {
+            self.drain();
+        }
+        received
+    }
+
     /// Throws away what is queued, after some answers were lost.
     fn drain(&mut self) {
-        while self.receive(RecvFlags::DONTWAIT).is_ok() {}
+        let mut losses = 0;
+        while losses < DUMP_ATTEMPTS {
+            match self.receive(RecvFlags::DONTWAIT) {
+                Ok(_) => {}
+                Err(Errno::NOBUFS) => losses += 1,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Leaves room for one answer or two.
+    #[cfg(test)]
+    pub(crate) fn narrow(&self) {
+        sockopt::set_socket_recv_buffer_size(&self.fd, 1).expect("any buffer may be smaller");
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), Error> {
