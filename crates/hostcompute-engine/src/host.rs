@@ -62,6 +62,14 @@ pub trait Host {
         false
     }
 
+    /// From now on calls `tell`, on a thread of the host's own, with words for what others take away or change of what is ours.
+    ///
+    /// # Errors
+    /// The host cannot be watched.
+    fn watch(&mut self, _tell: Tell) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The interface index of the host end that waits in a namespace for its first port, if there is one: a number of
     /// [`PREPARED_INTERFACES`](crate::plan::PREPARED_INTERFACES) that nothing else has.
     fn prepared(&self, _namespace: Guid) -> Option<u32> {
@@ -96,6 +104,9 @@ impl Ports {
 
 /// Ports that are held as long as this value lives.
 pub trait Hold: Debug + Send + Sync {}
+
+/// Who is told of what happens to a host behind our back.
+pub type Tell = Box<dyn Fn(&str) + Send>;
 
 /// Looks at a host and changes nothing.
 pub trait Observer: Debug {
@@ -151,6 +162,10 @@ impl<H: Host + ?Sized> Host for &mut H {
 
     fn prepare(&mut self) -> bool {
         (**self).prepare()
+    }
+
+    fn watch(&mut self, tell: Tell) -> Result<(), Fault> {
+        (**self).watch(tell)
     }
 
     fn prepared(&self, namespace: Guid) -> Option<u32> {

@@ -74,6 +74,7 @@ pub fn read(bytes: &[u8]) -> usize {
             read::entries(socket, *set, *family).map(drop)
         });
     }
+    let _ = crate::watch::understand(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = text.parse::<crate::sweep::Handle>();
     }

@@ -9,6 +9,7 @@
 //! | [`nft`] | our table: fixed rules, sets, the atomic batch |
 //! | [`port`], [`anchor`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
+//! | [`watch`] | hears what others take away |
 //! | [`observer`] | a second look, which waits for no change |
 //! | [`pool`] | namespaces and links made in advance |
 //! | [`cleanup`] | the slow end of links, behind the answer |
@@ -23,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use hostcompute_engine::host::{
-    Counters, Difference, Fault, Hold, Host, Observer, Ports, Surroundings,
+    Counters, Difference, Fault, Hold, Host, Observer, Ports, Surroundings, Tell,
 };
 use hostcompute_engine::plan::{Fact, Port, Step};
 
@@ -56,6 +57,7 @@ mod shaper;
 mod surroundings;
 mod sweep;
 mod sys;
+mod watch;
 
 use cleanup::{Cleanup, Tools};
 use error::Error;
@@ -90,6 +92,7 @@ pub struct Linux {
     numbering: Numbering,
     cleanup: Cleanup,
     pool: Pool,
+    watch: Option<watch::Watch>,
     resolver_dir: PathBuf,
     saved: PathBuf,
     scene: Scene,
@@ -129,6 +132,7 @@ impl Linux {
         })
         .map_err(|source| Error::system("open netlink sockets", source))?;
         for socket in [&mut route, &mut netfilter] {
+            socket.sign();
             socket.widen().map_err(|source| Error::system("set up netlink sockets", source))?;
         }
         let scene = Scene { boot: boot_id()?, netns: cookie(&route)? };
@@ -140,6 +144,7 @@ impl Linux {
             numbering: Numbering::new(),
             cleanup: Cleanup::new(),
             pool: Pool::default(),
+            watch: None,
             resolver_dir,
             saved,
             scene,
@@ -193,10 +198,12 @@ fn cookie(socket: &Socket) -> Result<u64, Error> {
 /// Sockets for the cleanup thread.
 fn cleanup_tools(netns: Option<BorrowedFd<'_>>) -> Result<Tools, Error> {
     netns::within(netns, || {
-        Ok(Tools {
+        let tools = Tools {
             route: Socket::open(Protocol::Route)?,
             netfilter: Socket::open(Protocol::Netfilter)?,
-        })
+        };
+        tools.route.sign();
+        Ok(tools)
     })
     .map_err(|source| Error::system("open netlink sockets", source))
 }
@@ -253,6 +260,12 @@ impl Host for Linux {
             tracing::warn!(%error, "nothing is made ready in advance");
         }
         false
+    }
+
+    fn watch(&mut self, tell: Tell) -> Result<(), Fault> {
+        let netns = self.netns.as_ref().map(AsFd::as_fd);
+        self.watch = Some(watch::Watch::begin(netns, tell).map_err(fault)?);
+        Ok(())
     }
 
     fn prepared(&self, namespace: Guid) -> Option<u32> {

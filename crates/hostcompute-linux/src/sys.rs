@@ -25,8 +25,10 @@ unsafe extern "C" {
 }
 
 const SOL_SOCKET: c_int = 1;
+const SO_ATTACH_FILTER: c_int = 26;
 const SO_NETNS_COOKIE: c_int = 71;
 const SOL_NETLINK: c_int = 270;
+const NETLINK_ADD_MEMBERSHIP: c_int = 1;
 
 /// Boolean options of a netlink socket (linux/netlink.h).
 #[derive(Debug, Clone, Copy)]
@@ -39,15 +41,47 @@ pub(crate) enum NetlinkOption {
 
 /// Switches a netlink option on.
 pub(crate) fn enable(socket: impl AsFd, option: NetlinkOption) -> io::Result<()> {
-    let one: c_int = 1;
-    // SAFETY: the pointer and length describe `one`, which outlives the call; the descriptor is borrowed.
+    set(socket, SOL_NETLINK, option as c_int, &(1 as c_int))
+}
+
+/// Lets a netlink socket hear what is told to a group.
+pub(crate) fn join(socket: impl AsFd, group: u32) -> io::Result<()> {
+    set(socket, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group)
+}
+
+/// One instruction of a socket filter (struct sock_filter, linux/filter.h).
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Instruction {
+    pub code: u16,
+    pub if_true: u8,
+    pub if_false: u8,
+    pub value: u32,
+}
+
+/// Lets through to a socket only what a classic filter program accepts.
+pub(crate) fn filter(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    /// struct sock_fprog.
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const Instruction,
+    }
+    let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // The kernel copies the instructions during the call, while `program` is borrowed.
+    set(socket, SOL_SOCKET, SO_ATTACH_FILTER, &Program { length, instructions: program.as_ptr() })
+}
+
+fn set<T>(socket: impl AsFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the pointer and length describe `value`, which outlives the call, as does what it points to; the descriptor is
+    // borrowed.
     let result = unsafe {
         setsockopt(
             socket.as_fd().as_raw_fd(),
-            SOL_NETLINK,
-            option as c_int,
-            (&raw const one).cast(),
-            size_of::<c_int>() as u32,
+            level,
+            name,
+            (&raw const *value).cast(),
+            size_of::<T>() as u32,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
@@ -25,6 +26,11 @@ const BUFFER: usize = 2 << 20;
 const RECEIVE: usize = 64 << 10;
 /// How often a dump starts anew when the tables changed under it.
 const DUMP_ATTEMPTS: usize = 20;
+
+/// Numbers of our sockets begin with these bits. The kernel's own choice is the process id, or a number from the top.
+pub(crate) const OURS: u32 = 0x6863_0000;
+pub(crate) const OURS_MASK: u32 = 0xffff_0000;
+const NUMBER_ATTEMPTS: usize = 64;
 
 /// The protocols we speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,29 @@ impl Socket {
         sys::enable(&fd, NetlinkOption::ExtAck)?;
         let room = sockopt::socket_send_buffer_size(&fd)?;
         Ok(Self { fd, sequence: 1, received: Vec::new(), room })
+    }
+
+    /// Gives the socket a number by which [`crate::watch`] tells what we do ourselves from what others do. Without a free one it
+    /// keeps any, and what it does looks foreign.
+    pub(crate) fn sign(&self) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        for _ in 0..NUMBER_ATTEMPTS {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id());
+            let address = netlink::SocketAddrNetlink::new(OURS | number & !OURS_MASK, 0);
+            if rustix::net::bind(&self.fd, &address) != Err(Errno::ADDRINUSE) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for what is told to the groups that the socket has joined; shows each message.
+    ///
+    /// # Errors
+    /// ENOBUFS: more was told than there was room for. EAGAIN: nothing is there.
+    pub(crate) fn overhear(&mut self, mut show: impl FnMut(&Message<'_>)) -> Result<(), Errno> {
+        let length = self.receive(RecvFlags::DONTWAIT)?;
+        messages(self.received.get(..length).unwrap_or(&[])).for_each(|message| show(&message));
+        Ok(())
     }
 
     /// Makes room for large requests and for many answers; as far as the system lets us.

@@ -112,6 +112,7 @@ impl Filler {
     pub(super) fn new(netns: Option<BorrowedFd<'_>>, numbering: Numbering) -> Result<Self, Error> {
         let look = |source| Error::system("open netlink sockets", source);
         let route = netns::within(netns, || Socket::open(Protocol::Route)).map_err(look)?;
+        route.sign();
         let netns = netns.map(|netns| netns.try_clone_to_owned()).transpose().map_err(look)?;
         Ok(Self { netns, route, numbering, next: first_index() })
     }

@@ -12,7 +12,7 @@ use crate::netlink::message::Note;
 use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages};
 
 const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+pub(crate) const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWSTATS: u16 = 92;
 const RTM_GETSTATS: u16 = 94;
@@ -268,9 +268,11 @@ impl Link {
     }
 
     fn read(message: &Message<'_>) -> Option<Self> {
-        if message.kind != RTM_NEWLINK {
-            return None;
-        }
+        if message.kind == RTM_NEWLINK { Self::read_any(message) } else { None }
+    }
+
+    /// The link of a message that tells of one, of its being there or of its going.
+    pub(crate) fn read_any(message: &Message<'_>) -> Option<Self> {
         let mut link = Self {
             index: u32::from_ne_bytes(array_of(message.body, 4)?),
             up: u32::from_ne_bytes(array_of(message.body, 8)?) & IFF_UP != 0,
