@@ -14,6 +14,7 @@
 //! | [`pool`] | namespaces and links made in advance |
 //! | [`cleanup`] | the slow end of links, behind the answer |
 //! | [`netlink`], [`route`] | bytes |
+//! | [`peer`], [`activation`] | sockets of a service: who connects, and what the service manager passes |
 //!
 //! Programs (`ip`, `nft`, `tc`) are never run; tests use them as witnesses.
 //!
@@ -28,6 +29,7 @@ use hostcompute_engine::host::{
 };
 use hostcompute_engine::plan::{Fact, Port, Step};
 
+pub mod activation;
 mod anchor;
 mod claim;
 mod cleanup;
@@ -45,6 +47,7 @@ mod netlink;
 mod netns;
 mod nft;
 mod observer;
+pub mod peer;
 mod perform;
 mod pool;
 mod port;
