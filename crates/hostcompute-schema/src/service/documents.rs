@@ -183,7 +183,7 @@ documents! {
         /// Its number.
         handle: Option<u64> = "Handle" [, Always],
         /// The kind of object.
-        kind: Option<ObjectKind> = "Kind" [],
+        kind: Option<ObjectKind> = "Kind" [, Given],
         /// The object.
         id: Option<Guid> = "Id" [],
     }
