@@ -1,7 +1,7 @@
 //! Dependencies point one way, and each new one is a decision: the table below is the only place where it can be taken.
 //!
 //! ```text
-//! schema <- engine <- {linux, service} <- hostcompute (feature `embedded`) <- hc
+//! schema <- engine <- {linux, service} <- hostcompute (feature `embedded`) <- {hc, hostcomputed}
 //! ```
 
 use super::{File, Finding, Tree};
@@ -55,6 +55,27 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hostcompute",
             "hostcompute-schema",
             "serde_json",
+        ],
+    ),
+    (
+        "hostcomputed",
+        &[
+            "anyhow",
+            "axum",
+            "clap",
+            "hostcompute",
+            "hostcompute-engine",
+            "hostcompute-linux",
+            "hostcompute-schema",
+            "hostcompute-service",
+            "hyper",
+            "hyper-util",
+            "rustix",
+            "serde_json",
+            "tokio",
+            "toml",
+            "tracing",
+            "tracing-subscriber",
         ],
     ),
     ("xtask", &["anyhow", "serde_json"]),

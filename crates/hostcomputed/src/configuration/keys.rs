@@ -1,0 +1,173 @@
+//! The table of keys: what each is called in the file, what it means, which variable of the environment goes before it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Configuration, Form};
+
+/// One key.
+pub struct Key {
+    /// With the table it stands in, such as `limits.connections`.
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// The variable of the environment that goes before the file.
+    pub variable: Option<&'static str>,
+    pub get: fn(&Configuration) -> Scalar,
+    pub set: fn(&mut Configuration, Scalar) -> Result<(), String>,
+}
+
+/// A value as files have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar {
+    Text(String),
+    Number(u64),
+    Switch(bool),
+}
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])* $name:literal $(($variable:literal))? => $($field:ident).+;)*) => {
+        /// All keys, in the order in which they are printed: plain ones first, then table by table.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            doc: concat!($($doc, "\n"),*),
+            variable: keys!(@ $($variable)?),
+            get: |configuration| Setting::to_scalar(&configuration.$($field).+),
+            set: |configuration, value| {
+                configuration.$($field).+ = Setting::from_scalar(value)?;
+                Ok(())
+            },
+        }),*];
+    };
+    (@ $variable:literal) => { Some($variable) };
+    (@) => { None };
+}
+
+keys! {
+    /// Objects and journal. Survives a reboot.
+    "state-dir" ("HOSTCOMPUTE_STATE_DIR") => options.state_dir;
+    /// Namespaces and resolver files. Need not survive a reboot.
+    "runtime-dir" ("HOSTCOMPUTE_RUNTIME_DIR") => options.runtime_dir;
+    /// The network namespace that is the host; empty for the daemon's own.
+    "host-netns" ("HOSTCOMPUTE_HOST_NETNS") => options.host_netns;
+    /// The socket that `--foreground` makes; the service manager passes its own. Everybody may connect, the groups below decide.
+    "socket" ("HOSTCOMPUTE_SOCKET") => socket;
+    /// Members of this group may do what root may; a name or a number, empty for nobody.
+    "manage-group" => manage_group;
+    /// Members of this group may look and change nothing; a name or a number, empty for nobody.
+    "read-group" => read_group;
+    /// Seconds that a stop waits for what is under way.
+    "stop-patience" => stop_patience;
+    /// Seconds that a client may leave an answer or an event unread before it is cut off.
+    "write-patience" => write_patience;
+    /// Connections of one user at a time; root may have ten times as many of everything here.
+    "limits.connections" => limits.connections;
+    /// Open handles of one session.
+    "limits.handles" => limits.handles;
+    /// Subscriptions of one user at a time.
+    "limits.subscriptions" => limits.subscriptions;
+    /// Bytes of one request's body.
+    "limits.request-bytes" => limits.request_bytes;
+    /// Requests of one user in a second, in the long run; does not concern root.
+    "limits.rate" => limits.rate;
+    /// Requests of one user at once, before the rate counts.
+    "limits.burst" => limits.burst;
+    /// Events that wait for a reader before it is cut off.
+    "limits.backlog" => limits.backlog;
+    /// Changes of all users that wait for their turn.
+    "limits.queue" => limits.queue;
+    /// "text" or "json", one line for each event, on standard error.
+    "log.form" => log.form;
+    /// What is logged, such as "info", "debug" or "warn,audit=info"; SIGHUP reads it anew.
+    "log.filter" ("HOSTCOMPUTED_LOG") => log.filter;
+}
+
+/// What can be the value of a key.
+trait Setting: Sized {
+    fn to_scalar(&self) -> Scalar;
+    fn from_scalar(value: Scalar) -> Result<Self, String>;
+}
+
+impl Setting for String {
+    fn to_scalar(&self) -> Scalar {
+        Scalar::Text(self.clone())
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        match value {
+            Scalar::Text(text) => Ok(text),
+            _ => Err("must be a text".into()),
+        }
+    }
+}
+
+impl Setting for PathBuf {
+    fn to_scalar(&self) -> Scalar {
+        Scalar::Text(self.to_string_lossy().into_owned())
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        let path = PathBuf::from(String::from_scalar(value)?);
+        if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".into()) }
+    }
+}
+
+impl Setting for Option<PathBuf> {
+    fn to_scalar(&self) -> Scalar {
+        self.as_ref().map_or_else(|| Scalar::Text(String::new()), Setting::to_scalar)
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        match value {
+            Scalar::Text(text) if text.is_empty() => Ok(None),
+            value => PathBuf::from_scalar(value).map(Some),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ident),*) => {
+        $(impl Setting for $number {
+            fn to_scalar(&self) -> Scalar {
+                Scalar::Number(u64::try_from(*self).unwrap_or(u64::MAX))
+            }
+
+            fn from_scalar(value: Scalar) -> Result<Self, String> {
+                let fitting = match value {
+                    Scalar::Number(number) if number > 0 => $number::try_from(number).ok(),
+                    _ => None,
+                };
+                fitting.ok_or_else(|| format!("must be a number from 1 to {}", $number::MAX))
+            }
+        })*
+    };
+}
+
+numbers!(u32, u64, usize);
+
+impl Setting for Duration {
+    fn to_scalar(&self) -> Scalar {
+        Scalar::Number(self.as_secs())
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        u32::from_scalar(value).map(|seconds| Self::from_secs(seconds.into()))
+    }
+}
+
+impl Setting for Form {
+    fn to_scalar(&self) -> Scalar {
+        let word = match self {
+            Form::Text => "text",
+            Form::Json => "json",
+        };
+        Scalar::Text(word.into())
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        match value {
+            Scalar::Text(word) if word == "text" => Ok(Self::Text),
+            Scalar::Text(word) if word == "json" => Ok(Self::Json),
+            _ => Err("must be \"text\" or \"json\"".into()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The life of the daemon, from start to stop.
+//!
+//! ```text
+//!   sockets ──► state and kernel (what was interrupted is finished) ──► decider ──► serving ──► READY=1
+//!                                                                                     │ SIGTERM, SIGINT
+//!   end ◄── connections end ◄── decider finishes ◄── accepted requests go on ◄── no new connections, STOPPING=1
+//! ```
+//!
+//! With socket activation the sockets outlive the process: clients that connect between a stop and the next start wait in the
+//! kernel's queue.
+
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use hostcompute::{Options, local};
+use hostcompute_linux::Linux;
+use hostcompute_linux::peer::UserNamespace;
+use hostcompute_service::Service;
+use hostcompute_service::server::{Groups, Server, Settings};
+use rustix::process::{Resource, Rlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::arguments::Arguments;
+use crate::configuration::Configuration;
+use crate::http::{self, Edge, Phase};
+use crate::logs::{self, Filter};
+use crate::notify::{self, Notifier};
+use crate::socket::Sockets;
+use crate::{group, watchdog};
+
+/// Threads that serve connections.
+const WORKERS: usize = 2;
+
+/// How long requests that are on their way through a socket have to be accepted, when a stop begins.
+const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// What is wrong with the configuration, the sockets, the state or the kernel.
+pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
+    let filter = logs::begin(&configuration.log)?;
+    let notifier = Arc::new(Notifier::from_environment().context("NOTIFY_SOCKET")?);
+    let passed = Sockets::passed()?;
+    if passed.is_none() && !arguments.foreground {
+        bail!("no socket was passed: start me as a systemd service, or with --foreground");
+    }
+    // Before joining an ordinary user's own namespace: clients are where we were started.
+    let ours = UserNamespace::own().context("/proc is not there")?;
+    let groups = Groups {
+        manage: group::number(&configuration.manage_group, "hostcompute")?,
+        read: group::number(&configuration.read_group, "")?,
+    };
+    let mut options = configuration.options.clone();
+    let service = open(&mut options)?;
+    let server = Server::start(service, Settings { limits: configuration.limits, groups })?;
+    let sockets = match passed {
+        Some(passed) => passed,
+        None => Sockets::make(&configuration.socket)?,
+    };
+    raise_descriptors();
+    let edge = Edge::new(
+        server.clone(),
+        ours,
+        http::Settings {
+            limits: configuration.limits,
+            options,
+            write_patience: configuration.write_patience,
+        },
+    );
+    if let Some(interval) = notify::watchdog_interval() {
+        watchdog::begin(server.clone(), notifier.clone(), interval)?;
+    }
+    let life =
+        Life { edge, server, notifier, arguments, filter, patience: configuration.stop_patience };
+    let listeners = sockets.listeners()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("starting threads")?;
+    let served = runtime.block_on(life.serve(listeners));
+    // What still runs then has had its time.
+    runtime.shutdown_background();
+    drop(sockets);
+    served
+}
+
+/// Opens state and kernel; what an earlier process left unfinished is finished or undone.
+fn open(options: &mut Options) -> Result<Service<Linux>> {
+    let service = local::open(options)?;
+    for line in service.recovery().map(local::repaired).unwrap_or_default() {
+        tracing::warn!("{line}");
+    }
+    Ok(service)
+}
+
+/// Every connection takes two descriptors, every namespace some more: as many as this process may have.
+fn raise_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the number of descriptors stays as it is");
+    }
+}
+
+/// What the time between start and stop needs.
+struct Life<'a> {
+    edge: Arc<Edge>,
+    server: Server<Linux>,
+    notifier: Arc<Notifier>,
+    arguments: &'a Arguments,
+    filter: Filter,
+    patience: Duration,
+}
+
+impl Life<'_> {
+    async fn serve(self, listeners: Vec<UnixListener>) -> Result<()> {
+        let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let mut reloads = signal(SignalKind::hangup())?;
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let mut serving = tokio::spawn(self.edge.clone().serve(listeners, watched));
+        self.notifier.ready();
+        tracing::info!("serving");
+        let [terminate, interrupt] = &mut stops;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = reloads.recv() => self.reload(),
+                ended = &mut serving => return ended.context("the connections' thread")?.context("listening"),
+            }
+        }
+        tracing::info!("stopping");
+        self.notifier.stopping();
+        phase.send_replace(Phase::Closing);
+        // Requests of accepted connections may still be in their sockets: they are served, not cut.
+        let over = tokio::time::timeout(LAST_CALL, &mut serving).await.is_ok();
+        let server = self.server.clone();
+        // Blocks until what was accepted is done, and ends the event streams.
+        let stopped = tokio::task::spawn_blocking(move || server.stop());
+        let rest = async {
+            let _ = stopped.await;
+            if !over {
+                let _ = serving.await;
+            }
+        };
+        match tokio::time::timeout(self.patience, rest).await {
+            Ok(_) => tracing::info!("stopped"),
+            Err(_) => {
+                tracing::warn!("clients still have unread answers; their connections are cut")
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration anew. What can change while clients are connected does.
+    fn reload(&self) {
+        self.notifier.reloading();
+        let read = self.arguments.configuration().and_then(|new| self.filter.set(&new.log.filter));
+        match read {
+            Ok(()) => tracing::info!("log.filter was read anew; other keys need a restart"),
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+        self.notifier.ready();
+    }
+}

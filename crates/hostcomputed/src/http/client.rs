@@ -1,0 +1,128 @@
+//! Who is at the other end: the session of a connection, or why it has none.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use axum::http::{HeaderMap, HeaderValue};
+use hostcompute_linux::Linux;
+use hostcompute_linux::peer::{self, Whereabouts};
+use hostcompute_schema::{Failure, Guid, HResult};
+use hostcompute_service::server::Caller;
+use tokio::net::UnixStream;
+
+use super::{Edge, request};
+
+/// The header that names a session.
+pub const SESSION: &str = "hostcompute-session";
+
+/// A session of the service.
+pub type Session = hostcompute_service::server::Session<Linux>;
+
+/// The client of one connection.
+pub struct Client {
+    pub edge: Arc<Edge>,
+    session: Result<Arc<Session>, Failure>,
+    /// The session's id, as it stands in every answer.
+    name: Option<HeaderValue>,
+}
+
+/// Every session, for requests of one connection that belong to the session of another.
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<HashMap<Guid, Weak<Session>>>);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Looks at who has connected, and begins its session.
+    pub fn of(edge: &Arc<Edge>, stream: &UnixStream) -> Self {
+        let session = caller(edge, stream).and_then(|caller| edge.server.connect(caller));
+        let session = session.map(Arc::new);
+        let mut name = None;
+        match &session {
+            Ok(session) => {
+                edge.sessions.open().insert(session.id(), Arc::downgrade(session));
+                name = HeaderValue::from_str(&session.id().to_string()).ok();
+            }
+            Err(failure) => edge.refusals.note(failure),
+        }
+        Self { edge: edge.clone(), session, name }
+    }
+
+    /// Whether this client gets nothing but the reason why.
+    pub fn is_refused(&self) -> bool {
+        self.session.is_err()
+    }
+
+    /// The id of the connection's session.
+    pub fn name(&self) -> Option<&HeaderValue> {
+        self.name.as_ref()
+    }
+
+    /// The session that a request belongs to: the one that it names, else the connection's own.
+    ///
+    /// # Errors
+    /// Why the client is refused; ERROR_NOT_FOUND for a session that is over, E_ACCESSDENIED for another user's.
+    pub fn session(&self, headers: &HeaderMap) -> Result<Arc<Session>, Failure> {
+        let own = self.session.as_ref().map_err(Failure::clone)?;
+        let Some(named) = request::header(headers, SESSION)? else { return Ok(own.clone()) };
+        let id = request::guid(named)?;
+        if id == own.id() {
+            return Ok(own.clone());
+        }
+        let found = self.edge.sessions.open().get(&id).and_then(Weak::upgrade);
+        let session = found.ok_or_else(|| {
+            Failure::new(HResult::ERROR_NOT_FOUND, format!("there is no session {id}"))
+                .hint("a session ends with the connection that began it")
+        })?;
+        if session.caller().uid != own.caller().uid {
+            let why = format!("the session {id} is another user's");
+            return Err(Failure::new(HResult::E_ACCESSDENIED, why));
+        }
+        Ok(session)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Ok(session) = &self.session {
+            self.edge.sessions.open().remove(&session.id());
+            // A request of another connection may still work in it: it is over all the same.
+            session.end();
+        }
+    }
+}
+
+impl Sessions {
+    /// All that live.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.open().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<Guid, Weak<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn caller(edge: &Edge, stream: &UnixStream) -> Result<Caller, Failure> {
+    let peer = peer::peer(stream, edge.ours).map_err(|error| {
+        let why = format!("the kernel does not say who connects: {error}");
+        Failure::new(HResult::E_ACCESSDENIED, why)
+    })?;
+    if peer.user_namespace == Whereabouts::Unknown {
+        let why = "the process that connected cannot be seen any more, nor in which user namespace it was";
+        return Err(Failure::new(HResult::E_ACCESSDENIED, why)
+            .hint("the process that connects must live as long as the connection"));
+    }
+    Ok(Caller {
+        uid: peer.uid,
+        gid: peer.gid,
+        groups: peer.groups,
+        pid: peer.pid,
+        foreign_user_namespace: peer.user_namespace == Whereabouts::Foreign,
+    })
+}

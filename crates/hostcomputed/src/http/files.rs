@@ -1,0 +1,159 @@
+//! Host documents: what `up`, `down` and `diff` do, told as one answer or line by line as it happens.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::response::Response;
+use hostcompute_engine::{State, apply as plan};
+use hostcompute_schema::operation::Right;
+use hostcompute_schema::service::{
+    HostFile, HostFiles, Obstacle, Output, Progress, ProgressLine, Step, Steps,
+};
+use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation, Warning};
+use hostcompute_service::apply::{self as carry, Desk};
+use hostcompute_service::{Call, Reading, Service};
+use hyper::body::Frame;
+use tokio::sync::mpsc;
+
+use super::answer;
+use super::client::Session;
+use super::service::{Asked, blocking};
+
+/// Carries files out.
+pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
+    let Some(work) = Work::of(&asked)? else {
+        let why = format!("{} takes no files", asked.operation);
+        return Err(Failure::new(HResult::E_UNEXPECTED, why).into());
+    };
+    if asked.in_lines {
+        return Ok(told(work));
+    }
+    let steps = blocking(move || work.steps(&mut |_| ())).await??;
+    Ok(answer::document(StatusCode::OK, &steps.to_value()))
+}
+
+/// The work of one request, ready to be done wherever it may take its time.
+pub struct Work {
+    counter: Counter,
+    operation: ServiceOperation,
+    files: Vec<HostFile>,
+    reading: Reading,
+}
+
+impl Work {
+    /// What the request asks for; `None` where it is not about files.
+    ///
+    /// # Errors
+    /// HCN_E_INVALID_JSON for a body that holds none, or no session can be had for the work.
+    pub fn of(asked: &Asked) -> Result<Option<Self>, Failure> {
+        if !matches!(asked.operation.output(), Output::Steps) {
+            return Ok(None);
+        }
+        let strict = asked.parameters.switch("strict");
+        Ok(Some(Self {
+            counter: Counter::of(asked)?,
+            operation: asked.operation,
+            files: HostFiles::of_body(&asked.document)?,
+            reading: if strict { Reading::Strict } else { Reading::Lenient },
+        }))
+    }
+
+    /// Does it; what was tolerated stands in the answer, too.
+    ///
+    /// # Errors
+    /// What is wrong with a file, or what the host refuses.
+    pub fn steps(&self, tell: &mut dyn FnMut(ProgressLine)) -> Result<Steps, Obstacle> {
+        let mut warnings = Vec::new();
+        let steps = self.carry_out(&mut |progress| {
+            let line = progress.line();
+            warnings.extend(line.tolerated.clone());
+            tell(line);
+        })?;
+        Ok(Steps { steps, warnings, ..Steps::default() })
+    }
+
+    fn carry_out(&self, tell: &mut dyn FnMut(Progress)) -> Result<Vec<Step>, Obstacle> {
+        let Self { counter, operation, files, reading } = self;
+        // Whether the caller may, and a line in the audit trail, before anything else is said.
+        counter.session.with_service(operation.right(), operation.name(), |_| ())?;
+        match operation {
+            ServiceOperation::Up => carry::up(counter, files, *reading, tell),
+            ServiceOperation::Down => carry::down(counter, files, *reading, tell),
+            _ => carry::diff(counter, files, *reading, tell),
+        }
+    }
+}
+
+/// A session as a place where files are carried out: step by step, between what others ask.
+///
+/// It is a session of its own, so that work that was begun is finished when the client goes.
+struct Counter {
+    session: Session,
+}
+
+impl Counter {
+    fn of(asked: &Asked) -> Result<Self, Failure> {
+        let caller = asked.session.caller().clone();
+        let session = asked.client.edge.server.connect_as(caller, asked.session.right())?;
+        Ok(Self { session })
+    }
+}
+
+impl Desk for Counter {
+    fn carry_out(&self, call: &plan::Call, reading: Reading) -> Result<Vec<Warning>, Failure> {
+        let call = Call {
+            operation: call.operation,
+            id: Some(call.id),
+            network: call.network,
+            document: call.document.clone(),
+            reading,
+            key: None,
+        };
+        self.session.call(call).map(|answer| answer.warnings)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
+        Ok(look(&self.session.view()))
+    }
+
+    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {
+        self.session.with_service(Right::Read, "NewIds", move |service| {
+            (0..count).map(|_| service.new_id()).collect()
+        })
+    }
+
+    fn settle(&self) -> Result<(), Failure> {
+        self.session.with_service(Right::Read, "Settle", Service::settle)?
+    }
+}
+
+/// An answer that tells of each step as it is done.
+fn told(work: Work) -> Response {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::task::spawn_blocking(move || {
+        // A client that has gone does not hear the rest; the work is done all the same.
+        let tell = |line: ProgressLine| drop(sender.send(format!("{}\n", line.to_value())));
+        let outcome = work.carry_out(&mut |progress| tell(progress.line()));
+        tell(ProgressLine::end(&outcome));
+    });
+    answer::typed(StatusCode::OK, "application/x-ndjson", Body::new(Lines(receiver)))
+}
+
+/// Lines as they come; no more of them than a document has objects.
+#[derive(Debug)]
+struct Lines(mpsc::UnboundedReceiver<String>);
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line.into()))))
+    }
+}

@@ -1,0 +1,51 @@
+//! What a running service shows of itself: who is connected, what waits, which connections the host tracks.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use hostcompute::local;
+use hostcompute_schema::service::{Obstacle, SessionInfo};
+use hostcompute_schema::{Document, Failure};
+use serde_json::Value;
+
+use super::answer;
+use super::service::{Asked, blocking};
+
+/// Flows that are told when nobody says how many.
+const FLOWS: usize = 10_000;
+
+/// The live tree: the service's own, and who is connected to it.
+pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
+    let mut tree = asked.local().await?;
+    let edge = &asked.client.edge;
+    let sessions: Vec<Value> = edge
+        .sessions
+        .all()
+        .into_iter()
+        .map(|session| {
+            let caller = session.caller();
+            let info = SessionInfo {
+                id: Some(session.id()),
+                uid: Some(caller.uid),
+                pid: caller.pid,
+                right: Some(format!("{:?}", session.right())),
+                handles: u64::try_from(session.handles().len()).ok(),
+                ..SessionInfo::default()
+            };
+            info.to_value()
+        })
+        .collect();
+    if let Value::Object(members) = &mut tree {
+        members.insert("Queue".into(), edge.server.metrics().queue.into());
+        members.insert("Sessions".into(), sessions.into());
+    }
+    Ok(answer::document(StatusCode::OK, &tree))
+}
+
+/// The connections that the host tracks.
+pub async fn flows(asked: Asked) -> Result<Response, Failure> {
+    let limit = asked.parameters.number("limit")?.map_or(FLOWS, |limit| limit as usize);
+    let server = asked.client.edge.server.clone();
+    let flows = blocking(move || server.observe(|observer| observer.flows(limit))).await?;
+    let flows = local::flows(&flows.map_err(|fault| fault.failure)?);
+    Ok(answer::document(StatusCode::OK, &flows.to_value()))
+}

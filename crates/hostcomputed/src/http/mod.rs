@@ -1,0 +1,158 @@
+//! The HTTP edge: the only part of hostcomputed that is async, and the only one that knows axum.
+//!
+//! ```text
+//!   accept ──► Client (a session, or why there is none) ──► connection ──► routes ──► call, service, events
+//!                    │ dropped with the connection
+//!                    └──► handles, subscriptions and reservations are run down
+//! ```
+//!
+//! Reading is answered right here, on the thread that read the request; a change goes to the decider's thread and comes back once.
+
+mod answer;
+mod bell;
+mod call;
+mod client;
+mod connection;
+mod events;
+mod files;
+mod hangup;
+mod inspection;
+mod long;
+mod metrics;
+mod patient;
+mod refusals;
+mod request;
+mod routes;
+mod service;
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use hostcompute::Options;
+use hostcompute_linux::Linux;
+use hostcompute_linux::peer::UserNamespace;
+use hostcompute_schema::openapi;
+use hostcompute_service::server::{Limits, Server};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use client::Sessions;
+use refusals::Refusals;
+
+/// Refused connections that may wait for their answer at a time.
+const REFUSED: usize = 64;
+
+/// How long to wait when there is no room for another connection.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// What every connection needs.
+#[derive(Debug)]
+pub struct Edge {
+    server: Server<Linux>,
+    sessions: Sessions,
+    ours: UserNamespace,
+    settings: Settings,
+    /// The OpenAPI document.
+    description: Bytes,
+    refused: Arc<Semaphore>,
+    refusals: Refusals,
+}
+
+/// How the edge behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What each user may have.
+    pub limits: Limits,
+    /// Where the service keeps its things.
+    pub options: Options,
+    /// How long a client may leave an answer unread.
+    pub write_patience: Duration,
+}
+
+/// Where the edge is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Serving,
+    /// No new connections; those that are idle end, the others after what they are at.
+    Closing,
+}
+
+impl Edge {
+    /// An edge for this server; `ours` is the user namespace that clients must live in.
+    pub fn new(server: Server<Linux>, ours: UserNamespace, settings: Settings) -> Arc<Self> {
+        let refused = Arc::new(Semaphore::new(REFUSED));
+        let description = openapi::to_text(&openapi::service()).into();
+        Arc::new(Self {
+            server,
+            refusals: Refusals::default(),
+            sessions: Sessions::default(),
+            ours,
+            settings,
+            description,
+            refused,
+        })
+    }
+
+    /// Serves until the phase is [`Phase::Closing`]; then no listener is left. Answers when every connection has ended.
+    ///
+    /// # Errors
+    /// A socket cannot be listened on.
+    pub async fn serve(
+        self: Arc<Self>,
+        listeners: Vec<UnixListener>,
+        phase: watch::Receiver<Phase>,
+    ) -> io::Result<()> {
+        let router = routes::router();
+        // Every connection holds a sender; when the last is gone, so are they.
+        let (held, mut all_gone) = mpsc::channel::<()>(1);
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            let (edge, router) = (self.clone(), router.clone());
+            let (phase, held) = (phase.clone(), held.clone());
+            accepting.push(tokio::spawn(edge.accept(listener, router, phase, held)));
+        }
+        drop(held);
+        for task in accepting {
+            // It ends with the phase; a panic in it has been told on standard error.
+            let _ = task.await;
+        }
+        all_gone.recv().await;
+        Ok(())
+    }
+
+    async fn accept(
+        self: Arc<Self>,
+        listener: tokio::net::UnixListener,
+        router: axum::Router,
+        mut phase: watch::Receiver<Phase>,
+        held: mpsc::Sender<()>,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (edge, router) = (self.clone(), router.clone());
+                    tokio::spawn(connection::serve(
+                        edge,
+                        stream,
+                        router,
+                        phase.clone(),
+                        held.clone(),
+                    ));
+                }
+                // Out of descriptors or memory: connections wait in the kernel's queue meanwhile.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+}
