@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid, HResult, HostComputeQuery, Older, QueryShape};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use crate::decide::Look;
 use crate::host::Counters;
 use crate::network::namespace::{self, HOST_DEFAULT};
 use crate::object::Kind;
-use crate::request::Reply;
+use crate::request::{Reply, Request, or_empty};
 use crate::state::State;
 
 /// A filter: members that an object must have with equal values. `None` when nothing is filtered.
@@ -101,7 +102,23 @@ fn matching(state: &State, kind: Kind, filter: &Filter) -> Vec<Guid> {
     all.into_iter().filter(|id| passes(state, kind, *id, filter)).collect()
 }
 
-/// Filters by id, network name or an endpoint's network need not look at every object.
+/// Whether a request would have to look into every object of a kind, which takes milliseconds where there are thousands.
+pub fn examines_all(state: &State, request: &Request<'_>) -> bool {
+    let kind = match request.operation {
+        Operation::EnumerateNetworks => Kind::Network,
+        Operation::EnumerateNamespaces => Kind::Namespace,
+        Operation::EnumerateEndpoints => Kind::Endpoint,
+        Operation::EnumerateLoadBalancers => Kind::LoadBalancer,
+        _ => return false,
+    };
+    let Ok(parsed) = hostcompute_schema::parse_query(or_empty(request.document)) else {
+        return false;
+    };
+    let filter = read_filter(&parsed.document);
+    filter.is_ok_and(|filter| filter.is_some() && shortcut(state, kind, &filter).is_none())
+}
+
+/// Filters by id, name or an endpoint's network need not look into every object.
 fn shortcut(state: &State, kind: Kind, filter: &Filter) -> Option<Vec<Guid>> {
     let filter = filter.as_ref()?;
     let text = |names: &[&str]| {
@@ -114,18 +131,15 @@ fn shortcut(state: &State, kind: Kind, filter: &Filter) -> Option<Vec<Guid>> {
         let id = id.parse().ok().filter(|id| state.exists(kind, *id));
         return Some(id.into_iter().collect());
     }
-    match kind {
-        Kind::Network => {
-            let name = text(&["Name"])?;
-            Some(state.index.network_names.get(name).copied().into_iter().collect())
-        }
-        Kind::Endpoint => {
-            let network = text(&["VirtualNetwork", "HostComputeNetwork"])?.parse().ok();
-            let members = network.into_iter().flat_map(|network| state.members(network));
-            Some(members.map(|endpoint| endpoint.id).collect())
-        }
-        _ => None,
+    if let Some(name) = text(&["Name"]) {
+        return Some(state.named(kind, name));
     }
+    if kind == Kind::Endpoint {
+        let network = text(&["VirtualNetwork", "HostComputeNetwork"])?.parse().ok();
+        let members = network.into_iter().flat_map(|network| state.members(network));
+        return Some(members.map(|endpoint| endpoint.id).collect());
+    }
+    None
 }
 
 fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {

@@ -62,6 +62,14 @@ impl<T> Shelf<T> {
         Some(object)
     }
 
+    /// The objects of which something is true, oldest first.
+    fn find(&self, is: impl Fn(&T) -> bool) -> Vec<Guid> {
+        let found = self.by_id.iter().filter(|(_, (_, object))| is(object));
+        let mut found: Vec<(u64, Guid)> = found.map(|(id, (order, _))| (*order, *id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// Ids that begin with the given hexadecimal digits (dashes where a GUID has them), in id order.
     fn with_prefix(&self, prefix: &str) -> Vec<Guid> {
         let matches = |id: &&Guid| alloc::format!("{id}").starts_with(prefix);
@@ -283,24 +291,20 @@ impl State {
         self.next_interface = self.next_interface.max(earlier.next_interface);
     }
 
-    fn named(&self, kind: Kind, name: &str) -> Vec<Guid> {
+    /// The objects of a kind with a name; HostDefault is named so where nothing else is.
+    pub(crate) fn named(&self, kind: Kind, name: &str) -> Vec<Guid> {
         let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
         match kind {
             Kind::Network => self.index.network_names.get(name).copied().into_iter().collect(),
             Kind::Namespace => {
-                let mut found: Vec<Guid> =
-                    self.namespaces().filter(|n| is(&n.document.base.name)).map(|n| n.id).collect();
+                let mut found = self.namespaces.find(|n| is(&n.document.base.name));
                 if found.is_empty() && name.eq_ignore_ascii_case("HostDefault") {
                     found.push(crate::network::namespace::HOST_DEFAULT);
                 }
                 found
             }
-            Kind::Endpoint => {
-                self.endpoints().filter(|e| is(&e.document.base.name)).map(|e| e.id).collect()
-            }
-            Kind::LoadBalancer => {
-                self.load_balancers().filter(|l| is(&l.document.base.name)).map(|l| l.id).collect()
-            }
+            Kind::Endpoint => self.endpoints.find(|e| is(&e.document.base.name)),
+            Kind::LoadBalancer => self.load_balancers.find(|l| is(&l.document.base.name)),
         }
     }
 

@@ -50,7 +50,7 @@ impl<H: Host + Send + 'static> Desk for Session<H> {
     }
 
     fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
-        Ok(look(&self.view()))
+        Ok(look(&self.snapshot()))
     }
 
     fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {

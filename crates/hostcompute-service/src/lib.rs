@@ -181,6 +181,13 @@ impl<H: Host> Service<H> {
         }
     }
 
+    /// Uses idle time: writes what is owed, makes ready what coming operations need. Whether there is more to do.
+    fn make_ready(&mut self) -> bool {
+        // Where it still cannot be written, the next change is told why.
+        let _ = self.store.repay();
+        self.host.prepare()
+    }
+
     /// From now on keeps a copy of what is committed and performed for others to look at.
     fn share(&mut self) -> Arc<RwLock<State>> {
         self.view.get_or_insert_with(|| Arc::new(RwLock::new(self.state.clone()))).clone()

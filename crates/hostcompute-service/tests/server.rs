@@ -49,6 +49,13 @@ fn clients_see_what_others_did_at_once() {
     let listed = other.call(call(Operation::EnumerateNetworks, 0, json!({}))).expect("listed");
     assert_eq!(listed.body, Body::Document(json!([guid(1).to_string(), guid(2).to_string()])));
     assert_eq!(other.view().endpoints().count(), 3);
+    // By name, and by what every object must be looked into for.
+    for (filter, ids) in [(json!({ "name": "b" }), 22..23), (json!({ "Flags": 0 }), 21..24)] {
+        let query = json!({ "Filter": filter.to_string() });
+        let found = other.call(call(Operation::EnumerateEndpoints, 0, query)).expect("listed");
+        let ids: Vec<_> = ids.map(|id| guid(id).to_string()).collect();
+        assert_eq!(found.body, Body::Document(json!(ids)), "{filter}");
+    }
     machine.with(|simulator| {
         simulator.set_counters(guid(21), Counters { bytes_sent: 9, ..Counters::default() });
     });

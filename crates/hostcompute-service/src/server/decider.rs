@@ -15,7 +15,9 @@ use crate::{Call, Service};
 
 /// Works until the queue is closed and empty, then lets the service go.
 pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>, mut service: Service<H>) {
-    while let Some(jobs) = shared.queue.take(|| service.host().prepare()) {
+    // Whatever ends this thread ends the service: nobody waits for answers that nobody gives.
+    let _closing = Closing(shared);
+    while let Some(jobs) = shared.queue.take(|| service.make_ready()) {
         for run in runs(jobs) {
             // What panics is a request: its answer is told when it is dropped, and the others go on.
             let worked = catch_unwind(AssertUnwindSafe(|| match run {
@@ -27,7 +29,18 @@ pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>, mut service: Service<H>) 
             }
         }
     }
-    shared.notifier.stop();
+}
+
+/// Ends what the decider serves, when the decider ends.
+struct Closing<'a, H: Host>(&'a Shared<H>);
+
+impl<H: Host> Drop for Closing<'_, H> {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        // After an ordinary end nothing is left in it; what is dropped tells its client.
+        drop(self.0.queue.take(|| false));
+        self.0.notifier.stop();
+    }
 }
 
 fn carry_out<H: Host>(shared: &Shared<H>, service: &mut Service<H>, changes: Vec<Change>) {

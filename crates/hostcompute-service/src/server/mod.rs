@@ -32,7 +32,7 @@ use hostcompute_engine::host::{Counters, Fault, Host, Observer};
 use hostcompute_engine::plan::Port;
 use hostcompute_engine::{Kind, State};
 use hostcompute_schema::operation::Right;
-use hostcompute_schema::{Failure, Guid};
+use hostcompute_schema::{Failure, Guid, HResult};
 
 pub use caller::{Caller, Groups};
 pub use handles::Handle;
@@ -121,7 +121,10 @@ impl<H: Host + Send + 'static> Server<H> {
             directory: service.store.directory().to_owned(),
         });
         let its = shared.clone();
-        let decider = thread::spawn(move || decider::decide(&its, service));
+        let decider = thread::Builder::new()
+            .name("decider".to_owned())
+            .spawn(move || decider::decide(&its, service))
+            .map_err(|error| Failure::new(HResult::E_OUTOFMEMORY, error.to_string()))?;
         Ok(Self { shared, decider: Arc::new(Mutex::new(Some(decider))) })
     }
 
@@ -143,6 +146,11 @@ impl<H: Host + Send + 'static> Server<H> {
             return Err(stopped());
         }
         Session::begin(self.shared.clone(), new_id(), caller, right)
+    }
+
+    /// Whether requests are accepted; not once it was stopped, or has broken down.
+    pub fn is_running(&self) -> bool {
+        self.shared.queue.is_open()
     }
 
     /// Stops: nothing new is accepted, what was accepted is finished, subscriptions end, the journal is closed. Returns when all of

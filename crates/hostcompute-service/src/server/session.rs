@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use hostcompute_engine::host::Host;
-use hostcompute_engine::{Kind, Seen, State, look};
+use hostcompute_engine::{Kind, Seen, State, look, query};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
@@ -261,9 +261,15 @@ impl<H: Host + Send + 'static> Session<H> {
         answer.recv().map_err(|_| broke_down())
     }
 
-    /// What is committed and performed. Changes wait while somebody looks: do not keep it.
+    /// What is committed and performed. Changes wait while somebody looks: for more than a glance take a [`Self::snapshot`].
     pub fn view(&self) -> impl Deref<Target = State> {
         read(&self.shared.view)
+    }
+
+    /// A copy of what is committed and performed, for a longer look: its objects are shared, its indexes are its own (a millisecond
+    /// for five thousand objects).
+    pub fn snapshot(&self) -> State {
+        read(&self.shared.view).clone()
     }
 
     /// Ends the session: its handles are closed, its subscriptions end. Dropping it does the same.
@@ -292,7 +298,16 @@ impl<H: Host + Send + 'static> Session<H> {
 
     fn look(&self, call: &Call) -> Result<Answer, Failure> {
         let strict = call.reading == Reading::Strict;
-        let Seen { reply, warnings } = look(&read(&self.shared.view), &call.request(), strict)?;
+        let request = call.request();
+        let view = read(&self.shared.view);
+        let Seen { reply, warnings } = if query::examines_all(&view, &request) {
+            drop(view);
+            look(&self.snapshot(), &request, strict)?
+        } else {
+            let seen = look(&view, &request, strict);
+            drop(view);
+            seen?
+        };
         Answer::of(reply, warnings, |port| self.shared.counters(port))
     }
 
