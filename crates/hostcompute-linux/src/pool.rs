@@ -79,7 +79,7 @@ struct State {
     busy: bool,
     /// Rooms made for an earlier value are not taken in.
     generation: u64,
-    /// The thread sleeps until it is told of something.
+    /// The thread sleeps until it is told that a room was taken.
     asleep: bool,
     ending: bool,
 }
@@ -88,6 +88,13 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Rooms and numbers, valid after any panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread, if it sleeps because nothing was wanted.
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.asleep) {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -116,21 +123,24 @@ impl Pool {
         self.thread.is_some()
     }
 
-    /// Says that a change begins or is over: no room is made meanwhile, nor shortly after.
+    /// Says that a change begins or is over: no room is made meanwhile, nor shortly after. The thread is not told, since waking it
+    /// costs more than all else here; while rooms are wanted it looks by itself.
     pub(crate) fn set_busy(&self, busy: bool) {
         if self.is_open() {
             let mut state = self.shared.lock();
             state.busy = busy;
             state.used = Some(Instant::now());
-            if !busy && state.ready.len() < MOST && state.asleep {
-                self.shared.changed.notify_all();
-            }
         }
     }
 
     /// A room, if one is ready; its pair waits for the first port of `netns`.
     pub(crate) fn take(&mut self, netns: Guid) -> Option<Room> {
-        let room = self.shared.lock().ready.pop_front()?;
+        let room = {
+            let mut state = self.shared.lock();
+            let room = state.ready.pop_front();
+            self.shared.wake(&mut state);
+            room?
+        };
         self.promised.insert(netns, room.index);
         Some(room)
     }
@@ -158,6 +168,7 @@ impl Pool {
         let rooms = {
             let mut state = self.shared.lock();
             state.generation += 1;
+            self.shared.wake(&mut state);
             std::mem::take(&mut state.ready)
         };
         drop(rooms);

@@ -30,6 +30,11 @@ fn the_host_end_is_as_the_fact_says() {
     let mut facts = nat(0);
     facts.extend(of_port(wanted.clone()));
     lab.bring(&facts);
+    // The kernel notices a moment later that both ends are up.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !lab.host.exec("ip -o link show he1x2").contains("state UP") {
+        assert!(Instant::now() < deadline, "it does not come up");
+    }
     let links = lab.host.json("ip -j -d link show");
     let link = only(&links, "ifname", "he1x2");
     assert_eq!(link["ifindex"], wanted.index);

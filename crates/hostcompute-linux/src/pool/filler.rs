@@ -75,13 +75,12 @@ pub(super) fn run(shared: &Shared, mut filler: Filler, cleanup: &Watch) {
                 }
             }
         };
-        state.asleep = true;
-        state = match pause {
-            Duration::MAX => shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            pause => {
-                let waited = shared.changed.wait_timeout(state, pause);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
+        state.asleep = pause == Duration::MAX;
+        state = if state.asleep {
+            shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let waited = shared.changed.wait_timeout(state, pause);
+            waited.unwrap_or_else(PoisonError::into_inner).0
         };
         state.asleep = false;
     }
@@ -89,8 +88,11 @@ pub(super) fn run(shared: &Shared, mut filler: Filler, cleanup: &Watch) {
 
 /// How long to wait before the next room; `None` to make it now.
 fn rest(state: &State) -> Option<Duration> {
-    if state.busy || state.ready.len() >= MOST {
+    if state.ready.len() >= MOST {
         return Some(Duration::MAX);
+    }
+    if state.busy {
+        return Some(QUIET);
     }
     let rest = QUIET.checked_sub(state.used?.elapsed())?;
     Some(rest).filter(|rest| !rest.is_zero())
