@@ -35,6 +35,14 @@ pub const TEST: &[Need] = &[
     Need { program: "python3", package: "python3", reason: "README's example, OpenAPI validator" },
 ];
 
+/// For the console.
+pub const CONSOLE: &[Need] = &[
+    IP,
+    UNSHARE,
+    Need { program: "chromium", package: "chromium", reason: "shows the console's page" },
+    Need { program: "fc-list", package: "fontconfig", reason: "finds the page's letters" },
+];
+
 /// The module that makes Python environments, which Debian packages on its own.
 const VENV: Need =
     Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI validator" };

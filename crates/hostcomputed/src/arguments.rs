@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// The network namespace that is the host
     #[arg(long, value_name = "PATH")]
     host_netns: Option<PathBuf>,
+    /// Serve a page for browsers there, such as 127.0.0.1:8642; the log tells its address and token
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    console: Option<SocketAddr>,
     /// What is logged, such as info, debug or warn,audit=info
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -62,6 +66,9 @@ impl Arguments {
         }
         if self.host_netns.is_some() {
             options.host_netns.clone_from(&self.host_netns);
+        }
+        if self.console.is_some() {
+            configuration.console.listen = self.console;
         }
         if let Some(filter) = &self.log {
             configuration.log.filter.clone_from(filter);

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::arguments::Arguments;
 use crate::configuration::Configuration;
+use crate::console::Console;
 use crate::http::{self, Edge, Phase};
 use crate::logs::{self, Filter};
 use crate::notify::{self, Notifier};
@@ -48,6 +49,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
     if passed.is_none() && !arguments.foreground {
         bail!("no socket was passed: start me as a systemd service, or with --foreground");
     }
+    let console = Console::open(&configuration.console)?;
     // Before joining an ordinary user's own namespace: clients are where we were started.
     let ours = UserNamespace::own().context("/proc is not there")?;
     let groups = Groups {
@@ -83,7 +85,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         .enable_all()
         .build()
         .context("starting threads")?;
-    let served = runtime.block_on(life.serve(listeners));
+    let served = runtime.block_on(life.serve(listeners, console));
     // What still runs then has had its time.
     runtime.shutdown_background();
     drop(sockets);
@@ -119,11 +121,18 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
-    async fn serve(self, listeners: Vec<UnixListener>) -> Result<()> {
+    async fn serve(self, listeners: Vec<UnixListener>, console: Option<Console>) -> Result<()> {
         let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let mut reloads = signal(SignalKind::hangup())?;
         let (phase, watched) = watch::channel(Phase::Serving);
-        let mut serving = tokio::spawn(self.edge.clone().serve(listeners, watched));
+        let (edge, looking) = (self.edge.clone(), watched.clone());
+        let sockets = edge.clone().serve(listeners, watched);
+        let mut serving = tokio::spawn(async move {
+            match console {
+                Some(console) => tokio::try_join!(sockets, console.serve(edge, looking)).map(drop),
+                None => sockets.await,
+            }
+        });
         self.notifier.ready();
         tracing::info!("serving");
         let [terminate, interrupt] = &mut stops;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::counts::Counts;
 use super::{Outcome, Section, documents, licences, schema};
-use crate::{bench, demo, generate, process, root, tidy};
+use crate::{bench, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -27,6 +27,7 @@ pub const SECTIONS: &[Section] = &[
         about: "sessions, rundown and decider under a randomised scheduler",
         run: schedules,
     },
+    Section { name: "console", about: "the console's page in headless Chromium", run: console },
     Section { name: "doctests", about: "the examples in the documentation", run: doctests },
     Section { name: "schema", about: "every field of the reference tables", run: schema::coverage },
     Section {
@@ -128,6 +129,20 @@ fn schedules(counts: &mut Counts) -> Result<Outcome> {
     process::run(cargo(&["clippy", "--tests"]).args(package).args(["--", "-D", "warnings"]))?;
     let mut runner = cargo(&["test"]);
     runner.args(package).arg("schedules");
+    process::watch(&mut runner, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}
+
+/// The tests that need a browser: elsewhere they are left out.
+fn console(counts: &mut Counts) -> Result<Outcome> {
+    if !process::is_root() {
+        return Ok(Outcome::Skipped("only root can make the machines that it runs on".to_owned()));
+    }
+    packages::provide(packages::CONSOLE, false)?;
+    let arguments = ["test", "--package", "hostcomputed", "--test", "console", "--locked"];
+    let mut runner = cargo(&arguments);
+    // Browsers are heavy: two at a time are enough for two processors.
+    runner.args(["--", "--ignored", "--test-threads", "2"]).env("HOSTCOMPUTE_REQUIRE_ROOT", "1");
     process::watch(&mut runner, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
 }

@@ -1,5 +1,6 @@
 //! The table of keys: what each is called in the file, what it means, which variable of the environment goes before it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +76,15 @@ keys! {
     "limits.backlog" => limits.backlog;
     /// Changes of all users that wait for their turn.
     "limits.queue" => limits.queue;
+    /// Address and port of the console, a page for browsers, such as "127.0.0.1:8642"; empty for none.
+    "console.listen" => console.listen;
+    /// The file with the console's token, made with a random one where it is missing; empty for another one at each start, which the
+    /// log tells.
+    "console.token-file" => console.token_file;
+    /// Further names under which browsers reach the console, with spaces between.
+    "console.hosts" => console.hosts;
+    /// Whether the console may listen where other machines reach it; what it sends is not encrypted, the token included.
+    "console.remote" => console.remote;
     /// "text" or "json", one line for each event, on standard error.
     "log.form" => log.form;
     /// What is logged, such as "info", "debug" or "warn,audit=info"; SIGHUP reads it anew.
@@ -96,6 +106,33 @@ impl Setting for String {
         match value {
             Scalar::Text(text) => Ok(text),
             _ => Err("must be a text".into()),
+        }
+    }
+}
+
+impl Setting for bool {
+    fn to_scalar(&self) -> Scalar {
+        Scalar::Switch(*self)
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        match value {
+            Scalar::Switch(switch) => Ok(switch),
+            _ => Err("must be true or false".into()),
+        }
+    }
+}
+
+impl Setting for Option<SocketAddr> {
+    fn to_scalar(&self) -> Scalar {
+        Scalar::Text(self.map_or_else(String::new, |address| address.to_string()))
+    }
+
+    fn from_scalar(value: Scalar) -> Result<Self, String> {
+        let wrong = |_| "must be an address with a port, such as \"127.0.0.1:8642\"".to_owned();
+        match String::from_scalar(value)?.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(wrong),
         }
     }
 }

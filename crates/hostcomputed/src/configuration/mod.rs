@@ -11,6 +11,8 @@ use std::time::Duration;
 use hostcompute::Options;
 use hostcompute_service::server::Limits;
 
+use crate::console;
+
 /// Where the configuration file is, unless the command line says otherwise.
 pub const FILE: &str = "/etc/hostcompute/hostcomputed.toml";
 
@@ -27,6 +29,8 @@ pub struct Configuration {
     pub read_group: String,
     pub limits: Limits,
     pub log: Log,
+    /// The page for browsers.
+    pub console: console::Settings,
     /// How long a stop waits for what is under way.
     pub stop_patience: Duration,
     /// How long a client may leave an answer unread.
@@ -63,6 +67,7 @@ impl Configuration {
                 form: Form::Text,
                 filter: std::env::var("HOSTCOMPUTED_LOG").unwrap_or_else(|_| "info".into()),
             },
+            console: console::Settings::default(),
             stop_patience: Duration::from_secs(20),
             write_patience: Duration::from_secs(30),
             options,

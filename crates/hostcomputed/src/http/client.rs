@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use axum::http::{HeaderMap, HeaderValue};
 use hostcompute_linux::Linux;
 use hostcompute_linux::peer::{self, Whereabouts};
+use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 use hostcompute_service::server::Caller;
 use tokio::net::UnixStream;
@@ -15,6 +16,9 @@ use super::{Edge, request};
 
 /// The header that names a session.
 pub const SESSION: &str = "hostcompute-session";
+
+/// The user that is nobody (the kernel's overflow id): no account has this number.
+const NOBODY: u32 = 65534;
 
 /// A session of the service.
 pub type Session = hostcompute_service::server::Session<Linux>;
@@ -41,6 +45,16 @@ impl Client {
     /// Looks at who has connected, and begins its session.
     pub fn of(edge: &Arc<Edge>, stream: &UnixStream) -> Self {
         let session = caller(edge, stream).and_then(|caller| edge.server.connect(caller));
+        Self::with(edge, session)
+    }
+
+    /// Somebody who came in another way than through the socket, and may look: with the limits of nobody in particular.
+    pub fn reader(edge: &Arc<Edge>) -> Self {
+        let caller = Caller { uid: NOBODY, gid: NOBODY, ..Caller::default() };
+        Self::with(edge, edge.server.connect_as(caller, Right::Read))
+    }
+
+    fn with(edge: &Arc<Edge>, session: Result<Session, Failure>) -> Self {
         let session = session.map(Arc::new);
         let mut name = None;
         match &session {

@@ -38,6 +38,13 @@ use hostcompute_schema::openapi;
 use hostcompute_service::server::{Limits, Server};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+pub use answer::{document, problem, problem_with};
+pub use client::{Client, SESSION, Session};
+pub use patient::Patient;
+pub use request::Parameters;
+pub use routes::reading;
+pub use service::blocking;
+
 use client::Sessions;
 use refusals::Refusals;
 
@@ -93,6 +100,16 @@ impl Edge {
             description,
             refused,
         })
+    }
+
+    /// What the edge is of.
+    pub fn server(&self) -> &Server<Linux> {
+        &self.server
+    }
+
+    /// How long a client may leave an answer unread.
+    pub fn write_patience(&self) -> Duration {
+        self.settings.write_patience
     }
 
     /// Serves until the phase is [`Phase::Closing`]; then no listener is left. Answers when every connection has ended.

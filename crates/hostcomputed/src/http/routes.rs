@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
-use hostcompute_schema::operation::{self, Operation};
+use hostcompute_schema::operation::{self, Operation, Right};
 use hostcompute_schema::{Failure, HResult, ServiceOperation};
 
 use super::client::{Client, SESSION};
@@ -13,9 +13,25 @@ use super::{answer, call, connection, service};
 
 /// Every route.
 pub fn router() -> Router {
+    routed(|_, _, _| true)
+}
+
+/// The routes that look, for those who may do nothing else. Handles and long operations are not theirs either.
+pub fn reading() -> Router {
+    routed(|right, method, path| {
+        let looks = matches!(method, operation::Method::Get | operation::Method::Head);
+        let own = ["/handles", "/operations"].iter().any(|begin| path.starts_with(begin));
+        right == Right::Read && looks && !own
+    })
+}
+
+fn routed(wanted: impl Fn(Right, operation::Method, &str) -> bool) -> Router {
     let mut router = Router::new();
     for operation in Operation::ALL {
         let Some((method, path)) = operation.route() else { continue };
+        if !wanted(operation.right(), method, path) {
+            continue;
+        }
         let handle = move |request: Request| {
             answered(request, move |client, request| call::answer(client, *operation, request))
         };
@@ -23,6 +39,9 @@ pub fn router() -> Router {
     }
     for operation in ServiceOperation::ALL {
         let (method, path) = operation.route();
+        if !wanted(operation.right(), method, path) {
+            continue;
+        }
         let handle = move |request: Request| {
             answered(request, move |client, request| service::answer(client, *operation, request))
         };

@@ -1,0 +1,70 @@
+//! What the page asks in one request instead of one for each object.
+//!
+//! - `GET /host/topology?after=REVISION`: the documents of everything that is newer than the revision (everything, for one that is
+//!   not known: `Complete`), the ids of what was `Removed`, and the present `Revision`.
+//! - `GET /host/statistics`: the statistics of every endpoint that has a port, the time they were read at (`Milliseconds` of a clock
+//!   of the service's own), and the present `Revision`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use hostcompute_engine::network::attach;
+use hostcompute_engine::query;
+use hostcompute_schema::Failure;
+use serde_json::{Value, json};
+
+use super::Shared;
+use crate::http::{Parameters, blocking, document, problem};
+
+/// The routes of the page's own questions.
+pub fn routes(shared: Arc<Shared>) -> Router {
+    let started = Instant::now();
+    let for_topology = shared.clone();
+    Router::new()
+        .route(
+            "/host/topology",
+            get(move |request: Request| answered(topology(for_topology.clone(), request))),
+        )
+        .route("/host/statistics", get(move || answered(statistics(shared.clone(), started))))
+}
+
+async fn answered(work: impl Future<Output = Result<Value, Failure>>) -> Response {
+    match work.await {
+        Ok(answer) => document(StatusCode::OK, &answer),
+        Err(failure) => problem(&failure),
+    }
+}
+
+async fn topology(shared: Arc<Shared>, request: Request) -> Result<Value, Failure> {
+    let parameters = Parameters::of(request.uri(), &["after"])?;
+    let session = shared.client.session(request.headers())?;
+    let after = parameters.get("after").unwrap_or_default().to_owned();
+    blocking(move || shared.changes.since(&session, &after)).await
+}
+
+async fn statistics(shared: Arc<Shared>, started: Instant) -> Result<Value, Failure> {
+    let session = shared.client.session(&Default::default())?;
+    blocking(move || {
+        let read = shared.edge.server().observe(|observer| observer.all_counters());
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+        let counters: HashMap<u32, _> = read.map_err(|fault| fault.failure)?.into_iter().collect();
+        let statistics: Vec<Value> = {
+            let state = session.view();
+            let ports = state.endpoints().filter_map(|endpoint| attach::port(&state, endpoint));
+            ports
+                .filter_map(|port| {
+                    Some(query::statistics(port.endpoint, counters.get(&port.index)?))
+                })
+                .collect()
+        };
+        let revision = shared.changes.revision(&session);
+        Ok(json!({ "Revision": revision, "Milliseconds": milliseconds, "Statistics": statistics }))
+    })
+    .await?
+}
