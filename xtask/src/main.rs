@@ -1,12 +1,13 @@
 //! `cargo xtask`: everything one does with this repository besides `cargo build`.
 //!
 //! `demo` shows the product, `test` is what CI checks, `tidy` holds the house rules of `docs/style.md`, `generate`
-//! rewrites the committed documents, `bench` prints the comparison with the floor and the peers.
+//! rewrites the committed documents, `bench` prints the comparison with the floor and the peers, `deb` builds the Debian package.
 //!
 //! Kept to two small dependencies so that the first command of a fresh checkout answers soon.
 
 mod bench;
 mod check;
+mod deb;
 mod demo;
 mod generate;
 mod lab;
@@ -56,6 +57,7 @@ const TASKS: &[Task] = &[
         about: "the comparison with the floor and the peers",
         run: bench::run,
     },
+    Task { name: "deb", arguments: "[FOLDER]", about: "builds the Debian package", run: deb::run },
 ];
 
 fn main() -> ExitCode {
@@ -95,6 +97,7 @@ fn inside(arguments: &[String]) -> Result<()> {
         [what] if what == "demo" => demo::run_inside(),
         [what] if what == "picture" => generate::run_inside(),
         [what, document] if what == "document" => check::documents::run_inside(document),
+        [what, packages @ ..] if what == "machine" => deb::inside(packages),
         _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),
     }
 }

@@ -32,6 +32,10 @@ pub const TEST: &[Need] = &[
     Need { program: "sysctl", package: "procps", reason: "somebody else's hand on settings" },
     Need { program: "kill", package: "procps", reason: "ends programs of other users" },
     Need { program: "curl", package: "curl", reason: "README's example" },
+    Need { program: "systemd-nspawn", package: "systemd-container", reason: "boots a machine" },
+    Need { program: "dbus-daemon", package: "dbus", reason: "what a booted machine talks by" },
+    Need { program: "setpriv", package: "util-linux", reason: "other users" },
+    Need { program: "pkill", package: "procps", reason: "ends programs by name" },
     Need { program: "python3", package: "python3", reason: "README's example, OpenAPI validator" },
 ];
 

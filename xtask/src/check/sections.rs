@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::counts::Counts;
 use super::{Outcome, Section, documents, licences, schema};
-use crate::{bench, demo, generate, packages, process, root, tidy};
+use crate::{bench, deb, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -46,6 +46,11 @@ pub const SECTIONS: &[Section] = &[
         name: "demo",
         about: "the main job, as root and as an ordinary user",
         run: demo::check,
+    },
+    Section {
+        name: "package",
+        about: "installed, used, upgraded, killed and removed on a booted machine",
+        run: deb::check,
     },
     Section { name: "bench", about: "the measurements run (short form)", run: bench::smoke },
 ];
