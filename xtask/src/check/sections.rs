@@ -52,6 +52,11 @@ pub const SECTIONS: &[Section] = &[
         about: "installed, used, upgraded, killed and removed on a booted machine",
         run: deb::check,
     },
+    Section {
+        name: "storm",
+        about: "200 clients for a minute, they and the daemon killed in between",
+        run: storm,
+    },
     Section { name: "bench", about: "the measurements run (short form)", run: bench::smoke },
 ];
 
@@ -149,6 +154,19 @@ fn console(counts: &mut Counts) -> Result<Outcome> {
     // Browsers are heavy: two at a time are enough for two processors.
     runner.args(["--", "--ignored", "--test-threads", "2"]).env("HOSTCOMPUTE_REQUIRE_ROOT", "1");
     process::watch(&mut runner, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}
+
+/// A minute that would disturb the other tests, and be disturbed by them.
+fn storm(counts: &mut Counts) -> Result<Outcome> {
+    if !process::is_root() {
+        return Ok(Outcome::Skipped("needs root".to_owned()));
+    }
+    let words = ["test", "--package", "hostcomputed", "--test", "storm", "--locked", "--"];
+    let mut storm = cargo(&words);
+    storm.args(["--ignored", "--nocapture", "--exact"]);
+    storm.arg("what_was_acknowledged_is_true_after_a_storm");
+    process::watch(&mut storm, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
 }
 
