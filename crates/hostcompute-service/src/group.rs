@@ -8,7 +8,7 @@
 //! of the same address, port or namespace must not be in one plan. What concerns everything (the table, forwarding, a network's
 //! own device) is done alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -86,9 +86,16 @@ impl Group {
         self.notes.iter().any(same)
     }
 
+    /// For people: the operation, or how many of which.
     fn name(&self) -> String {
-        let names: Vec<_> = self.operations.iter().map(|operation| operation.symbol()).collect();
-        names.join(", ")
+        if let [only] = self.operations.as_slice() {
+            return only.symbol().to_owned();
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.operations.iter().for_each(|it| *counts.entry(it.symbol()).or_default() += 1);
+        let counts: Vec<_> =
+            counts.into_iter().map(|(symbol, count)| format!("{count} {symbol}")).collect();
+        counts.join(", ")
     }
 
     fn durability(&self) -> Durability {

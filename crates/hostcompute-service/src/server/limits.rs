@@ -96,8 +96,9 @@ struct Inside {
 }
 
 impl Accounts {
-    /// The account of a user; those of users who are gone and owe nothing are closed.
-    pub fn open(&self, uid: u32, limits: Limits) -> Arc<Account> {
+    /// One more connection of a user, and the account on which it counts. Accounts of users who are gone and owe nothing are closed.
+    pub fn connect(&self, uid: u32, limits: Limits) -> Result<(Arc<Account>, Lease), Failure> {
+        // Under one lock: an account with a connection is not closed.
         let mut accounts = lock(&self.accounts);
         let now = Instant::now();
         accounts.retain(|other, account| *other == uid || !account.is_idle(now));
@@ -107,7 +108,9 @@ impl Accounts {
             let inside = Inside { connections: 0, subscriptions: 0, bucket };
             Arc::new(Account { uid, limits, inside: Mutex::new(inside) })
         };
-        accounts.entry(uid).or_insert_with(account).clone()
+        let account = accounts.entry(uid).or_insert_with(account).clone();
+        let lease = account.connect()?;
+        Ok((account, lease))
     }
 }
 
@@ -116,8 +119,7 @@ impl Account {
         &self.limits
     }
 
-    /// One more connection.
-    pub fn connect(self: &Arc<Self>) -> Result<Lease, Failure> {
+    fn connect(self: &Arc<Self>) -> Result<Lease, Failure> {
         let mut inside = lock(&self.inside);
         if inside.connections >= self.limits.connections {
             let what = format!("user {} has {} connections", self.uid, inside.connections);
@@ -263,15 +265,16 @@ mod tests {
             ..Limits::default()
         };
         let accounts = Accounts::default();
-        let account = accounts.open(7, limits);
-        let held = (account.connect().expect("room"), account.connect().expect("room"));
-        let refused = account.connect().expect_err("full");
+        let connect = || accounts.connect(7, limits);
+        let (first, second) = (connect().expect("room"), connect().expect("room"));
+        let refused = connect().expect_err("full");
         assert_eq!(refused.hresult, HResult::ERROR_NOT_ENOUGH_QUOTA);
         assert!(refused.message.contains("limit is 2") && refused.hint.is_some(), "{refused}");
-        drop(held);
-        let _connected = account.connect().expect("room again");
+        drop((first, second));
+        let (account, _connected) = connect().expect("room again");
         let subscribed = account.subscribe().expect("room");
-        assert!(accounts.open(7, limits).subscribe().is_err(), "the same user, the same account");
+        let (same, _connected) = connect().expect("room");
+        assert!(same.subscribe().is_err(), "the same user, the same account");
         drop(subscribed);
         assert_eq!(
             account.request(11).map_err(|f| f.hresult),
@@ -282,7 +285,7 @@ mod tests {
             account.request(10).map_err(|f| f.hresult),
             Err(HResult::ERROR_NOT_ENOUGH_QUOTA)
         );
-        let root = accounts.open(0, limits);
+        let (root, _connected) = accounts.connect(0, limits).expect("room");
         (0..100).for_each(|_| root.request(100).expect("no rate for root"));
         assert!(root.request(101).is_err());
     }
@@ -291,8 +294,9 @@ mod tests {
     fn reconnecting_does_not_fill_the_bucket() {
         let limits = Limits { rate: 1, burst: 1, ..Limits::default() };
         let accounts = Accounts::default();
-        accounts.open(7, limits).request(0).expect("the burst");
-        accounts.open(8, limits);
-        assert!(accounts.open(7, limits).request(0).is_err());
+        let connect = |uid| accounts.connect(uid, limits).expect("room");
+        connect(7).0.request(0).expect("the burst");
+        connect(8);
+        assert!(connect(7).0.request(0).is_err());
     }
 }

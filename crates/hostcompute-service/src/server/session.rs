@@ -114,8 +114,7 @@ impl<H: Host + Send + 'static> Session<H> {
         caller: Caller,
         right: Right,
     ) -> Result<Self, Failure> {
-        let account = shared.accounts.open(caller.uid, shared.settings.limits);
-        let _connection = account.connect()?;
+        let (account, _connection) = shared.accounts.connect(caller.uid, shared.settings.limits)?;
         let handles = Mutex::new(Some(Handles::default()));
         let belongings = Arc::new(Belongings { handles, account, _connection });
         lock(&shared.sessions).insert(id, belongings.clone());
@@ -167,6 +166,7 @@ impl<H: Host + Send + 'static> Session<H> {
         if let Err((Job::Change(change), failure)) = self.shared.queue.push(Job::Change(change)) {
             let Change { call, asker, answering, .. } = change;
             asker.audit(call.operation.symbol(), call.id, failure.hresult);
+            self.shared.numbers.answered(call.operation, asked.elapsed(), true);
             answering.tell(Err(failure));
         }
     }
@@ -195,6 +195,7 @@ impl<H: Host + Send + 'static> Session<H> {
     /// # Errors
     /// The kind's not-found code; ERROR_NOT_ENOUGH_QUOTA when the session has too many handles.
     pub fn open(&self, kind: Kind, id: Guid) -> Result<Handle, Failure> {
+        self.belongings.account.request(0)?;
         self.with_handles(|handles| {
             handles.open(&read(&self.shared.view), kind, id, self.belongings.account.limits())
         })
@@ -227,6 +228,7 @@ impl<H: Host + Send + 'static> Session<H> {
     /// # Errors
     /// HCN_E_NETWORK_NOT_FOUND for a network that is not there; ERROR_NOT_ENOUGH_QUOTA when the user has too many subscriptions.
     pub fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
+        self.belongings.account.request(0)?;
         // Under the lock that the end of the session takes first: nothing is subscribed after it.
         self.with_handles(|_| {
             if let Topic::Network(network) = to {
