@@ -50,7 +50,7 @@ use notifier::Notifier;
 pub use notifier::{Disconnect, Happened, Notice, Subscription, Told, Topic};
 pub use recovery::{Outcome, Recovery};
 pub use report::Report;
-use server::Numbers;
+use server::{Numbers, Repairs};
 pub use store::{Durability, Identity, REPAIR, Store};
 use sync::{Arc, RwLock};
 
@@ -70,6 +70,7 @@ pub struct Service<H: Host> {
     identity: Identity,
     /// Nothing on the host belongs to another state directory.
     alone: bool,
+    repairs: Repairs,
 }
 
 impl<H: Host> fmt::Debug for Service<H> {
@@ -113,6 +114,7 @@ impl<H: Host> Service<H> {
             recovery: None,
             identity: identity.clone(),
             alone: false,
+            repairs: Repairs::default(),
         };
         service.recovery = service.recover(identity)?;
         Ok(service)

@@ -10,7 +10,8 @@ use clients::{attach, call, code, hold, morning, play, prepare, root, serve, sub
 use hostcompute_engine::EventKind;
 use hostcompute_engine::Kind;
 use hostcompute_engine::host::Counters;
-use hostcompute_engine::sim::{Fault, Moment};
+use hostcompute_engine::plan::Fact;
+use hostcompute_engine::sim::{Fault, Moment, Tamper};
 use hostcompute_schema::operation::{Operation, Right};
 use hostcompute_schema::{Guid, HResult};
 use hostcompute_service::server::{Caller, Groups, Limits, Session, Settings};
@@ -389,4 +390,41 @@ fn ids_of_sessions_differ() {
         (0..20).map(|_| server.connect(root()).expect("root").id()).collect();
     assert_eq!(ids.len(), 20);
     server.stop();
+}
+
+#[test]
+fn what_others_take_away_is_put_right_but_not_for_ever() {
+    let (scratch, machine) = (Scratch::new(), Machine::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
+    let session = server.connect(root()).expect("root");
+    play(&session);
+    let wanted = session.view().facts();
+    let agrees = || {
+        // What was asked of the decider before is done then.
+        session.with_service(Right::Read, "Look", |_| ()).expect("looked");
+        machine.with(|simulator| simulator.facts()) == wanted
+    };
+    assert!(agrees());
+    for _ in 0..5 {
+        machine.disturb(Tamper::Lose(Fact::Table));
+        assert!(agrees());
+    }
+    machine.disturb(Tamper::Lose(Fact::Table));
+    assert!(!agrees(), "who does it again and again is left in peace");
+    session.call(call(Operation::CreateNamespace, 99, json!({}))).expect("made");
+    let wanted = session.view().facts();
+    assert_eq!(machine.with(|simulator| simulator.facts()), wanted, "until the next change");
+    assert_eq!(server.metrics().disturbances, 6);
+    server.stop();
+    machine.disturb(Tamper::Lose(Fact::Table));
+}
+
+#[test]
+fn without_objects_nothing_on_the_host_is_taken_for_ours() {
+    let (scratch, machine) = (Scratch::new(), Machine::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
+    let session = server.connect(root()).expect("root");
+    machine.disturb(Tamper::Put(Fact::Table));
+    session.with_service(Right::Read, "Look", |_| ()).expect("looked");
+    assert_eq!(machine.with(|simulator| simulator.facts()), [Fact::Table]);
 }

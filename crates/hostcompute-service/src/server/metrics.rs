@@ -35,6 +35,8 @@ pub struct Metrics {
     pub journal: JournalNumbers,
     /// What the kernel refused, by code.
     pub faults: Vec<(HResult, u64)>,
+    /// How often others took away or changed something of ours on the host.
+    pub disturbances: u64,
 }
 
 /// One operation's numbers.
@@ -107,6 +109,7 @@ pub(crate) struct Numbers {
     commits: Spread,
     failed_commits: AtomicU64,
     faults: Mutex<BTreeMap<HResult, u64>>,
+    disturbances: AtomicU64,
 }
 
 impl Default for Numbers {
@@ -119,6 +122,7 @@ impl Default for Numbers {
             commits: Spread::new(DURATIONS),
             failed_commits: AtomicU64::new(0),
             faults: Mutex::new(BTreeMap::new()),
+            disturbances: AtomicU64::new(0),
         }
     }
 }
@@ -148,6 +152,11 @@ impl Numbers {
         *lock(&self.faults).entry(code).or_default() += 1;
     }
 
+    /// Others took away or changed something of ours.
+    pub fn disturbed(&self) {
+        self.disturbances.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The numbers, but for what others know.
     pub fn read(&self) -> Metrics {
         let asked = |(operation, (failures, latency)): (&Operation, &(AtomicU64, Spread))| {
@@ -168,6 +177,7 @@ impl Numbers {
                 commits: self.commits.read(),
             },
             faults: lock(&self.faults).iter().map(|(code, count)| (*code, *count)).collect(),
+            disturbances: self.disturbances.load(Ordering::Relaxed),
             ..Metrics::default()
         }
     }

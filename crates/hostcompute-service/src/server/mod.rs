@@ -10,12 +10,14 @@
 //! - `queue.rs`, `decider.rs`: what waits, and the thread that carries it out.
 //! - `operations.rs`: what takes long and is asked about later.
 //! - `reservations.rs`: ports of the host that sessions keep for themselves.
+//! - `disturbance.rs`: what others do to the host.
 //! - `metrics.rs`: numbers for those who watch.
 //!
 //! Sockets, HTTP and the configuration are the daemon's.
 
 mod caller;
 mod decider;
+mod disturbance;
 mod handles;
 mod limits;
 mod metrics;
@@ -35,6 +37,7 @@ use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
 pub use caller::{Caller, Groups};
+pub(crate) use disturbance::Repairs;
 pub use handles::Handle;
 pub use limits::{Limits, ROOT_FACTOR};
 pub(crate) use metrics::Numbers;
@@ -104,7 +107,7 @@ impl<H: Host + Send + 'static> Server<H> {
     /// Puts a service behind a thread of its own.
     ///
     /// # Errors
-    /// The host cannot be observed beside being changed.
+    /// The host cannot be observed beside being changed, or not be watched.
     pub fn start(mut service: Service<H>, settings: Settings) -> Result<Self, Failure> {
         let observer = service.host().observer().map_err(|fault| fault.failure)?;
         let shared = Arc::new(Shared {
@@ -120,6 +123,7 @@ impl<H: Host + Send + 'static> Server<H> {
             settings,
             directory: service.store.directory().to_owned(),
         });
+        disturbance::listen(&shared, service.host())?;
         let its = shared.clone();
         let decider = thread::Builder::new()
             .name("decider".to_owned())

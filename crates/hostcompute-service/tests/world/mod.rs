@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hostcompute_engine::host::{
-    Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings,
+    Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings, Tell,
 };
 use hostcompute_engine::plan::{Fact, Port, Step};
-use hostcompute_engine::sim::{self, Moment, Simulator};
+use hostcompute_engine::sim::{self, Moment, Simulator, Tamper};
 use hostcompute_engine::{Kind, Request, State};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid};
@@ -65,6 +65,8 @@ struct Inside {
     watched: Option<Watched>,
     /// When set: happens before the next plan.
     interruption: Option<Box<dyn FnOnce() + Send>>,
+    /// When set: is told of what others do.
+    tell: Option<Tell>,
 }
 
 #[derive(Default)]
@@ -90,6 +92,19 @@ impl Machine {
 
     pub fn with<T>(&self, work: impl FnOnce(&mut Simulator) -> T) -> T {
         work(&mut self.inside().simulator)
+    }
+
+    /// Edits the machine by someone else's hand; whoever watches it is told.
+    pub fn disturb(&self, edit: Tamper) {
+        let mut inside = self.inside();
+        inside.simulator.tamper(edit);
+        // Whoever is told may look at the machine.
+        let tell = inside.tell.take();
+        drop(inside);
+        if let Some(tell) = tell {
+            tell("something was taken away");
+            self.inside().tell = Some(tell);
+        }
     }
 
     /// Before the next plan is performed, something else happens.
@@ -164,6 +179,11 @@ impl Host for Machine {
 
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn watch(&mut self, tell: Tell) -> Result<(), Fault> {
+        self.inside().tell = Some(tell);
+        Ok(())
     }
 }
 

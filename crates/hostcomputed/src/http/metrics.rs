@@ -63,6 +63,11 @@ fn page(metrics: &Metrics) -> String {
             (format!("{{hresult=\"{code}\",name=\"{}\"}}", code.name()), *count)
         }),
     );
+    page.counter(
+        "disturbances_total",
+        "What others took away or changed of what is ours on the host.",
+        single(metrics.disturbances),
+    );
     page.0
 }
 
