@@ -138,7 +138,7 @@ fn request(reader: &mut BufReader<UnixStream>, connection: usize) -> Option<Seen
         if header.trim_end().is_empty() {
             break;
         }
-        headers.push_str(&header.trim_end().to_owned());
+        headers.push_str(header.trim_end());
         headers.push('\n');
     }
     let mut seen = Seen { connection, line, headers, body: String::new() };
