@@ -71,6 +71,12 @@ pub(super) fn add_schemas(selection: &Selection, schemas: &mut Map<String, Value
         });
         put(problem, "further", further);
     }
+    // What a request is answered with may be a document, an id or nothing.
+    let result =
+        schemas.get_mut(LongOperation::SCHEMA.name).and_then(|long| long.get_mut("properties"));
+    if let Some(Value::Object(result)) = result.and_then(|members| members.get_mut("Result")) {
+        result.remove("type");
+    }
     schemas.sort_keys();
 }
 
