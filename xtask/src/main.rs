@@ -7,6 +7,7 @@
 
 mod bench;
 mod check;
+mod daemon;
 mod deb;
 mod demo;
 mod generate;
@@ -96,6 +97,7 @@ fn inside(arguments: &[String]) -> Result<()> {
     match arguments {
         [what] if what == "demo" => demo::run_inside(),
         [what] if what == "picture" => generate::run_inside(),
+        [what] if what == "client" => check::client::run_inside(),
         [what, document] if what == "document" => check::documents::run_inside(document),
         [what, packages @ ..] if what == "machine" => deb::inside(packages),
         _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),

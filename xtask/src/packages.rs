@@ -31,12 +31,16 @@ pub const TEST: &[Need] = &[
     Need { program: "ping", package: "iputils-ping", reason: "packets of another's making" },
     Need { program: "sysctl", package: "procps", reason: "somebody else's hand on settings" },
     Need { program: "kill", package: "procps", reason: "ends programs of other users" },
-    Need { program: "curl", package: "curl", reason: "README's example" },
+    Need {
+        program: "curl",
+        package: "curl",
+        reason: "README's example, the service's description",
+    },
     Need { program: "systemd-nspawn", package: "systemd-container", reason: "boots a machine" },
     Need { program: "dbus-daemon", package: "dbus", reason: "what a booted machine talks by" },
     Need { program: "setpriv", package: "util-linux", reason: "other users" },
     Need { program: "pkill", package: "procps", reason: "ends programs by name" },
-    Need { program: "python3", package: "python3", reason: "README's example, OpenAPI validator" },
+    Need { program: "python3", package: "python3", reason: "README's example, OpenAPI tools" },
 ];
 
 /// For the console.
@@ -49,7 +53,7 @@ pub const CONSOLE: &[Need] = &[
 
 /// The module that makes Python environments, which Debian packages on its own.
 const VENV: Need =
-    Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI validator" };
+    Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI tools" };
 
 /// Names what is missing; installs it as root or where `yes` was said.
 ///

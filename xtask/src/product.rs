@@ -1,4 +1,4 @@
-//! The program `hc` as this checkout builds it.
+//! The programs as this checkout builds them.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,33 @@ use crate::{process, root};
 /// Tells a run of this program that is not in the checkout, or in a sandbox, which `hc` to use.
 pub const PROGRAM: &str = "XTASK_HC";
 
+/// The same for `hostcomputed`.
+pub const DAEMON: &str = "XTASK_HOSTCOMPUTED";
+
 /// Builds `hc` (development profile: it is about speed of building here) and says where it is.
 ///
 /// # Errors
 /// It does not build.
 pub fn build() -> Result<PathBuf> {
-    if let Some(built) = std::env::var_os(PROGRAM) {
+    program("hc", PROGRAM)
+}
+
+/// As [`build`], for `hostcomputed`.
+///
+/// # Errors
+/// It does not build.
+pub fn daemon() -> Result<PathBuf> {
+    program("hostcomputed", DAEMON)
+}
+
+fn program(name: &str, told: &str) -> Result<PathBuf> {
+    if let Some(built) = std::env::var_os(told) {
         return Ok(PathBuf::from(built));
     }
-    process::run(&mut cargo(&["build", "--package", "hc", "--bin", "hc", "--locked"]))?;
-    let program = root::target().join("debug").join("hc");
+    process::run(&mut cargo(&["build", "--package", name, "--bin", name, "--locked"]))?;
+    let program = root::target().join("debug").join(name);
     if !program.is_file() {
-        bail!("cargo built hc, and {} is not there", program.display());
+        bail!("cargo built {name}, and {} is not there", program.display());
     }
     Ok(program)
 }

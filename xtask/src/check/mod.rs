@@ -3,9 +3,11 @@
 //! A section that fails does not stop the others: one run tells all there is to mend. A section that cannot run here says why;
 //! where `CI` is set that counts as a failure, so that nothing is left out silently.
 
+pub mod client;
 mod counts;
 pub mod documents;
 mod licences;
+mod python;
 mod schema;
 mod sections;
 pub mod snapshot;

@@ -1,11 +1,11 @@
 //! The published schema: `hc schema openapi` against the reference tables and against a real OpenAPI validator.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Outcome, counts::Counts};
+use super::{Outcome, counts::Counts, python};
 use crate::{process, product, root};
 
 /// The validator, from the Python registry; the version is fixed so that today's answer is tomorrow's.
@@ -23,7 +23,7 @@ pub fn coverage(_: &mut Counts) -> Result<Outcome> {
             "no ../shared/check/schema-coverage beside the checkout".to_owned(),
         ));
     }
-    let printed = printed("swagger2")?;
+    let printed = printed("hcn", "swagger2")?;
     let mut check = Command::new("python3");
     check.arg(script).arg(shared.join("reference/hcn-schema.json")).arg(printed);
     process::run(&mut check)?;
@@ -35,34 +35,21 @@ pub fn coverage(_: &mut Counts) -> Result<Outcome> {
 /// # Errors
 /// It is not, or the validator cannot be installed.
 pub fn openapi(_: &mut Counts) -> Result<Outcome> {
-    let validator = validator()?;
-    let printed = printed("openapi3")?;
-    process::run(Command::new(validator).arg("--schema").arg("3.1").arg(printed))?;
+    let validator = python::environment("openapi-validator", &[VALIDATOR])?;
+    let validator = validator.join("openapi-spec-validator");
+    for api in ["hcn", "service"] {
+        let printed = printed(api, "openapi3")?;
+        process::run(Command::new(&validator).arg("--schema").arg("3.1").arg(printed))?;
+    }
     Ok(Outcome::Passed)
 }
 
-/// What `hc schema openapi` prints in this form, as a file.
-fn printed(form: &str) -> Result<PathBuf> {
+/// What `hc schema openapi` prints of this API in this form, as a file.
+fn printed(api: &str, form: &str) -> Result<PathBuf> {
     let program = product::build()?;
     let mut hc = Command::new(program);
-    let text = process::output(hc.args(["schema", "openapi", "--api", "hcn", "--format", form]))?;
-    let file = root::target().join(format!("hcn.{form}.json"));
+    let text = process::output(hc.args(["schema", "openapi", "--api", api, "--format", form]))?;
+    let file = root::target().join(format!("{api}.{form}.json"));
     std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
     Ok(file)
-}
-
-/// Installs the validator into a Python environment of its own, below the target folder.
-fn validator() -> Result<PathBuf> {
-    let home = root::target().join("openapi-validator");
-    let program = home.join("bin/openapi-spec-validator");
-    let mark = home.join(VALIDATOR);
-    if program.is_file() && mark.is_file() {
-        return Ok(program);
-    }
-    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))
-        .context("making a Python environment (Debian package python3-venv)")?;
-    let mut pip = Command::new(home.join("bin/pip"));
-    process::run(pip.args(["install", "--quiet", "--disable-pip-version-check", VALIDATOR]))?;
-    std::fs::write(&mark, "").with_context(|| format!("writing {}", Path::new(&mark).display()))?;
-    Ok(program)
 }

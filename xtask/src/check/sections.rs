@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, documents, licences, schema};
+use super::{Outcome, Section, client, documents, licences, schema};
 use crate::{bench, deb, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
@@ -34,6 +34,11 @@ pub const SECTIONS: &[Section] = &[
         name: "openapi",
         about: "a real validator accepts the document",
         run: schema::openapi,
+    },
+    Section {
+        name: "client",
+        about: "a client generated from /openapi.json works",
+        run: client::check,
     },
     Section {
         name: "documents",

@@ -5,10 +5,14 @@
 
 #![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
+mod daemon;
+
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -63,10 +67,14 @@ impl From<Output> for Said {
     }
 }
 
+use daemon::Daemon;
+
 /// A private host.
 pub struct Sandbox {
     keeper: Child,
     directory: PathBuf,
+    /// The service that `hc` asks; without one, `hc` carries its own.
+    daemon: RefCell<Option<Daemon>>,
 }
 
 impl Sandbox {
@@ -96,7 +104,50 @@ impl Sandbox {
         let out = keeper.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut line).expect("the keeper speaks");
         assert_eq!(line, "ready\n", "the keeper of the namespaces did not start");
-        Some(Self { keeper, directory })
+        Some(Self { keeper, directory, daemon: RefCell::default() })
+    }
+
+    /// A new host with a service, which `hc` asks over its socket.
+    pub fn served() -> Option<Self> {
+        Daemon::program()?;
+        let host = Self::new()?;
+        host.start_daemon();
+        Some(host)
+    }
+
+    /// Starts the service.
+    #[track_caller]
+    pub fn start_daemon(&self) {
+        let Some(program) = Daemon::program() else { panic!("it was built when the test began") };
+        let socket = self.socket();
+        let socket = socket.to_str().expect("text");
+        let arguments = ["--foreground", "--socket", socket, "--config", "/dev/null"];
+        let mut command = self.inside(program.to_str().expect("text"), &arguments);
+        self.own_directories(&mut command).env_remove("HOSTCOMPUTE_SOCKET");
+        *self.daemon.borrow_mut() = Some(Daemon::start(command, &self.directory));
+    }
+
+    /// Stops the service as a service manager does.
+    #[track_caller]
+    pub fn stop_daemon(&self) {
+        self.daemon.take().expect("a service").stop();
+    }
+
+    /// Ends the service as by kill -9.
+    #[track_caller]
+    pub fn kill_daemon(&self) {
+        self.daemon.take().expect("a service").kill();
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("hostcompute.sock")
+    }
+
+    /// Makes a command use the state of this host.
+    pub fn own_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("HOSTCOMPUTE_STATE_DIR", self.directory.join("state"))
+            .env("HOSTCOMPUTE_RUNTIME_DIR", self.directory.join("run"))
     }
 
     /// A file of the test's own.
@@ -121,12 +172,14 @@ impl Sandbox {
             .arg(repository())
             .arg(program)
             .args(arguments);
+        if self.daemon.borrow().is_some() {
+            command.env("HOSTCOMPUTE_SOCKET", self.socket()).env_remove("HOSTCOMPUTE_STATE_DIR");
+        } else {
+            self.own_directories(&mut command).env_remove("HOSTCOMPUTE_SOCKET");
+        }
         command
             .stdin(Stdio::null())
-            .env("HOSTCOMPUTE_STATE_DIR", self.directory.join("state"))
-            .env("HOSTCOMPUTE_RUNTIME_DIR", self.directory.join("run"))
             .env_remove("HOSTCOMPUTE_HOST_NETNS")
-            .env_remove("HOSTCOMPUTE_SOCKET")
             .env_remove("HOSTCOMPUTE_STRICT")
             .env_remove("HOSTCOMPUTE_KILL_AT");
         command
@@ -161,8 +214,24 @@ impl Sandbox {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// What the kernel has beyond a fresh host, as foreign tools tell it.
+    /// What the kernel has beyond a fresh host, as foreign tools tell it; with a service, once that has been stopped: it keeps things
+    /// ready, which the kernel takes away after it, on its own time.
     pub fn remains(&self) -> String {
+        if self.daemon.borrow().is_none() {
+            return self.found();
+        }
+        self.stop_daemon();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let found = self.found();
+            if found.is_empty() || Instant::now() > deadline {
+                return found;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn found(&self) -> String {
         let tool =
             |program: &str, arguments: &[&str]| Said::of(&mut self.inside(program, arguments)).ok();
         let links: Value = serde_json::from_str(&tool("ip", &["-j", "link"])).expect("JSON");
@@ -186,6 +255,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        drop(self.daemon.take());
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
         let _ = std::fs::remove_dir_all(&self.directory);

@@ -1,0 +1,156 @@
+//! What only a running service has: rights, notifications that others caused, a life of its own.
+
+mod sandbox;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use sandbox::{Said, Sandbox};
+
+/// Somebody without rights.
+const NOBODY: &str = "65534";
+
+#[test]
+fn who_has_no_right_is_told_so() {
+    let Some(host) = Sandbox::served() else { return };
+    // The build directory may be closed to others.
+    let copy = host.path("hc");
+    std::fs::copy(env!("CARGO_BIN_EXE_hc"), &copy).expect("copied");
+    for arguments in [&["network", "ls"][..], &["up", "examples/web.json"], &["inspect"]] {
+        let nobody = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
+        let program = copy.to_str().expect("text");
+        let words = [&nobody[..], &[program], arguments].concat();
+        let said = Said::of(&mut host.inside("setpriv", &words)).refused(4);
+        assert!(said.contains("0x80070005 E_ACCESSDENIED"), "{said}");
+    }
+}
+
+#[test]
+fn a_command_with_a_service_of_its_own_learns_who_keeps_the_state() {
+    let Some(host) = Sandbox::served() else { return };
+    let hc = env!("CARGO_BIN_EXE_hc");
+    let mut command = host.inside(hc, &["--embedded", "network", "ls"]);
+    let said = Said::of(host.own_directories(&mut command)).refused(1);
+    let socket = host.socket();
+    let socket = socket.to_str().expect("text");
+    assert!(said.contains("hostcomputed") && said.contains(socket), "{said}");
+    assert!(said.contains(&format!("hc --socket {socket}")), "{said}");
+    // The last thing said counts.
+    let said = Said::of(&mut host.inside(hc, &["--embedded", "events"])).refused(1);
+    assert!(said.contains("hears only itself"), "{said}");
+}
+
+#[test]
+fn a_service_is_found_where_it_listens() {
+    let Some(host) = Sandbox::served() else { return };
+    let made = host.hc(&["namespace", "create"]).ok();
+    // A runtime directory with a socket in it is as good as a path.
+    let run = host.path("elsewhere");
+    std::fs::create_dir(&run).expect("made");
+    std::os::unix::fs::symlink(host.socket(), run.join("hostcompute.sock")).expect("linked");
+    let mut command = host.inside(env!("CARGO_BIN_EXE_hc"), &["namespace", "ls", "-o", "id"]);
+    command.env_remove("HOSTCOMPUTE_SOCKET").env("HOSTCOMPUTE_RUNTIME_DIR", &run);
+    let listed = Said::of(&mut command).ok();
+    assert!(listed.lines().any(|id| id == made.trim()), "{listed}");
+}
+
+#[test]
+fn the_inside_of_a_service_shows_who_is_connected() {
+    let Some(host) = Sandbox::served() else { return };
+    let inside = host.json(&["inspect"]);
+    let sessions = inside["Sessions"].as_array().expect("a list");
+    assert_eq!(sessions.len(), 1, "{inside}");
+    assert_eq!(sessions[0]["Uid"], 0);
+    assert_eq!(inside["Queue"], 0);
+    assert!(host.hc(&["inspect"]).ok().contains("Sessions:\n"));
+    host.hc(&["doctor"]).ok();
+}
+
+/// `hc events --follow`, and what it prints.
+struct Follower {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Follower {
+    fn new(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
+        let out = child.stdout.take().expect("piped");
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Does something until the follower has heard of it.
+    fn hears(&self, work: impl Fn()) -> String {
+        loop {
+            work();
+            if let Ok(line) = self.lines.try_recv() {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn notifications_are_followed_over_a_restart() {
+    let Some(host) = Sandbox::served() else { return };
+    let made = host.hc_reading(&["network", "create", "-"], r#"{"Name":"other"}"#).ok();
+    let follow = host.inside(env!("CARGO_BIN_EXE_hc"), &["events", "--follow", "--json"]);
+    let follower = Follower::new(follow);
+    let work = || {
+        let id = host.hc(&["namespace", "create"]).ok();
+        host.hc(&["namespace", "delete", id.trim()]).ok();
+    };
+    let heard: serde_json::Value =
+        serde_json::from_str(&follower.hears(work)).expect("a line of JSON");
+    assert_eq!(heard["Name"], "NamespaceCreate");
+    host.kill_daemon();
+    host.start_daemon();
+    while follower.lines.try_recv().is_ok() {}
+    assert!(follower.hears(work).contains("Namespace"));
+    let of_network = ["events", "--follow", "--network", made.trim()];
+    let of_network = Follower::new(host.inside(env!("CARGO_BIN_EXE_hc"), &of_network));
+    let endpoint = r#"{"HostComputeNetwork":"%"}"#.replace('%', made.trim());
+    let heard = of_network.hears(|| {
+        work();
+        let endpoint = host.hc_reading(&["endpoint", "create", "-"], &endpoint).ok();
+        let namespace = host.hc(&["namespace", "create"]).ok();
+        host.hc(&["namespace", "add", namespace.trim(), endpoint.trim()]).ok();
+        host.hc(&["endpoint", "delete", endpoint.trim()]).ok();
+        host.hc(&["namespace", "delete", namespace.trim()]).ok();
+    });
+    assert!(heard.contains("NetworkEndpoint"), "{heard}");
+    // What has happened is remembered, too.
+    assert!(host.hc(&["events"]).ok().contains("NamespaceDelete"));
+}
+
+/// Objects outlive the service; nothing that was there is made again.
+#[test]
+fn a_service_goes_and_comes_back_and_what_it_made_stays() {
+    let Some(host) = Sandbox::served() else { return };
+    host.hc(&["up", "examples/web.json"]).ok();
+    let before = host.json(&["state", "export"]);
+    for end in [Sandbox::stop_daemon, Sandbox::kill_daemon] {
+        end(&host);
+        // Without a service, commands carry their own, on the same state.
+        assert_eq!(host.hc(&["up", "examples/web.json"]).ok(), "nothing to do\n");
+        host.start_daemon();
+        assert_eq!(host.json(&["state", "export"]), before);
+        host.hc(&["check"]).ok();
+    }
+    host.hc(&["down", "examples/web.json"]).ok();
+    assert_eq!(host.remains(), "");
+}
