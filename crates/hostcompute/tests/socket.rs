@@ -87,6 +87,22 @@ fn a_change_whose_answer_was_lost_is_asked_again_under_the_same_key() {
 }
 
 #[test]
+fn who_asks_too_much_in_a_second_waits_for_the_next() {
+    let count = AtomicUsize::new(0);
+    let service = Scripted::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0..3 => problem(&Failure::new(HResult::ERROR_NOT_ENOUGH_QUOTA, "too many requests")),
+        _ => document("[]"),
+    });
+    Network::list(&connect(&service)).expect("in the end");
+    assert_eq!(service.seen().len(), 4);
+    // A limit that stays is told.
+    let service = Scripted::new(|_| problem(&Failure::new(HResult::ERROR_NOT_ENOUGH_QUOTA, "no")));
+    let host = Host::auto(Options { patience: Duration::ZERO, ..options(&service) });
+    let failure = Network::list(&host.expect("connected")).expect_err("refused");
+    assert_eq!(failure.hresult, HResult::ERROR_NOT_ENOUGH_QUOTA);
+}
+
+#[test]
 fn what_is_not_safe_to_ask_twice_is_asked_once() {
     let service = Scripted::new(|_| Says::Last(String::new()));
     let host = connect(&service);

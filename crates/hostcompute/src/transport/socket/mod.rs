@@ -43,6 +43,9 @@ struct Inside {
 /// More connections than this are not kept.
 const KEPT: usize = 8;
 
+/// How long to wait where a limit of the service is reached: rates are counted by the second.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// The first pause before another try; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -135,39 +138,39 @@ impl Socket {
         }
     }
 
-    /// Tries again, as long as that is safe and patience lasts, when the service goes away: it may be in the course of a restart.
-    fn patiently<T>(
+    /// Tries again, as long as that is safe and patience lasts, when the service goes away (it may be in the course of a restart) or has
+    /// heard too much from this user.
+    fn patiently<T: Answered>(
         &self,
         letter: &Letter<'_>,
         mut attempt: impl FnMut() -> Result<T, Trouble>,
-    ) -> Result<T, Failure>
-    where
-        T: Answered,
-    {
-        let mut began = None;
+    ) -> Result<T, Failure> {
+        let mut began: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            let trouble = match attempt() {
-                Ok(reply) if letter.is_repeatable && reply.is_stopping() => None,
-                Ok(reply) => return Ok(reply),
-                Err(trouble) if trouble.may_pass(letter) => Some(trouble),
-                Err(trouble) => return Err(trouble.failure(self.path(), &letter.line())),
+            let outcome = attempt();
+            let patience = match &outcome {
+                Ok(reply) if letter.is_repeatable => reply.refusal().map(|refusal| match refusal {
+                    Refusal::Stopping => self.0.patience,
+                    Refusal::TooMuch => self.0.patience.min(HURRY),
+                }),
+                Err(trouble) if trouble.may_pass(letter) => Some(self.0.patience),
+                _ => None,
             };
-            // Connections of a service that has gone are worth nothing.
-            locked(&self.0.idle).clear();
-            match began {
+            match (patience, began) {
                 // At once: the connection may just have been an old one.
-                None => began = Some(Instant::now()),
-                Some(began) if Instant::now() - began < self.0.patience => {
+                (Some(_), None) => began = Some(Instant::now()),
+                (Some(patience), Some(began)) if began.elapsed() < patience => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Some(_) => {
-                    let trouble = trouble.unwrap_or_else(|| {
-                        Trouble::Unreachable(io::ErrorKind::ConnectionRefused.into())
-                    });
-                    return Err(trouble.failure(self.path(), &letter.line()));
+                _ => {
+                    return outcome.map_err(|trouble| trouble.failure(self.path(), &letter.line()));
                 }
+            }
+            if outcome.is_err() {
+                // Connections of a service that has gone are worth nothing.
+                locked(&self.0.idle).clear();
             }
         }
     }
@@ -291,23 +294,39 @@ impl Reply {
     }
 }
 
-/// An answer that may be that the service is about to end.
+/// A refusal that may pass.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    /// The service is about to end; another one may follow.
+    Stopping,
+    /// This user asks for more than the service allows in a second, or at a time.
+    TooMuch,
+}
+
+/// An answer that may be a refusal which passes.
 trait Answered {
-    fn is_stopping(&self) -> bool;
+    fn refusal(&self) -> Option<Refusal>;
 }
 
 impl Answered for Reply {
-    fn is_stopping(&self) -> bool {
-        let code = HResult::HCN_E_MANAGER_STOPPED;
-        self.head.status == code.http_status()
-            && serde_json::from_slice::<Value>(&self.body)
-                .is_ok_and(|problem| Failure::from_problem(&problem).hresult == code)
+    fn refusal(&self) -> Option<Refusal> {
+        let (stopping, too_much) =
+            (HResult::HCN_E_MANAGER_STOPPED, HResult::ERROR_NOT_ENOUGH_QUOTA);
+        if ![stopping.http_status(), too_much.http_status()].contains(&self.head.status) {
+            return None;
+        }
+        let problem = serde_json::from_slice::<Value>(&self.body).ok()?;
+        match Failure::from_problem(&problem).hresult {
+            code if code == stopping => Some(Refusal::Stopping),
+            code if code == too_much => Some(Refusal::TooMuch),
+            _ => None,
+        }
     }
 }
 
 impl Answered for Incoming {
-    fn is_stopping(&self) -> bool {
-        false
+    fn refusal(&self) -> Option<Refusal> {
+        None
     }
 }
 
