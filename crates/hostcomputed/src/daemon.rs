@@ -57,7 +57,9 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         read: group::number(&configuration.read_group, "")?,
     };
     let mut options = configuration.options.clone();
-    let service = open(&mut options)?;
+    let mut service = open(&mut options)?;
+    // Who comes for the state directory is told whom to ask instead.
+    service.serve_at(&configuration.socket)?;
     let server = Server::start(service, Settings { limits: configuration.limits, groups })?;
     let sockets = match passed {
         Some(passed) => passed,

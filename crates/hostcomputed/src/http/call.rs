@@ -56,7 +56,8 @@ fn call(
         Input::None | Input::Arguments => &[],
     };
     let parameters = Parameters::of(uri, known)?;
-    let named = named(operation, uri)?;
+    // An id of zeros is none: the document of an endpoint says which network is meant.
+    let named = named(operation, uri)?.filter(|id| !(creates && id.is_zero()));
     let reading = if parameters.switch("strict") { Reading::Strict } else { Reading::Lenient };
     let key = request::header(headers, "idempotency-key")?.map(IdempotencyKey::new).transpose()?;
     let (id, network) = if creates { (parameters.guid("id")?, named) } else { (named, None) };
