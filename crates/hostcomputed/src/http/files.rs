@@ -7,14 +7,11 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::Response;
-use hostcompute_engine::{State, apply as plan};
-use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{
     HostFile, HostFiles, Obstacle, Output, Progress, ProgressLine, Step, Steps,
 };
-use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation, Warning};
-use hostcompute_service::apply::{self as carry, Desk};
-use hostcompute_service::{Call, Reading, Service};
+use hostcompute_schema::{Document, Failure, HResult, ServiceOperation};
+use hostcompute_service::{Reading, apply};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
@@ -37,7 +34,8 @@ pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
 
 /// The work of one request, ready to be done wherever it may take its time.
 pub struct Work {
-    counter: Counter,
+    /// One of its own, so that work that was begun is finished when the client goes.
+    session: Session,
     operation: ServiceOperation,
     files: Vec<HostFile>,
     reading: Reading,
@@ -53,8 +51,9 @@ impl Work {
             return Ok(None);
         }
         let strict = asked.parameters.switch("strict");
+        let caller = asked.session.caller().clone();
         Ok(Some(Self {
-            counter: Counter::of(asked)?,
+            session: asked.client.edge.server.connect_as(caller, asked.session.right())?,
             operation: asked.operation,
             files: HostFiles::of_body(&asked.document)?,
             reading: if strict { Reading::Strict } else { Reading::Lenient },
@@ -76,57 +75,10 @@ impl Work {
     }
 
     fn carry_out(&self, tell: &mut dyn FnMut(Progress)) -> Result<Vec<Step>, Obstacle> {
-        let Self { counter, operation, files, reading } = self;
+        let Self { session, operation, files, reading } = self;
         // Whether the caller may, and a line in the audit trail, before anything else is said.
-        counter.session.with_service(operation.right(), operation.name(), |_| ())?;
-        match operation {
-            ServiceOperation::Up => carry::up(counter, files, *reading, tell),
-            ServiceOperation::Down => carry::down(counter, files, *reading, tell),
-            _ => carry::diff(counter, files, *reading, tell),
-        }
-    }
-}
-
-/// A session as a place where files are carried out: step by step, between what others ask.
-///
-/// It is a session of its own, so that work that was begun is finished when the client goes.
-struct Counter {
-    session: Session,
-}
-
-impl Counter {
-    fn of(asked: &Asked) -> Result<Self, Failure> {
-        let caller = asked.session.caller().clone();
-        let session = asked.client.edge.server.connect_as(caller, asked.session.right())?;
-        Ok(Self { session })
-    }
-}
-
-impl Desk for Counter {
-    fn carry_out(&self, call: &plan::Call, reading: Reading) -> Result<Vec<Warning>, Failure> {
-        let call = Call {
-            operation: call.operation,
-            id: Some(call.id),
-            network: call.network,
-            document: call.document.clone(),
-            reading,
-            key: None,
-        };
-        self.session.call(call).map(|answer| answer.warnings)
-    }
-
-    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
-        Ok(look(&self.session.view()))
-    }
-
-    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {
-        self.session.with_service(Right::Read, "NewIds", move |service| {
-            (0..count).map(|_| service.new_id()).collect()
-        })
-    }
-
-    fn settle(&self) -> Result<(), Failure> {
-        self.session.with_service(Right::Read, "Settle", Service::settle)?
+        session.with_service(operation.right(), operation.name(), |_| ())?;
+        apply::carry_out(session, *operation, files, *reading, tell)
     }
 }
 
