@@ -33,6 +33,39 @@ fn handles_belong_to_their_session_and_go_stale_with_their_object() {
 }
 
 #[test]
+fn reserved_ports_are_nobody_elses_until_their_session_ends() {
+    let Some(machine) = Machine::new() else { return };
+    let daemon = machine.daemon();
+    let (mut mine, mut other) = (daemon.connect(), daemon.connect());
+    let bind = |port: u64| {
+        let script = "import socket, sys; socket.socket().bind(('127.0.0.1', int(sys.argv[1])))";
+        let mut python = machine.command("python3");
+        python.args(["-c", script, &port.to_string()]).stderr(Stdio::null());
+        python.status().expect("python3").success()
+    };
+    let one = mine.ask("POST", "/reservations", r#"{"Protocol":"Tcp","Port":8080}"#);
+    let place = one.header("location").expect("a place").to_owned();
+    let row = mine.ask("POST", "/reservations", r#"{"PortCount":4095}"#).ok();
+    let first = row["StartingPort"].as_u64().expect("a port");
+    assert_eq!(row["EndingPort"].as_u64(), Some(first + 4095));
+    assert!(!bind(8080) && !bind(first) && !bind(first + 4095));
+    let all = other.ask("GET", "/reservations", "").ok();
+    assert_eq!(all["Reservations"].as_array().map(Vec::len), Some(2), "{all}");
+    let taken = other.ask("POST", "/reservations", r#"{"Protocol":"Both","Port":8080}"#);
+    taken.refused(409, "HCN_E_PORT_ALREADY_EXISTS");
+    other.ask("DELETE", &place, "").refused(500, "E_HANDLE");
+    assert_eq!(mine.ask("DELETE", &place, "").status, 204);
+    assert!(bind(8080));
+    for nonsense in [r#"{"Port":0,"Protocol":"Tcp"}"#, r#"{"Port":1}"#, "{}"] {
+        mine.ask("POST", "/reservations", nonsense).refused(400, "E_INVALIDARG");
+    }
+    drop(mine);
+    lab::wait_until(|| other.ask("GET", "/reservations", "").ok()["Reservations"] == json!([]));
+    lab::wait_until(|| bind(first));
+    daemon.stop();
+}
+
+#[test]
 fn another_connection_may_work_in_a_session_until_it_ends() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon();

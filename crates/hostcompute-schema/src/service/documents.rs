@@ -194,6 +194,40 @@ documents! {
         handles: Vec<SessionHandle> = "Handles" [, Always],
     }
 
+    /// Which ports of the host shall be reserved: one by its number, or a row of them wherever it is.
+    pub struct PortRequest("PortRequest") {
+        /// The protocol of one port.
+        protocol: Option<PortProtocol> = "Protocol" [, Given],
+        /// Who else may have the port: nobody, unless it is said.
+        access: Option<PortAccess> = "Access" [, Given],
+        /// The one port.
+        port: Option<u16> = "Port" [, Given],
+        /// So many ports and one more, of both protocols, next to each other; the service chooses which.
+        port_count: Option<u16> = "PortCount" [, Given],
+    }
+
+    /// Ports that a session has reserved.
+    pub struct PortReservation("PortReservation") {
+        /// Its number.
+        reservation: Option<u64> = "Reservation" [, Always],
+        /// The session that has them.
+        session: Option<Guid> = "Session" [, Always],
+        /// The protocol.
+        protocol: Option<PortProtocol> = "Protocol" [, Always],
+        /// Who else may have them.
+        access: Option<PortAccess> = "Access" [, Always],
+        /// The first port.
+        starting_port: Option<u16> = "StartingPort" [, Always],
+        /// The last port, which is reserved, too.
+        ending_port: Option<u16> = "EndingPort" [, Always],
+    }
+
+    /// All reservations.
+    pub struct PortReservations("PortReservations") {
+        /// The reservations.
+        reservations: Vec<PortReservation> = "Reservations" [, Always],
+    }
+
     /// How far a request has got that was not waited for.
     pub struct LongOperation("LongOperation") {
         /// Its id.
@@ -288,6 +322,24 @@ kinds! {
         SdnRoute [],
         /// A guest network service.
         GuestNetworkService [],
+    }
+
+    /// The protocols of a port (HCN_PORT_PROTOCOL).
+    pub enum PortProtocol {
+        /// TCP alone.
+        Tcp [],
+        /// UDP alone.
+        Udp [],
+        /// Both of them.
+        Both [],
+    }
+
+    /// Who may have a reserved port (HCN_PORT_ACCESS).
+    pub enum PortAccess {
+        /// One session alone.
+        Exclusive [],
+        /// Every session that asks for it shared.
+        Shared [],
     }
 
     /// How bad it is that something is lacking.

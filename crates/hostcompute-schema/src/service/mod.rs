@@ -149,6 +149,13 @@ service_operations! {
     ListHandles: Read, Get "/handles", None => Document(SessionHandles::SCHEMA);
     /// Gives a handle back.
     CloseHandle: Read, Delete "/handles/{handle}", None => None;
+    /// Keeps ports of the host from everybody else, until they are released or the session ends.
+    ReservePorts: Manage, Post "/reservations", Document(&[PortRequest::SCHEMA])
+        => Made(PortReservation::SCHEMA);
+    /// Lists the reservations of all sessions.
+    ListReservations: Read, Get "/reservations", None => Document(PortReservations::SCHEMA);
+    /// Gives back ports that this session reserved.
+    ReleasePorts: Manage, Delete "/reservations/{handle}", None => None;
 
     /// Tells how far a request has got that was not waited for.
     GetOperation: Read, Get "/operations/{id}", None => Document(LongOperation::SCHEMA), [WAIT];
@@ -305,6 +312,9 @@ pub static STRUCTS: &[&StructSchema] = &[
     HandleRequest::SCHEMA,
     SessionHandle::SCHEMA,
     SessionHandles::SCHEMA,
+    PortRequest::SCHEMA,
+    PortReservation::SCHEMA,
+    PortReservations::SCHEMA,
     LongOperation::SCHEMA,
     Notification::SCHEMA,
     MissedNotifications::SCHEMA,
@@ -314,7 +324,13 @@ pub static STRUCTS: &[&StructSchema] = &[
 ];
 
 /// Every enumeration of the service's own operations.
-pub static ENUMS: &[&EnumSchema] = &[ObjectKind::SCHEMA, Severity::SCHEMA, OperationState::SCHEMA];
+pub static ENUMS: &[&EnumSchema] = &[
+    ObjectKind::SCHEMA,
+    PortProtocol::SCHEMA,
+    PortAccess::SCHEMA,
+    Severity::SCHEMA,
+    OperationState::SCHEMA,
+];
 
 #[cfg(test)]
 mod tests {

@@ -66,6 +66,8 @@ keys! {
     "limits.handles" => limits.handles;
     /// Subscriptions of one user at a time.
     "limits.subscriptions" => limits.subscriptions;
+    /// Ports of the host that one session reserves.
+    "limits.ports" => limits.ports;
     /// Bytes of one request's body.
     "limits.request-bytes" => limits.request_bytes;
     /// Requests of one user in a second, in the long run; does not concern root.

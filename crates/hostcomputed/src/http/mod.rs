@@ -16,6 +16,7 @@ mod connection;
 mod events;
 mod files;
 mod hangup;
+mod held;
 mod inspection;
 mod long;
 mod metrics;

@@ -6,25 +6,19 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use hostcompute::local;
 use hostcompute::transport::Ask;
-use hostcompute_engine::Kind;
 use hostcompute_linux::Linux;
-use hostcompute_schema::service::{
-    HandleRequest, Input, ObjectKind, Obstacle, Output, ServiceVersion, SessionHandle,
-    SessionHandles,
-};
-use hostcompute_schema::{Document, Failure, Guid, HResult, SchemaVersion, ServiceOperation};
+use hostcompute_schema::service::{Input, Obstacle, Output, ServiceVersion};
+use hostcompute_schema::{Document, Failure, HResult, SchemaVersion, ServiceOperation};
 use hostcompute_service::Service;
-use hostcompute_service::server::Handle;
 use serde_json::Value;
 
 use super::client::{Client, Session};
 use super::request::{self, Parameters};
-use super::{answer, files, inspection, long, metrics};
+use super::{answer, files, held, inspection, long, metrics};
 
 /// A request for an operation of the service.
 #[derive(Debug)]
@@ -80,9 +74,10 @@ impl Asked {
             O::Inspect => inspection::answer(self).await?,
             O::Flows => inspection::flows(self).await?,
             O::Resolve => self.resolve()?,
-            O::OpenHandle => self.open_handle()?,
-            O::ListHandles => self.list_handles(),
-            O::CloseHandle => self.close_handle()?,
+            O::OpenHandle | O::ListHandles | O::CloseHandle => held::handles(&self)?,
+            O::ReservePorts | O::ListReservations | O::ReleasePorts => {
+                blocking(move || held::ports(&self)).await??
+            }
             O::GetOperation => long::tell(self).await?,
             O::FollowOperation => long::follow(&self)?,
             O::Metrics => metrics::answer(&self.client.edge),
@@ -127,60 +122,6 @@ impl Asked {
         let ask = Ask { parameters: &parameters, ..Ask::plain(self.operation) };
         let id = local::resolve(&self.session.view(), &ask)?;
         Ok(answer::document(StatusCode::OK, &id.to_string().into()))
-    }
-
-    fn open_handle(&self) -> Result<Response, Failure> {
-        let wanted = hostcompute_schema::parse::<HandleRequest>(&self.document)?.document;
-        let missing =
-            |member: &str| Failure::new(HResult::E_INVALIDARG, format!("{member} is missing"));
-        let kind = kind(&wanted.kind.ok_or_else(|| missing("Kind"))?)?;
-        let id: Guid = wanted.id.ok_or_else(|| missing("Id"))?;
-        let Handle(number) = self.session.open(kind, id)?;
-        let opened = SessionHandle { handle: Some(number), ..SessionHandle::default() };
-        let mut response = answer::document(StatusCode::CREATED, &opened.to_value());
-        if let Ok(place) = HeaderValue::from_str(&format!("/handles/{number}")) {
-            response.headers_mut().insert(LOCATION, place);
-        }
-        Ok(response)
-    }
-
-    fn list_handles(&self) -> Response {
-        let open =
-            self.session.handles().into_iter().map(|(Handle(number), kind, id)| SessionHandle {
-                handle: Some(number),
-                kind: Some(object_kind(kind)),
-                id: Some(id),
-                ..SessionHandle::default()
-            });
-        let handles = SessionHandles { handles: open.collect(), ..SessionHandles::default() };
-        answer::document(StatusCode::OK, &handles.to_value())
-    }
-
-    fn close_handle(&self) -> Result<Response, Failure> {
-        let number = self.place.parse().map_err(|_| {
-            Failure::new(HResult::E_HANDLE, format!("{:?} is not a handle", self.place))
-        })?;
-        self.session.close(Handle(number))?;
-        Ok(answer::empty(StatusCode::NO_CONTENT))
-    }
-}
-
-/// The kind of object that a handle is wanted of.
-fn kind(named: &ObjectKind) -> Result<Kind, Failure> {
-    let known = |kind: &&Kind| object_kind(**kind) == *named;
-    Kind::ALL.iter().find(known).copied().ok_or_else(|| {
-        let why = format!("this service has no objects of kind {}", named.name());
-        Failure::new(HResult::E_NOTIMPL, why)
-    })
-}
-
-/// The word for a kind of object in documents.
-fn object_kind(kind: Kind) -> ObjectKind {
-    match kind {
-        Kind::Network => ObjectKind::Network,
-        Kind::Namespace => ObjectKind::Namespace,
-        Kind::Endpoint => ObjectKind::Endpoint,
-        Kind::LoadBalancer => ObjectKind::LoadBalancer,
     }
 }
 
