@@ -13,13 +13,13 @@
 //! A process that dies anywhere in between leaves a pending row; [`Service::open`] then compares the host with the state and
 //! finishes the operation, or undoes it where the host refuses (`recovery`).
 //!
+//! A [`server::Server`] puts a service behind a thread of its own and lets many clients ask at once; what waits together is carried
+//! out together (`group`).
+//!
 //! This crate knows no Linux: it is generic over [`Host`], so that the tests run it on the simulator.
 
 pub mod apply;
 mod call;
-#[cfg(all(test, feature = "schedules"))]
-extern crate self as hostcompute_service;
-
 mod durability;
 mod group;
 mod kill;
@@ -34,6 +34,10 @@ pub mod server;
 mod store;
 mod sync;
 mod transfer;
+
+/// The world of the tests is written from outside.
+#[cfg(all(test, feature = "schedules"))]
+extern crate self as hostcompute_service;
 
 use std::fmt;
 use std::path::Path;

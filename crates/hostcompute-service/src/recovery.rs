@@ -18,7 +18,7 @@ use hostcompute_engine::{State, after_reboot, reconcile};
 use hostcompute_schema::{Failure, HResult};
 
 use crate::store::{Durability, Entry, Identity, REPAIR};
-use crate::{Service, perform};
+use crate::{Service, perform, sync};
 
 /// What had to be repaired at the start.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +122,7 @@ impl<H: Host> Service<H> {
         let differences = self.host.compare(&self.state.facts())?;
         let plan = reconcile(&differences);
         perform(&mut self.host, &plan)
+            .inspect_err(|fault| self.numbers.refused(fault.failure.hresult))
     }
 
     /// As [`Self::realise`], but a step that fails does not keep the others from being done.
@@ -187,7 +188,14 @@ impl<H: Host> Service<H> {
                 self.state = state;
                 self.show_all();
             }
-            Err(failure) => tracing::error!(%failure, "the state cannot be read anew"),
+            Err(failure) => {
+                tracing::error!(%failure, "the state cannot be read anew");
+                if let Some(view) = &self.view {
+                    let mut seen = sync::read(view).clone();
+                    seen.continue_from(&self.state);
+                    self.state = seen;
+                }
+            }
         }
         self.store.settled(false);
         self.store.done();

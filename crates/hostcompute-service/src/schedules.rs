@@ -18,7 +18,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 
-use crate::server::{Caller, Limits, Operations, Server, Session, Settings, Stage, Update};
+use crate::server::{Access, Caller, Limits, Operations, Server, Session, Settings, Stage, Update};
 use crate::sync::{Arc, Mutex, lock, thread};
 use crate::{Call, Disconnect, IdempotencyKey, Notice, Reading, Service, Subscription, Topic};
 
@@ -221,6 +221,7 @@ fn rundown_takes_everything_whenever_it_comes() {
         let session = Arc::new(connect(&server).expect("running"));
         let kept = Arc::new(Mutex::new(Vec::new()));
         let (listening, opening, changing) = (session.clone(), session.clone(), session.clone());
+        let reserving = session.clone();
         let subscriptions = kept.clone();
         let workers = [
             thread::spawn(move || {
@@ -241,11 +242,15 @@ fn rundown_takes_everything_whenever_it_comes() {
                 let seen = is_attached(&changing.view(), 40);
                 assert_eq!(attached.is_ok(), seen, "{attached:?}");
             }),
+            thread::spawn(move || {
+                let _ = reserving.reserve_port(true, false, Access::Exclusive, 8080);
+            }),
         ];
         session.end();
         workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
         let metrics = server.metrics();
         assert_eq!((metrics.sessions, metrics.handles, metrics.events.subscriptions), (0, 0, 0));
+        assert_eq!(session.reservations(), []);
         for subscription in std::mem::take(&mut *lock(&kept)) {
             assert_eq!(heard_properly(&subscription), Disconnect::SessionEnded);
         }

@@ -360,6 +360,33 @@ fn a_request_that_panics_harms_nobody() {
     world::sound(&mut open(scratch.path(), &machine, &boot(1)).expect("again"));
 }
 
+/// One request of several that wait together makes the service panic: the others are carried out, it is not.
+#[test]
+fn a_panic_in_a_group_is_one_requests_own() {
+    let (scratch, machine) = (Scratch::new(), Machine::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
+    let session = server.connect(root()).expect("root");
+    prepare(&session, 3);
+    let calls: Vec<_> = (0..3).map(|number| attach(60 + number, 40 + number)).collect();
+    let held = hold(&server);
+    // The first plan is the group's, the second that of the first request alone.
+    let again = machine.clone();
+    machine.interrupt(move || {
+        again.interrupt(|| panic!("on purpose"));
+        panic!("on purpose");
+    });
+    let answers = submit_all(&session, &calls);
+    drop(held);
+    let refused: Vec<_> = answers
+        .into_iter()
+        .filter_map(|(place, result)| result.err().map(|f| (place, f.hresult)))
+        .collect();
+    assert_eq!(refused, [(0, HResult::E_UNEXPECTED)]);
+    session.call(attach(60, 40)).expect("nothing of it was left");
+    server.stop();
+    world::sound(&mut open(scratch.path(), &machine, &boot(1)).expect("again"));
+}
+
 #[test]
 fn stopping_finishes_what_was_accepted_and_accepts_nothing_more() {
     let (scratch, machine) = (Scratch::new(), Machine::default());

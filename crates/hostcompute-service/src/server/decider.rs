@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use hostcompute_engine::host::Host;
 use hostcompute_schema::HResult;
 
-use super::session::Change;
+use super::session::{Answering, Asker, Change};
 use super::{Job, Shared, Work};
 use crate::group::Asked;
 use crate::remembered::Keyed;
@@ -19,16 +20,26 @@ pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>, mut service: Service<H>) 
     let _closing = Closing(shared);
     while let Some(jobs) = shared.queue.take(|| service.make_ready()) {
         for run in runs(jobs) {
-            // What panics is a request: its answer is told when it is dropped, and the others go on.
-            let worked = catch_unwind(AssertUnwindSafe(|| match run {
-                Run::Changes(changes) => carry_out(shared, &mut service, changes),
-                Run::Work(work) => work(&mut service),
-            }));
-            if worked.is_err() {
-                service.mend();
+            match run {
+                Run::Changes(changes) => Batch::of(changes).carry_out(shared, &mut service),
+                Run::Work(work) => {
+                    let _ = guarded(&mut service, |service| work(service));
+                }
             }
         }
     }
+}
+
+/// What panics is a request. What it did is taken back; its client is told when its answer is dropped.
+fn guarded<H: Host>(
+    service: &mut Service<H>,
+    work: impl FnOnce(&mut Service<H>),
+) -> std::thread::Result<()> {
+    let worked = catch_unwind(AssertUnwindSafe(|| work(service)));
+    if worked.is_err() {
+        service.mend();
+    }
+    worked
 }
 
 /// Ends what the decider serves, when the decider ends.
@@ -43,25 +54,66 @@ impl<H: Host> Drop for Closing<'_, H> {
     }
 }
 
-fn carry_out<H: Host>(shared: &Shared<H>, service: &mut Service<H>, changes: Vec<Change>) {
-    let (mut calls, mut waiting) = (Vec::new(), VecDeque::new());
-    for Change { call, asker, asked, answering } in changes {
-        waiting.push_back((asker, asked, answering));
-        calls.push((call, asker.uid));
+/// Changes that wait together, and whoever waits for them.
+struct Batch {
+    calls: Vec<(Call, u32)>,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    asker: Asker,
+    since: Instant,
+    answering: Answering,
+}
+
+impl Batch {
+    fn of(changes: Vec<Change>) -> Self {
+        let mut batch = Self { calls: Vec::new(), waiting: VecDeque::new() };
+        for Change { call, asker, asked: since, answering } in changes {
+            batch.calls.push((call, asker.uid));
+            batch.waiting.push_back(Waiting { asker, since, answering });
+        }
+        batch
     }
-    let asked: Vec<_> = calls.iter().map(|(call, uid)| asked(call, *uid)).collect();
-    let mut calls = calls.iter();
-    service.call_all(&asked, &mut |result| {
-        let (Some((call, _)), Some((asker, since, answering))) =
-            (calls.next(), waiting.pop_front())
-        else {
+
+    fn carry_out<H: Host>(mut self, shared: &Shared<H>, service: &mut Service<H>) {
+        let all = |batch: &mut Self, service: &mut _| batch.answer(shared, service, usize::MAX);
+        if guarded(service, |service| all(&mut self, service)).is_ok() {
             return;
-        };
-        let code = result.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
-        asker.audit(call.operation.symbol(), call.id, code);
-        shared.numbers.answered(call.operation, since.elapsed(), result.is_err());
-        answering.tell(result);
-    });
+        }
+        // One of them panicked: the others need not suffer for it.
+        while !self.waiting.is_empty() {
+            let left = self.waiting.len();
+            let _ = guarded(service, |service| self.answer(shared, service, 1));
+            if self.waiting.len() == left {
+                self.give_up(shared);
+            }
+        }
+    }
+
+    /// The next change cannot be carried out at all.
+    fn give_up<H: Host>(&mut self, shared: &Shared<H>) {
+        let next = self.calls.len() - self.waiting.len();
+        if let (Some((call, _)), Some(next)) = (self.calls.get(next), self.waiting.pop_front()) {
+            next.asker.audit(call.operation.symbol(), call.id, HResult::E_UNEXPECTED);
+            shared.numbers.answered(call.operation, next.since.elapsed(), true);
+        }
+    }
+
+    /// Carries out the next `most` changes and answers them.
+    fn answer<H: Host>(&mut self, shared: &Shared<H>, service: &mut Service<H>, most: usize) {
+        let answered = self.calls.len() - self.waiting.len();
+        let left = self.calls.iter().skip(answered).take(most);
+        let asked: Vec<_> = left.clone().map(|(call, uid)| asked(call, *uid)).collect();
+        let (mut left, waiting) = (left, &mut self.waiting);
+        service.call_all(&asked, &mut |result| {
+            let (Some((call, _)), Some(next)) = (left.next(), waiting.pop_front()) else { return };
+            let code = result.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
+            next.asker.audit(call.operation.symbol(), call.id, code);
+            shared.numbers.answered(call.operation, next.since.elapsed(), result.is_err());
+            next.answering.tell(result);
+        });
+    }
 }
 
 fn asked(call: &Call, uid: u32) -> Asked<'_> {

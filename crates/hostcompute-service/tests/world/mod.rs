@@ -149,10 +149,11 @@ impl Inside {
 
 impl Host for Machine {
     fn perform(&mut self, plan: &[Step]) -> Result<(), Fault> {
-        let mut inside = self.inside();
-        if let Some(interruption) = inside.interruption.take() {
+        let interruption = self.inside().interruption.take();
+        if let Some(interruption) = interruption {
             interruption();
         }
+        let mut inside = self.inside();
         inside.picture_deaths(plan);
         inside.simulator.perform(plan)
     }
