@@ -45,7 +45,7 @@ export class Glance {
     this.#set("published", ports, ports ? `of ${words.count(publishing.length, "endpoint")}` : "nothing is reachable");
     const guarded = endpoints.filter((endpoint) => endpoint.rules.length);
     const blocks = guarded.reduce((sum, endpoint) => sum + endpoint.rules.filter((rule) => rule.blocks).length, 0);
-    this.#set("guarded", guarded.length, guarded.length ? `${words.count(blocks, "rule")} that block${blocks === 1 ? "s" : ""}` : "everything is allowed");
+    this.#set("guarded", guarded.length, access(guarded.length, blocks));
     const asked = new Set(text.toLowerCase().split(/\s+/));
     for (const figure of this.figures.values()) {
       if (figure.dataset.filter) setAttribute(figure, "aria-pressed", String(asked.has(figure.dataset.filter)));
@@ -71,4 +71,10 @@ export class Glance {
     setText(parts.note, note);
     setAttribute(parts.note, "title", note);
   }
+}
+
+/** With a rule, what no rule allows is blocked. */
+function access(guarded, blocks) {
+  if (!guarded) return "everything is allowed";
+  return blocks ? `${words.count(blocks, "rule")} that block${blocks === 1 ? "s" : ""}` : "all else is blocked";
 }

@@ -64,14 +64,16 @@ function rail(head, ends, bus, offset) {
  */
 export function flowLines(picture, root, edges, find, chosen) {
   const origin = root.getBoundingClientRect();
-  const largest = Math.max(1, ...edges.map((edge) => edge.bytes));
+  // Where the host does not count bytes, connections tell how much a flow is.
+  const weight = edges.some((edge) => edge.bytes) ? (edge) => edge.bytes : (edge) => edge.connections;
+  const largest = Math.max(1, ...edges.map(weight));
   const drawn = [];
   for (const edge of edges) {
     if (drawn.length === MOST_FLOWS) break;
     if (!chosen && !(edge.from && edge.to)) continue;
     const [from, to] = [anchor(edge.from), anchor(edge.to === chosen ? edge.to : (edge.via ?? edge.to))];
     if (!from || !to || from.node === to.node) continue;
-    const width = 1 + 3 * Math.sqrt(edge.bytes / largest);
+    const width = 1.2 + 2 * Math.sqrt(weight(edge) / largest);
     drawn.push({ key: edge.key, path: bow(from, to), width: Math.round(width * 10) / 10 });
   }
   keyed(picture, drawn, ({ key }) => key, () => svg("path", { class: "flow" }), (node, { path, width }) => {
