@@ -45,6 +45,7 @@ fn broken(tree: &Tree, from: &str, target: &str) -> Option<String> {
     let path = if path.is_empty() { from.to_owned() } else { beside(from, path) };
     let folder = format!("{}/", path.trim_end_matches('/'));
     match tree.file(&path) {
+        None if tree.pictures.contains(&path) => None,
         None if tree.files.iter().any(|file| file.path.starts_with(&folder)) => None,
         None => Some(format!("leads nowhere: {target}")),
         Some(file) if heading.is_empty() || has_heading(file, heading) => None,

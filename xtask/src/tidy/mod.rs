@@ -14,6 +14,7 @@ mod names;
 mod unsafety;
 mod words;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -23,6 +24,8 @@ use crate::root;
 /// The text files of the checkout.
 pub struct Tree {
     pub files: Vec<File>,
+    /// Files that are no text.
+    pub pictures: Vec<String>,
 }
 
 /// One text file; `path` is relative to the top of the checkout, with slashes.
@@ -87,18 +90,22 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 impl Tree {
-    /// Reads every text file; files that are no UTF-8 (pictures) are left out.
+    /// Reads every text file; of files that are no UTF-8 (pictures) only the names.
     ///
     /// # Errors
     /// The list of files could not be had.
     pub fn read(root: &Path) -> Result<Tree> {
-        let mut files = Vec::new();
+        let mut tree = Tree { files: Vec::new(), pictures: Vec::new() };
         for path in root::files(root)? {
-            if let Ok(text) = std::fs::read_to_string(root.join(&path)) {
-                files.push(File { path: path.to_string_lossy().into_owned(), text });
+            let read = std::fs::read_to_string(root.join(&path));
+            let path = path.to_string_lossy().into_owned();
+            match read {
+                Ok(text) => tree.files.push(File { path, text }),
+                Err(error) if error.kind() == ErrorKind::InvalidData => tree.pictures.push(path),
+                Err(_) => {}
             }
         }
-        Ok(Tree { files })
+        Ok(tree)
     }
 
     /// The file with this path.
@@ -115,7 +122,7 @@ impl Tree {
     pub fn of(files: &[(&str, &str)]) -> Tree {
         let file =
             |(path, text): &(&str, &str)| File { path: path.to_string(), text: text.to_string() };
-        Tree { files: files.iter().map(file).collect() }
+        Tree { files: files.iter().map(file).collect(), pictures: Vec::new() }
     }
 }
 
