@@ -65,7 +65,7 @@ pub(crate) fn switch_on(saved: &Path, scene: &Scene, family: Family) -> Result<(
         for device in devices(family)?.iter().filter(|device| is_real(device)) {
             let setting = format!("ipv6/conf/{device}/accept_ra");
             if read(&setting)?.as_deref() == Some(ON) {
-                write(&setting, "2")?;
+                write_to_device(&setting, "2")?;
             }
         }
     }
@@ -93,7 +93,7 @@ pub(crate) fn restore(saved: &Path, scene: &Scene, family: Family) -> Result<(),
                 // The device went meanwhile.
                 None => {}
                 Some(now) if now == *value => {}
-                Some(_) => write(setting, value)?,
+                Some(_) => write_to_device(setting, value)?,
             }
         }
     }
@@ -157,6 +157,14 @@ fn read(setting: &str) -> Result<Option<String>, Error> {
 fn write(setting: &str, value: &str) -> Result<(), Error> {
     let path = root().join(setting);
     fs::write(&path, value).map_err(|source| Error::file("set", path, source))
+}
+
+/// As [`write`], to a device that may go at any moment: others remove devices, and so do our own threads.
+fn write_to_device(setting: &str, value: &str) -> Result<(), Error> {
+    match write(setting, value) {
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 fn load(saved: &Path, scene: &Scene) -> Result<Remembered, Error> {
