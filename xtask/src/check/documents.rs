@@ -1,7 +1,7 @@
 //! The commands in README.md and docs/*.md, executed, and the output that they show, compared.
 //!
 //! Every fenced block that begins with ```` ```sh ```` is run, in order, all blocks of a document in one shell, in a sandbox
-//! ([`crate::lab`]) with `hc` on the path and `examples/` in the working folder. Marked otherwise:
+//! ([`crate::lab`]) with `hc` and `hostcomputed` on the path and `examples/` in the working folder. Marked otherwise:
 //!
 //! - `sh rootless`: in a second shell, as an ordinary user, in no sandbox: `hc` makes its own;
 //! - `sh by-hand`: not run (the document says why).
@@ -41,6 +41,8 @@ struct Block {
 /// A command failed, or printed something else than the document shows.
 pub fn check(_: &mut Counts) -> Result<Outcome> {
     let program = product::build()?;
+    // Cargo puts it beside `hc`, where the shells below find it.
+    product::daemon()?;
     let mut wrong = Vec::new();
     for document in documents()? {
         let text = std::fs::read_to_string(root::path().join(&document))?;
