@@ -24,6 +24,7 @@ files! {
     "/icon.svg": SVG "icon.svg";
     "/look.css": CSS "look.css";
     "/map.css": CSS "map.css";
+    "/endpoints.css": CSS "endpoints.css";
     "/dock.css": CSS "dock.css";
     "/console.js": SCRIPT "console.js";
     "/api.js": SCRIPT "api.js";

@@ -16,11 +16,11 @@ pub fn router() -> Router {
     routed(|_, _, _| true)
 }
 
-/// The routes that look, for those who may do nothing else. Handles and long operations are not theirs either.
+/// The routes that look, for those who may do nothing else. Handles, reservations and long operations are not theirs either.
 pub fn reading() -> Router {
     routed(|right, method, path| {
         let looks = matches!(method, operation::Method::Get | operation::Method::Head);
-        let own = ["/handles", "/operations"].iter().any(|begin| path.starts_with(begin));
+        let own = ["/handles", "/operations", "/reservations"].iter().any(|begin| path.starts_with(begin));
         right == Right::Read && looks && !own
     })
 }

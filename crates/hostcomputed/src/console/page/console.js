@@ -154,10 +154,14 @@ async function stayConnected() {
   let attempt = 0;
   for (;;) {
     try {
-      await follow(lastEvent, () => {
-        attempt = 0;
-        connected();
-      }, happened);
+      await follow(
+        lastEvent,
+        () => {
+          attempt = 0;
+          connected();
+        },
+        happened,
+      );
       throw new Error("the service ended the connection");
     } catch (error) {
       if (failed(error)) return;
@@ -173,7 +177,9 @@ function connected() {
   tell(undefined, connection);
   rates.pause();
   look().catch((error) => failed(error));
-  get("version").then((version) => (at("status").title = `${version.Name} ${version.Version}, schema ${version.Schema}`)).catch((error) => failed(error));
+  get("version")
+    .then((version) => (at("status").title = `${version.Name} ${version.Version}, schema ${version.Schema}`))
+    .catch((error) => failed(error));
 }
 
 let gathering;
@@ -222,7 +228,11 @@ function failed(error, who = count) {
   if (!(error instanceof Refusal)) return false;
   if (error.status === 401 || error.status === 403) {
     forgetToken();
-    openGate(error.status === 401 ? "The token was refused: the service may have been started anew, with another one." : error.message);
+    openGate(
+      error.status === 401
+        ? "The token was refused: the service may have been started anew, with another one."
+        : error.message,
+    );
     return true;
   }
   tell(`The service refused: ${error.message}`, who);
@@ -329,7 +339,9 @@ addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=") && findToken()) location.reload();
 });
 
-setTheme(THEMES.includes(localStorage.getItem("hostcompute.theme")) ? localStorage.getItem("hostcompute.theme") : "auto");
+setTheme(
+  THEMES.includes(localStorage.getItem("hostcompute.theme")) ? localStorage.getItem("hostcompute.theme") : "auto",
+);
 if (findToken()) start();
 else openGate("It is part of the address that the service prints when it starts.");
 regularly(EACH_SECOND, count);

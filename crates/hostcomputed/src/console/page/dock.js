@@ -8,7 +8,12 @@ import * as words from "./words.js";
 const MOST_LINES = 100;
 const MOST_EVENTS = 300;
 
-const TABS = [["details", "Details"], ["busy", "Busiest"], ["flows", "Flows"], ["events", "Events"]];
+const TABS = [
+  ["details", "Details"],
+  ["busy", "Busiest"],
+  ["flows", "Flows"],
+  ["events", "Events"],
+];
 
 export class Dock {
   constructor(root, { open, changed }) {
@@ -20,10 +25,26 @@ export class Dock {
     this.tabs = el("div", { class: "tabs", role: "tablist" });
     this.pages = {};
     for (const [name, title] of TABS) {
-      const tab = el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `page-${name}`, click: () => this.show(name) },
-        title, el("span", { class: "badge" }));
+      const tab = el(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${name}`,
+          "aria-controls": `page-${name}`,
+          click: () => this.show(name),
+        },
+        title,
+        el("span", { class: "badge" }),
+      );
       this.tabs.append(tab);
-      this.pages[name] = el("div", { class: `page ${name}`, role: "tabpanel", id: `page-${name}`, "aria-labelledby": `tab-${name}`, tabindex: "-1" });
+      this.pages[name] = el("div", {
+        class: `page ${name}`,
+        role: "tabpanel",
+        id: `page-${name}`,
+        "aria-labelledby": `tab-${name}`,
+        tabindex: "-1",
+      });
     }
     root.append(this.tabs, ...Object.values(this.pages));
     this.tabs.addEventListener("keydown", (event) => this.#arrow(event));
@@ -51,7 +72,10 @@ export class Dock {
   /** Everything that is visible, from what `view` says. */
   render(view) {
     this.view = view;
-    setText(this.tabs.children[3].lastElementChild, this.unseen ? (this.unseen > 99 ? "99+" : String(this.unseen)) : "");
+    setText(
+      this.tabs.children[3].lastElementChild,
+      this.unseen ? (this.unseen > 99 ? "99+" : String(this.unseen)) : "",
+    );
     if (this.page === "details") this.#details();
     if (this.page === "busy") this.#busy();
     if (this.page === "flows") this.#flows();
@@ -80,16 +104,35 @@ export class Dock {
       kind: el("span", { class: "kind" }),
       name: el("h2"),
       id: el("button", { type: "button", class: "id", title: "Copy the id" }),
-      none: el("p", { class: "none" }, "Choose something in the picture to see what it is, what it has to do with, and its document."),
-      traffic: el("div", { class: "big" }, curve("Traffic of the last minute"), el("span", { class: "rate" }), el("span", { class: "note" })),
+      none: el(
+        "p",
+        { class: "none" },
+        "Choose something in the picture to see what it is, what it has to do with, and its document.",
+      ),
+      traffic: el(
+        "div",
+        { class: "big" },
+        curve("Traffic of the last minute"),
+        el("span", { class: "rate" }),
+        el("span", { class: "note" }),
+      ),
       facts: el("dl"),
       rules: el("ul", { class: "rules" }),
       related: el("div", { class: "related-list" }),
       copy: el("button", { type: "button", class: "tool copy" }, "Copy"),
       document: el("pre", { class: "document", tabindex: "0" }),
     };
-    parts.what = el("div", {}, el("header", {}, parts.kind, parts.name, parts.id), parts.traffic, parts.facts, parts.rules, parts.related,
-      el("div", { class: "heading" }, el("h3", {}, "Document"), parts.copy), parts.document);
+    parts.what = el(
+      "div",
+      {},
+      el("header", {}, parts.kind, parts.name, parts.id),
+      parts.traffic,
+      parts.facts,
+      parts.rules,
+      parts.related,
+      el("div", { class: "heading" }, el("h3", {}, "Document"), parts.copy),
+      parts.document,
+    );
     parts.id.addEventListener("click", () => this.#copied(parts.id, parts.id.dataset.text, parts.id));
     parts.copy.addEventListener("click", () => this.#copied(parts.copy, parts.document.dataset.text, parts.document));
     this.pages.details.append(parts.none, parts.what);
@@ -122,11 +165,19 @@ export class Dock {
     setText(parts.id, object.id);
     parts.id.dataset.text = object.id;
     this.#traffic(object, rates);
-    keyed(parts.facts, facts(object), ([name, value]) => `${name} ${value}`, ([name, value]) =>
-      el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+    keyed(
+      parts.facts,
+      facts(object),
+      ([name, value]) => `${name} ${value}`,
+      ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)),
+    );
     const rules = object.rules?.length ? [...object.rules, { blocks: true, text: "Block everything else" }] : [];
-    keyed(parts.rules, rules.map((rule, place) => ({ ...rule, place })), (rule) => `${rule.place} ${rule.text}`, (rule) =>
-      el("li", { class: rule.blocks ? "blocks" : "allows" }, rule.text));
+    keyed(
+      parts.rules,
+      rules.map((rule, place) => ({ ...rule, place })),
+      (rule) => `${rule.place} ${rule.text}`,
+      (rule) => el("li", { class: rule.blocks ? "blocks" : "allows" }, rule.text),
+    );
     this.#related(model.related(object));
     if (parts.shown !== object.document) {
       parts.shown = object.document;
@@ -154,8 +205,12 @@ export class Dock {
     const shown = objects.slice(0, 60);
     const items = shown.map((object) => ({ key: object.id, object }));
     if (objects.length > shown.length) items.push({ key: "more", text: `+ ${objects.length - shown.length} more` });
-    keyed(this.parts.related, items, ({ key, object }) => `${key} ${object?.name}`, ({ object, text }) =>
-      object ? link(object) : el("span", { class: "more" }, text));
+    keyed(
+      this.parts.related,
+      items,
+      ({ key, object }) => `${key} ${object?.name}`,
+      ({ object, text }) => (object ? link(object) : el("span", { class: "more" }, text)),
+    );
   }
 
   #busy() {
@@ -163,31 +218,66 @@ export class Dock {
     const endpoints = model.of("Endpoint").filter((endpoint) => rates.busy(endpoint.id) && (!shown || shown(endpoint)));
     endpoints.sort((a, b) => rates.of(b.id).lately - rates.of(a.id).lately);
     const [list, none] = this.pages.busy.children;
-    keyed(list, endpoints.slice(0, 20), ({ id }) => id,
-      (endpoint) => el("li", {}, el("button", { type: "button", "data-open": endpoint.id },
-        el("b", {}, endpoint.name), el("span", { class: "note" }, endpoint.addresses[0] ?? ""), curve("Traffic of the last minute"), el("span", { class: "rate" }))),
+    keyed(
+      list,
+      endpoints.slice(0, 20),
+      ({ id }) => id,
+      (endpoint) =>
+        el(
+          "li",
+          {},
+          el(
+            "button",
+            { type: "button", "data-open": endpoint.id },
+            el("b", {}, endpoint.name),
+            el("span", { class: "note" }, endpoint.addresses[0] ?? ""),
+            curve("Traffic of the last minute"),
+            el("span", { class: "rate" }),
+          ),
+        ),
       (node, endpoint) => {
         const [, , picture, rate] = node.firstChild.children;
         const series = rates.of(endpoint.id);
         draw(picture, series);
         setText(rate, `↓ ${words.rate(series.in)}  ↑ ${words.rate(series.out)}`);
-      });
-    setText(none, endpoints.length ? (endpoints.length > 20 ? `and ${endpoints.length - 20} more` : "") : "Nothing is busy at the moment.");
+      },
+    );
+    setText(
+      none,
+      endpoints.length
+        ? endpoints.length > 20
+          ? `and ${endpoints.length - 20} more`
+          : ""
+        : "Nothing is busy at the moment.",
+    );
   }
 
   #flows() {
     const { edges, flowsNote } = this.view;
     const [list, none] = this.pages.flows.children;
-    keyed(list, edges.slice(0, MOST_LINES), ({ key }) => key,
-      (edge) => el("li", {}, el("span", { class: "way" }, end(edge.from, edge.fromText), el("i", {}, "→"), end(edge.to, edge.toText)),
-        el("span", { class: "note" }), el("span", { class: "rate" })),
+    keyed(
+      list,
+      edges.slice(0, MOST_LINES),
+      ({ key }) => key,
+      (edge) =>
+        el(
+          "li",
+          {},
+          el("span", { class: "way" }, end(edge.from, edge.fromText), el("i", {}, "→"), end(edge.to, edge.toText)),
+          el("span", { class: "note" }),
+          el("span", { class: "rate" }),
+        ),
       (node, edge) => {
         const [, note, rate] = node.children;
         const by = edge.via ? ` by ${edge.via.name}` : edge.asked ? ` by ${edge.asked}` : "";
-        const states = [...edge.states].map(([state, times]) => (times > 1 ? `${times} ${state}` : state)).join(", ").toLowerCase();
+        const states = [...edge.states]
+          .map(([state, times]) => (times > 1 ? `${times} ${state}` : state))
+          .join(", ")
+          .toLowerCase();
         setText(note, `${edge.protocol}${edge.port ? ` ${edge.port}` : ""}${by} · ${states}`);
         setText(rate, edge.bytes ? words.bytes(edge.bytes) : "");
-      });
+      },
+    );
     const more = edges.length > MOST_LINES ? `and ${edges.length - MOST_LINES} more` : "";
     setText(none, flowsNote ?? (edges.length ? more : "No connections to or from endpoints at the moment."));
   }
@@ -195,7 +285,12 @@ export class Dock {
   #events() {
     const { model } = this.view;
     const [list, none] = this.pages.events.children;
-    keyed(list, this.events, ({ serial }) => serial, (event) => line(event, model));
+    keyed(
+      list,
+      this.events,
+      ({ serial }) => serial,
+      (event) => line(event, model),
+    );
     setText(none, this.events.length ? "" : "Nothing has happened since this page was opened.");
   }
 }
@@ -207,7 +302,8 @@ function link(object) {
   return el("button", { type: "button", class: "chip", "data-open": object.id }, kind, object.name);
 }
 
-const end = (object, text) => (object ? el("button", { type: "button", class: "link", "data-open": object.id }, text) : el("span", {}, text));
+const end = (object, text) =>
+  object ? el("button", { type: "button", class: "link", "data-open": object.id }, text) : el("span", {}, text);
 
 /** One line of the list of events. */
 function line(event, model) {
@@ -260,7 +356,8 @@ function* colored(text, model) {
     yield text.slice(done, found.index);
     const [whole, string, colon] = found;
     const object = string && !colon ? model.get(string.slice(1, -1).toLowerCase()) : undefined;
-    if (object) yield el("button", { type: "button", class: "link s", "data-open": object.id, title: object.name }, whole);
+    if (object)
+      yield el("button", { type: "button", class: "link s", "data-open": object.id, title: object.name }, whole);
     else if (colon) yield el("span", { class: "k" }, string);
     else yield el("span", { class: string ? "s" : "n" }, whole);
     if (colon) yield colon;
@@ -278,7 +375,10 @@ export function fillPeek(peek, endpoint, rates) {
     el("span", { class: "note" }, endpoint.attached ? `in namespace ${endpoint.inside}` : "not attached"),
     el("span", { class: "rate" }, `↓ ${words.rate(series.in)}  ↑ ${words.rate(series.out)}`),
   );
-  const labels = [...endpoint.ports.map((port) => ({ text: port.text, class: "published" })), ...endpoint.balancers.map((balancer) => `⇢ ${balancer.name}`)];
+  const labels = [
+    ...endpoint.ports.map((port) => ({ text: port.text, class: "published" })),
+    ...endpoint.balancers.map((balancer) => `⇢ ${balancer.name}`),
+  ];
   if (endpoint.rules.length) labels.push({ text: `⊘ ${words.count(endpoint.rules.length, "rule")}`, class: "guarded" });
   const row = el("span", { class: "chips" });
   chips(row, labels.slice(0, 6));

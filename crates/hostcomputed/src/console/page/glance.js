@@ -9,7 +9,12 @@ const FIGURES = [
   { name: "endpoints", title: "Endpoints", filter: "is:unattached", hint: "Show those that are not attached" },
   { name: "balancers", title: "Load balancers", filter: "is:balanced", hint: "Show endpoints behind load balancers" },
   { name: "published", title: "Published ports", filter: "is:published", hint: "Show endpoints with published ports" },
-  { name: "guarded", title: "Access lists", filter: "is:guarded", hint: "Show endpoints with access lists: what no rule allows is blocked" },
+  {
+    name: "guarded",
+    title: "Access lists",
+    filter: "is:guarded",
+    hint: "Show endpoints with access lists: what no rule allows is blocked",
+  },
   { name: "busy", title: "Busy", filter: "is:busy", hint: "Show endpoints with traffic" },
 ];
 
@@ -20,7 +25,11 @@ export class Glance {
       const parts = { number: el("b"), note: el("small") };
       const inside = [el("span", {}, title), parts.number, parts.note];
       const figure = filter
-        ? el("button", { type: "button", class: "figure", title: hint, "data-filter": filter, click: () => toggle(filter) }, ...inside)
+        ? el(
+            "button",
+            { type: "button", class: "figure", title: hint, "data-filter": filter, click: () => toggle(filter) },
+            ...inside,
+          )
         : el("div", { class: "figure" }, ...inside);
       this.figures.set(name, Object.assign(figure, { parts }));
       root.append(figure);
@@ -28,7 +37,9 @@ export class Glance {
     this.curve = curve("Traffic of all endpoints, the last minute");
     this.ways = { in: { rate: el("b"), note: el("small") }, out: { rate: el("b"), note: el("small") } };
     const lines = Object.values(this.ways).flatMap(({ rate, note }) => [rate, note]);
-    root.append(el("div", { class: "figure wide", title: "Into and out of all endpoints together" }, ...lines, this.curve));
+    root.append(
+      el("div", { class: "figure wide", title: "Into and out of all endpoints together" }, ...lines, this.curve),
+    );
   }
 
   render({ model, text }) {

@@ -50,15 +50,27 @@ export class TopologyMap {
   render(view) {
     this.view = view;
     const { model, shown } = view;
-    const networks = model.of("Network").map((network) => picture(network, shown)).filter(Boolean);
+    const networks = model
+      .of("Network")
+      .map((network) => picture(network, shown))
+      .filter(Boolean);
     const all = networks.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
     networks.forEach((item) => (item.draft = draft(item.endpoints.length, all)));
     this.#ports(networks);
     const last = networks.map(({ network }) => network.type !== "Private").lastIndexOf(true);
     networks.forEach((network, place) => (network.trunk = place < last ? "through" : place === last ? "end" : "none"));
-    keyed(this.networks, networks, ({ network }) => network.id, (item) => this.#panel(item), (node, item) => this.#fill(node, item));
+    keyed(
+      this.networks,
+      networks,
+      ({ network }) => network.id,
+      (item) => this.#panel(item),
+      (node, item) => this.#fill(node, item),
+    );
     this.#rest(networks);
     this.#empty(networks);
+    // Labels of the host come first, and give way to what they stand for.
+    const nodes = this.root.querySelectorAll(".chip[data-id], .band, .balancer, .endpoints:not(.busiest) > .endpoint");
+    this.places = new Map([...nodes].map((node) => [node.dataset.id, node]));
     this.select(view.selected);
     this.tick();
     this.lay();
@@ -97,10 +109,9 @@ export class TopologyMap {
     for (const panel of this.networks.children) rails(panel, panel.item);
   }
 
-  /** The element that stands for an object, for lines and for scrolling to it. */
+  /** The element that stands for an object, for lines. */
   find(id) {
-    const named = (kind) => this.root.querySelector(`${kind}[data-id="${id}"]`);
-    return named(".endpoints:not(.busiest) > .endpoint") ?? named(".balancer") ?? named(".band") ?? named(".chip");
+    return this.places?.get(id);
   }
 
   #ports(networks) {
@@ -114,10 +125,14 @@ export class TopologyMap {
     const ports = this.host.lastElementChild;
     const none = [{ text: this.view.shown ? "none of these is published" : "no published ports", class: "absent" }];
     const more = left > 0 ? [{ text: `+ ${left} more`, class: "more" }] : [];
-    keyed(ports, [...(shown.length ? shown : none), ...more], (port) => `${port.id} ${port.text}`, (port) =>
-      port.id
-        ? el("button", { type: "button", class: "chip port", "data-id": port.id }, port.text)
-        : el("span", { class: port.class }, port.text),
+    keyed(
+      ports,
+      [...(shown.length ? shown : none), ...more],
+      (port) => `${port.id} ${port.text}`,
+      (port) =>
+        port.id
+          ? el("button", { type: "button", class: "chip port", "data-id": port.id }, port.text)
+          : el("span", { class: port.class }, port.text),
     );
   }
 
@@ -133,8 +148,12 @@ export class TopologyMap {
       endpoints: el("div", { class: "endpoints" }),
       legend: legend(),
     };
-    const header = el("button", { type: "button", class: "band", "data-id": network.id },
-      el("span", { class: "first" }, parts.name, parts.count, parts.rate, parts.kind), parts.lines);
+    const header = el(
+      "button",
+      { type: "button", class: "band", "data-id": network.id },
+      el("span", { class: "first" }, parts.name, parts.count, parts.rate, parts.kind),
+      parts.lines,
+    );
     const body = el("div", { class: "body" }, parts.balancers, parts.busiest, parts.endpoints, parts.legend);
     const panel = el("section", { class: "network", "data-object": network.id }, header, body);
     return Object.assign(panel, { parts });
@@ -157,7 +176,13 @@ export class TopologyMap {
     setAttribute(parts.endpoints, "data-draft", item.draft);
     setAttribute(parts.endpoints, "data-rails", item.draft === "card" && balancers.length > 0);
     // A node of one draft is no node of another.
-    keyed(parts.endpoints, endpoints, ({ id }) => `${item.draft} ${id}`, (endpoint) => endpointNode(endpoint, item.draft), fillEndpoint);
+    keyed(
+      parts.endpoints,
+      endpoints,
+      ({ id }) => `${item.draft} ${id}`,
+      (endpoint) => endpointNode(endpoint, item.draft),
+      fillEndpoint,
+    );
     if (!endpoints.length && !parts.endpoints.childElementCount) parts.endpoints.dataset.none = "no endpoints";
     else delete parts.endpoints.dataset.none;
     setAttribute(parts.legend, "hidden", item.draft !== "cell");
@@ -172,29 +197,50 @@ export class TopologyMap {
     const busy = item.draft === "cell" ? item.endpoints.filter(({ id }) => rates.busy(id)) : [];
     busy.sort((a, b) => rates.of(b.id).lately - rates.of(a.id).lately);
     const top = busy.slice(0, BUSIEST);
-    keyed(parts.busiest, top, ({ id }) => id, (endpoint) => endpointNode(endpoint, "card"), fillEndpoint);
+    keyed(
+      parts.busiest,
+      top,
+      ({ id }) => id,
+      (endpoint) => endpointNode(endpoint, "card"),
+      fillEndpoint,
+    );
   }
 
   #rest(networks) {
     const { model, shown } = this.view;
-    const idle = model.of("Namespace").filter((namespace) => !namespace.host && !namespace.endpoints.length && (!shown || shown(namespace)));
+    const idle = model
+      .of("Namespace")
+      .filter((namespace) => !namespace.host && !namespace.endpoints.length && (!shown || shown(namespace)));
     const drawn = new Set(networks.flatMap(({ balancers }) => balancers));
     const lonely = model.of("LoadBalancer").filter((balancer) => !drawn.has(balancer) && (!shown || shown(balancer)));
-    const filled = shown ? model.of("Namespace").filter((namespace) => namespace.endpoints.length && shown(namespace)) : [];
+    const filled = shown
+      ? model.of("Namespace").filter((namespace) => namespace.endpoints.length && shown(namespace))
+      : [];
     const groups = [
       { title: "Load balancers without backends here", objects: lonely },
       { title: "Namespaces without endpoints", objects: idle },
       { title: "Namespaces", objects: filled },
     ].filter(({ objects }) => objects.length);
-    keyed(this.rest, groups, ({ title }) => title,
+    keyed(
+      this.rest,
+      groups,
+      ({ title }) => title,
       ({ title }) => el("section", {}, el("h3", {}, `${title}:`), el("div", { class: "labels" })),
       (node, { objects }) => {
         const left = objects.length - MOST_LABELS;
         const items = objects.slice(0, MOST_LABELS);
         if (left > 0) items.push({ id: "", name: `+ ${left} more` });
-        keyed(node.lastElementChild, items, ({ id, name }) => `${id} ${name}`, ({ id, name }) =>
-          id ? el("button", { type: "button", class: "chip", "data-id": id }, name) : el("span", { class: "more" }, name));
-      });
+        keyed(
+          node.lastElementChild,
+          items,
+          ({ id, name }) => `${id} ${name}`,
+          ({ id, name }) =>
+            id
+              ? el("button", { type: "button", class: "chip", "data-id": id }, name)
+              : el("span", { class: "more" }, name),
+        );
+      },
+    );
   }
 
   #empty(networks) {
@@ -208,7 +254,10 @@ export class TopologyMap {
     this.empty.dataset.why = why;
     this.empty.replaceChildren(
       ...(why === "filter"
-        ? [el("h2", {}, "Nothing matches"), el("p", {}, "No object has all of these words in its name, addresses or id.")]
+        ? [
+            el("h2", {}, "Nothing matches"),
+            el("p", {}, "No object has all of these words in its name, addresses or id."),
+          ]
         : [
             el("h2", {}, "No networks yet"),
             el("p", {}, "What is made appears here at once. For instance:"),
@@ -257,11 +306,14 @@ export class TopologyMap {
 function legend() {
   const cell = (attributes) => el("i", { class: "cell", ...attributes });
   const heats = [0, 1, 2, 3, 4, 5].map((heat) => cell({ "data-heat": heat }));
-  return el("div", { class: "legend", "aria-hidden": "true" },
+  return el(
+    "div",
+    { class: "legend", "aria-hidden": "true" },
     el("span", {}, "quiet", ...heats, "10 MB/s"),
     el("span", {}, cell({ "data-published": true }), "published"),
     el("span", {}, cell({ "data-guarded": true }), "access list"),
-    el("span", {}, cell({ "data-state": "loose" }), "not attached"));
+    el("span", {}, cell({ "data-state": "loose" }), "not attached"),
+  );
 }
 
 /** What of a network is drawn; nothing when a filter matches nothing of it. */
@@ -280,13 +332,19 @@ function picture(network, shown) {
 function summary(network, endpoints) {
   const all = network.endpoints.length;
   const attached = network.endpoints.filter((endpoint) => endpoint.attached).length;
-  const shown = endpoints.length === all ? words.count(all, "endpoint") : `${endpoints.length} of ${words.count(all, "endpoint")}`;
+  const shown =
+    endpoints.length === all ? words.count(all, "endpoint") : `${endpoints.length} of ${words.count(all, "endpoint")}`;
   return attached === all ? shown : `${shown}, ${all - attached} not attached`;
 }
 
 function balancerCard(balancer) {
-  return el("button", { type: "button", class: "balancer", "data-id": balancer.id },
-    el("b"), el("span", { class: "address" }), el("span", { class: "note" }));
+  return el(
+    "button",
+    { type: "button", class: "balancer", "data-id": balancer.id },
+    el("b"),
+    el("span", { class: "address" }),
+    el("span", { class: "note" }),
+  );
 }
 
 function fillBalancer(node, balancer) {
@@ -315,8 +373,13 @@ function endpointNode(endpoint, kind) {
     rate: el("span", { class: "rate" }),
     curve: curve(`Traffic of ${endpoint.name}, the last minute`),
   });
-  node.append(el("span", { class: "first" }, parts.name, parts.dot), parts.addresses, parts.inside, parts.chips,
-    el("span", { class: "traffic" }, parts.curve, parts.rate));
+  node.append(
+    el("span", { class: "first" }, parts.name, parts.dot),
+    parts.addresses,
+    parts.inside,
+    parts.chips,
+    el("span", { class: "traffic" }, parts.curve, parts.rate),
+  );
   return Object.assign(node, { parts });
 }
 
@@ -329,7 +392,12 @@ function fillEndpoint(node, endpoint) {
   setText(parts.name, endpoint.name);
   setAttribute(parts.dot, "title", endpoint.attached ? "attached" : "not attached");
   if (parts.pins) return pins(parts.pins, endpoint);
-  keyed(parts.addresses, endpoint.addresses, (address) => address, (address) => el("span", {}, address));
+  keyed(
+    parts.addresses,
+    endpoint.addresses,
+    (address) => address,
+    (address) => el("span", {}, address),
+  );
   setText(parts.inside, endpoint.attached ? `in namespace ${endpoint.inside}` : "not attached");
   chips(parts.chips, labels(endpoint));
 }
@@ -339,8 +407,12 @@ function pins(parent, endpoint) {
   const marks = endpoint.balancers.slice(0, 3).map((balancer) => ({ color: balancer.color, title: balancer.name }));
   if (endpoint.ports.length) marks.push({ text: "↥", class: "published", title: "published" });
   if (endpoint.rules.length) marks.push({ text: "⊘", class: "guarded", title: "access list" });
-  keyed(parent, marks, (mark) => JSON.stringify(mark), (mark) =>
-    el("span", { class: mark.class ?? "pin", "data-color": mark.color, title: mark.title }, mark.text ?? ""));
+  keyed(
+    parent,
+    marks,
+    (mark) => JSON.stringify(mark),
+    (mark) => el("span", { class: mark.class ?? "pin", "data-color": mark.color, title: mark.title }, mark.text ?? ""),
+  );
 }
 
 /** The labels of an endpoint's card. */

@@ -128,7 +128,9 @@ export class Model {
       const to = this.#owner(answering.address);
       const protocol = words.protocol(flow.Protocol);
       const via = flow.TranslatedTo ? (this.places.get(asked.address) ?? undefined) : undefined;
-      const key = [from.id ?? source.address, to.id ?? answering.address, protocol, asked.address, asked.port].join(" ");
+      const key = [from.id ?? source.address, to.id ?? answering.address, protocol, asked.address, asked.port].join(
+        " ",
+      );
       const edge = edges.get(key) ?? {
         key,
         from: from.object,

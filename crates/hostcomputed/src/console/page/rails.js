@@ -28,16 +28,26 @@ export function rails(panel, { network, balancers, draft }) {
   const drawings = few.map((balancer, lane) => {
     const offset = lane * LANE;
     const ends = balancer.backends.map(({ id }) => cards.get(id)).filter(Boolean);
-    return { balancer, path: rail(heads.get(balancer.id), ends, top - few.length * LANE - 8 + offset, offset), ends, offset };
+    return {
+      balancer,
+      path: rail(heads.get(balancer.id), ends, top - few.length * LANE - 8 + offset, offset),
+      ends,
+      offset,
+    };
   });
   setAttribute(panel.picture, "data-network", network.id);
-  keyed(panel.picture, drawings, ({ balancer }) => balancer.id, () => svg("g", {}, svg("path", { class: "rail" }), svg("path", { class: "knob" })),
+  keyed(
+    panel.picture,
+    drawings,
+    ({ balancer }) => balancer.id,
+    () => svg("g", {}, svg("path", { class: "rail" }), svg("path", { class: "knob" })),
     (group, { balancer, path, ends, offset }) => {
       setAttribute(group, "data-color", balancer.color);
       setAttribute(group, "data-balancer", balancer.id);
       setAttribute(group.firstChild, "d", path);
       setAttribute(group.lastChild, "d", ends.map(({ left, top }) => knob(left, top + 17 + offset)).join(""));
-    });
+    },
+  );
 }
 
 const knob = (x, y) => `M${x - 3.2} ${y}a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -6.4 0`;
@@ -76,10 +86,16 @@ export function flowLines(picture, root, edges, find, chosen) {
     const width = 1.2 + 2 * Math.sqrt(weight(edge) / largest);
     drawn.push({ key: edge.key, path: bow(from, to), width: Math.round(width * 10) / 10 });
   }
-  keyed(picture, drawn, ({ key }) => key, () => svg("path", { class: "flow" }), (node, { path, width }) => {
-    setAttribute(node, "d", path);
-    setAttribute(node, "stroke-width", width);
-  });
+  keyed(
+    picture,
+    drawn,
+    ({ key }) => key,
+    () => svg("path", { class: "flow" }),
+    (node, { path, width }) => {
+      setAttribute(node, "d", path);
+      setAttribute(node, "stroke-width", width);
+    },
+  );
 
   function anchor(object) {
     const node = object ? find(object.id) : root.querySelector(".host");

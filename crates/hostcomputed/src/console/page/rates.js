@@ -126,7 +126,13 @@ const HEIGHT = 20;
 export function curve(label) {
   return svg(
     "svg",
-    { class: "curve", viewBox: `0 0 ${KEPT - 1} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    {
+      class: "curve",
+      viewBox: `0 0 ${KEPT - 1} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label,
+    },
     svg("path", { class: "in" }),
     svg("path", { class: "out" }),
   );

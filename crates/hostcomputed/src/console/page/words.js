@@ -24,10 +24,15 @@ export function reach(kind) {
 
 const subnetsOf = (network) => (network.Ipams ?? []).flatMap((ipam) => ipam.Subnets ?? []);
 
-export const subnets = (network) => subnetsOf(network).map((subnet) => subnet.IpAddressPrefix).filter(Boolean);
+export const subnets = (network) =>
+  subnetsOf(network)
+    .map((subnet) => subnet.IpAddressPrefix)
+    .filter(Boolean);
 
 export function gateways(network) {
-  const hops = subnetsOf(network).flatMap((subnet) => subnet.Routes ?? []).map((route) => route.NextHop);
+  const hops = subnetsOf(network)
+    .flatMap((subnet) => subnet.Routes ?? [])
+    .map((route) => route.NextHop);
   return [...new Set(hops.filter(Boolean))];
 }
 
@@ -67,7 +72,9 @@ export function rules(endpoint) {
 
 function ruleText(rule) {
   const out = rule.Direction === "Out";
-  const numbers = String(rule.Protocols ?? "").split(",").filter(Boolean);
+  const numbers = String(rule.Protocols ?? "")
+    .split(",")
+    .filter(Boolean);
   const parts = [rule.Action ?? "Allow", out ? "out" : "in"];
   if (numbers.length) parts.push(numbers.map((number) => protocol(number)).join(", "));
   if (rule.RemoteAddresses) parts.push(out ? "to" : "from", rule.RemoteAddresses);
@@ -103,7 +110,12 @@ export function frontends(balancer) {
 
 /** "1.2 MB": three digits at most. */
 export function bytes(number) {
-  for (const [unit, name] of [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+  for (const [unit, name] of [
+    [1e12, "TB"],
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ]) {
     if (number >= unit) {
       const value = Math.floor((number / unit) * 10) / 10;
       return `${value < 100 ? value.toFixed(1) : value.toFixed(0)} ${name}`;
