@@ -20,7 +20,9 @@ pub fn router() -> Router {
 pub fn reading() -> Router {
     routed(|right, method, path| {
         let looks = matches!(method, operation::Method::Get | operation::Method::Head);
-        let own = ["/handles", "/operations", "/reservations"].iter().any(|begin| path.starts_with(begin));
+        let own = ["/handles", "/operations", "/reservations"]
+            .iter()
+            .any(|begin| path.starts_with(begin));
         right == Right::Read && looks && !own
     })
 }
