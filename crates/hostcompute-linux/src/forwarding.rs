@@ -159,7 +159,7 @@ fn write(setting: &str, value: &str) -> Result<(), Error> {
     fs::write(&path, value).map_err(|source| Error::file("set", path, source))
 }
 
-/// As [`write`], to a device that may go at any moment: others remove devices, and so do our own threads.
+/// As [`write()`], to a device that may go at any moment: others remove devices, and so do our own threads.
 fn write_to_device(setting: &str, value: &str) -> Result<(), Error> {
     match write(setting, value) {
         Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),

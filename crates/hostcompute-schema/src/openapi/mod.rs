@@ -2,7 +2,7 @@
 //!
 //! Two forms: Swagger 2.0, in which Microsoft publishes its schema, with the definitions alone,
 //! and OpenAPI 3.1, with the routes of the HTTP interface as well. Both can be had as of an older
-//! schema version; what is newer is then left out. A third document ([`service`]) is what the
+//! schema version; what is newer is then left out. A third document ([`service()`]) is what the
 //! service serves: the API with the service's own operations. A generator from the Rust types could not do
 //! that, since types do not carry the version that brought each member.
 
