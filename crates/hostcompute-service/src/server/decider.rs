@@ -5,14 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use hostcompute_engine::host::Host;
-use hostcompute_schema::HResult;
+use hostcompute_schema::{Failure, Guid, HResult};
 
 use super::session::{Answering, Asker, Change};
 use super::{Job, Shared, Work};
 use crate::group::Asked;
 use crate::remembered::Keyed;
 use crate::sync::Arc;
-use crate::{Call, Service};
+use crate::{Answer, Body, Call, Service};
 
 /// Works until the queue is closed and empty, then lets the service go.
 pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>, mut service: Service<H>) {
@@ -109,10 +109,18 @@ impl Batch {
         service.call_all(&asked, &mut |result| {
             let (Some((call, _)), Some(next)) = (left.next(), waiting.pop_front()) else { return };
             let code = result.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
-            next.asker.audit(call.operation.symbol(), call.id, code);
+            next.asker.audit(call.operation.symbol(), subject(call, &result), code);
             shared.numbers.answered(call.operation, next.since.elapsed(), result.is_err());
             next.answering.tell(result);
         });
+    }
+}
+
+/// The object that a change was about, or that it made.
+fn subject(call: &Call, result: &Result<Answer, Failure>) -> Option<Guid> {
+    match result {
+        Ok(Answer { body: Body::Id(id), .. }) => Some(*id),
+        _ => call.id,
     }
 }
 
