@@ -125,7 +125,7 @@ impl Object {
         let mut body = Map::new();
         body.insert("Document".into(), Value::Object(document));
         body.insert("Chosen".into(), Value::Object(chosen));
-        let body = alloc::format!("{}", Value::Object(body));
+        let body = serde_json::to_string(&body).expect("a document has keys of text and no more");
         Record { kind: self.kind(), id: self.id(), body }
     }
 }

@@ -43,16 +43,14 @@ impl<H: Host> Service<H> {
     }
 
     /// The live tree for people who look into a running service.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn inspect(&self) -> Result<Value, Failure> {
-        let identity = self.store.identity()?.unwrap_or_default();
-        let state = &self.state;
-        Ok(json!({
+    pub fn inspect(&self) -> Value {
+        let (identity, state) = (&self.identity, &self.state);
+        // A file that cannot be read has its own finding, in a check.
+        let pending = self.store.pending().unwrap_or_default();
+        json!({
             "State": {
                 "Directory": self.store.directory().to_string_lossy(),
-                "Pending": self.store.pending()?,
+                "Pending": pending,
                 "Settled": self.store.is_settled(),
             },
             "Host": { "Boot": identity.boot, "Namespace": identity.host, "Place": identity.place },
@@ -64,6 +62,6 @@ impl<H: Host> Service<H> {
             },
             "Facts": state.facts().len(),
             "Events": self.notifier.next().saturating_sub(1),
-        }))
+        })
     }
 }

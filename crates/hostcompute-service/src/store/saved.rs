@@ -58,23 +58,32 @@ pub struct SavedPending {
 }
 
 impl SavedPending {
-    /// The text of the pending row.
+    /// The text of the pending row. Written piece by piece, for it is part of every operation.
     pub fn to_text(&self) -> String {
-        let before: Vec<Value> = self
-            .before
-            .iter()
-            .map(|row| match &row.body {
-                Some(body) => json!({ "Kind": row.kind, "Id": row.id, "Body": body }),
-                None => json!({ "Kind": row.kind, "Id": row.id }),
-            })
-            .collect();
-        let mut text = json!({
-            "Operation": self.operation, "Before": before, "Events": self.events,
-        });
-        if !self.replies.is_empty() {
-            text["Replies"] = json!(self.replies);
+        let mut text =
+            String::with_capacity(128 + self.before.iter().map(SavedBefore::room).sum::<usize>());
+        text.push_str("{\"Operation\":");
+        push_text(&mut text, &self.operation);
+        text.push_str(",\"Before\":[");
+        for (place, row) in self.before.iter().enumerate() {
+            text.push_str(if place == 0 { "{\"Kind\":" } else { ",{\"Kind\":" });
+            push_text(&mut text, &row.kind);
+            text.push_str(",\"Id\":");
+            push_text(&mut text, &row.id);
+            if let Some(body) = &row.body {
+                text.push_str(",\"Body\":");
+                push_text(&mut text, body);
+            }
+            text.push('}');
         }
-        text.to_string()
+        text.push_str("],\"Events\":");
+        text.push_str(&self.events.to_string());
+        if !self.replies.is_empty() {
+            text.push_str(",\"Replies\":");
+            text.push_str(&json!(self.replies).to_string());
+        }
+        text.push('}');
+        text
     }
 
     /// Reads what [`Self::to_text`] wrote.
@@ -92,6 +101,33 @@ impl SavedPending {
         let events = object.get("Events").and_then(Value::as_u64).unwrap_or(0);
         Ok(Self { operation: text_member(object, "Operation")?, before, replies, events })
     }
+}
+
+impl SavedBefore {
+    /// About as many bytes as its text has.
+    fn room(&self) -> usize {
+        64 + self.id.len() + self.body.as_ref().map_or(0, |body| body.len() + body.len() / 4)
+    }
+}
+
+/// Appends a JSON text: quotation marks, backslashes and control characters are escaped.
+fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut plain = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(text.get(plain..place).unwrap_or_default());
+        plain = place + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            control => out.push_str(&format!("\\u{control:04x}")),
+        }
+    }
+    out.push_str(text.get(plain..).unwrap_or_default());
+    out.push('"');
 }
 
 fn before_from_value(value: &Value) -> Result<SavedBefore, String> {
@@ -120,7 +156,7 @@ mod tests {
                 SavedBefore {
                     kind: "Network".into(),
                     id: "x".into(),
-                    body: Some("{\"a\":1}".into()),
+                    body: Some("{\"a\":\"\\\\\",\n\u{1}é}".into()),
                 },
                 SavedBefore { kind: "Endpoint".into(), id: "y".into(), body: None },
             ],

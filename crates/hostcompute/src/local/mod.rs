@@ -69,7 +69,7 @@ pub fn serve(
             Value::Null
         }
         Own::Doctor => diagnosis(Some(service.host())).to_value(),
-        Own::Inspect => service.inspect()?,
+        Own::Inspect => service.inspect(),
         Own::ExportState => service.export(),
         Own::ImportState => {
             let objects = service.import(ask.document)?;
