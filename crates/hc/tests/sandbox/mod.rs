@@ -1,17 +1,16 @@
 //! A host of a test's own: fresh network and mount namespaces that vanish with the value, and `hc` run inside them.
 //!
-//! The namespaces belong to a process that waits for its input to end; when the test is over, however, the process ends and the kernel
-//! takes everything away. Nothing of the machine's own is touched.
+//! `private` is the machine, `daemon` the service on it, where a test wants one.
 
 #![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
 mod daemon;
+mod private;
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -68,11 +67,11 @@ impl From<Output> for Said {
 }
 
 use daemon::Daemon;
+use private::Private;
 
 /// A private host.
 pub struct Sandbox {
-    keeper: Child,
-    directory: PathBuf,
+    private: Private,
     /// The service that `hc` asks; without one, `hc` carries its own.
     daemon: RefCell<Option<Daemon>>,
 }
@@ -80,31 +79,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// A new host; `None`, with a message, where the test may not make one.
     pub fn new() -> Option<Self> {
-        if !is_root() {
-            assert!(
-                std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
-                "HOSTCOMPUTE_REQUIRE_ROOT is set, and this is not root"
-            );
-            eprintln!("skipped: only root can make a private host");
-            return None;
-        }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("hc-test-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory for the test");
-        let mut keeper = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .arg("ip link set lo up && echo ready && cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare of util-linux");
-        let mut line = String::new();
-        let out = keeper.stdout.take().expect("piped");
-        BufReader::new(out).read_line(&mut line).expect("the keeper speaks");
-        assert_eq!(line, "ready\n", "the keeper of the namespaces did not start");
-        Some(Self { keeper, directory, daemon: RefCell::default() })
+        Some(Self { private: Private::new("hc")?, daemon: RefCell::default() })
     }
 
     /// A new host with a service, which `hc` asks over its socket.
@@ -124,7 +99,7 @@ impl Sandbox {
         let arguments = ["--foreground", "--socket", socket, "--config", "/dev/null"];
         let mut command = self.inside(program.to_str().expect("text"), &arguments);
         self.own_directories(&mut command).env_remove("HOSTCOMPUTE_SOCKET");
-        *self.daemon.borrow_mut() = Some(Daemon::start(command, &self.directory));
+        *self.daemon.borrow_mut() = Some(Daemon::start(command, self.private.directory()));
     }
 
     /// Stops the service as a service manager does.
@@ -140,32 +115,30 @@ impl Sandbox {
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.directory.join("hostcompute.sock")
+        self.private.directory().join("hostcompute.sock")
     }
 
     /// Makes a command use the state of this host.
     pub fn own_directories<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
-            .env("HOSTCOMPUTE_STATE_DIR", self.directory.join("state"))
-            .env("HOSTCOMPUTE_RUNTIME_DIR", self.directory.join("run"))
+            .env("HOSTCOMPUTE_STATE_DIR", self.private.directory().join("state"))
+            .env("HOSTCOMPUTE_RUNTIME_DIR", self.private.directory().join("run"))
     }
 
     /// A file of the test's own.
     pub fn file(&self, name: &str, text: &str) -> String {
-        let path = self.directory.join(name);
+        let path = self.private.directory().join(name);
         std::fs::write(&path, text).expect("written");
         path.to_str().expect("text").to_owned()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.private.directory().join(name)
     }
 
     /// A command inside.
     pub fn inside(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("nsenter");
-        let keeper = self.keeper.id().to_string();
-        command.args(["--net", "--mount", "--target", &keeper, "--"]);
+        let mut command = self.private.enter();
         // Entering a mount namespace leads to its root; examples are named from the repository.
         command
             .args(["sh", "-c", "cd \"$0\" && exec \"$@\""])
@@ -242,8 +215,8 @@ impl Sandbox {
             .filter_map(|link| link.get("ifname")?.as_str())
             .filter(|name| *name != "lo")
             .collect();
-        let namespaces =
-            std::fs::read_dir(self.directory.join("run/netns")).map_or(0, Iterator::count);
+        let namespaces = std::fs::read_dir(self.private.directory().join("run/netns"))
+            .map_or(0, Iterator::count);
         let rules = tool("nft", &["list", "ruleset"]);
         let mut remains = links.join(" ");
         if namespaces > 0 {
@@ -256,13 +229,5 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.daemon.take());
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }

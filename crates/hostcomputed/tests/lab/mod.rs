@@ -4,58 +4,34 @@
 #![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
 mod client;
+#[path = "../../../hc/tests/sandbox/private.rs"]
+mod private;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "compiled into several test programs, as above")]
 pub use client::{Connection, Event, Reply, Stream};
+use private::Private;
 
 /// Longer than anything here takes, also on a busy machine.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// A private machine.
-pub struct Machine {
-    keeper: Child,
-    directory: PathBuf,
-}
+pub struct Machine(Private);
 
 impl Machine {
     /// A new machine; `None`, with a message, where the test may not make one.
     pub fn new() -> Option<Self> {
-        if !is_root() {
-            assert!(
-                std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
-                "HOSTCOMPUTE_REQUIRE_ROOT is set, and this is not root"
-            );
-            eprintln!("skipped: only root can make a private machine");
-            return None;
-        }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("hostcomputed-test-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory for the test");
-        let mut keeper = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .arg("ip link set lo up && echo ready && cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare of util-linux");
-        let mut line = String::new();
-        let out = keeper.stdout.take().expect("piped");
-        BufReader::new(out).read_line(&mut line).expect("the keeper speaks");
-        assert_eq!(line, "ready\n", "the keeper of the namespaces did not start");
-        Some(Self { keeper, directory })
+        Private::new("hostcomputed").map(Self)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.0.directory().join(name)
     }
 
     /// A file of the test's own.
@@ -67,10 +43,8 @@ impl Machine {
 
     /// A command on this machine.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        let keeper = self.keeper.id().to_string();
-        command.args(["--net", "--mount", "--target", &keeper, "--"]).arg(program);
-        command.stdin(Stdio::null()).current_dir("/");
+        let mut command = self.0.enter();
+        command.arg(program).current_dir("/");
         command
     }
 
@@ -149,14 +123,6 @@ impl Machine {
         let links = self.output("ip", &["-o", "link"]);
         let links: String = links.lines().filter(|line| !line.contains(": lo:")).collect();
         links + &self.output("nft", &["list", "ruleset"])
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -252,11 +218,6 @@ impl Drop for Daemon {
 /// The directory of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }
 
 /// Waits for what others do on their own time.
