@@ -35,6 +35,9 @@ use crate::{group, watchdog};
 /// Threads that serve connections.
 const WORKERS: usize = 2;
 
+/// How often somebody looks whether changes are still taken.
+const PULSE: Duration = Duration::from_secs(1);
+
 /// How long requests that are on their way through a socket have to be accepted, when a stop begins.
 const LAST_CALL: Duration = Duration::from_millis(250);
 
@@ -138,11 +141,18 @@ impl Life<'_> {
         self.notifier.ready();
         tracing::info!("serving");
         let [terminate, interrupt] = &mut stops;
+        let mut pulse = tokio::time::interval(PULSE);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = reloads.recv() => self.reload(),
+                _ = pulse.tick() => {
+                    // The service manager starts another one, which finds out from the journal what to do.
+                    if !self.server.is_open() {
+                        bail!("the thread that changes the host has ended; the log says why");
+                    }
+                }
                 ended = &mut serving => return ended.context("the connections' thread")?.context("listening"),
             }
         }
@@ -163,7 +173,9 @@ impl Life<'_> {
         match tokio::time::timeout(self.patience, rest).await {
             Ok(_) => tracing::info!("stopped"),
             Err(_) => {
-                tracing::warn!("clients still have unread answers; their connections are cut")
+                tracing::warn!(
+                    "what is under way takes longer than stop-patience; the next start finishes it"
+                )
             }
         }
         Ok(())

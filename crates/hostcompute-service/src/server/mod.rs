@@ -157,6 +157,11 @@ impl<H: Host + Send + 'static> Server<H> {
         self.shared.queue.is_open()
     }
 
+    /// Whether changes are taken. They are not after [`Self::stop`], nor when the thread that makes them has ended for another reason.
+    pub fn is_open(&self) -> bool {
+        self.shared.queue.is_open()
+    }
+
     /// Stops: nothing new is accepted, what was accepted is finished, subscriptions end, the journal is closed. Returns when all of
     /// that is done. Not to be called by what answers a change.
     pub fn stop(&self) {
