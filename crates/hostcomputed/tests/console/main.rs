@@ -132,6 +132,8 @@ fn the_page_shows_what_the_service_says_and_follows_it() {
     browser.wait(&format!("!document.querySelector('.endpoint[data-id=\"{new}\"]')"));
     browser.click("#tab-events");
     browser.wait("document.querySelector('.events').innerText.includes('NetworkEndpointAttached')");
+    browser.wait("[...document.querySelectorAll('.events li')].some((line) => line.innerText.includes('Attached') && line.querySelector('button')?.textContent === 'front')");
+    browser.wait("[...document.querySelectorAll('.events li')].some((line) => line.innerText.includes('Detached') && line.innerText.includes('late'))");
     assert_eq!(browser.text("window.loaded"), "once");
     assert_clean(&mut browser, &token);
 }

@@ -192,7 +192,7 @@ function happened({ id, name, data }) {
   } else if (name === "ServiceDisconnect") {
     dock.happened("gap", { text: `disconnected: ${data.Data?.Reason ?? data.Reason ?? "the service said so"}` });
   } else {
-    dock.happened("event", { id, name, data });
+    dock.happened("event", { id, name, data, whom: model.get((data.Data?.ID ?? "").toLowerCase())?.name });
   }
   gathering ??= setTimeout(() => {
     gathering = undefined;

@@ -72,6 +72,8 @@ export class Dock {
   /** Everything that is visible, from what `view` says. */
   render(view) {
     this.view = view;
+    // Also while nobody looks at them: names are known later than a new object's event, and not any more when it is gone.
+    for (const event of this.events) event.whom ??= view.model.get(subject(event))?.name;
     setText(
       this.tabs.children[3].lastElementChild,
       this.unseen ? (this.unseen > 99 ? "99+" : String(this.unseen)) : "",
@@ -289,7 +291,8 @@ export class Dock {
       list,
       this.events,
       ({ serial }) => serial,
-      (event) => line(event, model),
+      line,
+      (node, event) => whom(node, event, model),
     );
     setText(none, this.events.length ? "" : "Nothing has happened since this page was opened.");
   }
@@ -306,14 +309,25 @@ const end = (object, text) =>
   object ? el("button", { type: "button", class: "link", "data-open": object.id }, text) : el("span", {}, text);
 
 /** One line of the list of events. */
-function line(event, model) {
+function line(event) {
   const time = el("time", { datetime: event.at.toISOString() }, event.at.toTimeString().slice(0, 8));
   if (event.kind !== "event") return el("li", { class: event.kind }, time, el("span", {}, event.text));
-  const id = (event.data?.Data?.ID ?? "").toLowerCase();
-  const object = model.get(id);
   const what = el("b", { class: /Delete|Detach/.test(event.name) ? "gone" : "came" }, event.name);
-  const whom = object ? end(object, object.name) : el("span", { class: "note", title: id }, words.short(id));
-  return el("li", {}, time, what, whom, el("span", { class: "number" }, `#${event.id ?? ""}`));
+  return el("li", {}, time, what, el("span"), el("span", { class: "number" }, `#${event.id ?? ""}`));
+}
+
+/** The id of the object that an event is about. */
+const subject = (event) => (event.data?.Data?.ID ?? "").toLowerCase();
+
+/** Whom an event is about: a link while the object is there. */
+function whom(node, event, model) {
+  if (event.kind !== "event") return;
+  const id = subject(event);
+  const object = model.get(id);
+  const name = event.whom ?? words.short(id);
+  const place = node.children[2];
+  if (place.textContent === name && Boolean(object) === place.matches("button")) return;
+  place.replaceWith(object ? end(object, name) : el("span", { class: "note", title: id }, name));
 }
 
 /** What is known of an object, as pairs. */
