@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hostcompute::{Options, local};
-use hostcompute_linux::Linux;
 use hostcompute_linux::peer::UserNamespace;
+use hostcompute_linux::{Linux, rootless};
 use hostcompute_service::Service;
 use hostcompute_service::server::{Groups, Server, Settings};
 use rustix::process::{Resource, Rlimit};
@@ -61,6 +61,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
     };
     let mut options = configuration.options.clone();
     let mut service = open(&mut options)?;
+    let own_host = options.rootless.then(|| options.runtime_dir.clone());
     // Who comes for the state directory is told whom to ask instead.
     service.serve_at(&configuration.socket)?;
     let server = Server::start(service, Settings { limits: configuration.limits, groups })?;
@@ -81,6 +82,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
     if let Some(interval) = notify::watchdog_interval() {
         watchdog::begin(server.clone(), notifier.clone(), interval)?;
     }
+    let looking = server.clone();
     let life =
         Life { edge, server, notifier, arguments, filter, patience: configuration.stop_patience };
     let listeners = sockets.listeners()?;
@@ -94,6 +96,11 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
     // What still runs then has had its time.
     runtime.shutdown_background();
     drop(sockets);
+    // An ordinary user's host is kept by a process that nobody else would ever end: it goes with the last object.
+    let empty = || looking.metrics().objects.iter().all(|(_, count)| *count == 0);
+    if let Some(directory) = own_host.filter(|_| empty()) {
+        rootless::end_holder(&directory)?;
+    }
     served
 }
 

@@ -121,3 +121,46 @@ fn the_session_of_another_user_is_closed_to_one() {
     assert_eq!((status, &problem["name"]), (403, &json!("E_ACCESSDENIED")));
     daemon.stop();
 }
+
+#[test]
+fn an_ordinary_users_service_is_that_users_alone() {
+    let Some(machine) = Machine::new() else { return };
+    let home = machine.path("home");
+    std::fs::create_dir(&home).expect("a folder");
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).expect("given away");
+    // Where cargo builds another user may not be able to look.
+    let program = machine.path("hostcomputed");
+    std::fs::copy(env!("CARGO_BIN_EXE_hostcomputed"), &program).expect("copied");
+    let mut command = machine.command("setpriv");
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", &home)
+        .env("XDG_RUNTIME_DIR", home.join("run"))
+        .env("XDG_STATE_HOME", home.join("state"))
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program)
+        .arg("--foreground");
+    let mut daemon = machine.start(command);
+    daemon.socket = home.join("run/hostcompute/hostcompute.sock");
+    let own = user("--clear-groups");
+    let (status, id) = ask_as(&machine, &daemon, &own, CREATE);
+    assert_eq!(status, 201, "{id}");
+    let place = format!("http://localhost/networks/{}", id.as_str().expect("an id"));
+    for words in [&["env"][..], &["setpriv", "--reuid=61236", "--regid=61236", "--clear-groups"]] {
+        // The directory keeps others out; root gets in and may do nothing either.
+        let output = machine
+            .command(words[0])
+            .args(&words[1..])
+            .args(["curl", "--silent", "--unix-socket"])
+            .arg(&daemon.socket)
+            .arg("http://localhost/networks")
+            .output()
+            .expect("started");
+        let told = String::from_utf8(output.stdout).expect("text");
+        assert!(!output.status.success() || told.contains("0x80070005"), "{words:?}: {told}");
+    }
+    assert_eq!(ask_as(&machine, &daemon, &own, &["-X", "DELETE", &place]).0, 204);
+    daemon.stop();
+    assert!(!home.join("run/hostcompute/holder").exists(), "the host goes with its last object");
+}

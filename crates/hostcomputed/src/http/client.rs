@@ -127,7 +127,10 @@ fn caller(edge: &Edge, stream: &UnixStream) -> Result<Caller, Failure> {
         let why = format!("the kernel does not say who connects: {error}");
         Failure::new(HResult::E_ACCESSDENIED, why)
     })?;
-    if peer.user_namespace == Whereabouts::Unknown {
+    // An ordinary user's service has joined a user namespace of its own, from where those outside cannot be looked at. Its directory is
+    // closed to others, and of those who come none but the user has a right.
+    let rootless = edge.settings.options.rootless;
+    if peer.user_namespace == Whereabouts::Unknown && !rootless {
         let why = "the process that connected cannot be seen any more, nor in which user namespace it was";
         return Err(Failure::new(HResult::E_ACCESSDENIED, why)
             .hint("the process that connects must live as long as the connection"));

@@ -8,6 +8,7 @@ mod client;
 mod private;
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -101,6 +102,9 @@ impl Machine {
         let told = self.path(&format!("told-{number}"));
         let manager = UnixDatagram::bind(&told).expect("a socket for the service manager's part");
         manager.set_read_timeout(Some(LONG)).expect("set");
+        // The daemon may be another user's.
+        let everybody = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(&told, everybody).expect("set");
         let log = self.path(&format!("log-{number}"));
         let errors = std::fs::File::create(&log).expect("a file for the log");
         command.env("NOTIFY_SOCKET", &told).stderr(errors);
