@@ -71,6 +71,11 @@ use netns::Namespaces;
 use pool::Pool;
 use route::numbering::Numbering;
 
+/// Gives back to the system the memory that only the start of a long-lived process needed.
+pub fn give_back_memory() {
+    sys::give_back_memory();
+}
+
 /// Where a [`Linux`] works.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -20,6 +20,8 @@ unsafe extern "C" {
         value: *mut c_void,
         length: *mut u32,
     ) -> c_int;
+    #[cfg(target_env = "gnu")]
+    fn malloc_trim(pad: usize) -> c_int;
     fn fork() -> c_int;
     fn _exit(status: c_int) -> !;
 }
@@ -102,6 +104,16 @@ pub(crate) fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
         )
     };
     if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives back to the system what was allocated and freed. The allocator of the GNU library keeps it else, for as long as something
+/// that was allocated later lives.
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it only looks for whole pages among what is free, under the allocator's own locks.
+    unsafe {
+        malloc_trim(0);
+    }
 }
 
 /// Moves the calling thread (for user namespaces: the single-threaded process) into new namespaces.
