@@ -32,7 +32,8 @@ use crate::notify::{self, Notifier};
 use crate::socket::Sockets;
 use crate::{group, watchdog};
 
-/// Threads that serve connections.
+/// Threads that serve connections, at most. On a machine with two processors one serves better: a second one is woken for every
+/// request, finds nothing to do, and takes the processor from the client or the decider.
 const WORKERS: usize = 2;
 
 /// How often somebody looks whether changes are still taken.
@@ -87,7 +88,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         Life { edge, server, notifier, arguments, filter, patience: configuration.stop_patience };
     let listeners = sockets.listeners()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(workers())
         .thread_name("http")
         .enable_all()
         .build()
@@ -102,6 +103,11 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         rootless::end_holder(&directory)?;
     }
     served
+}
+
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, WORKERS)
 }
 
 /// Opens state and kernel; what an earlier process left unfinished is finished or undone.
