@@ -71,8 +71,18 @@ ExecStopPost=/bin/systemctl --no-block poweroff
 
 /// The root file system of a machine, and the control groups that it may use.
 struct Machine {
+    memory: PathBuf,
     root: PathBuf,
     groups: Groups,
+}
+
+impl Drop for Machine {
+    /// So that the folder can be removed; the mounts themselves would go with our mount namespace.
+    fn drop(&mut self) {
+        for place in [&self.root, &self.memory] {
+            let _ = process::output(Command::new("umount").arg(place));
+        }
+    }
 }
 
 impl Machine {
@@ -88,7 +98,7 @@ impl Machine {
         }
         let layers = format!("lowerdir=/,upperdir={},workdir={}", path(&upper)?, path(&work)?);
         mount(&["-t", "overlay", "overlay", "-o", &layers, path(&root)?])?;
-        Ok(Machine { root, groups: Groups::make()? })
+        Ok(Machine { memory, root, groups: Groups::make()? })
     }
 
     fn put(&self, name: &str, content: &[u8]) -> Result<()> {
