@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sandbox::{Said, repository};
+use sandbox::{Said, Sandbox, repository};
 
 /// Somebody without rights, with directories of their own.
 struct User {
@@ -141,4 +141,21 @@ fn what_lasts_is_built_again_when_the_users_host_ended() {
     user.hc(&["check"]).ok();
     user.hc(&["network", "delete", "lab"]).ok();
     assert!(!user.has_host());
+}
+
+/// The machine's service refuses an ordinary user; that user's commands then carry their own, as on a machine without a service.
+#[test]
+fn a_service_that_is_not_for_this_user_does_not_stand_in_the_way() {
+    let Some(user) = User::new("refused") else { return };
+    let Some(host) = Sandbox::served() else { return };
+    let run = user.home.join("run/hostcompute");
+    user.hc(&["--embedded", "network", "ls"]).ok();
+    std::os::unix::fs::symlink(host.socket(), run.join("hostcompute.sock")).expect("linked");
+    user.hc(&["up", "web.json"]).ok();
+    assert!(user.has_host());
+    user.hc(&["down", "web.json"]).ok();
+    // Who names the socket means it.
+    let socket = host.socket();
+    let socket = socket.to_str().expect("text");
+    assert!(user.hc(&["--socket", socket, "network", "ls"]).refused(4).contains("E_ACCESSDENIED"));
 }

@@ -155,3 +155,34 @@ fn a_service_goes_and_comes_back_and_what_it_made_stays() {
     host.hc(&["down", "examples/web.json"]).ok();
     assert_eq!(host.remains(), "");
 }
+
+/// The service is killed again and again while commands make things. A command that had begun to ask goes on asking under the same
+/// key; so there is exactly one object for each command that ended well, and none for the others.
+#[test]
+fn nothing_is_made_twice_or_lost_when_the_service_is_killed() {
+    let Some(host) = Sandbox::served() else { return };
+    let before = host.json(&["namespace", "ls"]).as_array().map_or(0, Vec::len);
+    let hc = || {
+        let mut command = host.inside(env!("CARGO_BIN_EXE_hc"), &["namespace", "create"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+    };
+    let mut made = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        let commands: Vec<Child> = (0..4).map(|_| hc()).collect();
+        host.kill_daemon();
+        host.start_daemon();
+        for command in commands {
+            let said = Said::from(command.wait_with_output().expect("ended"));
+            if said.status == Some(0) {
+                assert!(made.insert(said.out.trim().to_owned()), "{} twice", said.out);
+            } else {
+                // Nothing listened when it came: it has asked for nothing.
+                assert!(said.refused(1).contains("no service answers"));
+            }
+        }
+    }
+    let there = host.hc(&["namespace", "ls", "-o", "id"]).ok();
+    assert_eq!(there.lines().count(), before + made.len(), "{there}");
+    assert!(made.iter().all(|id| there.contains(id.as_str())), "{made:?} {there}");
+    host.hc(&["check"]).ok();
+}
