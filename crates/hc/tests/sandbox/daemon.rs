@@ -1,4 +1,6 @@
-//! A service in a sandbox, started and stopped as a service manager does.
+//! A service in a sandbox, started and stopped as a service manager does. The tests of the crate `hostcompute` use this file, too.
+
+#![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,9 @@ pub struct Daemon {
 impl Daemon {
     /// The program, which other packages' tests have built; `None`, with a message, where none has.
     pub fn program() -> Option<PathBuf> {
-        let program = Path::new(env!("CARGO_BIN_EXE_hc")).with_file_name("hostcomputed");
+        // Tests lie in a folder of their own beside the programs.
+        let test = std::env::current_exe().expect("a program");
+        let program = test.ancestors().nth(2).expect("the programs' folder").join("hostcomputed");
         if program.is_file() {
             return Some(program);
         }
