@@ -32,7 +32,6 @@ scenarios! {
     statuses_tell_what_kind_of_failure_it_was,
     a_run_that_fails_half_way_takes_back_what_it_made,
     down_refuses_to_take_bystanders_along,
-    a_foreign_hand_is_noticed_and_named,
     a_state_goes_out_and_comes_back,
     pictures_and_events_and_the_inside,
     programs_run_inside_with_their_own_status_and_resolver,
@@ -171,23 +170,6 @@ fn down_refuses_to_take_bystanders_along(host: &Sandbox) {
     let said = host.hc(&["down", "examples/internal.json"]).refused(1);
     assert!(said.contains("guest") && said.contains("HCN_E_ENTITY_HAS_REFERENCES"), "{said}");
     host.hc(&["endpoint", "delete", "guest"]).ok();
-    host.hc(&["down", "examples/internal.json"]).ok();
-    assert_eq!(host.remains(), "");
-}
-
-fn a_foreign_hand_is_noticed_and_named(host: &Sandbox) {
-    host.hc(&["up", "examples/internal.json"]).ok();
-    let links: serde_json::Value = serde_json::from_str(
-        &sandbox::Said::of(&mut host.inside("ip", &["-j", "link", "show", "type", "veth"])).ok(),
-    )
-    .expect("JSON");
-    let link = links[0]["ifname"].as_str().expect("a port");
-    sandbox::Said::of(&mut host.inside("ip", &["link", "delete", link])).ok();
-    let said = host.hc(&["check"]);
-    assert_eq!(said.status, Some(1));
-    assert!(said.out.contains(link), "{said:?}");
-    host.hc(&["check", "--repair"]).ok();
-    assert!(sandbox::Said::of(&mut host.inside("ip", &["link", "show", link])).ok().contains(link));
     host.hc(&["down", "examples/internal.json"]).ok();
     assert_eq!(host.remains(), "");
 }

@@ -5,6 +5,23 @@ mod sandbox;
 use sandbox::Sandbox;
 
 #[test]
+fn a_foreign_hand_is_noticed_and_named() {
+    let Some(host) = Sandbox::new() else { return };
+    host.hc(&["up", "examples/internal.json"]).ok();
+    let link = host.port();
+    sandbox::Said::of(&mut host.inside("ip", &["link", "delete", &link])).ok();
+    let said = host.hc(&["check"]);
+    assert_eq!(said.status, Some(1));
+    assert!(said.out.contains(&link), "{said:?}");
+    host.hc(&["check", "--repair"]).ok();
+    assert!(
+        sandbox::Said::of(&mut host.inside("ip", &["link", "show", &link])).ok().contains(&link)
+    );
+    host.hc(&["down", "examples/internal.json"]).ok();
+    assert_eq!(host.remains(), "");
+}
+
+#[test]
 fn a_command_in_the_wrong_place_does_not_forget_what_is_alive() {
     let Some(host) = Sandbox::new() else { return };
     host.hc(&["up", "examples/web.json"]).ok();

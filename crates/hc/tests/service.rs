@@ -5,6 +5,7 @@ mod sandbox;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use sandbox::{Said, Sandbox};
 
@@ -136,6 +137,21 @@ fn notifications_are_followed_over_a_restart() {
     assert!(heard.contains("NetworkEndpoint"), "{heard}");
     // What has happened is remembered, too.
     assert!(host.hc(&["events"]).ok().contains("NamespaceDelete"));
+}
+
+/// A service hears of it, and does not wait to be told to put it right.
+#[test]
+fn what_a_foreign_hand_takes_away_comes_back() {
+    let Some(host) = Sandbox::served() else { return };
+    host.hc(&["up", "examples/internal.json"]).ok();
+    let link = host.port();
+    Said::of(&mut host.inside("ip", &["link", "delete", &link])).ok();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Said::of(&mut host.inside("ip", &["link", "show", &link])).status != Some(0) {
+        assert!(Instant::now() < deadline, "{link} does not come back");
+    }
+    // What looks waits until the repair is done.
+    host.hc(&["check"]).ok();
 }
 
 /// Objects outlive the service; nothing that was there is made again.

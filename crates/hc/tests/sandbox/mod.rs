@@ -69,6 +69,9 @@ impl From<Output> for Said {
 use daemon::Daemon;
 use private::Private;
 
+/// The interface group of attached ports.
+const PORTS: &str = "1751318528";
+
 /// A private host.
 pub struct Sandbox {
     private: Private,
@@ -185,6 +188,15 @@ impl Sandbox {
     pub fn json(&self, arguments: &[&str]) -> Value {
         let text = self.hc(&[arguments, &["-o", "json"]].concat()).ok();
         serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The host's end of an attached port; a service has others in reserve.
+    pub fn port(&self) -> String {
+        let links = Said::of(&mut self.inside("ip", &["-j", "link", "show", "group", PORTS])).ok();
+        let links: Value = serde_json::from_str(&links).expect("JSON");
+        // `ip` leaves an empty object where a link is not of the group.
+        let mut links = links.as_array().expect("a list").iter();
+        links.find_map(|link| link["ifname"].as_str()).expect("a port").to_owned()
     }
 
     /// What the kernel has beyond a fresh host, as foreign tools tell it; with a service, once that has been stopped: it keeps things
