@@ -20,6 +20,19 @@ fn host_documents_are_carried_out_at_once_or_line_by_line() {
     let resolved = daemon.ask("GET", "/host/resolve?kind=Endpoint&text=front", "").ok();
     daemon.ask("HEAD", &format!("/endpoints/{}", resolved.as_str().expect("an id")), "").ok();
 
+    // What goes through a port is counted.
+    let front = resolved.as_str().expect("an id");
+    let place = daemon.ask("GET", "/host/resolve?kind=Namespace&text=front", "").ok();
+    let place = format!("/namespaces/{}/place", place.as_str().expect("an id"));
+    let netns = daemon.ask("GET", &place, "").ok()["Netns"].as_str().expect("a path").to_owned();
+    let inside = format!("--net={netns}");
+    machine.output("nsenter", &[&inside, "ping", "-c", "1", "172.28.0.1"]);
+    let page = daemon.ask("GET", "/metrics", "").body;
+    for way in ["received", "sent"] {
+        let name = format!("endpoint_bytes_total{{endpoint=\"{front}\",direction=\"{way}\"}}");
+        assert!(lab::metric(&page, &name) > 0, "{page}");
+    }
+
     let files = json!({ "Files": [{ "Name": "web.json", "Text": web }] }).to_string();
     let lines = [("Accept", "application/x-ndjson")];
     let gone = daemon.connect().ask_with("POST", "/host/down", &lines, &files);

@@ -5,7 +5,6 @@
 //! - `GET /host/statistics`: the statistics of every endpoint that has a port, the time they were read at (`Milliseconds` of a clock
 //!   of the service's own), and the present `Revision`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,13 +13,12 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use hostcompute_engine::network::attach;
 use hostcompute_engine::query;
 use hostcompute_schema::Failure;
 use serde_json::{Value, json};
 
 use super::Shared;
-use crate::http::{Parameters, blocking, document, problem};
+use crate::http::{Parameters, blocking, document, of_endpoints, problem};
 
 /// The routes of the page's own questions.
 pub fn routes(shared: Arc<Shared>) -> Router {
@@ -51,18 +49,12 @@ async fn topology(shared: Arc<Shared>, request: Request) -> Result<Value, Failur
 async fn statistics(shared: Arc<Shared>, started: Instant) -> Result<Value, Failure> {
     let session = shared.client.session(&Default::default())?;
     blocking(move || {
-        let read = shared.edge.server().observe(|observer| observer.all_counters());
+        let read = of_endpoints(&shared.edge, &session)?;
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-        let counters: HashMap<u32, _> = read.map_err(|fault| fault.failure)?.into_iter().collect();
-        let statistics: Vec<Value> = {
-            let state = session.view();
-            let ports = state.endpoints().filter_map(|endpoint| attach::port(&state, endpoint));
-            ports
-                .filter_map(|port| {
-                    Some(query::statistics(port.endpoint, counters.get(&port.index)?))
-                })
-                .collect()
-        };
+        let statistics: Vec<Value> = read
+            .iter()
+            .map(|(endpoint, counters)| query::statistics(*endpoint, counters))
+            .collect();
         let revision = shared.changes.revision(&session);
         Ok(json!({ "Revision": revision, "Milliseconds": milliseconds, "Statistics": statistics }))
     })

@@ -4,20 +4,33 @@ use std::fmt::Write;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use hostcompute_engine::host::Counters;
+use hostcompute_schema::{Failure, Guid};
 use hostcompute_service::server::{Histogram, Metrics};
 
-use super::{Edge, answer};
+use super::service::{Asked, blocking};
+use super::{answer, traffic};
 
 /// The media type, with the version of the format.
 const KIND: &str = "text/plain; version=0.0.4";
 
 /// Everything at this moment.
-pub fn answer(edge: &Edge) -> Response {
-    answer::typed(StatusCode::OK, KIND, page(&edge.server.metrics()))
+pub async fn answer(asked: Asked) -> Result<Response, Failure> {
+    let page = blocking(move || {
+        let edge = &asked.client.edge;
+        let mut page = page(&edge.server.metrics());
+        match traffic::of_endpoints(edge, &asked.session) {
+            Ok(traffic) => page.traffic(&traffic),
+            // The other numbers are worth having all the same.
+            Err(failure) => tracing::warn!(%failure, "the endpoints' counters cannot be read"),
+        }
+        page.0
+    });
+    Ok(answer::typed(StatusCode::OK, KIND, page.await?))
 }
 
 /// One family of numbers after the other.
-fn page(metrics: &Metrics) -> String {
+fn page(metrics: &Metrics) -> Page {
     let mut page = Page(String::new());
     page.operations(metrics);
     page.gauge(
@@ -68,7 +81,7 @@ fn page(metrics: &Metrics) -> String {
         "What others took away or changed of what is ours on the host.",
         single(metrics.disturbances),
     );
-    page.0
+    page
 }
 
 /// Units of a second that durations are counted in.
@@ -104,6 +117,30 @@ impl Page {
         for numbers in &metrics.operations {
             let label = format!("operation=\"{}\"", numbers.operation.name());
             self.histogram("operation_seconds", &label, &numbers.latency, MICROSECONDS);
+        }
+    }
+
+    /// Seen from the endpoint: received is what it received.
+    fn traffic(&mut self, traffic: &[(Guid, Counters)]) {
+        type Pick = fn(&Counters) -> [u64; 2];
+        let families: [(&str, &str, Pick); 3] = [
+            ("endpoint_bytes_total", "Bytes that endpoints received and sent.", |counters| {
+                [counters.bytes_received, counters.bytes_sent]
+            }),
+            ("endpoint_packets_total", "Packets that endpoints received and sent.", |counters| {
+                [counters.packets_received, counters.packets_sent]
+            }),
+            ("endpoint_dropped_total", "Packets that were dropped at endpoints.", |counters| {
+                [counters.dropped_incoming, counters.dropped_outgoing]
+            }),
+        ];
+        for (name, help, pick) in families {
+            let values = traffic.iter().flat_map(|(endpoint, counters)| {
+                let labels = |way: &str| format!("{{endpoint=\"{endpoint}\",direction=\"{way}\"}}");
+                let [received, sent] = pick(counters);
+                [(labels("received"), received), (labels("sent"), sent)]
+            });
+            self.counter(name, help, values);
         }
     }
 
@@ -164,7 +201,9 @@ mod tests {
     fn every_family_is_announced_once_and_every_line_belongs_to_one() {
         let spread = Histogram { count: 3, sum: 70, buckets: vec![(20, 1), (50, 2)] };
         let metrics = Metrics { groups: spread, ..Metrics::default() };
-        let page = page(&metrics);
+        let mut page = page(&metrics);
+        page.traffic(&[(Guid::default(), Counters { bytes_sent: 7, ..Counters::default() })]);
+        let Page(page) = page;
         let mut family = "";
         for line in page.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -175,5 +214,6 @@ mod tests {
         assert!(page.contains("hostcompute_group_size_bucket{le=\"20\"} 1\n"), "{page}");
         assert!(page.contains("hostcompute_group_size_sum 70\n"));
         assert!(page.contains("hostcompute_sessions 0\n"));
+        assert!(page.contains("direction=\"sent\"} 7\n"), "{page}");
     }
 }

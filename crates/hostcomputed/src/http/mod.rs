@@ -25,6 +25,7 @@ mod refusals;
 mod request;
 mod routes;
 mod service;
+mod traffic;
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -45,6 +46,7 @@ pub use patient::Patient;
 pub use request::Parameters;
 pub use routes::reading;
 pub use service::blocking;
+pub use traffic::of_endpoints;
 
 use client::Sessions;
 use refusals::Refusals;
@@ -101,11 +103,6 @@ impl Edge {
             description,
             refused,
         })
-    }
-
-    /// What the edge is of.
-    pub fn server(&self) -> &Server<Linux> {
-        &self.server
     }
 
     /// How long a client may leave an answer unread.

@@ -80,7 +80,7 @@ impl Asked {
             }
             O::GetOperation => long::tell(self).await?,
             O::FollowOperation => long::follow(&self)?,
-            O::Metrics => metrics::answer(&self.client.edge),
+            O::Metrics => metrics::answer(self).await?,
             O::Version => version(),
             O::Describe => answer::typed(
                 StatusCode::OK,
