@@ -298,6 +298,28 @@ fn refusals_name_the_member() {
 }
 
 #[test]
+fn a_modification_says_what_is_to_be_done_in_words_that_exist() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let document = json!({"HostComputeNetwork": network.to_string()});
+    let endpoint = world.create(Operation::CreateEndpoint, document);
+    for (operation, id) in
+        [(Operation::ModifyNetwork, network), (Operation::ModifyEndpoint, endpoint)]
+    {
+        for request in [
+            json!({"ResourceType": "Policy", "RequestType": "Dance"}),
+            json!({"ResourceType": "Policy"}),
+            json!({"RequestType": "Add"}),
+            json!({"ResourceType": "Nonsense", "RequestType": "Add"}),
+        ] {
+            let (code, path) = world.refuse(operation, Some(id), request.clone());
+            assert_eq!(code, HResult::HCN_E_REQUEST_UNSUPPORTED, "{request}");
+            assert!(["RequestType", "ResourceType"].contains(&path.as_str()), "{request}: {path}");
+        }
+    }
+}
+
+#[test]
 fn a_reboot_takes_what_does_not_persist() {
     let mut world = World::new();
     world.create(Operation::CreateNetwork, nat());

@@ -338,15 +338,19 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let network = draft.state.network(id)?.clone();
     let request: ModifyNetworkSettingRequest = draft.settings(hostcompute_schema::parse)?;
     let settings = request.settings.clone().unwrap_or(Value::Object(Map::new()));
+    use ModifyRequestType as Request;
     match (&request.resource_type, &request.request_type) {
-        (Some(NetworkResourceType::DNS), Some(ModifyRequestType::Update)) => {
+        (Some(NetworkResourceType::DNS), Some(Request::Update)) => {
             let mut changed = (*network).clone();
             changed.document.dns = Some(draft.part(&settings, "Settings")?);
             dns::check(changed.document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
             draft.put(Object::Network(changed.into()));
             Ok(())
         }
-        (Some(NetworkResourceType::Policy), _) => {
+        (
+            Some(NetworkResourceType::Policy),
+            Some(Request::Add | Request::Update | Request::Remove | Request::Refresh),
+        ) => {
             let request: hostcompute_schema::PolicyNetworkRequest =
                 draft.part(&settings, "Settings")?;
             match request.policies.first() {
