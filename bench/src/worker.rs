@@ -224,8 +224,10 @@ impl Worker {
     fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<Answer> {
         let links = self.links()?;
         let start = Instant::now();
-        self.side()?.churn(threads, cycles)?;
-        self.gone(links)?;
+        let side = self.side()?;
+        side.churn(threads, cycles)?;
+        let spare = side.spare();
+        self.gone(links + spare)?;
         waited(start.elapsed())
     }
 

@@ -32,6 +32,11 @@ pub trait Side {
 
     fn detach(&mut self, number: u32) -> anyhow::Result<()>;
 
+    /// How many links it may make ready in advance, which say nothing about what is still to be removed.
+    fn spare(&self) -> usize {
+        0
+    }
+
     /// Attaches and detaches at once from so many threads, each so often.
     fn churn(&mut self, _threads: u32, _cycles: u32) -> anyhow::Result<()> {
         bail!("this side does one thing at a time")
