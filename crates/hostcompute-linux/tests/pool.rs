@@ -193,9 +193,12 @@ fn what_waits_is_no_difference_and_goes_with_the_process() {
     lab.add([Fact::Netns(guid(102))]);
     lab.check();
     assert_eq!(lab.reopen().compare(&lab.facts).unwrap(), [], "nor for another process");
-    // What the kernel does with the descriptors of a process that is killed.
     lab.linux = lab.reopen();
-    await_that("only the owned one stays", || pool_links(&lab.host) == 1);
+    assert_eq!(
+        pool_links(&lab.host),
+        1,
+        "only the owned one stays, from the moment that the host is closed"
+    );
     lab.check();
     lab.bring(&[]);
     await_that("it goes with its namespace", || pool_links(&lab.host) == 0);

@@ -1,16 +1,19 @@
 //! Filling the pool: how a room is made, and when.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use hostcompute_engine::plan::{HOST_END_MAC, INNER_INDEX, PREPARED_INTERFACES, host_end};
+use hostcompute_engine::plan::{
+    DYING_GROUP, HOST_END_MAC, INNER_INDEX, PREPARED_INTERFACES, host_end,
+};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::time::ClockId;
 
 use super::{INNER_NAME, Inherited, MOST, POOL_GROUP, QUIET, Room, Shared, State};
-use crate::cleanup::Watch;
+use crate::cleanup::{self, Watch};
 use crate::error::Error;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient, Protocol, Socket};
@@ -84,6 +87,11 @@ pub(super) fn run(shared: &Shared, mut filler: Filler, cleanup: &Watch) {
         };
         state.asleep = false;
     }
+    let rooms = std::mem::take(&mut state.ready);
+    drop(state);
+    if let Err(error) = filler.clear(rooms) {
+        tracing::debug!(%error, "what was ready goes when the kernel gets to it");
+    }
 }
 
 /// How long to wait before the next room; `None` to make it now.
@@ -144,6 +152,21 @@ impl Filler {
             | OpenTreeFlags::AT_EMPTY_PATH;
         let handle = open_tree(&fd, "", flags).ok();
         Ok(Room { inside: Inside { fd, socket }, handle, index, inherited })
+    }
+
+    /// Removes the pairs, so that whoever looks after the end of this process finds none. (One that is killed leaves it to the kernel,
+    /// which takes a moment.)
+    fn clear(&mut self, rooms: VecDeque<Room>) -> Result<(), Error> {
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        let mut datagram = Datagram::default();
+        for room in &rooms {
+            let gone = Note { lenient: Lenient::Absent, ..note("retire the interface") };
+            link::push_group(&mut datagram, gone, room.index, DYING_GROUP);
+        }
+        self.route.exchange(&mut datagram)?;
+        cleanup::delete_group(&mut self.route)
     }
 
     /// Makes the pair with the next index that is free.
