@@ -246,17 +246,9 @@ impl Socket {
         body: impl FnOnce(&mut Body<'_>),
         mut show: impl FnMut(&Message<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
-        let mut request = Datagram::default();
-        request.push(kind, flag::DUMP, note, body);
-        let sequence = self.sequence;
-        self.sequence = self.sequence.wrapping_add(1);
-        self.send(request.seal(sequence, usize::MAX))?;
+        let (sequence, note) = self.put(kind, flag::DUMP, aim, body)?;
         loop {
-            let length = self
-                .await_answer(RecvFlags::empty())
-                .map_err(|error| Error::Netlink(error.into()))?;
-            let received = self.received.get(..length).unwrap_or(&[]);
+            let received = self.next_answer()?;
             for message in messages(received).filter(|message| message.sequence == sequence) {
                 if let Some(refusal) = refusal(&message, 0, note) {
                     return Err(Error::Refused(refusal));
@@ -266,6 +258,30 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Sends a question; its number, and what to say of a refusal.
+    fn put(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        aim: &'static str,
+        body: impl FnOnce(&mut Body<'_>),
+    ) -> Result<(u32, message::Note), Error> {
+        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
+        let mut request = Datagram::default();
+        request.push(kind, flags, note, body);
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.send(request.seal(sequence, usize::MAX))?;
+        Ok((sequence, note))
+    }
+
+    /// The messages of the next datagram, waiting for it.
+    fn next_answer(&mut self) -> Result<&[u8], Error> {
+        let length =
+            self.await_answer(RecvFlags::empty()).map_err(|error| Error::Netlink(error.into()))?;
+        Ok(self.received.get(..length).unwrap_or(&[]))
     }
 
     /// Asks one question that has one answer, such as "this link".
@@ -278,17 +294,9 @@ impl Socket {
         aim: &'static str,
         body: impl FnOnce(&mut Body<'_>),
     ) -> Result<Vec<u8>, Error> {
-        let note = message::Note { step: NO_STEP, aim, lenient: Lenient::Not };
-        let mut request = Datagram::default();
-        request.push(kind, 0, note, body);
-        let sequence = self.sequence;
-        self.sequence = self.sequence.wrapping_add(1);
-        self.send(request.seal(sequence, usize::MAX))?;
+        let (sequence, note) = self.put(kind, 0, aim, body)?;
         loop {
-            let length = self
-                .await_answer(RecvFlags::empty())
-                .map_err(|error| Error::Netlink(error.into()))?;
-            let received = self.received.get(..length).unwrap_or(&[]);
+            let received = self.next_answer()?;
             // Anything else is the late answer to an earlier request.
             let Some(message) = messages(received).find(|message| message.sequence == sequence)
             else {
