@@ -1,7 +1,7 @@
 //! Where the storm is: a private host, the daemon on it, and the clients' processes.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use hostcompute::schema::operation::Operation;
@@ -9,59 +9,49 @@ use hostcompute::transport::Call;
 use hostcompute::{Guid, Host};
 
 use crate::client;
+use crate::private::Private;
 
 /// A private host with a daemon.
 pub struct Ground {
-    keeper: Child,
+    machine: Private,
     daemon: Option<Child>,
-    folder: PathBuf,
 }
 
 impl Ground {
-    /// Fresh network and mount namespaces; `None`, with a message, where they may not be made.
+    /// A new machine; `None`, with a message, where it may not be made.
     pub fn new() -> Option<Self> {
-        if !is_root() {
-            assert!(std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(), "this is not root");
-            eprintln!("skipped: only root can make a private host");
-            return None;
-        }
-        let folder = std::env::temp_dir().join(format!("hostcompute-storm-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("records")).expect("a folder for the storm");
-        let mut keeper = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .arg("ip link set lo up && echo ready && cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare of util-linux");
-        wait_for_line(&mut keeper);
-        Some(Self { keeper, daemon: None, folder })
+        let machine = Private::new("hostcomputed-storm")?;
+        std::fs::create_dir(machine.directory().join("records")).expect("a folder for the records");
+        Some(Self { machine, daemon: None })
     }
 
-    fn inside(&self, program: &Path) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--net", "--mount", "--target", &self.keeper.id().to_string(), "--"]);
-        command.arg(program).stdin(Stdio::null());
+    fn path(&self, name: &str) -> PathBuf {
+        self.machine.directory().join(name)
+    }
+
+    fn inside(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.machine.enter();
+        command.arg(program);
         command
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("run/hostcompute.sock")
+        self.path("run/hostcompute.sock")
     }
 
     pub fn records(&self) -> PathBuf {
-        self.folder.join("records")
+        self.path("records")
     }
 
     /// Starts the daemon and waits until it answers.
     pub fn start_daemon(&mut self) {
-        let mut command = self.inside(Path::new(env!("CARGO_BIN_EXE_hostcomputed")));
+        let mut command = self.inside(env!("CARGO_BIN_EXE_hostcomputed"));
         command
             .arg("--foreground")
             .arg("--state-dir")
-            .arg(self.folder.join("state"))
+            .arg(self.path("state"))
             .arg("--runtime-dir")
-            .arg(self.folder.join("run"))
+            .arg(self.path("run"))
             .arg("--socket")
             .arg(self.socket())
             .args(["--log", "warn"]);
@@ -108,7 +98,7 @@ impl Ground {
             network,
             socket: self.socket(),
             record: self.records().join(number.to_string()),
-            end: self.folder.join("end"),
+            end: self.path("end"),
         };
         let mut command = Command::new(program);
         command.args(["--exact", "client_process", "--ignored", "--quiet"]).stdout(Stdio::null());
@@ -118,7 +108,7 @@ impl Ground {
 
     /// Tells all clients to end after what they are doing.
     pub fn call_in(&self) {
-        std::fs::write(self.folder.join("end"), "").expect("written");
+        std::fs::write(self.path("end"), "").expect("written");
     }
 
     /// What the daemon had ready for its next clients goes with it; the kernel takes a moment to take it apart.
@@ -137,12 +127,12 @@ impl Ground {
     /// What the kernel has beyond a fresh host, as foreign tools tell it.
     fn remains(&self) -> String {
         let said = |program: &str, arguments: &[&str]| {
-            let output = self.inside(Path::new(program)).args(arguments).output().expect("a tool");
+            let output = self.inside(program).args(arguments).output().expect("a tool");
             String::from_utf8(output.stdout).expect("text")
         };
         let links = said("ip", &["-brief", "link"]);
         let links: Vec<&str> = links.lines().filter(|line| !line.starts_with("lo ")).collect();
-        let names = std::fs::read_dir(self.folder.join("run/netns")).map_or(0, Iterator::count);
+        let names = std::fs::read_dir(self.path("run/netns")).map_or(0, Iterator::count);
         let names = if names > 0 { format!("{names} namespace files") } else { String::new() };
         links.join("\n") + &names + &said("nft", &["list", "ruleset"])
     }
@@ -150,25 +140,10 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        let _ = std::fs::write(self.folder.join("end"), "");
+        let _ = std::fs::write(self.path("end"), "");
         if let Some(daemon) = &mut self.daemon {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-fn wait_for_line(child: &mut Child) {
-    let mut line = String::new();
-    let out = child.stdout.take().expect("piped");
-    BufReader::new(out).read_line(&mut line).expect("the keeper speaks");
-    assert_eq!(line, "ready\n", "the keeper of the namespaces did not start");
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }

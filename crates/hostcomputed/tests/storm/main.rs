@@ -9,6 +9,8 @@
 
 mod client;
 mod ground;
+#[path = "../../../hc/tests/sandbox/private.rs"]
+mod private;
 mod record;
 
 use std::process::Child;
