@@ -13,6 +13,7 @@ extern crate alloc;
 
 pub mod apply;
 pub mod check;
+pub mod compute;
 mod decide;
 pub mod host;
 pub mod mac;

@@ -1,0 +1,22 @@
+//! Compute systems: what their documents mean, which calls are legal when, and what is told of their end. No I/O.
+//!
+//! ```text
+//!   document ──read──► Launch ──► Workers (Linux, or the model in `sim`) ──► Happening ──► state machine ──► events, exit documents
+//! ```
+//! Networks have one decider and a journal; compute systems have neither. A system's truth is its worker, which outlives whoever
+//! asked for it; what is here is pure, and kept by `hostcompute-service` beside the handle to the worker. Comments that cite
+//! `hcs.md` mean the project's reference of HCS's behaviour, kept beside the checkout (`../shared/reference/hcs.md`).
+
+pub mod facts;
+pub mod launch;
+pub mod worker;
+
+pub use facts::{Cpu, Enforceable, HostFacts};
+pub use launch::{
+    ConsoleSize, DeviceNodes, Isolation, Launch, Limits, Mount, NetworkPlace, Pipe, Place,
+    ProcessLaunch, Quota, Root, Scratch, Signal, StandardStream,
+};
+pub use worker::{
+    Adopted, Cause, Created, End, Fault, Found, Happening, Leash, LogRequest, Phase, ProcessEntry,
+    ProcessFound, ProcessStatus, Remains, Sink, Statistics, Stdio, Worker, Workers,
+};
