@@ -102,7 +102,7 @@ pub struct Quota {
 /// The network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkPlace {
-    /// Named by this file; it is somebody else's and stays.
+    /// Named by this file; it is somebody else's and stays. Entered at the start: before, the file may not be there yet.
     Named { path: String },
     /// A new one with nothing but the loopback interface, gone with the system.
     Own,

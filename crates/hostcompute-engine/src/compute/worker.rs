@@ -4,8 +4,9 @@
 //! upgrade; several processes may hold workers of the same system at once. So the worker itself refuses what cannot be now
 //! (HCS_E_INVALID_STATE, HCS_E_SYSTEM_ALREADY_STOPPED, HCS_E_PROCESS_ALREADY_STOPPED): what the caller remembers may be old.
 //!
-//! Calls block, each for a bounded time, and may come from several threads at once. What happens by itself comes through the
-//! [`Sink`], one at a time and in the order in which it happened, from a thread of the worker's own.
+//! Calls block, each for a bounded time, and may come from several threads at once. What happens comes through the [`Sink`], one at a
+//! time and in the order in which it happened, whoever brought it about. **What a call brings about is told before the call
+//! returns**: with one connection and one reader, that is the order in which the supervisor wrote it. The sink does not block.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -62,17 +63,15 @@ pub trait Workers: Send + Sync + 'static {
     /// The host. Asked anew each time: processors come and go.
     fn facts(&self) -> HostFacts;
 
-    /// A text that was kept under this name since the machine started; empty when there is none.
+    /// The text that is kept for all processes that serve this host, until the machine stops; empty when there is none. `change`
+    /// says what it shall be, from what it is (`None`: as it is); nobody else changes it meanwhile. Returns what it is now.
     ///
     /// # Errors
-    /// It could not be read.
-    fn kept(&self, name: &str) -> Result<String, Fault>;
-
-    /// Keeps a text until the machine stops, for every process that serves this host.
-    ///
-    /// # Errors
-    /// It could not be written; the old one stays.
-    fn keep(&self, name: &str, text: &str) -> Result<(), Fault>;
+    /// What `change` refuses; it could not be read or written. The old text stays then.
+    fn keep(
+        &self,
+        change: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    ) -> Result<String, Fault>;
 }
 
 /// What carries one system. A clone is another handle to the same. Dropping all handles changes nothing for the system, but for a
@@ -85,10 +84,10 @@ pub trait Worker: Clone + Debug + Send + Sync + 'static {
     /// down or terminated, whichever of its processes end.
     ///
     /// # Errors
-    /// What the host refused. The system has ended then: [`Happening::Exited`] with [`Cause::StartFailed`] follows.
+    /// What the host refused. The system has ended then: [`Happening::Exited`] with [`Cause::StartFailed`] was told.
     fn start(&self) -> Result<(), Fault>;
 
-    /// Starts a process. Its exit may be told before this returns.
+    /// Starts a process. It is told ([`Happening::ProcessCreated`]) before this returns, and so may its exit be.
     ///
     /// # Errors
     /// ERROR_FILE_NOT_FOUND for a program, ERROR_PATH_NOT_FOUND for a directory, ERROR_NOT_FOUND for a user that is missing;
@@ -193,14 +192,13 @@ pub trait Worker: Clone + Debug + Send + Sync + 'static {
     /// The signal could not be sent.
     fn shut_down(&self, signal: Signal, force_after: Option<Duration>) -> Result<(), Fault>;
 
-    /// Ends the system, whatever its state. Returns when it has ended; [`Happening::Exited`] comes before or after.
+    /// Ends the system, whatever its state and whatever else it is busy with. Returns when it has ended and that was told.
     ///
     /// # Errors
     /// HCS_E_SYSTEM_ALREADY_STOPPED when it had ended otherwise.
     fn terminate(&self, why: Cause) -> Result<(), Fault>;
 
-    /// With [`Leash::Held`] the system ends ([`Cause::LastHandleClosed`]) when this process does, however that comes about, or all
-    /// clones of this worker are dropped; unless another process holds it as well.
+    /// Holds the system, or lets it go: see [`Leash`]. Belongs to all clones of this worker together.
     ///
     /// # Errors
     /// The worker cannot be reached.
@@ -213,17 +211,21 @@ pub trait Worker: Clone + Debug + Send + Sync + 'static {
     fn inspect(&self) -> Result<Found, Fault>;
 }
 
-/// Whether a system ends with those who hold it.
+/// Whether a system ends with those who hold it. Several processes may hold a system; each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leash {
+    /// The end of this process, however it comes about, is as good as [`Leash::Released`].
     Held,
+    /// Held no more: unless another process holds it, the system ends with [`Cause::LastHandleClosed`].
+    Released,
+    /// As if this process had never held it: the service is about to be replaced by a newer one.
     Loose,
 }
 
 /// Who is told what happens to one system.
 pub type Sink = Arc<dyn Fn(Happening) + Send + Sync>;
 
-/// What happens to a system by itself, or because another process asked.
+/// What happens to a system, by itself or because somebody asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
     /// It is in this phase now.
