@@ -144,10 +144,12 @@ impl Overlay {
 
     /// A mount that is nowhere yet.
     fn prepare(&self) -> Result<OwnedFd, Refused> {
-        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-            .map_err(|errno| match errno {
-                Errno::NOSYS => Refused::Old,
-                other => Refused::For(Error::new("mount an overlay", other)),
+        let context =
+            rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| {
+                match errno {
+                    Errno::NOSYS => Refused::Old,
+                    other => Refused::For(Error::new("mount an overlay", other)),
+                }
             })?;
         let said = |doing| {
             let context = context.as_fd();
@@ -176,7 +178,8 @@ impl Overlay {
             }
         }
         for flag in self.flags() {
-            rustix::mount::fsconfig_set_flag(&context, flag).map_err(said("mount the layers at"))?;
+            rustix::mount::fsconfig_set_flag(&context, flag)
+                .map_err(said("mount the layers at"))?;
         }
         rustix::mount::fsconfig_create(&context).map_err(said("mount the layers at"))?;
         let attributes = match self.scratch {
@@ -209,7 +212,8 @@ impl Overlay {
     fn options(&self, held: &mut Vec<OwnedFd>) -> Result<CString, Error> {
         let plain = self.option_bytes(|path, _| Ok(path.to_owned()), held)?;
         let paths = self.layers.iter().chain(self.scratch.iter().flat_map(|s| [&s.upper, &s.work]));
-        let separated = paths.flat_map(|path| path.as_os_str().as_bytes()).any(|b| b":,\\".contains(b));
+        let separated =
+            paths.flat_map(|path| path.as_os_str().as_bytes()).any(|b| b":,\\".contains(b));
         let bytes = if separated || plain.len() >= LONGEST_OPTIONS {
             self.option_bytes(by_descriptor, held)?
         } else {
@@ -283,15 +287,21 @@ pub fn unmount(path: &Path) -> Result<(), Error> {
 fn bind_read_only(layer: &Path, target: &Path) -> Result<(), Error> {
     let failed = |errno| Error::new("bind the layer at", errno).at(target);
     rustix::mount::mount_bind(layer, target).map_err(failed)?;
-    rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, "").map_err(|errno| {
-        let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);
-        failed(errno)
-    })
+    rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, "").map_err(
+        |errno| {
+            let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);
+            failed(errno)
+        },
+    )
 }
 
 /// A path as it is, or by a descriptor where it is too long for one value.
 fn short(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, Error> {
-    if path.as_os_str().len() < LONGEST_VALUE { Ok(path.to_owned()) } else { by_descriptor(path, held) }
+    if path.as_os_str().len() < LONGEST_VALUE {
+        Ok(path.to_owned())
+    } else {
+        by_descriptor(path, held)
+    }
 }
 
 fn by_descriptor(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, Error> {

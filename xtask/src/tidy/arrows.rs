@@ -34,6 +34,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "hostcompute-storage",
+        &[
+            "flate2",
+            "hostcompute-schema",
+            "rustix",
+            "rustls",
+            "serde",
+            "serde_json",
+            "sha1",
+            "sha2",
+            "ureq",
+            "zstd",
+        ],
+    ),
+    (
         "hostcompute",
         &[
             "hostcompute-engine",
