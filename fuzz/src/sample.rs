@@ -1,7 +1,7 @@
 //! A document of every type, made from the schema's own tables: no type is forgotten, and new ones are fuzzed at once.
 
 use hostcompute_schema::hcn::listing::STRUCTS;
-use hostcompute_schema::schema::{EnumSchema, Kind, MemberSchema, StructSchema, Wire};
+use hostcompute_schema::schema::{EnumSchema, Kind, MapKey, MemberSchema, StructSchema, Wire};
 use serde_json::{Map, Value, json};
 
 /// How deep types may be nested in each other before members are left out.
@@ -29,11 +29,24 @@ fn value(kind: &Kind, name: &str, depth: usize) -> Option<Value> {
         Kind::Unsigned(bits) => json!(1_u64 << (bits - 1)),
         Kind::Text => text(name),
         Kind::Guid => json!("0f8fad5b-d9cb-469f-a165-70867728950e"),
+        Kind::Signed(_) => json!(-1),
+        Kind::Float => json!(0.5),
+        Kind::Mac => json!("00-15-5D-01-02-03"),
+        Kind::Time => json!("2026-01-31T12:00:00Z"),
         Kind::Bytes => json!("AAEC"),
         Kind::Any => json!({"Id": "0f8fad5b-d9cb-469f-a165-70867728950e"}),
         Kind::List(item) => Value::Array(value(item, name, depth).into_iter().collect()),
         Kind::Enum(values) => choice(values)?,
+        Kind::Map(key, item) => {
+            let key = match key {
+                MapKey::Text => "primary",
+                MapKey::Number(_) => "1",
+                MapKey::Guid => "0f8fad5b-d9cb-469f-a165-70867728950e",
+            };
+            value(item, name, depth).map_or(json!({}), |item| json!({ key: item }))
+        }
         Kind::Struct(schema) => document(schema, depth),
+        Kind::Nested(schema) => document(schema(), depth),
     })
 }
 
@@ -60,7 +73,7 @@ fn text(name: &str) -> Value {
 fn choice(values: &EnumSchema) -> Option<Value> {
     let last = values.values.last()?;
     Some(match values.wire {
-        Wire::Name => json!(last.name),
+        Wire::Name | Wire::NameOrBlank => json!(last.name),
         Wire::Number | Wire::Flags => last.number.map_or(json!(last.name), |number| json!(number)),
     })
 }

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 use crate::element::{Element, Member};
-use crate::reader::Reader;
-use crate::schema::{Described, Kind, Print, StructSchema};
+use crate::reader::{Manner, Reader};
+use crate::schema::{Described, Family, Kind, Print, StructSchema};
 
 /// A document type.
 pub trait Document: Sized + Default {
@@ -82,11 +82,11 @@ fn read_members(
 ) -> Map<String, Value> {
     let mut unknown = Map::new();
     for (name, value) in object {
-        match schema.index_of(name).and_then(|index| members.get_mut(index)) {
+        match reader.index_of(name, schema).and_then(|index| members.get_mut(index)) {
             Some(member) => reader.in_member(name, |reader| member.set(value, reader)),
-            None if value.is_null() => {}
+            None if value.is_null() && reader.manner() == Manner::Lenient => {}
             None => {
-                reader.warn_unknown(name, schema);
+                reader.unknown_member(name, schema);
                 unknown.insert(name.clone(), value.clone());
             }
         }
@@ -97,7 +97,9 @@ fn read_members(
 fn write_members(schema: &StructSchema, members: &[&dyn Member]) -> Map<String, Value> {
     let mut object = Map::new();
     for (member, row) in members.iter().zip(schema.all_members()) {
-        if member.is_default() && !matches!(row.print, Print::Given | Print::Always) {
+        let given =
+            schema.family == Family::Compute || matches!(row.print, Print::Given | Print::Always);
+        if member.is_default() && !given {
             continue;
         }
         let empty = || {
@@ -135,12 +137,42 @@ impl<T: Document> Element for T {
     }
 }
 
-/// Serde for a document: its normal form out, lenient in, the first mistake as the error.
+/// Documents of a type inside one of the same type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Children<T>(pub Vec<T>);
+
+/// A type's table cannot hold itself while it is made; it can hold who knows it.
+impl<T: Document> Described for Children<T> {
+    const KIND: Kind = Kind::List(&Kind::Nested(schema_of::<T>));
+}
+
+fn schema_of<T: Document>() -> &'static StructSchema {
+    T::SCHEMA
+}
+
+impl<T: Document> Element for Children<T> {
+    fn from_json(value: &Value, reader: &mut Reader) -> Option<Children<T>> {
+        Element::from_json(value, reader).map(Children)
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.to_json()
+    }
+
+    fn is_default(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Serde for a document: its normal form out, lenient or tolerant in, the first mistake as the error.
 pub(crate) fn deserialize<'de, T: Document, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let value = <Value as serde::Deserialize>::deserialize(deserializer)?;
-    let mut reader = Reader::default();
+    let mut reader = match T::SCHEMA.family {
+        Family::Network => Reader::default(),
+        Family::Compute => Reader::tolerant(),
+    };
     let document = T::read(&value, &mut reader);
     match reader.into_notes().0.into_iter().next() {
         None => Ok(document),
@@ -170,11 +202,31 @@ macro_rules! documents {
             $($(#[doc = $member_doc])* pub $field: $field_type,)*
         }
 
-        documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
+        documents!(@schema Network $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
                 [$($since)? $(, $print)?]
         )*});
     };
+    // Documents of the compute service.
+    (@compute $(
+        $(#[doc = $doc:literal])*
+        pub struct $type:ident($name:literal $(, $type_since:literal)?) {$(
+            $(#[doc = $member_doc:literal])*
+            $field:ident: $field_type:ty = $member:literal [$($since:literal)?]
+        ),* $(,)?}
+    )*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $type {
+            $($(#[doc = $member_doc])* pub $field: $field_type,)*
+            /// Members that the schema does not know: of an answer only, input with such is refused.
+            pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
+        }
+
+        documents!(@schema Compute $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
+            [$($member_doc)*] $field: $field_type = $member [] [$($since)?]
+        )*} unknown);
+    )*};
     ($(
         $(#[doc = $doc:literal])*
         pub struct $type:ident($name:literal $(, $type_since:literal)?) $(: $base:ident)? {$(
@@ -195,13 +247,13 @@ macro_rules! documents {
             pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
         }
 
-        documents!(@schema $type $name [$($type_since)?] [$(#[doc = $doc])*] [$($base)?] {$(
+        documents!(@schema Network $type $name [$($type_since)?] [$(#[doc = $doc])*] [$($base)?] {$(
             [$($member_doc)*] $field: $field_type = $member [$($alias)*]
                 [$($since)? $(, $print)?]
         )*} unknown);
     )*};
     // The tables and conversions of a type, with or without a place for unknown members.
-    (@schema $type:ident $name:literal [$($type_since:literal)?] [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
+    (@schema $family:ident $type:ident $name:literal [$($type_since:literal)?] [$(#[doc = $doc:literal])*] [$($base:ident)?] {$(
         [$($member_doc:literal)*] $field:ident: $field_type:ty = $member:literal [$($alias:literal)*]
             [$($since:literal)? $(, $print:ident)?]
     )*} $($unknown:ident)?) => {
@@ -220,6 +272,7 @@ macro_rules! documents {
                         print: documents!(@print $($print)?),
                         doc: concat!($($member_doc),*),
                     }),*],
+                    family: $crate::schema::Family::$family,
                 };
                 &SCHEMA
             };

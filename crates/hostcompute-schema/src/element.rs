@@ -1,8 +1,8 @@
 //! How single JSON values become Rust values: scalars, identifiers, raw JSON, lists.
 //!
 //! An [`Element`] is one value; a [`Member`] is what a struct field holds, an optional element or a
-//! list of elements. `null` counts as absent everywhere (hcn.md 0.3 rule 36), and so does the
-//! all-zero GUID, which the API uses for «not given».
+//! list of elements. `null` counts as absent everywhere (hcn.md 0.3 rule 36, hcs.md 0). In documents
+//! of the network service so does the all-zero GUID, which that API uses for «not given».
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::guid::Guid;
 use crate::hresult::HResult;
-use crate::reader::Reader;
+use crate::reader::{Manner, Reader};
 use crate::schema::{Described, Kind};
 
 /// A value that can stand in a document.
@@ -24,6 +24,7 @@ pub trait Element: Described + Sized {
     /// The value, or `None` when it is absent in effect or was refused (which the reader notes).
     fn from_json(value: &Value, reader: &mut Reader) -> Option<Self>;
 
+    /// The value as it travels.
     fn to_json(&self) -> Value;
 
     /// Whether this is the value that leaving the member out means.
@@ -48,7 +49,9 @@ impl<T: Element> Member for Option<T> {
             Value::Null => None,
             value => {
                 let element = T::from_json(value, reader);
-                element.filter(|element| !(T::DEFAULT_IS_ABSENT && element.is_default()))
+                // `"GuestConnection":{}` of the compute service is a connection.
+                let may_be_blank = reader.manner() != Manner::Lenient || !T::DEFAULT_IS_ABSENT;
+                element.filter(|element| may_be_blank || !element.is_default())
             }
         };
     }
@@ -65,20 +68,36 @@ impl<T: Element> Member for Option<T> {
 impl<T: Element> Member for Vec<T> {
     fn set(&mut self, value: &Value, reader: &mut Reader) {
         self.clear();
-        match value {
-            Value::Null => {}
-            Value::Array(elements) => {
-                for (index, element) in elements.iter().enumerate() {
-                    let element = reader.in_element(index, |reader| T::from_json(element, reader));
-                    self.extend(element);
-                }
-            }
-            other => reader.fail_type("a list", other),
+        if !value.is_null() {
+            self.extend(<Vec<T> as Element>::from_json(value, reader).unwrap_or_default());
         }
     }
 
     fn get(&self) -> Option<Value> {
-        (!self.is_empty()).then(|| Value::Array(self.iter().map(Element::to_json).collect()))
+        (!self.is_empty()).then(|| self.to_json())
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// `Option<Vec<T>>` tells a list without elements from none; the compute service's documents do.
+impl<T: Element> Element for Vec<T> {
+    fn from_json(value: &Value, reader: &mut Reader) -> Option<Vec<T>> {
+        let Value::Array(elements) = value else {
+            reader.fail_type("a list", value);
+            return None;
+        };
+        let mut read = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            read.extend(reader.in_element(index, |reader| T::from_json(element, reader)));
+        }
+        Some(read)
+    }
+
+    fn to_json(&self) -> Value {
+        Value::Array(self.iter().map(Element::to_json).collect())
     }
 
     fn is_default(&self) -> bool {
@@ -141,6 +160,64 @@ macro_rules! unsigned_elements {
 
 unsigned_elements!(u8, u16, u32, u64);
 
+macro_rules! signed_elements {
+    ($($type:ty),*) => {$(
+        impl Described for $type {
+            const KIND: Kind = Kind::Signed(<$type>::BITS as u8);
+        }
+
+        impl Element for $type {
+            fn from_json(value: &Value, reader: &mut Reader) -> Option<$type> {
+                let Value::Number(number) = value else {
+                    reader.fail_type("a number", value);
+                    return None;
+                };
+                let read = number.as_i64().and_then(|number| <$type>::try_from(number).ok());
+                if read.is_none() {
+                    reader.fail_schema(format!(
+                        "{number} is not a whole number from {} to {}",
+                        <$type>::MIN,
+                        <$type>::MAX
+                    ));
+                }
+                read
+            }
+
+            fn to_json(&self) -> Value {
+                Value::from(*self)
+            }
+
+            fn is_default(&self) -> bool {
+                *self == 0
+            }
+        }
+    )*};
+}
+
+signed_elements!(i32, i64);
+
+impl Described for f64 {
+    const KIND: Kind = Kind::Float;
+}
+
+impl Element for f64 {
+    fn from_json(value: &Value, reader: &mut Reader) -> Option<f64> {
+        let read = value.as_f64();
+        if read.is_none() {
+            reader.fail_type("a number", value);
+        }
+        read
+    }
+
+    fn to_json(&self) -> Value {
+        Value::from(*self)
+    }
+
+    fn is_default(&self) -> bool {
+        *self == 0.0
+    }
+}
+
 /// A whole number from zero to `largest`.
 pub(crate) fn read_number(value: &Value, largest: u64, reader: &mut Reader) -> Option<u64> {
     let Value::Number(number) = value else {
@@ -150,10 +227,7 @@ pub(crate) fn read_number(value: &Value, largest: u64, reader: &mut Reader) -> O
     match number.as_u64() {
         Some(number) if number <= largest => Some(number),
         _ => {
-            reader.fail(
-                HResult::HCN_E_INVALID_JSON,
-                format!("{number} is not a whole number from 0 to {largest}"),
-            );
+            reader.fail_schema(format!("{number} is not a whole number from 0 to {largest}"));
             None
         }
     }
@@ -192,14 +266,19 @@ impl Described for Guid {
 impl Element for Guid {
     fn from_json(value: &Value, reader: &mut Reader) -> Option<Guid> {
         let text = read_text(value, reader)?;
-        if text.is_empty() {
+        let lenient = reader.manner() == Manner::Lenient;
+        if text.is_empty() && lenient {
             return None;
         }
         match text.parse::<Guid>() {
-            Ok(guid) => (!guid.is_zero()).then_some(guid),
+            Ok(guid) => (!guid.is_zero() || !lenient).then_some(guid),
             Err(invalid) => {
                 let message = format!("{} is {invalid}", Excerpt(text));
-                reader.fail(HResult::HCN_E_GUID_CONVERSION_FAILURE, message);
+                if lenient {
+                    reader.fail(HResult::HCN_E_GUID_CONVERSION_FAILURE, message);
+                } else {
+                    reader.fail_schema(message);
+                }
                 None
             }
         }
@@ -257,7 +336,7 @@ impl Element for Base64 {
     fn from_json(value: &Value, reader: &mut Reader) -> Option<Base64> {
         let bytes = Base64(String::from_json(value, reader)?);
         if !bytes.is_well_formed() {
-            reader.fail(HResult::HCN_E_INVALID_JSON, "not base64 text");
+            reader.fail_schema("not base64 text");
             return None;
         }
         Some(bytes)

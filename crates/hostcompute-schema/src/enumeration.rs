@@ -1,8 +1,10 @@
 //! Enumerations, all of them open: a value that this version does not know is kept, not refused.
-//! Whether an unknown kind means anything is for the engine to say, with the code that fits.
+//! Whether an unknown kind means anything is for the engine to say, with the code that fits. What
+//! the compute service is given is the exception: it is read strictly.
 //!
-//! Three macros, by how values travel: `kinds!` by name, `numbers!` as one number, `flags!` as a
-//! sum of bits. Each writes the type, its conversions and its [`EnumSchema`].
+//! Four macros, by how values travel: `kinds!` by name, `names!` by name in documents of the compute
+//! service, `numbers!` as one number, `flags!` as a sum of bits. Each writes the type, its conversions
+//! and its [`EnumSchema`].
 
 use alloc::format;
 use alloc::string::String;
@@ -11,9 +13,8 @@ use core::fmt;
 use serde_json::Value;
 
 use crate::element::{Excerpt, read_number};
-use crate::hresult::HResult;
-use crate::reader::{Reader, nearest};
-use crate::schema::{EnumSchema, SchemaVersion, ValueSchema};
+use crate::reader::{Manner, Reader, nearest};
+use crate::schema::{EnumSchema, SchemaVersion, ValueSchema, Wire};
 
 /// The value that `text` names: exactly, or by another spelling or case.
 pub(crate) fn find(schema: &'static EnumSchema, text: &str) -> Option<&'static ValueSchema> {
@@ -27,6 +28,9 @@ pub(crate) fn read_kind<T>(
     reader: &mut Reader,
     from_name: impl FnOnce(&str) -> T,
 ) -> Option<T> {
+    if reader.manner() != Manner::Lenient {
+        return read_name(schema, value, reader).map(from_name);
+    }
     match value {
         // An empty kind means the default (containerd creates namespaces that way).
         Value::String(text) if text.is_empty() => None,
@@ -37,10 +41,10 @@ pub(crate) fn read_kind<T>(
             };
             let found = schema.values.iter().find(by_number);
             if found.is_none() {
-                reader.fail(
-                    HResult::HCN_E_INVALID_JSON,
-                    format!("{} travels by name; the number {number} is unknown", schema.name),
-                );
+                reader.fail_schema(format!(
+                    "{} travels by name; the number {number} is unknown",
+                    schema.name
+                ));
             }
             found.map(|value| from_name(value.name))
         }
@@ -49,6 +53,39 @@ pub(crate) fn read_kind<T>(
             None
         }
     }
+}
+
+/// Reads the name of a value exactly as it is published.
+fn read_name<'v>(
+    schema: &'static EnumSchema,
+    value: &'v Value,
+    reader: &mut Reader,
+) -> Option<&'v str> {
+    let Value::String(text) = value else {
+        reader.fail_type("a name", value);
+        return None;
+    };
+    let published = schema.values.iter().find(|value| value.name == text);
+    if let Some(published) = published.or_else(|| blank(schema, text)) {
+        return Some(published.name);
+    }
+    if reader.manner() == Manner::Tolerant {
+        return Some(text);
+    }
+    fail_name(schema, text, reader);
+    None
+}
+
+/// The value that an empty text stands for.
+fn blank(schema: &'static EnumSchema, text: &str) -> Option<&'static ValueSchema> {
+    let first = schema.values.first();
+    first.filter(|_| text.is_empty() && schema.wire == Wire::NameOrBlank)
+}
+
+/// Prints a name as it travels.
+pub(crate) fn write_name(schema: &'static EnumSchema, name: &str) -> Value {
+    let is_blank = blank(schema, "").is_some_and(|first| first.name == name);
+    Value::from(if is_blank { "" } else { name })
 }
 
 /// Reads one number, or the name of one.
@@ -90,17 +127,18 @@ pub(crate) fn read_flags(
 fn code_of(schema: &'static EnumSchema, name: &str, reader: &mut Reader) -> Option<u32> {
     let found = find(schema, name).and_then(|value| value.number);
     if found.is_none() {
-        let suggestion = nearest(name, schema.values.iter().map(|value| value.name));
-        let help = match suggestion {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("there are {}", choices(schema)),
-        };
-        reader.fail(
-            HResult::HCN_E_INVALID_JSON,
-            format!("{} is not a value of {}; {help}", Excerpt(name), schema.name),
-        );
+        fail_name(schema, name, reader);
     }
     found
+}
+
+fn fail_name(schema: &'static EnumSchema, name: &str, reader: &mut Reader) {
+    let suggestion = nearest(name, schema.values.iter().map(|value| value.name));
+    let help = match suggestion {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are {}", choices(schema)),
+    };
+    reader.fail_schema(format!("{} is not a value of {}; {help}", Excerpt(name), schema.name));
 }
 
 /// Prints the names of the bits, joined by commas, and what is left over in hexadecimal.
@@ -159,23 +197,55 @@ macro_rules! kinds {
             $value:ident [$($since:literal)?] $(= $number:literal)?
         ),* $(,)?}
     )*) => {$(
+        named! { () Unknown $type stringify!($type), [$(#[doc = $doc])*] {$(
+            [$(#[doc = $value_doc])*] $value stringify!($value), [$($since)?] [$($number)?]
+        )*} }
+    )*};
+}
+
+/// Enumerations that travel by name in documents of the compute service. `Value = "name"` where the
+/// published name is none in Rust; `or blank` where an empty text stands for the first value.
+macro_rules! names {
+    ($(
+        $(#[doc = $doc:literal])*
+        pub enum $type:ident $(($type_name:literal))? $(or $blank:ident)? {$(
+            $(#[doc = $value_doc:literal])*
+            $value:ident $(= $name:literal)? [$($since:literal)?]
+        ),* $(,)?}
+    )*) => {$(
+        named! { ($($blank)?) Other $type names!(@name $type $($type_name)?), [$(#[doc = $doc])*] {$(
+            [$(#[doc = $value_doc])*] $value names!(@name $value $($name)?), [$($since)?] []
+        )*} }
+    )*};
+    (@name $ident:ident) => { stringify!($ident) };
+    (@name $ident:ident $name:literal) => { $name };
+}
+
+/// What `kinds!` and `names!` have in common.
+macro_rules! named {
+    (
+        ($($blank:ident)?) $open:ident $type:ident $type_name:expr, [$(#[doc = $doc:literal])*] {$(
+            [$(#[doc = $value_doc:literal])*] $value:ident $name:expr,
+                [$($since:literal)?] [$($number:literal)?]
+        )*}
+    ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum $type {
             $($(#[doc = $value_doc])* $value,)*
-            /// A kind that this version does not know, as it was written.
-            Unknown(alloc::string::String),
+            /// A value that this version does not know, as it was written.
+            $open(alloc::string::String),
         }
 
         impl $type {
             /// The table of the values.
             pub const SCHEMA: &'static $crate::schema::EnumSchema = {
                 static SCHEMA: $crate::schema::EnumSchema = $crate::schema::EnumSchema {
-                    name: stringify!($type),
+                    name: $type_name,
                     doc: concat!($($doc),*),
-                    wire: $crate::schema::Wire::Name,
+                    wire: named!(@wire $($blank)?),
                     values: &[$($crate::schema::ValueSchema {
-                        name: stringify!($value),
+                        name: $name,
                         alias: None,
                         number: $crate::enumeration::only(&[$($number)?]),
                         since: $crate::enumeration::since(&[$($since)?]),
@@ -185,31 +255,31 @@ macro_rules! kinds {
                 &SCHEMA
             };
 
-            /// The kinds that are known, in the order of the schema.
+            /// The values that are known, in the order of the schema.
             pub const KNOWN: &'static [$type] = &[$($type::$value),*];
 
             /// The name as it travels.
             pub fn name(&self) -> &str {
                 match self {
-                    $($type::$value => stringify!($value),)*
-                    $type::Unknown(name) => name,
+                    $($type::$value => $name,)*
+                    $type::$open(name) => name,
                 }
             }
 
-            /// The kind of this name; case is ignored.
+            /// The value of this name; case is ignored.
             pub fn from_name(name: &str) -> $type {
                 let known = $type::KNOWN.iter().find(|kind| kind.name().eq_ignore_ascii_case(name));
-                known.cloned().unwrap_or_else(|| $type::Unknown(name.into()))
+                known.cloned().unwrap_or_else(|| $type::$open(name.into()))
             }
 
             /// Whether it is one of [`Self::KNOWN`].
             pub fn is_known(&self) -> bool {
-                !matches!(self, $type::Unknown(_))
+                !matches!(self, $type::$open(_))
             }
         }
 
         impl Default for $type {
-            /// The first kind, which is what leaving the member out means.
+            /// The first value, which is what leaving the member out means.
             fn default() -> $type {
                 $type::KNOWN[0].clone()
             }
@@ -234,14 +304,16 @@ macro_rules! kinds {
             }
 
             fn to_json(&self) -> serde_json::Value {
-                serde_json::Value::from(self.name())
+                $crate::enumeration::write_name($type::SCHEMA, self.name())
             }
 
             fn is_default(&self) -> bool {
                 *self == $type::KNOWN[0]
             }
         }
-    )*};
+    };
+    (@wire) => { $crate::schema::Wire::Name };
+    (@wire blank) => { $crate::schema::Wire::NameOrBlank };
 }
 
 /// The number of a table's row, when it has one.

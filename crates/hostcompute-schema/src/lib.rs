@@ -28,8 +28,10 @@ mod element;
 mod failure;
 mod guid;
 pub mod hcn;
+pub mod hcs;
 pub mod host_document;
 mod hresult;
+mod map;
 pub mod openapi;
 pub mod operation;
 mod parse;
@@ -37,11 +39,12 @@ mod position;
 mod reader;
 pub mod schema;
 pub mod service;
+mod strict;
 pub mod v1;
 mod validate;
 
-pub use document::Document;
-pub use element::Base64;
+pub use document::{Children, Document};
+pub use element::{Base64, Element};
 pub use failure::{Failure, Warning};
 pub use guid::{Guid, InvalidGuid};
 pub use hcn::*;
@@ -53,7 +56,7 @@ pub use parse::{
     parse_network, parse_query, parse_route, parse_value, read_json,
 };
 pub use position::{Position, locate};
-pub use reader::Reader;
+pub use reader::{Manner, Reader};
 pub use schema::SchemaVersion;
 pub use service::ServiceOperation;
 pub use v1::{Older, QueryShape};

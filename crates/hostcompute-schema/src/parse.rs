@@ -163,7 +163,7 @@ pub(crate) fn first_of(failures: Vec<Failure>) -> Failure {
     first
 }
 
-fn syntax_failure(text: &str, error: &serde_json::Error) -> Failure {
+pub(crate) fn syntax_failure(text: &str, error: &serde_json::Error) -> Failure {
     let described = error.to_string();
     let message: String = match described.split_once(" at line ") {
         Some((message, _)) => message.into(),

@@ -110,7 +110,11 @@ impl Step {
 
 fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut rest = path;
+    // Paths into documents of the compute service begin with the root.
+    let mut rest = match path.strip_prefix('$') {
+        Some(below) if below.is_empty() || below.starts_with(['.', '[']) => below,
+        _ => path,
+    };
     while !rest.is_empty() {
         if let Some(quoted) = rest.strip_prefix("[\"") {
             let Some((name, after)) = quoted.split_once("\"]") else { break };
@@ -301,6 +305,8 @@ mod tests {
         check("", 1, 1);
         check("Policies", 2, 16);
         check("policies[0]", 3, 5);
+        check("$", 1, 1);
+        check("$.Policies[0]", 3, 5);
         check("Policies[1].Type", 4, 6);
         check("Policies[1].Settings", 4, 21);
         check("Policies[1].Settings[\"a.b\"][1][0]", 4, 42);

@@ -17,9 +17,22 @@ use crate::schema::StructSchema;
 /// into a list larger than itself.
 const NOTE_LIMIT: usize = 100;
 
+/// How a document is read. The services differ, and a client differs from a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// As the network service reads: names in any case, unknown members kept and reported.
+    #[default]
+    Lenient,
+    /// As the compute service reads: exact names, nothing that the schema does not know.
+    Strict,
+    /// As a client of the compute service reads its answers: exact names, what is unknown is kept.
+    Tolerant,
+}
+
 /// Where in the document reading stands, and what was noted so far.
 #[derive(Debug, Default)]
 pub struct Reader {
+    manner: Manner,
     path: String,
     failures: Vec<Failure>,
     warnings: Vec<Warning>,
@@ -30,6 +43,28 @@ impl Reader {
     /// A reader for a value that stands at `path` of some larger document; empty for a whole one.
     pub fn new(path: impl Into<String>) -> Reader {
         Reader { path: path.into(), ..Reader::default() }
+    }
+
+    /// A reader for what the compute service is given; its paths begin with `$`.
+    pub fn strict() -> Reader {
+        Reader { manner: Manner::Strict, path: "$".into(), ..Reader::default() }
+    }
+
+    /// A reader for what the compute service answers.
+    pub fn tolerant() -> Reader {
+        Reader { manner: Manner::Tolerant, ..Reader::strict() }
+    }
+
+    /// The same reader, for a value that stands at `path` of some larger document.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Reader {
+        self.path = path.into();
+        self
+    }
+
+    /// How it reads.
+    pub fn manner(&self) -> Manner {
+        self.manner
     }
 
     /// Where reading stands.
@@ -64,6 +99,11 @@ impl Reader {
         }
     }
 
+    /// Notes that what stands here does not fit the schema.
+    pub(crate) fn fail_schema(&mut self, message: impl Into<String>) {
+        self.fail(self.manner.invalid_json(), message);
+    }
+
     /// Notes that the value here is of the wrong JSON type.
     pub fn fail_type(&mut self, wanted: &str, found: &Value) {
         let found = match found {
@@ -74,7 +114,33 @@ impl Reader {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.fail(HResult::HCN_E_INVALID_JSON, format!("expected {wanted}, found {found}"));
+        self.fail_schema(format!("expected {wanted}, found {found}"));
+    }
+
+    /// The member of this name, in this reader's manner of comparing names.
+    pub(crate) fn index_of(&self, name: &str, schema: &StructSchema) -> Option<usize> {
+        match self.manner {
+            Manner::Lenient => schema.index_of(name),
+            Manner::Strict | Manner::Tolerant => schema.index_of_exactly(name),
+        }
+    }
+
+    /// Notes a member that the schema does not know, as far as that is worth a note.
+    pub(crate) fn unknown_member(&mut self, name: &str, schema: &StructSchema) {
+        match self.manner {
+            Manner::Lenient => self.warn_unknown(name, schema),
+            Manner::Strict => {
+                let names = schema.all_members().map(|member| member.name);
+                let message = match nearest(name, names) {
+                    Some(near) => {
+                        format!("{} has no member {name:?}; did you mean {near:?}?", schema.name)
+                    }
+                    None => format!("{} has no member {name:?}", schema.name),
+                };
+                self.in_member(name, |reader| reader.fail_schema(message));
+            }
+            Manner::Tolerant => {}
+        }
     }
 
     /// Notes an oddity at the present path.
@@ -89,7 +155,7 @@ impl Reader {
     }
 
     /// Notes a member that the schema does not know.
-    pub(crate) fn warn_unknown(&mut self, name: &str, schema: &StructSchema) {
+    fn warn_unknown(&mut self, name: &str, schema: &StructSchema) {
         if self.warnings.len() >= NOTE_LIMIT {
             return;
         }
@@ -115,6 +181,16 @@ impl Reader {
             last.hint = Some(format!("and {} more mistakes", self.uncounted_failures));
         }
         (failures, self.warnings)
+    }
+}
+
+impl Manner {
+    /// The code of a document that does not fit the schema.
+    pub fn invalid_json(self) -> HResult {
+        match self {
+            Manner::Lenient => HResult::HCN_E_INVALID_JSON,
+            Manner::Strict | Manner::Tolerant => HResult::HCS_E_INVALID_JSON,
+        }
     }
 }
 

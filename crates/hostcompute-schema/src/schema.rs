@@ -81,6 +81,17 @@ pub struct StructSchema {
     pub base: Option<&'static StructSchema>,
     /// The type's own members, in the order in which they are printed.
     pub members: &'static [MemberSchema],
+    /// Whose documents it belongs to.
+    pub family: Family,
+}
+
+/// Whose documents a type belongs to: the two services write theirs differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The network service's: read leniently, defaults are left out.
+    Network,
+    /// The compute service's: read strictly, whatever was given is printed.
+    Compute,
 }
 
 impl StructSchema {
@@ -100,6 +111,11 @@ impl StructSchema {
     /// case is ignored.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.all_members().position(|member| member.is_called(name))
+    }
+
+    /// The position of the member of exactly this name.
+    pub fn index_of_exactly(&self, name: &str) -> Option<usize> {
+        self.all_members().position(|member| member.name == name || member.aliases.contains(&name))
     }
 
     /// The member with this name or alias; case is ignored.
@@ -153,20 +169,43 @@ pub enum Kind {
     Bool,
     /// An unsigned number of that many bits.
     Unsigned(u8),
+    /// A signed number of that many bits.
+    Signed(u8),
+    /// A number with a fraction.
+    Float,
     /// Text.
     Text,
     /// A GUID as text.
     Guid,
     /// Bytes in base64.
     Bytes,
+    /// A hardware address.
+    Mac,
+    /// A date with time and zone.
+    Time,
     /// Any JSON value; usually an object whose type another member names.
     Any,
     /// A list of such.
     List(&'static Kind),
+    /// An object whose members all hold such, under names that are no part of the schema.
+    Map(MapKey, &'static Kind),
     /// A value of an enumeration.
     Enum(&'static EnumSchema),
     /// A document.
     Struct(&'static StructSchema),
+    /// A document of a type that holds others of its own type.
+    Nested(fn() -> &'static StructSchema),
+}
+
+/// What the names of a [`Kind::Map`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKey {
+    /// Any text.
+    Text,
+    /// A decimal number of that many bits.
+    Number(u8),
+    /// A GUID.
+    Guid,
 }
 
 /// One enumeration.
@@ -194,6 +233,8 @@ impl EnumSchema {
 pub enum Wire {
     /// By name.
     Name,
+    /// By name, the first one as an empty text.
+    NameOrBlank,
     /// As one number; names are accepted.
     Number,
     /// As a sum of bits; names, joined by commas, are accepted.

@@ -18,6 +18,7 @@ use crate::enumeration::{choices, find, read_coded, read_flags, read_kind};
 use crate::failure::{Failure, Warning};
 use crate::guid::Guid;
 use crate::hcn::*;
+use crate::hcs::{self, DateTime};
 use crate::host_document::{HostDocument, LISTS, REFERENCES};
 use crate::hresult::HResult;
 use crate::parse::{locate_notes, read_json};
@@ -130,7 +131,7 @@ fn check_struct(schema: &StructSchema, value: &Value, reader: &mut Reader) {
     };
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
         let Some(member) = schema.member(name) else {
-            reader.warn_unknown(name, schema);
+            reader.unknown_member(name, schema);
             continue;
         };
         reader.in_member(name, |reader| {
@@ -226,9 +227,14 @@ fn check_value(kind: &Kind, value: &Value, reader: &mut Reader) {
         Kind::Unsigned(16) => drop(u16::from_json(value, reader)),
         Kind::Unsigned(32) => drop(u32::from_json(value, reader)),
         Kind::Unsigned(_) => drop(u64::from_json(value, reader)),
+        Kind::Signed(32) => drop(i32::from_json(value, reader)),
+        Kind::Signed(_) => drop(i64::from_json(value, reader)),
+        Kind::Float => drop(f64::from_json(value, reader)),
         Kind::Text => drop(String::from_json(value, reader)),
         Kind::Guid => drop(Guid::from_json(value, reader)),
         Kind::Bytes => drop(Base64::from_json(value, reader)),
+        Kind::Mac => drop(hcs::MacAddress::from_json(value, reader)),
+        Kind::Time => drop(DateTime::from_json(value, reader)),
         Kind::Any => {}
         Kind::List(element) => match value {
             Value::Array(elements) => {
@@ -239,7 +245,16 @@ fn check_value(kind: &Kind, value: &Value, reader: &mut Reader) {
             other => reader.fail_type("a list", other),
         },
         Kind::Enum(schema) => check_enumeration(schema, value, reader),
+        Kind::Map(_, element) => match value {
+            Value::Object(entries) => {
+                for (name, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+                    reader.in_member(name, |reader| check_value(element, value, reader));
+                }
+            }
+            other => reader.fail_type("an object", other),
+        },
         Kind::Struct(schema) => check_struct(schema, value, reader),
+        Kind::Nested(schema) => check_struct(schema(), value, reader),
     }
 }
 
@@ -247,7 +262,7 @@ fn check_value(kind: &Kind, value: &Value, reader: &mut Reader) {
 fn check_enumeration(schema: &'static EnumSchema, value: &Value, reader: &mut Reader) {
     let known = |name: &str| find(schema, name).is_some();
     match schema.wire {
-        Wire::Name => {
+        Wire::Name | Wire::NameOrBlank => {
             if read_kind(schema, value, reader, known) == Some(false) {
                 reader.warn(format!(
                     "{value} is not a known {}; there are {}",

@@ -139,13 +139,21 @@ impl Selection {
             Kind::Unsigned(bits) => {
                 json!({ "type": "integer", "format": format!("uint{bits}"), "minimum": 0 })
             }
+            Kind::Signed(bits) => json!({ "type": "integer", "format": format!("int{bits}") }),
+            Kind::Float => json!({ "type": "number", "format": "double" }),
             Kind::Text => json!({ "type": "string" }),
             Kind::Guid => json!({ "type": "string", "pattern": GUID_PATTERN }),
             Kind::Bytes => json!({ "type": "string", "format": "byte" }),
+            Kind::Mac => json!({ "type": "string", "format": "mac-address" }),
+            Kind::Time => json!({ "type": "string", "format": "date-time" }),
             Kind::Any => json!({ "type": "object" }),
             Kind::List(element) => json!({ "type": "array", "items": self.kind(element, None) }),
             Kind::Enum(schema) => self.member_reference(schema.name, doc),
+            Kind::Map(_, element) => {
+                json!({ "type": "object", "additionalProperties": self.kind(element, None) })
+            }
             Kind::Struct(schema) => self.member_reference(schema.name, doc),
+            Kind::Nested(schema) => self.member_reference(schema().name, doc),
         };
         if let Some(doc) = doc {
             put(&mut schema, "description", doc.trim());
@@ -167,7 +175,7 @@ impl Selection {
             schema.values.iter().filter(|value| self.includes(value.since)).collect();
         let names: Vec<&str> = values.iter().map(|value| value.name).collect();
         let by_number = match (schema.wire, self.dialect) {
-            (Wire::Name, _) => false,
+            (Wire::Name | Wire::NameOrBlank, _) => false,
             (Wire::Number | Wire::Flags, Dialect::OpenApi3) => true,
             // Swagger 2.0 has no alternatives: the names stand, as in the published schema.
             (Wire::Number | Wire::Flags, Dialect::Swagger2) => false,
@@ -183,6 +191,7 @@ impl Selection {
         };
         let travels = match schema.wire {
             Wire::Name => "",
+            Wire::NameOrBlank => " The first one travels as an empty text.",
             Wire::Number => " Travels as its number; the name is accepted.",
             Wire::Flags => " Travels as a sum of numbers; names joined by commas are accepted.",
         };

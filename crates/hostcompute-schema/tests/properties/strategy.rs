@@ -1,6 +1,8 @@
 //! Documents drawn from the tables, and JSON drawn from anywhere.
 
-use hostcompute_schema::schema::{EnumSchema, Kind, MemberSchema, Print, StructSchema, Wire};
+use hostcompute_schema::schema::{
+    EnumSchema, Family, Kind, MapKey, MemberSchema, Print, StructSchema, Wire,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -13,18 +15,21 @@ pub enum Defaults {
     Avoided,
 }
 
-/// A document of this type: any members, in any order, under any of their names, in any case.
+/// A document of this type: any members, in any order; where names are compared leniently, under
+/// any of their names, in any case.
 pub fn document(schema: &'static StructSchema, defaults: Defaults) -> BoxedStrategy<Value> {
     let members: Vec<&'static MemberSchema> = schema.all_members().collect();
     if members.is_empty() {
         return Just(json!({})).boxed();
     }
     let most = members.len().min(8);
+    let lenient = schema.family == Family::Network;
     let member = select(members).prop_flat_map(move |member| {
         let names: Vec<&str> =
             std::iter::once(member.name).chain(member.aliases.iter().copied()).collect();
         let given = member.print == Print::Given;
-        let name = (select(names), 0..3_u8).prop_map(|(name, case)| spelled(name, case));
+        let name = (select(names), 0..3_u8)
+            .prop_map(move |(name, case)| spelled(name, if lenient { case } else { u8::MAX }));
         (name, value(&member.kind, defaults, given))
     });
     vec(member, 0..=most)
@@ -58,6 +63,15 @@ fn value(kind: &Kind, defaults: Defaults, given: bool) -> BoxedStrategy<Value> {
         Kind::Unsigned(64) => (least..=u64::MAX).prop_map(Value::from).boxed(),
         Kind::Unsigned(bits) => (least..1_u64 << bits).prop_map(Value::from).boxed(),
         Kind::Text => texts.prop_map(Value::from).boxed(),
+        Kind::Signed(32) => any::<i32>().prop_map(Value::from).boxed(),
+        Kind::Signed(_) => any::<i64>().prop_map(Value::from).boxed(),
+        Kind::Float => (-1e6..1e6).prop_map(Value::from).boxed(),
+        Kind::Mac => {
+            select(vec!["00-15-5D-01-02-03", "00:15:5d:0a:0B:0c"]).prop_map(Value::from).boxed()
+        }
+        Kind::Time => select(vec!["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.1234567+01:00"])
+            .prop_map(Value::from)
+            .boxed(),
         Kind::Guid => guid(defaults),
         Kind::Bytes => select(vec!["QQ==", "QUI=", "QUJD"]).prop_map(Value::from).boxed(),
         Kind::Any => raw(2).prop_filter("null is absent", |value| !value.is_null()).boxed(),
@@ -65,8 +79,25 @@ fn value(kind: &Kind, defaults: Defaults, given: bool) -> BoxedStrategy<Value> {
             .prop_map(Value::Array)
             .boxed(),
         Kind::Enum(schema) => enumeration(schema, least == 1),
+        Kind::Map(key, element) => map(key, value(element, defaults, given)),
         Kind::Struct(schema) => document(schema, defaults),
+        // Deep enough: types that hold themselves would be drawn without an end.
+        Kind::Nested(_) => Just(json!({})).boxed(),
     }
+}
+
+fn map(key: MapKey, value: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+    let keys = match key {
+        MapKey::Text => vec!["", "a", "primary", "é.[0]"],
+        MapKey::Number(_) => vec!["0", "1", "10", "255"],
+        MapKey::Guid => {
+            vec!["00000000-0000-0000-0000-000000000000", "910f7d92-ba2d-4c3f-98ae-7c0ac590d2dc"]
+        }
+    };
+    vec((select(keys), value), 0..3)
+        .prop_map(|entries| entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+        .prop_map(Value::Object)
+        .boxed()
 }
 
 fn guid(defaults: Defaults) -> BoxedStrategy<Value> {
@@ -89,6 +120,10 @@ fn enumeration(schema: &'static EnumSchema, not_first: bool) -> BoxedStrategy<Va
         Wire::Name => {
             names.push("SomethingElse".into());
             (select(names), 0..3_u8).prop_map(|(name, case)| spelled(&name, case).into()).boxed()
+        }
+        Wire::NameOrBlank => {
+            names.push(String::new());
+            select(names).prop_map(Value::from).boxed()
         }
         Wire::Number | Wire::Flags => {
             let least = u32::from(not_first);
