@@ -32,9 +32,8 @@ use crate::notify::{self, Notifier};
 use crate::socket::Sockets;
 use crate::{group, watchdog};
 
-/// Threads that serve connections, at most. On a machine with two processors one serves better: a second one is woken for every
-/// request, finds nothing to do, and takes the processor from the client or the decider.
-const WORKERS: usize = 2;
+/// Threads that accept connections and serve the console.
+const WORKERS: usize = 1;
 
 /// How often somebody looks whether changes are still taken.
 const PULSE: Duration = Duration::from_secs(1);
@@ -71,6 +70,12 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         None => Sockets::make(&configuration.socket)?,
     };
     raise_descriptors();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("starting threads")?;
     let edge = Edge::new(
         server.clone(),
         ours,
@@ -79,6 +84,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
             options,
             write_patience: configuration.write_patience,
         },
+        runtime.handle().clone(),
     );
     if let Some(interval) = notify::watchdog_interval() {
         watchdog::begin(server.clone(), notifier.clone(), interval)?;
@@ -87,12 +93,6 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
     let life =
         Life { edge, server, notifier, arguments, filter, patience: configuration.stop_patience };
     let listeners = sockets.listeners()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers())
-        .thread_name("http")
-        .enable_all()
-        .build()
-        .context("starting threads")?;
     let served = runtime.block_on(life.serve(listeners, console));
     // What still runs then has had its time.
     runtime.shutdown_background();
@@ -103,11 +103,6 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         rootless::end_holder(&directory)?;
     }
     served
-}
-
-fn workers() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (processors / 2).clamp(1, WORKERS)
 }
 
 /// Opens state and kernel; what an earlier process left unfinished is finished or undone.

@@ -1,4 +1,8 @@
-//! The one thread that changes the host: takes everything that waits, carries it out as few groups as possible, answers.
+//! How changes are carried out: one group after the other, whoever does it.
+//!
+//! A client's thread that finds the service free takes everything that waits, its own change last, and carries it out itself: to hand
+//! it to another thread would cost two wakes, which is more than most changes. Who finds it taken leaves the change in the queue and
+//! calls the decider, a thread that waits for the service as long as it takes: what has gathered until then is one group.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,20 +15,45 @@ use super::session::{Answering, Asker, Change};
 use super::{Job, Shared, Work};
 use crate::group::Asked;
 use crate::remembered::Keyed;
-use crate::sync::Arc;
+use crate::sync::{Arc, lock, try_lock};
 use crate::{Answer, Body, Call, Service};
 
-/// Works until the queue is closed and empty, then lets the service go.
-pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>, mut service: Service<H>) {
+/// Carries out what is left to it until the queue is closed and empty, then lets the service go.
+pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>) {
     // Whatever ends this thread ends the service: nobody waits for answers that nobody gives.
     let _closing = Closing(shared);
-    while let Some(jobs) = shared.queue.take(|| service.make_ready()) {
-        for run in runs(jobs) {
-            match run {
-                Run::Changes(changes) => Batch::of(changes).carry_out(shared, &mut service),
-                Run::Work(work) => {
-                    let _ = guarded(&mut service, |service| work(service));
-                }
+    let idle = || lock(&shared.service).as_mut().is_some_and(Service::make_ready);
+    while shared.queue.is_filled(idle) {
+        if let Some(service) = lock(&shared.service).as_mut() {
+            carry_out(shared, service);
+        }
+    }
+}
+
+impl<H: Host> Shared<H> {
+    /// Has carried out what was put in the queue: now, on this thread, or soon.
+    pub(super) fn see_to_it(&self) {
+        let Some(mut seat) = try_lock(&self.service) else { return self.queue.call() };
+        // Only a decider that has ended has taken the service away; it has emptied the queue, or still will.
+        if let Some(service) = seat.as_mut() {
+            carry_out(self, service);
+            service.make_ready();
+        }
+        drop(seat);
+        // What came meanwhile found the service taken, perhaps before the decider could have been told of it.
+        if !self.queue.is_empty() {
+            self.queue.call();
+        }
+    }
+}
+
+/// Carries out everything that waits.
+fn carry_out<H: Host>(shared: &Shared<H>, service: &mut Service<H>) {
+    for run in runs(shared.queue.take()) {
+        match run {
+            Run::Changes(changes) => Batch::of(changes).carry_out(shared, service),
+            Run::Work(work) => {
+                let _ = guarded(service, |service| work(service));
             }
         }
     }
@@ -48,9 +77,12 @@ struct Closing<'a, H: Host>(&'a Shared<H>);
 impl<H: Host> Drop for Closing<'_, H> {
     fn drop(&mut self) {
         self.0.queue.close();
+        // Whoever is at it finishes first.
+        let service = lock(&self.0.service).take();
         // After an ordinary end nothing is left in it; what is dropped tells its client.
-        drop(self.0.queue.take(|| false));
+        drop(self.0.queue.take());
         self.0.notifier.stop();
+        drop(service);
     }
 }
 

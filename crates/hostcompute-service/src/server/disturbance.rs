@@ -46,6 +46,7 @@ pub(super) fn listen<H: Host + Send + 'static>(
             job = back;
             std::thread::sleep(PATIENCE);
         }
+        shared.queue.call();
     };
     host.watch(Box::new(tell)).map_err(|fault| fault.failure)
 }

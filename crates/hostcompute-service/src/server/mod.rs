@@ -82,6 +82,8 @@ impl<H: Host> fmt::Debug for Server<H> {
 /// What sessions, readers and the decider share.
 struct Shared<H: Host> {
     queue: Queue<Job<H>>,
+    /// Whoever has it changes the host; `None` once the decider has ended.
+    service: Mutex<Option<Service<H>>>,
     /// The state that is committed and performed.
     view: Arc<RwLock<State>>,
     notifier: Arc<Notifier>,
@@ -122,12 +124,14 @@ impl<H: Host + Send + 'static> Server<H> {
             operations: Operations::default(),
             settings,
             directory: service.store.directory().to_owned(),
+            service: Mutex::new(None),
         });
         disturbance::listen(&shared, service.host())?;
+        *lock(&shared.service) = Some(service);
         let its = shared.clone();
         let decider = thread::Builder::new()
             .name("decider".to_owned())
-            .spawn(move || decider::decide(&its, service))
+            .spawn(move || decider::decide(&its))
             .map_err(|error| Failure::new(HResult::E_OUTOFMEMORY, error.to_string()))?;
         Ok(Self { shared, decider: Arc::new(Mutex::new(Some(decider))) })
     }

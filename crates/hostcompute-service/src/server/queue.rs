@@ -1,4 +1,4 @@
-//! What waits for the decider: a bounded queue that many fill and one thread empties, everything that waits at once.
+//! What waits to be carried out: a bounded queue that many fill; whoever has the service empties it, everything that waits at once.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,7 +31,7 @@ impl<J> Queue<J> {
         Self { inside: Mutex::new(inside), filled: Condvar::new(), room }
     }
 
-    /// Appends a job.
+    /// Appends a job. Nobody is called: see [`Self::call`].
     ///
     /// # Errors
     /// The job, and HCN_E_MANAGER_STOPPED once the queue is closed, or RPC_S_SERVER_UNAVAILABLE when too much waits already.
@@ -47,21 +47,30 @@ impl<J> Queue<J> {
             return Err((job, failure));
         }
         inside.waiting.push_back(job);
-        self.filled.notify_one();
         Ok(())
     }
 
-    /// Everything that waits; when nothing does, calls `idle` as long as it says that there is more to do, then waits. `None` when
-    /// the queue is closed and empty.
-    pub fn take(&self, mut idle: impl FnMut() -> bool) -> Option<VecDeque<J>> {
+    /// Wakes who waits in [`Self::is_filled`].
+    pub fn call(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Everything that waits now.
+    pub fn take(&self) -> VecDeque<J> {
+        std::mem::take(&mut lock(&self.inside).waiting)
+    }
+
+    /// Waits until something waits; before, calls `idle` as long as it says that there is more to do. `false` when the queue is
+    /// closed and empty.
+    pub fn is_filled(&self, mut idle: impl FnMut() -> bool) -> bool {
         let mut busy = true;
         let mut inside = lock(&self.inside);
         loop {
             if !inside.waiting.is_empty() {
-                return Some(std::mem::take(&mut inside.waiting));
+                return true;
             }
             if !inside.open {
-                return None;
+                return false;
             }
             if busy {
                 drop(inside);
@@ -81,6 +90,10 @@ impl<J> Queue<J> {
 
     pub fn is_open(&self) -> bool {
         lock(&self.inside).open
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.inside).waiting.is_empty()
     }
 
     pub fn len(&self) -> usize {
@@ -107,21 +120,22 @@ mod tests {
         assert_eq!((job, full.hresult), (3, HResult::RPC_S_SERVER_UNAVAILABLE));
         queue.close();
         assert_eq!(queue.push(4).expect_err("closed").1.hresult, HResult::HCN_E_MANAGER_STOPPED);
-        assert_eq!(queue.take(|| unreachable!("there is work")), Some([1, 2].into()));
-        assert_eq!(queue.take(|| false), None);
+        assert!(queue.is_filled(|| unreachable!("there is work")));
+        assert_eq!(queue.take(), [1, 2]);
+        assert!(!queue.is_filled(|| false));
     }
 
     #[test]
     fn idle_work_is_done_before_waiting() {
         let queue = Queue::new(2);
         let mut pieces = 3;
-        let taken = queue.take(|| {
+        let filled = queue.is_filled(|| {
             pieces -= 1;
             if pieces == 1 {
                 queue.push(7).expect("room");
             }
             pieces > 0
         });
-        assert_eq!((taken, pieces), (Some([7].into()), 1));
+        assert_eq!((filled, queue.take(), pieces), (true, [7].into(), 1));
     }
 }

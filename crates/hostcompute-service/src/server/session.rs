@@ -136,8 +136,8 @@ impl<H: Host + Send + 'static> Session<H> {
         self.right
     }
 
-    /// Asks for something. What only reads is answered at once, on this thread, from what is committed; a change waits for its turn
-    /// and `done` is called on the thread that carries it out.
+    /// Asks for something. What only reads is answered at once, on this thread, from what is committed. A change is carried out on this
+    /// thread, too, together with others that wait, unless another one is at it; `done` is called on the thread that carries it out.
     pub fn submit(&self, call: Call, done: impl FnOnce(Result<Answer, Failure>) + Send + 'static) {
         let asked = Instant::now();
         if let Err(failure) = self.admit(&call) {
@@ -163,11 +163,14 @@ impl<H: Host + Send + 'static> Session<H> {
         }
         let answering = Answering(Some(Box::new(done)));
         let change = Change { call, asker: self.asker(), asked, answering };
-        if let Err((Job::Change(change), failure)) = self.shared.queue.push(Job::Change(change)) {
-            let Change { call, asker, answering, .. } = change;
-            asker.audit(call.operation.symbol(), call.id, failure.hresult);
-            self.shared.numbers.answered(call.operation, asked.elapsed(), true);
-            answering.tell(Err(failure));
+        match self.shared.queue.push(Job::Change(change)) {
+            Err((Job::Change(change), failure)) => {
+                let Change { call, asker, answering, .. } = change;
+                asker.audit(call.operation.symbol(), call.id, failure.hresult);
+                self.shared.numbers.answered(call.operation, asked.elapsed(), true);
+                answering.tell(Err(failure));
+            }
+            _ => self.shared.see_to_it(),
         }
     }
 
@@ -241,7 +244,7 @@ impl<H: Host + Send + 'static> Session<H> {
         })
     }
 
-    /// Does something with the whole service, on the thread that changes the host; `what` names it in the audit trail.
+    /// Does something with the whole service, when nothing else is done with it; `what` names it in the audit trail.
     ///
     /// # Errors
     /// E_ACCESSDENIED for a caller without the right; HCN_E_MANAGER_STOPPED once the service stops.
@@ -260,6 +263,7 @@ impl<H: Host + Send + 'static> Session<H> {
         let (sender, answer) = mpsc::channel();
         let work = Job::Work(Box::new(move |service| drop(sender.send(work(service)))));
         self.shared.queue.push(work).map_err(|(_, failure)| failure)?;
+        self.shared.see_to_it();
         answer.recv().map_err(|_| broke_down())
     }
 

@@ -43,12 +43,14 @@ async fn topology(shared: Arc<Shared>, request: Request) -> Result<Value, Failur
     let parameters = Parameters::of(request.uri(), &["after"])?;
     let session = shared.client.session(request.headers())?;
     let after = parameters.get("after").unwrap_or_default().to_owned();
-    blocking(move || shared.changes.since(&session, &after)).await
+    let edge = shared.edge.clone();
+    blocking(&edge, move || shared.changes.since(&session, &after)).await
 }
 
 async fn statistics(shared: Arc<Shared>, started: Instant) -> Result<Value, Failure> {
     let session = shared.client.session(&Default::default())?;
-    blocking(move || {
+    let edge = shared.edge.clone();
+    blocking(&edge, move || {
         let read = of_endpoints(&shared.edge, &session)?;
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let statistics: Vec<Value> = read

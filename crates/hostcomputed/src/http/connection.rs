@@ -1,5 +1,6 @@
 //! One connection: its client, its requests one after the other, its end.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,8 +29,38 @@ const BUFFER: usize = 128 << 10;
 /// How long a connection without a request may take for its first one when the service stops.
 pub const FIRST_WORD: Duration = Duration::from_millis(100);
 
+/// What a connection's thread has for its stack, in bytes; documents are read without recursion into the deep.
+const STACK: usize = 1 << 20;
+
+/// Gives a connection a thread of its own.
+///
+/// # Errors
+/// There are too many threads or descriptors.
+pub fn begin(
+    edge: Arc<Edge>,
+    stream: std::os::unix::net::UnixStream,
+    router: Router,
+    phase: watch::Receiver<Phase>,
+    held: mpsc::Sender<()>,
+) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("connection".to_owned()).stack_size(STACK);
+    thread.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| {
+            runtime.block_on(async {
+                serve(edge, UnixStream::from_std(stream)?, router, phase, held).await;
+                Ok(())
+            })
+        });
+        if let Err(error) = served {
+            tracing::warn!(%error, "a connection cannot be served");
+        }
+    })?;
+    Ok(())
+}
+
 /// Serves a connection until the client goes, or the phase ends it. `_held` tells by its end that this one is over.
-pub async fn serve(
+async fn serve(
     edge: Arc<Edge>,
     stream: UnixStream,
     router: Router,

@@ -16,6 +16,7 @@ use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::answer;
+use super::Edge;
 use super::client::Session;
 use super::service::{Asked, blocking};
 
@@ -26,9 +27,10 @@ pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
         return Err(Failure::new(HResult::E_UNEXPECTED, why).into());
     };
     if asked.in_lines {
-        return Ok(told(work));
+        return Ok(told(&asked.client.edge, work));
     }
-    let steps = blocking(move || work.steps(&mut |_| ())).await??;
+    let edge = asked.client.edge.clone();
+    let steps = blocking(&edge, move || work.steps(&mut |_| ())).await??;
     Ok(answer::document(StatusCode::OK, &steps.to_value()))
 }
 
@@ -83,9 +85,9 @@ impl Work {
 }
 
 /// An answer that tells of each step as it is done.
-fn told(work: Work) -> Response {
+fn told(edge: &Edge, work: Work) -> Response {
     let (sender, receiver) = mpsc::unbounded_channel();
-    tokio::task::spawn_blocking(move || {
+    edge.background().spawn_blocking(move || {
         // A client that has gone does not hear the rest; the work is done all the same.
         let tell = |line: ProgressLine| drop(sender.send(format!("{}\n", line.to_value())));
         let outcome = work.carry_out(&mut |progress| tell(progress.line()));

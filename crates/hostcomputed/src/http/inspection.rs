@@ -44,8 +44,9 @@ pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
 /// The connections that the host tracks.
 pub async fn flows(asked: Asked) -> Result<Response, Failure> {
     let limit = asked.parameters.number("limit")?.map_or(FLOWS, |limit| limit as usize);
-    let server = asked.client.edge.server.clone();
-    let flows = blocking(move || server.observe(|observer| observer.flows(limit))).await?;
+    let edge = &asked.client.edge;
+    let server = edge.server.clone();
+    let flows = blocking(edge, move || server.observe(|observer| observer.flows(limit))).await?;
     let flows = local::flows(&flows.map_err(|fault| fault.failure)?);
     Ok(answer::document(StatusCode::OK, &flows.to_value()))
 }

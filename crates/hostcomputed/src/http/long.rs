@@ -48,12 +48,12 @@ pub fn begin_call(client: &Client, session: &Session, call: Call) -> Result<Resp
 pub fn begin_service(asked: Asked) -> Result<Response, Failure> {
     let (running, response) = begin(&asked.client, &asked.session, asked.operation.name())?;
     if let Some(work) = files::Work::of(&asked)? {
-        tokio::task::spawn_blocking(move || {
+        asked.client.edge.background().spawn_blocking(move || {
             let outcome = work.steps(&mut |line| running.tell(line.to_value()));
             running.finish(outcome.map(|steps| steps.to_value()).map_err(told_as_one));
         });
     } else {
-        tokio::spawn(async move {
+        asked.client.edge.clone().background().spawn(async move {
             let outcome = asked.local().await;
             running.finish(outcome.map_err(told_as_one));
         });

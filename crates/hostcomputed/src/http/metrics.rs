@@ -16,7 +16,8 @@ const KIND: &str = "text/plain; version=0.0.4";
 
 /// Everything at this moment.
 pub async fn answer(asked: Asked) -> Result<Response, Failure> {
-    let page = blocking(move || {
+    let edge = asked.client.edge.clone();
+    let page = blocking(&edge, move || {
         let edge = &asked.client.edge;
         let mut page = page(&edge.server.metrics());
         match traffic::of_endpoints(edge, &asked.session) {

@@ -6,7 +6,9 @@
 //!                    └──► handles, subscriptions and reservations are run down
 //! ```
 //!
-//! Reading is answered right here, on the thread that read the request; a change goes to the decider's thread and comes back once.
+//! Every connection has a thread of its own, with an event loop of its own: a question is read, answered and written by a thread that
+//! nobody else needs, and a change is carried out by it, unless another one is at it. What outlives a connection, and what blocks for
+//! long, runs on the threads of the runtime that accepts ([`Edge::background`]).
 
 mod answer;
 mod bell;
@@ -38,6 +40,7 @@ use hostcompute_linux::Linux;
 use hostcompute_linux::peer::UserNamespace;
 use hostcompute_schema::openapi;
 use hostcompute_service::server::{Limits, Server};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use answer::{document, problem, problem_with};
@@ -68,6 +71,7 @@ pub struct Edge {
     description: Bytes,
     refused: Arc<Semaphore>,
     refusals: Refusals,
+    background: Handle,
 }
 
 /// How the edge behaves.
@@ -90,8 +94,13 @@ pub enum Phase {
 }
 
 impl Edge {
-    /// An edge for this server; `ours` is the user namespace that clients must live in.
-    pub fn new(server: Server<Linux>, ours: UserNamespace, settings: Settings) -> Arc<Self> {
+    /// An edge for this server; `ours` is the user namespace that clients must live in, `background` accepts connections.
+    pub fn new(
+        server: Server<Linux>,
+        ours: UserNamespace,
+        settings: Settings,
+        background: Handle,
+    ) -> Arc<Self> {
         let refused = Arc::new(Semaphore::new(REFUSED));
         let description = openapi::to_text(&openapi::service()).into();
         Arc::new(Self {
@@ -102,7 +111,13 @@ impl Edge {
             settings,
             description,
             refused,
+            background,
         })
+    }
+
+    /// Where tasks live that no connection ends.
+    pub fn background(&self) -> &Handle {
+        &self.background
     }
 
     /// How long a client may leave an answer unread.
@@ -154,13 +169,12 @@ impl Edge {
             match accepted {
                 Ok((stream, _)) => {
                     let (edge, router) = (self.clone(), router.clone());
-                    tokio::spawn(connection::serve(
-                        edge,
-                        stream,
-                        router,
-                        phase.clone(),
-                        held.clone(),
-                    ));
+                    let begun = stream.into_std().and_then(|stream| {
+                        connection::begin(edge, stream, router, phase.clone(), held.clone())
+                    });
+                    if let Err(error) = begun {
+                        tracing::warn!(%error, "a connection cannot be served");
+                    }
                 }
                 // Out of descriptors or memory: connections wait in the kernel's queue meanwhile.
                 Err(error) => {

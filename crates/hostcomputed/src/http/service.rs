@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::client::{Client, Session};
 use super::request::{self, Parameters};
-use super::{answer, files, held, inspection, long, metrics};
+use super::{Edge, answer, files, held, inspection, long, metrics};
 
 /// A request for an operation of the service.
 #[derive(Debug)]
@@ -76,7 +76,8 @@ impl Asked {
             O::Resolve => self.resolve()?,
             O::OpenHandle | O::ListHandles | O::CloseHandle => held::handles(&self)?,
             O::ReservePorts | O::ListReservations | O::ReleasePorts => {
-                blocking(move || held::ports(&self)).await??
+                let edge = self.client.edge.clone();
+                blocking(&edge, move || held::ports(&self)).await??
             }
             O::GetOperation => long::tell(self).await?,
             O::FollowOperation => long::follow(&self)?,
@@ -114,7 +115,8 @@ impl Asked {
         work: impl FnOnce(&mut Service<Linux>) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let (session, operation) = (self.session.clone(), self.operation);
-        blocking(move || session.with_service(operation.right(), operation.name(), work)).await?
+        let edge = &self.client.edge;
+        blocking(edge, move || session.with_service(operation.right(), operation.name(), work)).await?
     }
 
     fn resolve(&self) -> Result<Response, Failure> {
@@ -142,11 +144,12 @@ fn version() -> Response {
     answer::document(StatusCode::OK, &version.to_value())
 }
 
-/// Runs what blocks where it delays no connection.
+/// Runs what blocks where it delays no connection, nor the end of its own.
 pub async fn blocking<T: Send + 'static>(
+    edge: &Edge,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| {
+    edge.background().spawn_blocking(work).await.map_err(|_| {
         Failure::new(HResult::E_UNEXPECTED, "the request failed inside the service")
             .hint("this is a bug; the log of the service says where")
     })
