@@ -1,8 +1,9 @@
 //! How changes are carried out: one group after the other, whoever does it.
 //!
 //! A client's thread that finds the service free takes everything that waits, its own change last, and carries it out itself: to hand
-//! it to another thread would cost two wakes, which is more than most changes. Who finds it taken leaves the change in the queue and
-//! calls the decider, a thread that waits for the service as long as it takes: what has gathered until then is one group.
+//! it to another thread would cost two wakes, which is more than most changes. Who finds it taken leaves the change in the queue.
+//! Whoever lets the service go and finds that something has gathered calls the decider, a thread that does nothing else: all of it is one
+//! group.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,14 +34,15 @@ pub(super) fn decide<H: Host>(shared: &Arc<Shared<H>>) {
 impl<H: Host> Shared<H> {
     /// Has carried out what was put in the queue: now, on this thread, or soon.
     pub(super) fn see_to_it(&self) {
-        let Some(mut seat) = try_lock(&self.service) else { return self.queue.call() };
+        // Whoever has it looks at the queue again after it has let go.
+        let Some(mut seat) = try_lock(&self.service) else { return };
         // Only a decider that has ended has taken the service away; it has emptied the queue, or still will.
         if let Some(service) = seat.as_mut() {
             carry_out(self, service);
             service.make_ready();
         }
         drop(seat);
-        // What came meanwhile found the service taken, perhaps before the decider could have been told of it.
+        // What came meanwhile found the service taken. It has gathered, and this thread has an answer to give first.
         if !self.queue.is_empty() {
             self.queue.call();
         }

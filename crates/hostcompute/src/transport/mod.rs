@@ -1,5 +1,8 @@
 //! The narrow waist: everything a client can ask is one call, and nothing else crosses.
 
+#[cfg(feature = "socket")]
+#[doc(hidden)]
+pub mod eager;
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
 #[cfg(feature = "socket")]

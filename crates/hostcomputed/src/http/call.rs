@@ -1,6 +1,7 @@
 //! The operations of the API: one way for all of them, by what the table says of each.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::Request;
 use axum::http::header::LOCATION;
@@ -37,7 +38,12 @@ pub async fn answer(
     if request::wants_no_wait(&head.headers) && !operation.is_read_only() {
         return long::begin_call(&client, &session, call);
     }
-    let answer = submitted(&session, call).await?;
+    let answer = if operation.is_read_only() {
+        submitted(&session, call).await?
+    } else {
+        let _changing = Changing::begin(&client.edge.changing);
+        submitted(&session, call).await?
+    };
     respond(operation, answer)
 }
 
@@ -75,6 +81,22 @@ fn named(operation: Operation, uri: &Uri) -> Result<Option<Guid>, Failure> {
         return Ok(None);
     }
     request::guid(request::place(uri.path(), route)).map(Some)
+}
+
+/// A change that is under way, as long as this lives.
+struct Changing<'a>(&'a AtomicUsize);
+
+impl<'a> Changing<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Hands a call to the service and waits for what it brings. Reading is done when this returns from handing over.

@@ -87,7 +87,9 @@ async fn converse(
     router: Router,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let io = TokioIo::new(Patient::new(stream, edge.settings.write_patience));
+    let io = TokioIo::new(
+        Patient::new(stream, edge.settings.write_patience).alone(edge.changing.clone()),
+    );
     let begun = Arc::new(AtomicBool::new(false));
     let router = TowerToHyperService::new(router);
     let service = Conversation { router, client, begun: begun.clone() };

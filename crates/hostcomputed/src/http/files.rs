@@ -15,8 +15,8 @@ use hostcompute_service::{Reading, apply};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::answer;
 use super::Edge;
+use super::answer;
 use super::client::Session;
 use super::service::{Asked, blocking};
 

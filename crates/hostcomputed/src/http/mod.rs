@@ -32,6 +32,7 @@ mod traffic;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -72,6 +73,8 @@ pub struct Edge {
     refused: Arc<Semaphore>,
     refusals: Refusals,
     background: Handle,
+    /// Changes that are under way.
+    changing: Arc<AtomicUsize>,
 }
 
 /// How the edge behaves.
@@ -112,6 +115,7 @@ impl Edge {
             description,
             refused,
             background,
+            changing: Arc::default(),
         })
     }
 

@@ -4,10 +4,14 @@
 //! patience such a connection is cut: it holds memory and, by its session, objects of others' interest.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hostcompute::transport::eager::Eager;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -18,12 +22,27 @@ pub struct Patient<S> {
     patience: Duration,
     /// Runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether it is worth staying awake for what the client says next.
+    eager: Eager,
+    /// What others are at, when nobody else is served by this thread.
+    others: Option<Arc<AtomicUsize>>,
 }
 
 impl<S> Patient<S> {
     /// Cuts the stream off after `patience` without any progress in writing.
     pub fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None }
+        Self { stream, patience, stalled: None, eager: Eager::default(), others: None }
+    }
+
+    /// The stream has its thread for itself: it may keep it busy for a moment, waiting for the next request, while nothing of what
+    /// `others` counts is under way.
+    pub fn alone(self, others: Arc<AtomicUsize>) -> Self {
+        Self { others: Some(others), ..self }
+    }
+
+    fn stays_awake(&self) -> bool {
+        let idle = |others: &Arc<AtomicUsize>| others.load(Ordering::Relaxed) == 0;
+        self.eager.is_worth_it() && self.others.as_ref().is_some_and(idle)
     }
 
     fn judge<T>(
@@ -41,13 +60,29 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + AsFd + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let this = &mut *self;
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            this.eager.heard();
+            return read;
+        }
+        if !this.stays_awake() {
+            return read;
+        }
+        // The event loop is told of what is read here, too; it then finds nothing left.
+        match this.eager.listen(&this.stream, buffer.initialize_unfilled()) {
+            Some(read) => {
+                buffer.advance(read);
+                Poll::Ready(Ok(()))
+            }
+            None => read,
+        }
     }
 }
 
@@ -58,6 +93,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.eager.spoken();
         self.judge(context, outcome)
     }
 
@@ -67,6 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.eager.spoken();
         self.judge(context, outcome)
     }
 

@@ -116,7 +116,8 @@ impl Asked {
     ) -> Result<T, Failure> {
         let (session, operation) = (self.session.clone(), self.operation);
         let edge = &self.client.edge;
-        blocking(edge, move || session.with_service(operation.right(), operation.name(), work)).await?
+        blocking(edge, move || session.with_service(operation.right(), operation.name(), work))
+            .await?
     }
 
     fn resolve(&self) -> Result<Response, Failure> {

@@ -6,6 +6,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use crate::transport::eager::Eager;
+
 /// A connection and what was read from it beyond the last answer.
 #[derive(Debug)]
 pub struct Connection {
@@ -13,6 +18,7 @@ pub struct Connection {
     /// Read and not used yet: from `start` on.
     buffer: Vec<u8>,
     start: usize,
+    eager: Eager,
 }
 
 /// A request.
@@ -74,20 +80,17 @@ impl Connection {
     /// Nothing listens, or the caller may not.
     pub fn open(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        Ok(Self { stream, buffer: Vec::new(), start: 0 })
+        Ok(Self::of(stream))
+    }
+
+    fn of(stream: UnixStream) -> Self {
+        Self { stream, buffer: Vec::new(), start: 0, eager: Eager::default() }
     }
 
     /// Whether the other side has ended a connection that waits for nothing.
     pub fn is_dead(&mut self) -> bool {
-        let mut byte = [0];
-        let read = self
-            .stream
-            .set_nonblocking(true)
-            .and_then(|()| self.stream.read(&mut byte))
-            .map_err(|error| error.kind());
-        let alive = matches!(read, Err(io::ErrorKind::WouldBlock));
         // Unasked bytes are as bad as an end.
-        !(alive && self.stream.set_nonblocking(false).is_ok())
+        recv(&self.stream, &mut [0], RecvFlags::DONTWAIT) != Err(Errno::AGAIN)
     }
 
     /// Sends a request and reads the head of the answer.
@@ -96,6 +99,7 @@ impl Connection {
     /// The connection broke, or the answer is none.
     pub fn ask(mut self, request: &Request<'_>) -> io::Result<Incoming> {
         let sent = self.stream.write_all(&written(request));
+        self.eager.spoken();
         // Whoever refuses a long request may answer and close before it was sent: that answer counts.
         let head = match (self.head(request.method), sent) {
             (Ok(head), _) => head,
@@ -133,12 +137,17 @@ impl Connection {
         self.start = 0;
         let length = self.buffer.len();
         self.buffer.resize(length + PIECE, 0);
+        let room = self.buffer.get_mut(length..).unwrap_or_default();
         let read = loop {
-            match self.stream.read(self.buffer.get_mut(length..).unwrap_or_default()) {
+            if let Some(read) = self.eager.listen(&self.stream, room) {
+                break Ok(read);
+            }
+            match self.stream.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
+        self.eager.heard();
         self.buffer.truncate(length + read.as_ref().copied().unwrap_or(0));
         match read {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -310,7 +319,7 @@ mod tests {
     /// What a client reads when a service sends `pieces`, each in its own write.
     fn answered(method: &'static str, pieces: &[&str]) -> io::Result<(Head, String, bool)> {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let connection = Connection { stream: ours, buffer: Vec::new(), start: 0 };
+        let connection = Connection::of(ours);
         let request = Request { method, target: "/".to_owned(), headers: Vec::new(), body: "" };
         for piece in pieces {
             theirs.write_all(piece.as_bytes()).expect("room");
@@ -368,7 +377,7 @@ mod tests {
     #[test]
     fn a_connection_that_was_ended_is_noticed() {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
-        let mut connection = Connection { stream: ours, buffer: Vec::new(), start: 0 };
+        let mut connection = Connection::of(ours);
         assert!(!connection.is_dead());
         drop(theirs);
         assert!(connection.is_dead());
