@@ -143,6 +143,30 @@ fn a_running_service_shows_itself() {
 }
 
 #[test]
+fn who_watches_gets_what_is_newer() {
+    let Some(machine) = Machine::new() else { return };
+    let daemon = machine.daemon();
+    let first = daemon.ask("GET", "/host/topology", "").ok();
+    assert_eq!(
+        (&first["Complete"], &first["Namespaces"][0]["Type"]),
+        (&json!(true), &json!("HostDefault"))
+    );
+    let namespace = daemon.ask("POST", "/namespaces", "{}").id();
+    let revision = |answer: &Value| answer["Revision"].as_str().expect("one").to_owned();
+    let after = |known: &str| daemon.ask("GET", &format!("/host/topology?after={known}"), "").ok();
+    let second = after(&revision(&first));
+    assert_eq!(second["Complete"], json!(false));
+    assert_eq!(second["Namespaces"].as_array().map(Vec::len), Some(1), "{second}");
+    assert_eq!(after(&revision(&second))["Namespaces"], json!([]));
+    daemon.ask("DELETE", &format!("/namespaces/{namespace}"), "").ok();
+    assert_eq!(after(&revision(&second))["Removed"], json!([namespace]));
+    assert_eq!(after("unknown")["Complete"], json!(true));
+    let statistics = daemon.ask("GET", "/host/statistics", "").ok();
+    assert!(statistics["Milliseconds"].is_f64() && statistics["Statistics"] == json!([]));
+    daemon.stop();
+}
+
+#[test]
 fn the_description_that_is_served_is_the_committed_one() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon();

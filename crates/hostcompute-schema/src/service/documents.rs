@@ -11,7 +11,10 @@ use core::fmt;
 use serde_json::Value;
 
 use crate::guid::Guid;
-use crate::hcn::{NotificationBase, ProtocolType};
+use crate::hcn::{
+    EndpointStats, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace,
+    HostComputeNetwork, NotificationBase, ProtocolType,
+};
 
 documents! {
     /// Files with host documents.
@@ -252,6 +255,34 @@ documents! {
         name: Option<String> = "Name" [, Always],
         /// What it is about.
         data: Option<NotificationBase> = "Data" [],
+    }
+
+    /// What is newer than a revision.
+    pub struct Topology("Topology") {
+        /// The present revision, to ask with the next time; another process of the service knows nothing of it.
+        revision: Option<String> = "Revision" [, Always],
+        /// Whether this is everything there is, and what the caller has is to be forgotten.
+        complete: Option<bool> = "Complete" [, Always],
+        /// Networks that are new or have changed.
+        networks: Vec<HostComputeNetwork> = "Networks" [, Always],
+        /// Namespaces that are new or have changed.
+        namespaces: Vec<HostComputeNamespace> = "Namespaces" [, Always],
+        /// Endpoints that are new or have changed.
+        endpoints: Vec<HostComputeEndpoint> = "Endpoints" [, Always],
+        /// Load balancers that are new or have changed.
+        load_balancers: Vec<HostComputeLoadBalancer> = "LoadBalancers" [, Always],
+        /// Objects that are no more.
+        removed: Vec<Guid> = "Removed" [, Always],
+    }
+
+    /// What went through every endpoint that has a port.
+    pub struct AllStatistics("AllStatistics") {
+        /// The present revision of the topology.
+        revision: Option<String> = "Revision" [, Always],
+        /// When the counters were read, by a clock of the service's own.
+        milliseconds: Option<Value> = "Milliseconds" [, Always],
+        /// The counters.
+        statistics: Vec<EndpointStats> = "Statistics" [, Always],
     }
 
     /// Notifications are missing in a stream.

@@ -139,6 +139,10 @@ service_operations! {
     Settle: Manage, Post "/host/settle", None => None;
     /// Lists connections that are being tracked.
     Flows: Read, Get "/host/flows", None => Document(Flows::SCHEMA), [LIMIT];
+    /// Tells everything that is newer than a revision, for those who watch; all there is to who names none.
+    Topology: Read, Get "/host/topology", None => Document(Topology::SCHEMA), [AFTER];
+    /// Reads the counters of every endpoint that has a port.
+    Statistics: Read, Get "/host/statistics", None => Document(AllStatistics::SCHEMA);
     /// Tells where a program must be started to be inside a namespace.
     Place: Read, Get "/namespaces/{id}/place", None => Document(NamespacePlace::SCHEMA);
 
@@ -191,6 +195,13 @@ const LIMIT: Parameter = Parameter {
     kind: schema::Kind::Unsigned(32),
     required: false,
     doc: "How many at most.",
+};
+
+const AFTER: Parameter = Parameter {
+    name: "after",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "The revision that the caller has seen.",
 };
 
 const WAIT: Parameter = Parameter {
@@ -309,6 +320,8 @@ pub static STRUCTS: &[&StructSchema] = &[
     NamespacePlace::SCHEMA,
     Flows::SCHEMA,
     Flow::SCHEMA,
+    Topology::SCHEMA,
+    AllStatistics::SCHEMA,
     HandleRequest::SCHEMA,
     SessionHandle::SCHEMA,
     SessionHandles::SCHEMA,

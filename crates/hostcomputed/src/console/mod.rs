@@ -2,17 +2,14 @@
 //!
 //! ```text
 //!   TCP ──► door: Host header, origin, token ──► page (embedded files)
-//!                                            └─► topology, statistics (here), read operations and events (http)
+//!                                            └─► read operations and events (http)
 //! ```
 //!
 //! It looks and nothing else: its session has the right to read, and no route of it changes anything. `door` says who is let in,
-//! `page` holds the files (made by hand, no build step), `changes` and `look` are what the page asks beside the API's own
-//! operations, because one request for everything is better than one for each object.
+//! `page` holds the files (made by hand, no build step).
 
-mod changes;
 mod connection;
 mod door;
-mod look;
 mod page;
 mod token;
 
@@ -26,7 +23,6 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::http::{Client, Edge, Phase, reading};
-use changes::Changes;
 use door::Door;
 use token::Token;
 
@@ -62,7 +58,6 @@ struct Shared {
     /// All browsers are one client: what they are is told by the token alone.
     client: Arc<Client>,
     door: Door,
-    changes: Changes,
 }
 
 impl Console {
@@ -109,9 +104,8 @@ impl Console {
     pub async fn serve(self, edge: Arc<Edge>, mut phase: watch::Receiver<Phase>) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let client = Arc::new(Client::reader(&edge));
-        let changes = Changes::new(client.name());
-        let shared = Arc::new(Shared { edge, client, door: self.door, changes });
-        let router = look::routes(shared.clone()).fallback_service(reading());
+        let shared = Arc::new(Shared { edge, client, door: self.door });
+        let router = reading();
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let (held, mut all_gone) = mpsc::channel::<()>(1);
         loop {

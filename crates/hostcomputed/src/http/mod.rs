@@ -13,6 +13,7 @@
 mod answer;
 mod bell;
 mod call;
+mod changes;
 mod client;
 mod connection;
 mod events;
@@ -21,6 +22,7 @@ mod hangup;
 mod held;
 mod inspection;
 mod long;
+mod look;
 mod metrics;
 mod patient;
 mod refusals;
@@ -29,11 +31,12 @@ mod routes;
 mod service;
 mod traffic;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use hostcompute::Options;
@@ -44,14 +47,12 @@ use hostcompute_service::server::{Limits, Server};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-pub use answer::{document, problem, problem_with};
-pub use client::{Client, SESSION, Session};
+pub use answer::problem_with;
+pub use client::{Client, SESSION};
 pub use patient::Patient;
-pub use request::Parameters;
 pub use routes::reading;
-pub use service::blocking;
-pub use traffic::of_endpoints;
 
+use changes::Changes;
 use client::Sessions;
 use refusals::Refusals;
 
@@ -75,6 +76,9 @@ pub struct Edge {
     background: Handle,
     /// Changes that are under way.
     changing: Arc<AtomicUsize>,
+    /// What changed, for those who look again and again.
+    changes: Changes,
+    started: Instant,
 }
 
 /// How the edge behaves.
@@ -116,6 +120,8 @@ impl Edge {
             refused,
             background,
             changing: Arc::default(),
+            changes: Changes::new(RandomState::new().hash_one(std::process::id()) as u32),
+            started: Instant::now(),
         })
     }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::client::{Client, Session};
 use super::request::{self, Parameters};
-use super::{Edge, answer, files, held, inspection, long, metrics};
+use super::{Edge, answer, files, held, inspection, long, look, metrics};
 
 /// A request for an operation of the service.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ impl Asked {
             O::Up | O::Down | O::Diff => files::answer(self).await?,
             O::Inspect => inspection::answer(self).await?,
             O::Flows => inspection::flows(self).await?,
+            O::Topology => look::topology(self).await?,
+            O::Statistics => look::statistics(self).await?,
             O::Resolve => self.resolve()?,
             O::OpenHandle | O::ListHandles | O::CloseHandle => held::handles(&self)?,
             O::ReservePorts | O::ListReservations | O::ReleasePorts => {

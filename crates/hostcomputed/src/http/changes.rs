@@ -1,19 +1,18 @@
 //! What changed since somebody looked last.
 //!
-//! Notifications do not tell everything (a changed policy or a new load balancer has none), so the page asks with the revision
+//! Notifications do not tell everything (a changed policy or a new load balancer has none), so who watches asks with the revision
 //! that it has, and gets what is newer. Objects are shared values that are replaced when they change: whether anything happened
 //! is a comparison of addresses, and documents are written anew only when something did.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::HeaderValue;
 use hostcompute_engine::network::namespace::HOST_DEFAULT;
 use hostcompute_engine::{Kind, Object, State, query};
 use hostcompute_schema::{Guid, QueryShape};
 use serde_json::{Map, Value};
 
-use crate::http::Session;
+use super::client::Session;
 
 /// Removals that are remembered; who has an older revision gets everything.
 const REMOVALS: usize = 4096;
@@ -23,6 +22,12 @@ pub struct Changes {
     /// Tells the revisions of this process from those of another.
     run: String,
     inside: Mutex<Inside>,
+}
+
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changes").field("run", &self.run).finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -45,9 +50,8 @@ struct Described {
 
 impl Changes {
     /// Nothing seen yet; `run` is unlike that of any other process.
-    pub fn new(run: Option<&HeaderValue>) -> Self {
-        let run = run.and_then(|run| run.to_str().ok()).unwrap_or_default();
-        Self { run: run.chars().take(8).collect(), inside: Mutex::default() }
+    pub fn new(run: u32) -> Self {
+        Self { run: format!("{run:08x}"), inside: Mutex::default() }
     }
 
     /// The present revision.
