@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hostcompute-schema",
             "hostcompute-service",
             "httparse",
+            "rustix",
             "serde_json",
             "thiserror",
         ],
