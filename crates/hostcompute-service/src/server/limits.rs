@@ -93,7 +93,12 @@ struct Inside {
     connections: usize,
     subscriptions: usize,
     bucket: Bucket,
+    /// Nothing that holds up the changes of others is done for this user before.
+    resting: Option<Instant>,
 }
+
+/// After changes were held up for somebody who may only look, they are not again for so many times as long.
+const REST: u32 = 3;
 
 impl Accounts {
     /// One more connection of a user, and the account on which it counts. Accounts of users who are gone and owe nothing are closed.
@@ -105,7 +110,7 @@ impl Accounts {
         let account = || {
             let limits = limits.of_user(uid);
             let bucket = Bucket::full(limits.burst, now);
-            let inside = Inside { connections: 0, subscriptions: 0, bucket };
+            let inside = Inside { connections: 0, subscriptions: 0, bucket, resting: None };
             Arc::new(Account { uid, limits, inside: Mutex::new(inside) })
         };
         let account = accounts.entry(uid).or_insert_with(account).clone();
@@ -156,8 +161,28 @@ impl Account {
         Err(exceeded(&what, rate, "rate", "make fewer"))
     }
 
+    /// Whether changes may be held up for somebody who may only look.
+    pub fn hold_up(&self) -> Result<(), Failure> {
+        let Some(until) = lock(&self.inside).resting else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || self.uid == 0 {
+            return Ok(());
+        }
+        let why = format!("user {} has the service look at the whole host too often", self.uid);
+        let wait = format!("try again in {left:.1?}: changes of others waited for the last time");
+        Err(Failure::new(HResult::ERROR_NOT_ENOUGH_QUOTA, why).hint(wait))
+    }
+
+    /// Changes were held up for so long.
+    pub fn held_up(&self, lasted: Duration) {
+        lock(&self.inside).resting = Instant::now().checked_add(lasted.saturating_mul(REST));
+    }
+
     fn is_idle(&self, now: Instant) -> bool {
         let mut inside = lock(&self.inside);
+        if inside.resting.is_some_and(|until| until > now) {
+            return false;
+        }
         inside.bucket.fill(self.limits.rate, now);
         inside.connections == 0 && inside.subscriptions == 0 && inside.bucket.is_full()
     }
@@ -288,6 +313,21 @@ mod tests {
         let (root, _connected) = accounts.connect(0, limits).expect("room");
         (0..100).for_each(|_| root.request(100).expect("no rate for root"));
         assert!(root.request(101).is_err());
+    }
+
+    #[test]
+    fn who_holds_up_others_rests_also_after_reconnecting() {
+        let accounts = Accounts::default();
+        let connect = |uid| accounts.connect(uid, Limits::default()).expect("room").0;
+        let looker = connect(7);
+        looker.hold_up().expect("the first time");
+        looker.held_up(Duration::from_secs(60));
+        drop(looker);
+        connect(8).hold_up().expect("another user");
+        let refused = connect(7).hold_up().expect_err("at once again");
+        assert_eq!(refused.hresult, HResult::ERROR_NOT_ENOUGH_QUOTA);
+        connect(7).held_up(Duration::ZERO);
+        connect(7).hold_up().expect("rested");
     }
 
     #[test]

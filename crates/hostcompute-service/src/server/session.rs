@@ -247,7 +247,8 @@ impl<H: Host + Send + 'static> Session<H> {
     /// Does something with the whole service, when nothing else is done with it; `what` names it in the audit trail.
     ///
     /// # Errors
-    /// E_ACCESSDENIED for a caller without the right; HCN_E_MANAGER_STOPPED once the service stops.
+    /// E_ACCESSDENIED for a caller without the right; ERROR_NOT_ENOUGH_QUOTA for one who may only look and made others wait a moment
+    /// ago; HCN_E_MANAGER_STOPPED once the service stops.
     pub fn with_service<T: Send + 'static>(
         &self,
         right: Right,
@@ -260,8 +261,20 @@ impl<H: Host + Send + 'static> Session<H> {
             self.asker().audit(what, None, code);
         }
         admitted?;
+        let looks_only = self.right == Right::Read;
+        if looks_only {
+            self.belongings.account.hold_up()?;
+        }
         let (sender, answer) = mpsc::channel();
-        let work = Job::Work(Box::new(move |service| drop(sender.send(work(service)))));
+        let account = self.belongings.account.clone();
+        let work = Job::Work(Box::new(move |service| {
+            let since = Instant::now();
+            let done = work(service);
+            if looks_only {
+                account.held_up(since.elapsed());
+            }
+            drop(sender.send(done));
+        }));
         self.shared.queue.push(work).map_err(|(_, failure)| failure)?;
         self.shared.see_to_it();
         answer.recv().map_err(|_| broke_down())
