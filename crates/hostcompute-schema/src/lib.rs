@@ -52,8 +52,8 @@ pub use host_document::HostDocument;
 pub use hresult::HResult;
 pub use operation::Operation;
 pub use parse::{
-    LONGEST_TEXT, Parsed, parse, parse_all, parse_endpoint, parse_load_balancer, parse_namespace,
-    parse_network, parse_query, parse_route, parse_value, read_json,
+    LONGEST_TEXT, Parsed, first_of, parse, parse_all, parse_endpoint, parse_load_balancer,
+    parse_namespace, parse_network, parse_query, parse_route, parse_value, read_json,
 };
 pub use position::{Position, locate};
 pub use reader::{Manner, Reader};

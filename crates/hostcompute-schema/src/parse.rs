@@ -144,7 +144,7 @@ pub(crate) fn locate_notes(reader: Reader, text: &str) -> Result<Vec<Warning>, V
 }
 
 /// The first of several mistakes; its hint tells that there are more.
-pub(crate) fn first_of(failures: Vec<Failure>) -> Failure {
+pub fn first_of(failures: Vec<Failure>) -> Failure {
     let further = failures.len().saturating_sub(1);
     let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else {
