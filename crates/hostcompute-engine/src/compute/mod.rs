@@ -7,8 +7,20 @@
 //! asked for it; what is here is pure, and kept by `hostcompute-service` beside the handle to the worker. Comments that cite
 //! `hcs.md` mean the project's reference of HCS's behaviour, kept beside the checkout (`../shared/reference/hcs.md`).
 
+pub mod cpu_group;
+pub mod document;
+pub mod event;
+pub mod exit;
 pub mod facts;
 pub mod launch;
+pub mod operation;
+pub mod process;
+mod processor;
+pub mod properties;
+pub mod record;
+pub mod service_properties;
+pub mod system;
+pub mod verb;
 pub mod worker;
 
 pub use facts::{Cpu, Enforceable, HostFacts};
