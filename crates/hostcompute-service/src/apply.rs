@@ -5,7 +5,9 @@
 //! nobody else waiting; where calls are made is a [`Desk`]: a service inside the process, or a session of a running one.
 
 use hostcompute_engine::State;
-use hostcompute_engine::apply::{self, Action, Call, Refusal, Source, Task, Wishes};
+use hostcompute_engine::apply::{
+    self, Action, Call, Plan, PresentSystem, Refusal, Source, SystemTask, Task, Wishes,
+};
 use hostcompute_engine::host::Host;
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
@@ -41,6 +43,57 @@ pub trait Desk {
     fn settle(&self) -> Result<(), Failure>;
 }
 
+/// Where compute systems are made, by those who carry some.
+pub trait Systems {
+    /// Those that are there.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn present(&self) -> Result<Vec<PresentSystem>, Failure>;
+
+    /// Makes a system and starts it, or leaves nothing.
+    ///
+    /// # Errors
+    /// What the service or the host refuses.
+    fn make(&self, id: &str, document: &str) -> Result<(), Failure>;
+
+    /// Starts a process in it; its output goes to the log.
+    ///
+    /// # Errors
+    /// What the service or the host refuses.
+    fn run(&self, id: &str, process: &str) -> Result<(), Failure>;
+
+    /// Ends a system, and waits until nothing is left of it; one that has ended meanwhile is as good.
+    ///
+    /// # Errors
+    /// It could not be ended.
+    fn end(&self, id: &str) -> Result<(), Failure>;
+}
+
+/// Nothing carries compute systems here.
+impl Systems for () {
+    fn present(&self) -> Result<Vec<PresentSystem>, Failure> {
+        Err(no_systems())
+    }
+
+    fn make(&self, _: &str, _: &str) -> Result<(), Failure> {
+        Err(no_systems())
+    }
+
+    fn run(&self, _: &str, _: &str) -> Result<(), Failure> {
+        Err(no_systems())
+    }
+
+    fn end(&self, _: &str) -> Result<(), Failure> {
+        Err(no_systems())
+    }
+}
+
+fn no_systems() -> Failure {
+    Failure::new(HResult::ERROR_NOT_SUPPORTED, "this service carries no compute systems")
+        .at("ComputeSystems")
+}
+
 /// A client's session: each step waits for its turn among what others ask.
 impl<H: Host + Send + 'static> Desk for Session<H> {
     fn carry_out(&self, call: &Call, reading: Reading) -> Result<Vec<Warning>, Failure> {
@@ -68,15 +121,16 @@ impl<H: Host + Send + 'static> Desk for Session<H> {
 /// As [`up`], [`down`] and [`diff`]; E_NOTIMPL for another operation.
 pub fn carry_out(
     desk: &impl Desk,
+    systems: &dyn Systems,
     work: ServiceOperation,
     files: &[HostFile],
     reading: Reading,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Step>, Obstacle> {
     match work {
-        ServiceOperation::Up => up(desk, files, reading, tell),
-        ServiceOperation::Down => down(desk, files, reading, tell),
-        ServiceOperation::Diff => diff(desk, files, reading, tell),
+        ServiceOperation::Up => up(desk, systems, files, reading, tell),
+        ServiceOperation::Down => down(desk, systems, files, reading, tell),
+        ServiceOperation::Diff => diff(desk, systems, files, reading, tell),
         other => {
             let why = format!("{other} does not carry out files");
             Err(Failure::new(HResult::E_NOTIMPL, why).into())
@@ -90,28 +144,64 @@ pub fn carry_out(
 /// What is wrong with a file, or what the host refuses.
 pub fn up(
     desk: &impl Desk,
+    systems: &dyn Systems,
     files: &[HostFile],
     reading: Reading,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Step>, Obstacle> {
-    let tasks = plan_up(desk, files, reading, tell)?;
-    tell(Progress::Planned(tasks.len()));
-    let mut done: Vec<&Task> = Vec::new();
-    for task in &tasks {
+    let plan = plan_up(desk, systems, files, reading, tell)?;
+    tell(Progress::Planned(plan.tasks.len() + plan.systems.len()));
+    let mut done = Done { desk, systems, tasks: Vec::new(), made: Vec::new() };
+    for task in &plan.tasks {
         match desk.carry_out(&task.call, reading) {
             Ok(warnings) => warn(task, warnings, files, tell),
-            Err(failure) => {
-                if !done.is_empty() {
-                    tell(Progress::TakingBack);
-                }
-                let further = take_back(desk, &done);
-                return Err(Obstacle { further, ..blame(task, failure, files) });
-            }
+            Err(failure) => return Err(done.take_back(blame(task, failure, files), tell)),
         }
-        done.push(task);
+        done.tasks.push(task);
         tell(Progress::Done(step(task)));
     }
-    Ok(tasks.iter().map(step).collect())
+    for task in &plan.systems {
+        done.make(task, files).map_err(|obstacle| done.take_back(obstacle, tell))?;
+        tell(Progress::Done(system_step(task)));
+    }
+    Ok(steps(&plan))
+}
+
+/// What one run has done so far.
+struct Done<'a, D> {
+    desk: &'a D,
+    systems: &'a dyn Systems,
+    tasks: Vec<&'a Task>,
+    made: Vec<&'a SystemTask>,
+}
+
+impl<'a, D: Desk> Done<'a, D> {
+    fn make(&mut self, task: &'a SystemTask, files: &[HostFile]) -> Result<(), Obstacle> {
+        let blame = |failure, process| {
+            let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+            obstacle(task.blame(failure, process, text), files)
+        };
+        self.systems.make(&task.id, &task.document).map_err(|failure| blame(failure, None))?;
+        self.made.push(task);
+        for (index, process) in task.processes.iter().enumerate() {
+            let run = self.systems.run(&task.id, process);
+            run.map_err(|failure| blame(failure, Some(index)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything back; the obstacle tells also what cannot be.
+    fn take_back(&self, obstacle: Obstacle, tell: &mut dyn FnMut(Progress)) -> Obstacle {
+        if !(self.tasks.is_empty() && self.made.is_empty()) {
+            tell(Progress::TakingBack);
+        }
+        let ended = self.made.iter().rev().map(|task| self.systems.end(&task.id));
+        let mut further: Vec<Failure> = ended.filter_map(Result::err).collect();
+        // The calls of a run of ours, made from documents that were read already: nothing in them is the caller's to mend.
+        let calls = self.tasks.iter().rev().flat_map(|task| &task.back);
+        further.extend(calls.filter_map(|call| self.desk.carry_out(call, Reading::Lenient).err()));
+        Obstacle { further, ..obstacle }
+    }
 }
 
 /// What [`up`] would do.
@@ -120,11 +210,12 @@ pub fn up(
 /// What is wrong with a file.
 pub fn diff(
     desk: &impl Desk,
+    systems: &dyn Systems,
     files: &[HostFile],
     reading: Reading,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Step>, Obstacle> {
-    Ok(plan_up(desk, files, reading, tell)?.iter().map(step).collect())
+    Ok(steps(&plan_up(desk, systems, files, reading, tell)?))
 }
 
 /// Deletes exactly what the files name, and waits until the host is clean.
@@ -133,6 +224,7 @@ pub fn diff(
 /// What is wrong with a file, an object that others use, or what could not be deleted (the rest is).
 pub fn down(
     desk: &impl Desk,
+    systems: &dyn Systems,
     files: &[HostFile],
     reading: Reading,
     tell: &mut dyn FnMut(Progress),
@@ -141,9 +233,25 @@ pub fn down(
     let tasks = desk
         .look(|state| apply::down(&wishes, &sources(files), state))?
         .map_err(|refusal| obstacle(refusal, files))?;
-    tell(Progress::Planned(tasks.len()));
+    let doomed = match wishes.has_systems() {
+        true => apply::systems_down(&wishes, &systems.present()?),
+        false => Vec::new(),
+    };
+    tell(Progress::Planned(doomed.len() + tasks.len()));
     let mut done = Vec::new();
     let mut failures: Vec<Obstacle> = Vec::new();
+    for task in &doomed {
+        match systems.end(&task.id) {
+            Ok(()) => {
+                tell(Progress::Done(system_step(task)));
+                done.push(system_step(task));
+            }
+            Err(failure) => {
+                let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+                failures.push(obstacle(task.blame(failure, None, text), files));
+            }
+        }
+    }
     for task in &tasks {
         match desk.carry_out(&task.call, reading) {
             Ok(_) => {
@@ -166,14 +274,16 @@ pub fn down(
 
 fn plan_up(
     desk: &impl Desk,
+    systems: &dyn Systems,
     files: &[HostFile],
     reading: Reading,
     tell: &mut dyn FnMut(Progress),
-) -> Result<Vec<Task>, Obstacle> {
+) -> Result<Plan, Obstacle> {
     let wishes = wishes(files, reading, tell)?;
     let mut fresh = desk.new_ids(wishes.len())?.into_iter();
     let mut next = || fresh.next().expect("one id for each object");
-    desk.look(|state| apply::up(&wishes, &sources(files), state, &mut next))?
+    let present = if wishes.has_systems() { systems.present()? } else { Vec::new() };
+    desk.look(|state| apply::up(&wishes, &sources(files), state, &present, &mut next))?
         .map_err(|refusal| obstacle(refusal, files))
 }
 
@@ -191,12 +301,6 @@ fn wishes(
         tell(Progress::Tolerated { file, warning });
     }
     Ok(wishes)
-}
-
-/// The calls of a run of ours, made from documents that were read already: nothing in them is the caller's to mend.
-fn take_back(desk: &impl Desk, done: &[&Task]) -> Vec<Failure> {
-    let calls = done.iter().rev().flat_map(|task| &task.back);
-    calls.filter_map(|call| desk.carry_out(call, Reading::Lenient).err()).collect()
 }
 
 fn sources(files: &[HostFile]) -> Vec<Source<'_>> {
@@ -224,16 +328,32 @@ fn obstacle(refusal: Refusal, files: &[HostFile]) -> Obstacle {
     Obstacle { file: file.map(str::to_owned), ..Obstacle::from(refusal.failure) }
 }
 
-fn step(task: &Task) -> Step {
-    let action = match task.action {
+fn steps(plan: &Plan) -> Vec<Step> {
+    plan.tasks.iter().map(step).chain(plan.systems.iter().map(system_step)).collect()
+}
+
+fn system_step(task: &SystemTask) -> Step {
+    Step {
+        action: Some(word(task.action).to_owned()),
+        kind: Some("compute system".to_owned()),
+        name: Some(task.id.clone()),
+        ..Step::default()
+    }
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
         Action::Create => "create",
         Action::Modify => "modify",
         Action::Attach => "attach",
         Action::Detach => "detach",
         Action::Delete => "delete",
-    };
+    }
+}
+
+fn step(task: &Task) -> Step {
     Step {
-        action: Some(action.to_owned()),
+        action: Some(word(task.action).to_owned()),
         kind: Some(task.kind.to_string()),
         id: Some(task.id),
         name: Some(task.name.clone()),

@@ -2,9 +2,13 @@
 
 mod world;
 
-use hostcompute_schema::HResult;
+use std::sync::Mutex;
+
+use hostcompute_engine::apply::PresentSystem;
 use hostcompute_schema::ServiceOperation::{Diff, Down, Up};
 use hostcompute_schema::service::{HostFile, Progress, Step};
+use hostcompute_schema::{Failure, HResult};
+use hostcompute_service::apply::Systems;
 use hostcompute_service::server::{Caller, Groups, Limits, Server, Session, Settings};
 use hostcompute_service::{Reading, apply};
 use world::{Machine, Scratch, boot, open};
@@ -48,7 +52,8 @@ fn what_is_there_is_left_and_what_was_made_goes() {
     let files = [HostFile::new("f.json", FILE)];
     let mut told = Vec::new();
     let mut tell = |progress: Progress| told.push(progress);
-    let made = apply::carry_out(&session, Up, &files, Reading::Lenient, &mut tell).expect("made");
+    let made =
+        apply::carry_out(&session, &(), Up, &files, Reading::Lenient, &mut tell).expect("made");
     assert_eq!(sentences(&made), ["create n", "create s", "create a", "attach a"]);
     let Progress::Tolerated { file, warning } = told.remove(2) else { panic!("{told:?}") };
     assert_eq!((&*file, &*warning.path), ("f.json", "Namespaces[0].Clour"));
@@ -58,13 +63,15 @@ fn what_is_there_is_left_and_what_was_made_goes() {
 
     let quiet = &mut |_: Progress| {};
     for work in [Up, Diff] {
-        let steps = apply::carry_out(&session, work, &files, Reading::Lenient, quiet);
+        let steps = apply::carry_out(&session, &(), work, &files, Reading::Lenient, quiet);
         assert_eq!(sentences(&steps.expect("there")), Vec::<String>::new());
     }
-    let gone = apply::carry_out(&session, Down, &files, Reading::Lenient, quiet).expect("gone");
+    let gone =
+        apply::carry_out(&session, &(), Down, &files, Reading::Lenient, quiet).expect("gone");
     assert_eq!(gone.len(), 3, "whoever goes is taken out first");
     assert_eq!(names(&session), 0);
-    let refused = apply::carry_out(&session, Up, &files, Reading::Strict, quiet).expect_err("odd");
+    let refused =
+        apply::carry_out(&session, &(), Up, &files, Reading::Strict, quiet).expect_err("odd");
     assert_eq!(refused.file.as_deref(), Some("f.json"));
     assert_eq!(refused.failure.path.as_deref(), Some("Namespaces[0].Clour"));
     assert_eq!(names(&session), 0);
@@ -82,7 +89,8 @@ fn a_run_that_fails_is_taken_back_whatever_the_callers_limits() {
     let mut told = Vec::new();
     let mut tell = |progress: Progress| told.push(progress);
     let files = [HostFile::new("clash.json", CLASH)];
-    let refused = apply::up(&session, &files, Reading::Lenient, &mut tell).expect_err("impossible");
+    let refused =
+        apply::up(&session, &(), &files, Reading::Lenient, &mut tell).expect_err("impossible");
     assert_eq!(refused.failure.hresult, HResult::HCN_E_INVALID_IP);
     assert_eq!(refused.failure.path.as_deref(), Some("Endpoints[1].IpConfigurations[0].IpAddress"));
     assert_eq!((refused.file.as_deref(), refused.further), (Some("clash.json"), Vec::new()));
@@ -98,10 +106,107 @@ fn who_may_only_look_may_compare_and_no_more() {
     let session = server.connect(reader).expect("let in");
     let files = [HostFile::new("f.json", FILE)];
     let quiet = &mut |_: Progress| {};
-    assert_eq!(apply::diff(&session, &files, Reading::Lenient, quiet).expect("planned").len(), 4);
+    assert_eq!(
+        apply::diff(&session, &(), &files, Reading::Lenient, quiet).expect("planned").len(),
+        4
+    );
     for work in [Up, Down] {
-        let outcome = apply::carry_out(&session, work, &files, Reading::Lenient, quiet);
+        let outcome = apply::carry_out(&session, &(), work, &files, Reading::Lenient, quiet);
         let code = outcome.map_err(|told| told.failure.hresult);
         assert_eq!(code.expect_err("refused"), HResult::E_ACCESSDENIED, "{work}");
     }
+}
+
+/// Systems that are made of documents and nothing else; those called "bad" cannot run anything.
+#[derive(Default)]
+struct Paper {
+    systems: Mutex<Vec<PresentSystem>>,
+    said: Mutex<Vec<String>>,
+}
+
+impl Paper {
+    fn say(&self, what: &str, id: &str) {
+        self.said.lock().expect("no panic").push(format!("{what} {id}"));
+    }
+
+    fn said(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock().expect("no panic"))
+    }
+}
+
+impl Systems for Paper {
+    fn present(&self) -> Result<Vec<PresentSystem>, Failure> {
+        Ok(self.systems.lock().expect("no panic").clone())
+    }
+
+    fn make(&self, id: &str, document: &str) -> Result<(), Failure> {
+        self.say("make", id);
+        let document = serde_json::from_str(document).expect("a document");
+        let system = PresentSystem { id: id.to_owned(), document };
+        self.systems.lock().expect("no panic").push(system);
+        Ok(())
+    }
+
+    fn run(&self, id: &str, process: &str) -> Result<(), Failure> {
+        self.say("run", id);
+        match id {
+            "bad" => Err(Failure::new(HResult::ERROR_FILE_NOT_FOUND, process).at("$.CommandLine")),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&self, id: &str) -> Result<(), Failure> {
+        self.say("end", id);
+        self.systems.lock().expect("no panic").retain(|system| system.id != id);
+        Ok(())
+    }
+}
+
+const SYSTEMS: &str = r#"{
+  "Namespaces": [{ "Name": "s" }],
+  "ComputeSystems": [
+    { "Id": "web", "Container": { "Networking": { "Namespace": "s" } },
+      "Processes": [{ "CommandLine": "serve" }, { "CommandLine": "log" }] },
+    { "Id": "other", "Container": {} }
+  ]
+}"#;
+
+#[test]
+fn systems_come_last_and_go_first() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, Limits::default());
+    let session = server.connect(Caller::default()).expect("root");
+    let (paper, files) = (Paper::default(), [HostFile::new("f.json", SYSTEMS)]);
+    let carry = |work| {
+        let steps = apply::carry_out(&session, &paper, work, &files, Reading::Strict, &mut |_| ());
+        sentences(&steps.expect("carried out"))
+    };
+    assert_eq!(carry(Diff), ["create s", "create web", "create other"]);
+    assert_eq!(carry(Up), ["create s", "create web", "create other"]);
+    assert_eq!(paper.said(), ["make web", "run web", "run web", "make other"]);
+    let networking = paper.present().expect("there")[0].document["Container"]["Networking"].clone();
+    let namespace = session.view().namespaces().next().expect("made").id;
+    assert_eq!(networking["Namespace"], namespace.to_string());
+    assert_eq!(carry(Up), Vec::<String>::new());
+    assert_eq!(carry(Down), ["delete other", "delete web", "delete s"]);
+    assert_eq!((paper.said(), names(&session)), (vec!["end other".into(), "end web".into()], 0));
+}
+
+#[test]
+fn a_process_that_cannot_run_takes_everything_back() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, Limits::default());
+    let session = server.connect(Caller::default()).expect("root");
+    let text = SYSTEMS.replace("\"other\"", "\"bad\"").replace(
+        "\"Container\": {} }",
+        "\"Container\": {},\n      \"Processes\": [{ \"CommandLine\": \"nothing\" }] }",
+    );
+    let (paper, files) = (Paper::default(), [HostFile::new("f.json", &text)]);
+    let refused =
+        apply::up(&session, &paper, &files, Reading::Strict, &mut |_| ()).expect_err("impossible");
+    let path = "ComputeSystems[1].Processes[0].CommandLine";
+    assert_eq!(refused.failure.path.as_deref(), Some(path));
+    assert_eq!(refused.failure.position.map(|position| position.line), Some(7), "in the file");
+    assert_eq!(paper.said()[3..], ["make bad", "run bad", "end bad", "end web"]);
+    assert_eq!((paper.present().expect("none"), names(&session)), (Vec::new(), 0));
 }

@@ -1,7 +1,7 @@
 //! Host documents (`hc up`, `down`, `diff`): a wish of many objects, turned into ordinary requests.
 //!
 //! ```text
-//!   files ──read──► wishes ──match with the state──► tasks: create, modify, attach, delete, in order
+//!   files ──read──► wishes ──match with the state──► tasks: create, modify, attach, delete, in order; then compute systems
 //! ```
 //!
 //! Pure planning: nothing here changes a state. A task carries the request that does it, the requests that take it back (for a run
@@ -15,6 +15,7 @@ mod cover;
 mod down;
 mod read;
 mod refer;
+mod system;
 #[cfg(test)]
 mod tests;
 mod up;
@@ -31,6 +32,7 @@ use crate::request::Request;
 
 pub use down::down;
 pub use read::read;
+pub use system::{PresentSystem, SystemTask, systems_down};
 pub use up::up;
 
 /// A file with a host document.
@@ -45,19 +47,25 @@ pub struct Source<'a> {
 #[derive(Debug, Default)]
 pub struct Wishes {
     pub(crate) objects: Vec<Wish>,
+    pub(crate) systems: Vec<system::SystemWish>,
     /// What was tolerated, with the file it stands in.
     pub warnings: Vec<(usize, Warning)>,
 }
 
 impl Wishes {
+    /// Whether compute systems are asked for.
+    pub fn has_systems(&self) -> bool {
+        !self.systems.is_empty()
+    }
+
     /// How many objects are asked for.
     pub fn len(&self) -> usize {
-        self.objects.len()
+        self.objects.len() + self.systems.len()
     }
 
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.len() == 0
     }
 }
 
@@ -112,6 +120,15 @@ pub struct Task {
     pub back: Vec<Call>,
     /// For people: what differs, or where to; empty when the action says it all.
     pub detail: String,
+}
+
+/// Everything that is to be done.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// First this, in order.
+    pub tasks: Vec<Task>,
+    /// Then this.
+    pub systems: Vec<SystemTask>,
 }
 
 /// What a task does to its object.

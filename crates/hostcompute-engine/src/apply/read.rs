@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use hostcompute_schema::{Failure, Guid, HResult, HostDocument, parse};
 use serde_json::{Map, Value};
 
-use super::{Origin, Refusal, Source, Wish, Wishes};
+use super::{Origin, Refusal, Source, Wish, Wishes, system};
 use crate::object::Kind;
 
 /// Reads files into wishes.
@@ -21,6 +21,7 @@ pub fn read(sources: &[Source<'_>]) -> Result<Wishes, Refusal> {
         read_lists(&mut wishes, source, parsed.document).map_err(refuse)?;
     }
     refuse_twins(&wishes, sources)?;
+    system::refuse_twins(&wishes, sources)?;
     // What is referred to comes first, whatever the order of files and lists.
     wishes.objects.sort_by_key(|wish| wish.kind);
     Ok(wishes)
@@ -39,14 +40,14 @@ fn read_lists(wishes: &mut Wishes, source: usize, document: HostDocument) -> Res
             wishes.objects.push(read_object(kind, value, origin)?);
         }
     }
-    // Lists that this service does not carry out are refused, not skipped.
-    for (list, objects) in
-        [("Routes", document.routes), ("ComputeSystems", document.compute_systems)]
-    {
-        if !objects.is_empty() {
-            let why = alloc::format!("{list} are not carried out by this service");
-            return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at(list));
-        }
+    for (index, value) in document.compute_systems.into_iter().enumerate() {
+        let origin = Origin { source, path: alloc::format!("ComputeSystems[{index}]") };
+        wishes.systems.push(system::read(value, origin)?);
+    }
+    // A list that this service does not carry out is refused, not skipped.
+    if !document.routes.is_empty() {
+        let why = "Routes are not carried out by this service";
+        return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at("Routes"));
     }
     Ok(())
 }

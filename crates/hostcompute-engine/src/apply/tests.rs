@@ -46,7 +46,7 @@ impl World {
         let wishes = read(&sources)?;
         let seed = &mut self.seed;
         let mut fresh = || Guid::from_random(u128::from(next(seed)) << 64 | u128::from(next(seed)));
-        up(&wishes, &sources, &self.state, &mut fresh)
+        up(&wishes, &sources, &self.state, &[], &mut fresh).map(|plan| plan.tasks)
     }
 
     /// Plans, carries out, and says what was done.
@@ -317,4 +317,53 @@ fn a_failure_of_a_request_is_told_in_terms_of_the_file() {
         Some("Networks[0].Ipams[0].Subnets[0].IpAddressPrefix")
     );
     assert_eq!(refusal.failure.position.map(|position| position.line), Some(3));
+}
+
+#[track_caller]
+fn systems_of(document: &Value, present: &[PresentSystem]) -> Result<Vec<SystemTask>, Refusal> {
+    let text = document.to_string();
+    let sources = sources(&[&text]);
+    let wishes = read(&sources)?;
+    let mut fresh = || Guid::from_random(7);
+    up(&wishes, &sources, &State::default(), present, &mut fresh).map(|plan| plan.systems)
+}
+
+fn system(container: Value) -> Value {
+    json!({ "ComputeSystems": [{ "Id": "Web", "Owner": "t", "Container": container, "Processes": null }] })
+}
+
+fn there(container: Value) -> Vec<PresentSystem> {
+    let document = json!({ "Owner": "t", "Container": container });
+    Vec::from([PresentSystem { id: "web".into(), document }])
+}
+
+#[test]
+fn a_system_that_is_there_stays_when_it_is_the_same_and_is_not_replaced_when_it_is_not() {
+    let memory = |size: u32| json!({ "Memory": { "SizeInMB": size } });
+    let made = systems_of(&system(memory(64)), &[]).expect("a plan");
+    assert_eq!((made.len(), &*made[0].id), (1, "Web"));
+    assert_eq!(made[0].document, json!({ "Owner": "t", "Container": memory(64) }).to_string());
+    assert_eq!(systems_of(&system(memory(64)), &there(memory(64))), Ok(Vec::new()));
+    for (wanted, present) in
+        [(memory(64), memory(32)), (json!({}), memory(32)), (memory(32), json!({}))]
+    {
+        let refused = systems_of(&system(wanted), &there(present)).expect_err("another");
+        assert_eq!(refused.failure.hresult, HResult::HCS_E_SYSTEM_ALREADY_EXISTS);
+        let path = refused.failure.path.expect("a place");
+        assert!(path.starts_with("ComputeSystems[0].Container"), "{path}");
+    }
+}
+
+#[test]
+fn systems_that_cannot_be_told_apart_or_refer_to_nothing_are_refused() {
+    let twice = json!({ "ComputeSystems": [{ "Id": "a" }, { "Id": "A" }] });
+    let code = |document: &Value| {
+        let failure = systems_of(document, &[]).expect_err("refused").failure;
+        (failure.hresult, failure.path.unwrap_or_default())
+    };
+    assert_eq!(code(&twice), (HResult::HCS_E_SYSTEM_ALREADY_EXISTS, "ComputeSystems[1]".into()));
+    let nameless = json!({ "ComputeSystems": [{ "Id": "" }] });
+    assert_eq!(code(&nameless), (HResult::E_INVALIDARG, "ComputeSystems[0]".into()));
+    let lost = system(json!({ "Networking": { "Namespace": "nowhere" } }));
+    assert_eq!(code(&lost).1, "ComputeSystems[0].Container.Networking.Namespace");
 }

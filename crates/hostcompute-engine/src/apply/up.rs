@@ -13,15 +13,15 @@ use serde_json::{Map, Value, json};
 use super::cover::{covers, first_difference};
 use super::refer::{Directory, Identified, identify, network_of, reference};
 use super::{
-    Action, Call, Refusal, Source, Task, Wish, Wishes, create_operation, delete_operation,
-    membership,
+    Action, Call, Plan, PresentSystem, Refusal, Source, Task, Wish, Wishes, create_operation,
+    delete_operation, membership, system,
 };
 use crate::network::endpoint::Endpoint;
 use crate::network::policy::change::canonical;
 use crate::object::Kind;
 use crate::state::State;
 
-/// The tasks that bring the state to what the files ask for, in order; none when it is all there.
+/// What brings the state, and the compute systems that are there, to what the files ask for; nothing when it is all there.
 ///
 /// # Errors
 /// A reference that leads nowhere, a malformed document, or an object that is there and differs in what cannot be changed.
@@ -29,8 +29,9 @@ pub fn up(
     wishes: &Wishes,
     sources: &[Source<'_>],
     state: &State,
+    present: &[PresentSystem],
     fresh: &mut dyn FnMut() -> Guid,
-) -> Result<Vec<Task>, Refusal> {
+) -> Result<Plan, Refusal> {
     let locate = |(source, failure): (usize, Failure)| {
         let text = sources.get(source).map_or("", |source| source.text);
         Refusal { source, failure: failure.in_document(text) }
@@ -43,7 +44,8 @@ pub fn up(
             .plan(wish, identified, &mut tasks)
             .map_err(|failure| locate((wish.origin.source, failure)))?;
     }
-    Ok(tasks)
+    let systems = system::up(wishes, sources, &planner.directory, present)?;
+    Ok(Plan { tasks, systems })
 }
 
 struct Planner<'a> {

@@ -97,7 +97,7 @@ impl Transport for Embedded {
         files: &[HostFile],
         tell: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Step>, Obstacle> {
-        apply::carry_out(self, work, files, self.0.reading, tell)
+        apply::carry_out(self, &(), work, files, self.0.reading, tell)
     }
 
     fn events(&self, from: u64) -> Result<Events, Failure> {

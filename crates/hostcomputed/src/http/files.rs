@@ -80,7 +80,7 @@ impl Work {
         let Self { session, operation, files, reading } = self;
         // Whether the caller may, and a line in the audit trail, before anything else is said.
         session.with_service(operation.right(), operation.name(), |_| ())?;
-        apply::carry_out(session, *operation, files, *reading, tell)
+        apply::carry_out(session, &(), *operation, files, *reading, tell)
     }
 }
 
