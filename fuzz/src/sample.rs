@@ -1,6 +1,5 @@
 //! A document of every type, made from the schema's own tables: no type is forgotten, and new ones are fuzzed at once.
 
-use hostcompute_schema::hcn::listing::STRUCTS;
 use hostcompute_schema::schema::{EnumSchema, Kind, MapKey, MemberSchema, StructSchema, Wire};
 use serde_json::{Map, Value, json};
 
@@ -8,8 +7,8 @@ use serde_json::{Map, Value, json};
 const DEEPEST: usize = 5;
 
 /// One document of each type, with every member given.
-pub fn documents() -> Vec<String> {
-    STRUCTS.iter().map(|schema| document(schema, 0).to_string()).collect()
+pub fn documents(types: &[&StructSchema]) -> Vec<String> {
+    types.iter().map(|schema| document(schema, 0).to_string()).collect()
 }
 
 fn document(schema: &StructSchema, depth: usize) -> Value {
@@ -37,6 +36,10 @@ fn value(kind: &Kind, name: &str, depth: usize) -> Option<Value> {
         Kind::Any => json!({"Id": "0f8fad5b-d9cb-469f-a165-70867728950e"}),
         Kind::List(item) => Value::Array(value(item, name, depth).into_iter().collect()),
         Kind::Enum(values) => choice(values)?,
+        Kind::Pair(item) => {
+            let item = value(item, name, depth)?;
+            json!([item, item])
+        }
         Kind::Map(key, item) => {
             let key = match key {
                 MapKey::Text => "primary",

@@ -276,9 +276,11 @@ pub enum SchemaCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Api {
-    /// The published schema, and the routes of its functions
+    /// The published schema of the network service, and the routes of its functions
     #[default]
     Hcn,
+    /// The published schema of the compute service, and the routes of its functions
+    Hcs,
     /// Everything that the service answers on its socket
     Service,
 }

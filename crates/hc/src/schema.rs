@@ -19,6 +19,8 @@ pub fn run(command: &SchemaCommand) -> Done {
             let document = match (api, format, version) {
                 (Api::Hcn, Format::Openapi3, version) => openapi3(openapi::Api::Hcn, *version),
                 (Api::Hcn, Format::Swagger2, version) => swagger2(openapi::Api::Hcn, *version),
+                (Api::Hcs, Format::Openapi3, version) => openapi3(openapi::Api::Hcs, *version),
+                (Api::Hcs, Format::Swagger2, version) => swagger2(openapi::Api::Hcs, *version),
                 (Api::Service, Format::Openapi3, None) => openapi::service(),
                 (Api::Service, ..) => {
                     let why = "the service is described in OpenAPI 3.1 only, and only as it is";

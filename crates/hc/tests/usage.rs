@@ -49,6 +49,8 @@ fn the_schema_is_what_is_committed() {
     for (api, format, file) in [
         ("hcn", "swagger2", "hcn.swagger.json"),
         ("hcn", "openapi3", "hcn.openapi.json"),
+        ("hcs", "swagger2", "hcs.swagger.json"),
+        ("hcs", "openapi3", "hcs.openapi.json"),
         ("service", "openapi3", "service.openapi.json"),
     ] {
         let committed =

@@ -113,6 +113,17 @@ fn read_entry<K: Key, T: Element>(
     }
 }
 
+/// Whether a name can be a key.
+pub(crate) fn is_key(key: MapKey, name: &str) -> bool {
+    match key {
+        MapKey::Text => true,
+        MapKey::Guid => Guid::from_name(name).is_some(),
+        MapKey::Number(8) => u8::from_name(name).is_some(),
+        MapKey::Number(32) => u32::from_name(name).is_some(),
+        MapKey::Number(_) => u64::from_name(name).is_some(),
+    }
+}
+
 /// Why a name is no key.
 pub(crate) fn invalid_key(key: MapKey, name: &str) -> String {
     let wanted = match key {

@@ -187,6 +187,8 @@ pub enum Kind {
     Any,
     /// A list of such.
     List(&'static Kind),
+    /// A list of exactly two such.
+    Pair(&'static Kind),
     /// An object whose members all hold such, under names that are no part of the schema.
     Map(MapKey, &'static Kind),
     /// A value of an enumeration.

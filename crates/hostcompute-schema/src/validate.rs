@@ -18,12 +18,19 @@ use crate::enumeration::{choices, find, read_coded, read_flags, read_kind};
 use crate::failure::{Failure, Warning};
 use crate::guid::Guid;
 use crate::hcn::*;
-use crate::hcs::{self, DateTime};
+use crate::hcs::{
+    self, ComputeSystem, ContainerCredentialGuardAddInstanceRequest,
+    ContainerCredentialGuardOperationRequest, ContainerCredentialGuardRemoveInstanceRequest,
+    CreateGroupOperation, DateTime, DeleteGroupOperation, HostProcessorModificationRequest,
+    HostedSystem, ProcessParameters, ProcessSignal, ResourcePath, SetPropertyOperation, Settings,
+    Signal,
+};
 use crate::host_document::{HostDocument, LISTS, REFERENCES};
 use crate::hresult::HResult;
+use crate::map::{invalid_key, is_key};
 use crate::parse::{locate_notes, read_json};
-use crate::reader::Reader;
-use crate::schema::{EnumSchema, Kind, StructSchema, Wire};
+use crate::reader::{Manner, Reader};
+use crate::schema::{EnumSchema, Family, Kind, MapKey, StructSchema, Wire};
 use crate::v1;
 
 /// What a document turned out to be.
@@ -43,24 +50,56 @@ pub fn validate(
     text: &str,
     schema: Option<&'static StructSchema>,
 ) -> Result<Validated, Vec<Failure>> {
-    let value = read_json(text).map_err(|failure| vec![failure])?;
+    let value = read(text, schema)?;
     let Some(schema) = schema.or_else(|| recognise(&value)) else {
         let failure = Failure::new(HResult::E_INVALIDARG, "nothing tells what this document is")
             .hint("say its type, such as HostComputeNetwork");
         return Err(vec![failure]);
     };
     let value = current(schema, value);
-    let mut reader = Reader::default();
+    let mut reader = reader_for(schema);
     check_struct(schema, &value, &mut reader);
+    if schema.name == ComputeSystem::SCHEMA.name && !reader.has_failed() {
+        let system = ComputeSystem::read(&value, &mut Reader::tolerant());
+        hcs::check_system(&system, &mut reader);
+    }
     let warnings = locate_notes(reader, text)?;
     Ok(Validated { schema, warnings })
 }
 
-/// The type of this name; case is ignored.
+/// Reads the text as strictly as the service that it is for.
+fn read(text: &str, schema: Option<&'static StructSchema>) -> Result<Value, Vec<Failure>> {
+    let lenient = read_json(text);
+    let schema = schema.or_else(|| recognise(lenient.as_ref().ok()?));
+    let of_compute = schema.is_some_and(|schema| schema.family == Family::Compute);
+    let read = if of_compute { hcs::read_json(text) } else { lenient };
+    read.map_err(|failure| vec![failure])
+}
+
+fn reader_for(schema: &StructSchema) -> Reader {
+    match schema.family {
+        Family::Network => Reader::default(),
+        Family::Compute => Reader::strict(),
+    }
+}
+
+/// The type of this name; case is ignored. Where both services have one, `hcs.` or `hcn.` in front
+/// tells which; the network service's comes first.
 pub fn type_named(name: &str) -> Option<&'static StructSchema> {
-    let host = core::iter::once(HostDocument::SCHEMA);
-    let mut all = listing::STRUCTS.iter().copied().chain(host);
-    all.find(|schema| schema.name.eq_ignore_ascii_case(name))
+    let of_family = |family: &str| {
+        let prefix = name.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case(family));
+        prefix.and_then(|_| name.get(4..))
+    };
+    let called = |name: &str, structs: &[&'static StructSchema]| {
+        structs.iter().copied().find(|schema| schema.name.eq_ignore_ascii_case(name))
+    };
+    if let Some(name) = of_family("hcs.") {
+        return called(name, hcs::listing::STRUCTS);
+    }
+    let name = of_family("hcn.").unwrap_or(name);
+    called(name, listing::STRUCTS)
+        .or_else(|| called(name, &[HostDocument::SCHEMA]))
+        .or_else(|| called(name, hcs::listing::STRUCTS))
 }
 
 /// The type that a document's members suggest.
@@ -71,6 +110,8 @@ pub fn recognise(document: &Value) -> Option<&'static StructSchema> {
     let is = |known: &EnumSchema| known.values.iter().any(|value| value.is_called(kind));
     if has(&["Networks", "Namespaces", "Endpoints", "LoadBalancers", "ComputeSystems"]) {
         Some(HostDocument::SCHEMA)
+    } else if let Some(schema) = recognise_compute(object) {
+        Some(schema)
     } else if has(&["ResourceType", "RequestType"]) {
         Some(recognise_request(object))
     } else if has(&["HostComputeEndpoints", "FrontendVIPs", "PortMappings", "SourceVIP"]) {
@@ -88,6 +129,22 @@ pub fn recognise(document: &Value) -> Option<&'static StructSchema> {
         Some(HostComputeNetwork::SCHEMA)
     } else if has(&["Filter"]) {
         Some(HostComputeQuery::SCHEMA)
+    } else {
+        None
+    }
+}
+
+/// Documents of the compute service, by members that no document of the network service has.
+fn recognise_compute(object: &Map<String, Value>) -> Option<&'static StructSchema> {
+    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
+    if has(&["VirtualMachine", "HostedSystem", "HostingSystemId"])
+        || has(&["Container"]) && has(&["SchemaVersion", "Owner"])
+    {
+        Some(ComputeSystem::SCHEMA)
+    } else if has(&["CommandLine", "CommandArgs", "CreateStdOutPipe"]) {
+        Some(ProcessParameters::SCHEMA)
+    } else if has(&["ResourcePath"]) {
+        Some(hcs::ModifySettingRequest::SCHEMA)
     } else {
         None
     }
@@ -129,21 +186,74 @@ fn check_struct(schema: &StructSchema, value: &Value, reader: &mut Reader) {
     let Value::Object(object) = value else {
         return reader.fail_type("an object", value);
     };
-    for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
-        let Some(member) = schema.member(name) else {
+    let strict = reader.manner() == Manner::Strict;
+    for (name, value) in object.iter().filter(|(_, value)| strict || !value.is_null()) {
+        let known = reader.index_of(name, schema).and_then(|index| schema.all_members().nth(index));
+        let Some(member) = known else {
             reader.unknown_member(name, schema);
             continue;
         };
+        if value.is_null() {
+            continue;
+        }
         reader.in_member(name, |reader| {
             check_value(&member.kind, value, reader);
             if schema.name == HostDocument::SCHEMA.name {
                 check_list(member.name, value, reader);
-            } else if matches!(member.kind, Kind::Any)
-                && let Some(inner) = settings_of(schema, member.name, object)
-            {
-                check_struct(inner, value, reader);
+            } else if matches!(member.kind, Kind::Any) {
+                check_any(schema, member.name, value, object, reader);
             }
         });
+    }
+}
+
+/// A member that may hold anything, as far as the members beside it tell what it holds.
+fn check_any(
+    schema: &StructSchema,
+    member: &str,
+    value: &Value,
+    object: &Map<String, Value>,
+    reader: &mut Reader,
+) {
+    let inner = match schema.family {
+        Family::Network => settings_of(schema, member, object).map(Settings::Document),
+        Family::Compute => compute_settings(schema, member, object),
+    };
+    match inner {
+        Some(Settings::Document(inner)) => check_struct(inner, value, reader),
+        Some(Settings::Value(kind)) => check_value(&kind, value, reader),
+        Some(Settings::None | Settings::Undescribed) | None => {}
+    }
+}
+
+/// What a member of the compute service's documents holds that may hold anything.
+fn compute_settings(
+    schema: &StructSchema,
+    member: &str,
+    object: &Map<String, Value>,
+) -> Option<Settings> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    match (schema.name, member) {
+        ("ComputeSystem", "HostedSystem") => Some(Settings::Document(HostedSystem::SCHEMA)),
+        ("ModifySettingRequest", "Settings") => {
+            ResourcePath::of(text("ResourcePath")).map(|(row, _)| row.settings)
+        }
+        ("ModificationRequest", "Settings") => match text("PropertyType") {
+            "CpuGroup" => Some(HostProcessorModificationRequest::SCHEMA),
+            "ContainerCredentialGuard" => Some(ContainerCredentialGuardOperationRequest::SCHEMA),
+            _ => None,
+        }
+        .map(Settings::Document),
+        (_, "OperationDetails") => match text("Operation") {
+            "CreateGroup" => Some(CreateGroupOperation::SCHEMA),
+            "DeleteGroup" => Some(DeleteGroupOperation::SCHEMA),
+            "SetProperty" => Some(SetPropertyOperation::SCHEMA),
+            "AddInstance" => Some(ContainerCredentialGuardAddInstanceRequest::SCHEMA),
+            "RemoveInstance" => Some(ContainerCredentialGuardRemoveInstanceRequest::SCHEMA),
+            _ => None,
+        }
+        .map(Settings::Document),
+        _ => None,
     }
 }
 
@@ -245,22 +355,34 @@ fn check_value(kind: &Kind, value: &Value, reader: &mut Reader) {
             other => reader.fail_type("a list", other),
         },
         Kind::Enum(schema) => check_enumeration(schema, value, reader),
-        Kind::Map(_, element) => match value {
-            Value::Object(entries) => {
-                for (name, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
-                    reader.in_member(name, |reader| check_value(element, value, reader));
-                }
-            }
-            other => reader.fail_type("an object", other),
-        },
+        Kind::Pair(_) => drop(<[u16; 2]>::from_json(value, reader)),
+        Kind::Map(key, element) => check_map(*key, element, value, reader),
         Kind::Struct(schema) => check_struct(schema, value, reader),
         Kind::Nested(schema) => check_struct(schema(), value, reader),
+    }
+}
+
+fn check_map(key: MapKey, element: &Kind, value: &Value, reader: &mut Reader) {
+    let Value::Object(entries) = value else {
+        return reader.fail_type("an object", value);
+    };
+    for (name, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+        reader.in_member(name, |reader| {
+            if !is_key(key, name) {
+                reader.fail_schema(invalid_key(key, name));
+            }
+            check_value(element, value, reader);
+        });
     }
 }
 
 /// Also tells of values that no schema lists.
 fn check_enumeration(schema: &'static EnumSchema, value: &Value, reader: &mut Reader) {
     let known = |name: &str| find(schema, name).is_some();
+    if schema.name == ProcessSignal::SCHEMA.name {
+        // A signal may be a number, too.
+        return drop(Signal::from_json(value, reader));
+    }
     match schema.wire {
         Wire::Name | Wire::NameOrBlank => {
             if read_kind(schema, value, reader, known) == Some(false) {

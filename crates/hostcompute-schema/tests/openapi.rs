@@ -8,8 +8,8 @@ use std::path::Path;
 use hostcompute_schema::hcn::listing::{ENUMS, STRUCTS};
 use hostcompute_schema::openapi::{Api, openapi3, service, swagger2, to_text};
 use hostcompute_schema::operation::Right;
-use hostcompute_schema::schema::Kind;
-use hostcompute_schema::{Operation, SchemaVersion, ServiceOperation};
+use hostcompute_schema::schema::{EnumSchema, Kind, StructSchema};
+use hostcompute_schema::{Operation, SchemaVersion, ServiceOperation, hcs};
 use serde_json::{Value, json};
 
 /// Compares with the committed file; `HOSTCOMPUTE_BLESS=1` rewrites it.
@@ -29,6 +29,8 @@ fn current(file: &str, document: &Value) {
 fn the_committed_documents_are_current() {
     current("hcn.swagger.json", &swagger2(Api::Hcn, None));
     current("hcn.openapi.json", &openapi3(Api::Hcn, None));
+    current("hcs.swagger.json", &swagger2(Api::Hcs, None));
+    current("hcs.openapi.json", &openapi3(Api::Hcs, None));
     current("service.openapi.json", &service());
 }
 
@@ -43,19 +45,44 @@ fn the_tables_hold_the_published_schema() {
     assert_eq!(values.count() + members.filter(|row| row.since.is_some()).count(), 741);
 }
 
+/// The published schema of the compute service has 1141 values and members, none newer than 2.6.
+/// What else has a version is known from clients.
 #[test]
-fn the_listing_holds_every_type_that_a_member_refers_to() {
-    fn check(kind: &Kind) {
+fn the_tables_hold_the_published_schema_of_the_compute_service() {
+    let newest = SchemaVersion { major: 2, minor: 6 };
+    let published = |since: Option<SchemaVersion>| since.is_some_and(|since| since <= newest);
+    let values = hcs::listing::ENUMS.iter().flat_map(|schema| schema.values);
+    let members = hcs::listing::STRUCTS.iter().flat_map(|schema| schema.members);
+    let values = values.filter(|row| published(row.since)).count();
+    assert_eq!(values + members.filter(|row| published(row.since)).count(), 1141);
+}
+
+#[test]
+fn the_listings_hold_every_type_that_a_member_refers_to() {
+    fn check(kind: &Kind, structs: &[&StructSchema], enums: &[&EnumSchema]) {
         match kind {
-            Kind::List(element) => check(element),
-            Kind::Enum(schema) => assert!(ENUMS.iter().any(|listed| listed.name == schema.name)),
+            Kind::List(element) | Kind::Map(_, element) => check(element, structs, enums),
+            Kind::Enum(schema) => assert!(enums.iter().any(|listed| listed.name == schema.name)),
             Kind::Struct(schema) => {
-                assert!(STRUCTS.iter().any(|listed| listed.name == schema.name));
+                assert!(structs.iter().any(|listed| listed.name == schema.name));
             }
             _ => {}
         }
     }
-    STRUCTS.iter().flat_map(|schema| schema.all_members()).for_each(|row| check(&row.kind));
+    for (structs, enums) in [(STRUCTS, ENUMS), (hcs::listing::STRUCTS, hcs::listing::ENUMS)] {
+        let rows = structs.iter().flat_map(|schema| schema.all_members());
+        rows.for_each(|row| check(&row.kind, structs, enums));
+    }
+}
+
+/// Two types of one name would be one in the documents.
+#[test]
+fn names_of_types_are_distinct() {
+    for (structs, enums) in [(STRUCTS, ENUMS), (hcs::listing::STRUCTS, hcs::listing::ENUMS)] {
+        let structs = structs.iter().map(|schema| schema.name);
+        let names: Vec<&str> = structs.chain(enums.iter().map(|schema| schema.name)).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
 }
 
 /// Every `$ref` inside a document.
@@ -77,7 +104,10 @@ fn references(node: &Value, found: &mut BTreeSet<String>) {
 #[test]
 fn no_reference_leads_nowhere_in_any_version() {
     let versions = (0..=16).map(|minor| Some(SchemaVersion { major: 2, minor }));
-    let of_version = |version| [swagger2(Api::Hcn, version), openapi3(Api::Hcn, version)];
+    let of_version = |version| {
+        let of = |api| [swagger2(api, version), openapi3(api, version)];
+        of(Api::Hcn).into_iter().chain(of(Api::Hcs))
+    };
     for document in versions.chain([None]).flat_map(of_version).chain([service()]) {
         let mut found = BTreeSet::new();
         references(&document, &mut found);

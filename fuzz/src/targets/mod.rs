@@ -1,9 +1,13 @@
 //! The targets: what is run on an input, and what must hold whatever the input is.
 
+pub mod compute;
 pub mod decide;
 pub mod documents;
 pub mod host_document;
 pub mod netlink;
+
+use hostcompute_schema::hcn;
+use hostcompute_schema::schema::StructSchema;
 
 use crate::mutate;
 use crate::random::Random;
@@ -17,8 +21,8 @@ pub struct Target {
     pub run: fn(&[u8]) -> Seen,
     /// Makes an input that is near a seed.
     pub mutate: fn(&[u8], &[String], &mut Random) -> Vec<u8>,
-    /// Whether documents of every type are seeds, too.
-    pub sampled: bool,
+    /// The types of which documents are seeds, too.
+    pub sampled: &'static [&'static StructSchema],
 }
 
 /// What was in an input.
@@ -36,17 +40,23 @@ impl Seen {
 }
 
 /// All targets.
-pub const ALL: [Target; 4] = [
-    Target { name: "documents", run: documents::run, mutate: document, sampled: true },
-    Target { name: "host_document", run: host_document::run, mutate: document, sampled: false },
-    Target { name: "decide", run: decide::run, mutate: history, sampled: false },
-    Target { name: "netlink", run: netlink::run, mutate: message, sampled: false },
+pub static ALL: [Target; 5] = [
+    Target {
+        name: "documents",
+        run: documents::run,
+        mutate: document,
+        sampled: hcn::listing::STRUCTS,
+    },
+    Target { name: "compute", run: compute::run, mutate: document, sampled: compute::TYPES },
+    Target { name: "host_document", run: host_document::run, mutate: document, sampled: &[] },
+    Target { name: "decide", run: decide::run, mutate: history, sampled: &[] },
+    Target { name: "netlink", run: netlink::run, mutate: message, sampled: &[] },
 ];
 
 impl Target {
     /// The seeds that need no file.
     pub fn samples(&self) -> Vec<String> {
-        if self.sampled { sample::documents() } else { Vec::new() }
+        sample::documents(self.sampled)
     }
 }
 

@@ -23,10 +23,12 @@ pub fn coverage(_: &mut Counts) -> Result<Outcome> {
             "no ../shared/check/schema-coverage beside the checkout".to_owned(),
         ));
     }
-    let printed = printed("hcn", "swagger2")?;
-    let mut check = Command::new("python3");
-    check.arg(script).arg(shared.join("reference/hcn-schema.json")).arg(printed);
-    process::run(&mut check)?;
+    for api in ["hcn", "hcs"] {
+        let printed = printed(api, "swagger2")?;
+        let mut check = Command::new("python3");
+        check.arg(&script).arg(shared.join(format!("reference/{api}-schema.json"))).arg(printed);
+        process::run(&mut check)?;
+    }
     Ok(Outcome::Passed)
 }
 
@@ -37,7 +39,7 @@ pub fn coverage(_: &mut Counts) -> Result<Outcome> {
 pub fn openapi(_: &mut Counts) -> Result<Outcome> {
     let validator = python::environment("openapi-validator", &[VALIDATOR])?;
     let validator = validator.join("openapi-spec-validator");
-    for api in ["hcn", "service"] {
+    for api in ["hcn", "hcs", "service"] {
         let printed = printed(api, "openapi3")?;
         process::run(Command::new(&validator).arg("--schema").arg("3.1").arg(printed))?;
     }

@@ -20,7 +20,7 @@ documents! { @compute
         /// Named pipes of the host that are seen inside.
         mapped_pipes: Option<Vec<MappedPipe>> = "MappedPipes" ["2.0"],
         /// The limit of memory.
-        memory: Option<ContainerMemory> = "Memory" ["2.1"],
+        memory: Option<ContainerMemory> = "Memory" ["2.0"],
         /// The share of the processors.
         processor: Option<ContainerProcessor> = "Processor" ["2.0"],
         /// The network.
@@ -104,7 +104,7 @@ documents! { @compute
     }
 
     /// The limit of a container's memory.
-    pub struct ContainerMemory("Container_Memory") {
+    pub struct ContainerMemory("Container_Memory", "2.0") {
         /// The limit in MiB.
         size_in_mb: Option<u64> = "SizeInMB" ["2.1"],
     }

@@ -12,7 +12,12 @@ use crate::failure::Failure;
 use crate::hresult::HResult;
 use crate::parse::first_of;
 use crate::reader::Reader;
+use crate::schema::SchemaVersion;
 use crate::strict;
+
+/// The newest version whose members are described here. Whatever minor number a document names,
+/// every member is known: which ones are understood depends on the build, not on the document.
+pub const LATEST: SchemaVersion = SchemaVersion { major: MAJOR, minor: 11 };
 
 /// The major number of the schema versions that are understood, whatever the minor one is.
 const MAJOR: u32 = 2;
@@ -43,7 +48,7 @@ pub fn parse_system_all(text: &str) -> Result<ComputeSystem, Vec<Failure>> {
 }
 
 /// The rules for a compute system as a whole; the reader stands at its document.
-pub(crate) fn check_system(system: &ComputeSystem, reader: &mut Reader) {
+pub fn check_system(system: &ComputeSystem, reader: &mut Reader) {
     let parts = [
         ("Container", system.container.is_some()),
         ("VirtualMachine", system.virtual_machine.is_some()),

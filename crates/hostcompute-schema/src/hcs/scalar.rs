@@ -168,7 +168,7 @@ impl Element for DateTime {
 
 /// Exactly two numbers, such as the height and the width of a console.
 impl Described for [u16; 2] {
-    const KIND: Kind = Kind::List(&Kind::Unsigned(16));
+    const KIND: Kind = Kind::Pair(&Kind::Unsigned(16));
 }
 
 impl Element for [u16; 2] {

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use serde_json::Value;
 
-use super::{Container, Version};
+use super::{Container, Version, VirtualMachine};
 
 documents! { @compute
     /// A compute system: a container or a virtual machine.
@@ -21,7 +21,7 @@ documents! { @compute
         /// A container on the host itself.
         container: Option<Container> = "Container" ["2.0"],
         /// A virtual machine.
-        virtual_machine: Option<Value> = "VirtualMachine" ["2.0"],
+        virtual_machine: Option<VirtualMachine> = "VirtualMachine" ["2.0"],
         /// Whether the system is terminated when its last handle is closed.
         should_terminate_on_last_handle_closed: Option<bool> =
             "ShouldTerminateOnLastHandleClosed" ["2.0"],

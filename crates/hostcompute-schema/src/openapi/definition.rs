@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
 
-use crate::hcn::{EndpointPolicyType, NetworkPolicyType, listing};
+use super::Api;
+use crate::hcn::{EndpointPolicyType, NetworkPolicyType};
 use crate::schema::{
-    EnumSchema, Kind, MemberSchema, Print, SchemaVersion, StructSchema, ValueSchema, Wire,
+    EnumSchema, Family, Kind, MemberSchema, Print, SchemaVersion, StructSchema, ValueSchema, Wire,
 };
+use crate::{hcn, hcs};
 
 /// What a GUID looks like; braces are accepted beyond that.
 pub(super) const GUID_PATTERN: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";
@@ -37,10 +39,14 @@ impl Selection {
         self.version.is_none_or(|version| since.is_some_and(|since| since <= version))
     }
 
-    /// Every type that belongs in.
-    pub fn definitions(&self) -> Map<String, Value> {
+    /// Every type of an API that belongs in.
+    pub fn definitions(&self, api: Api) -> Map<String, Value> {
         let mut definitions = Map::new();
-        self.describe(listing::STRUCTS, listing::ENUMS, &mut definitions);
+        let (structs, enums) = match api {
+            Api::Hcn => (hcn::listing::STRUCTS, hcn::listing::ENUMS),
+            Api::Hcs => (hcs::listing::STRUCTS, hcs::listing::ENUMS),
+        };
+        self.describe(structs, enums, &mut definitions);
         definitions.sort_keys();
         definitions
     }
@@ -96,7 +102,8 @@ impl Selection {
         if let Some(since) = member.since {
             put(&mut property, "x-new-in", since.to_string());
         }
-        if !matches!(member.print, Print::Given | Print::Always) {
+        let given = matches!(member.print, Print::Given | Print::Always);
+        if owner.family == Family::Network && !given {
             put(&mut property, "x-omit-empty", true);
         }
         if member.name == "Settings" {
@@ -149,6 +156,9 @@ impl Selection {
             Kind::Any => json!({ "type": "object" }),
             Kind::List(element) => json!({ "type": "array", "items": self.kind(element, None) }),
             Kind::Enum(schema) => self.member_reference(schema.name, doc),
+            Kind::Pair(element) => json!({
+                "type": "array", "items": self.kind(element, None), "minItems": 2, "maxItems": 2,
+            }),
             Kind::Map(_, element) => {
                 json!({ "type": "object", "additionalProperties": self.kind(element, None) })
             }

@@ -15,6 +15,7 @@ use alloc::string::ToString;
 
 use serde_json::{Value, json};
 
+use crate::hcs;
 use crate::schema::SchemaVersion;
 use definition::{Dialect, Selection};
 
@@ -24,12 +25,36 @@ use definition::{Dialect, Selection};
 pub enum Api {
     /// The network service.
     Hcn,
+    /// The compute service.
+    Hcs,
 }
 
 impl Api {
     fn title(self) -> &'static str {
         match self {
             Api::Hcn => "HCN API",
+            Api::Hcs => "HCS API",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Api::Hcn => {
+                "Networks, endpoints, namespaces and load balancers of one host. \
+                 Member names are read in any case, unknown members are kept and reported."
+            }
+            Api::Hcs => {
+                "Containers and virtual machines of one host. Member names are read as they are \
+                 written here, unknown members and values are refused; null is as good as absent."
+            }
+        }
+    }
+
+    /// The newest version whose members are described.
+    fn latest(self) -> SchemaVersion {
+        match self {
+            Api::Hcn => SchemaVersion::LATEST,
+            Api::Hcs => hcs::LATEST,
         }
     }
 }
@@ -39,25 +64,23 @@ pub fn swagger2(api: Api, version: Option<SchemaVersion>) -> Value {
     let selection = Selection::new(Dialect::Swagger2, version);
     json!({
         "swagger": "2.0",
-        "info": { "title": api.title(), "version": number(version) },
+        "info": { "title": api.title(), "version": number(api, version) },
         "paths": {},
-        "definitions": selection.definitions(),
+        "definitions": selection.definitions(api),
     })
 }
 
 /// The schema and the HTTP interface in OpenAPI 3.1.
 pub fn openapi3(api: Api, version: Option<SchemaVersion>) -> Value {
     let selection = Selection::new(Dialect::OpenApi3, version);
-    let mut schemas = selection.definitions();
+    let mut schemas = selection.definitions(api);
     path::add_schemas(&mut schemas);
-    let about = "Networks, endpoints, namespaces and load balancers of one host. \
-        Member names are read in any case, unknown members are kept and reported.";
     json!({
         "openapi": VERSION,
-        "info": info(api.title(), &number(version), about),
+        "info": info(api.title(), &number(api, version), api.about()),
         "servers": servers(),
-        "tags": path::tags(),
-        "paths": path::paths(&selection),
+        "tags": path::tags(api),
+        "paths": path::paths(&selection, api),
         "components": { "schemas": schemas, "responses": path::responses() },
     })
 }
@@ -66,18 +89,18 @@ pub fn openapi3(api: Api, version: Option<SchemaVersion>) -> Value {
 /// to HTTP alone.
 pub fn service() -> Value {
     let selection = Selection::new(Dialect::OpenApi3, None);
-    let mut schemas = selection.definitions();
+    let mut schemas = selection.definitions(Api::Hcn);
     path::add_schemas(&mut schemas);
     service::add_schemas(&selection, &mut schemas);
-    let mut tags = path::tags();
+    let mut tags = path::tags(Api::Hcn);
     tags.push(service::tag());
-    let mut paths = path::paths(&selection);
+    let mut paths = path::paths(&selection, Api::Hcn);
     service::extend(&selection, &mut paths);
     let mut components = json!({ "schemas": schemas, "responses": path::responses() });
     service::add_components(&selection, &mut components);
     json!({
         "openapi": VERSION,
-        "info": info("hostcompute", &number(None), service::DESCRIPTION),
+        "info": info("hostcompute", &number(Api::Hcn, None), service::DESCRIPTION),
         "servers": servers(),
         "tags": tags,
         "paths": paths,
@@ -106,6 +129,6 @@ pub fn to_text(document: &Value) -> alloc::string::String {
     format!("{document:#}\n")
 }
 
-fn number(version: Option<SchemaVersion>) -> alloc::string::String {
-    version.unwrap_or(SchemaVersion::LATEST).to_string()
+fn number(api: Api, version: Option<SchemaVersion>) -> alloc::string::String {
+    version.unwrap_or(api.latest()).to_string()
 }

@@ -1,7 +1,7 @@
 //! Documents of the compute service: read strictly, printed as they were given.
 
 use hostcompute_schema::hcs::*;
-use hostcompute_schema::{Document, HResult};
+use hostcompute_schema::{Document, HResult, type_named, validate};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -120,6 +120,98 @@ fn answers_may_tell_more() {
     assert!(parse::<Properties>(text).is_err());
 }
 
+/// Members that no published schema lists, and clients send.
+#[test]
+fn machines_may_have_what_only_clients_know() {
+    let machine = json!({
+        "StopOnReset": false,
+        "Chipset": {"SystemInformation": {"UUID": "u", "SKUNumber": ""}, "FirmwareFile": {"Parameters": "QUJD"}},
+        "ComputeTopology": {
+            "Memory": {"SizeInMB": 2, "Backing": "Hybrid", "SharedMemoryMB": 0,
+                       "SharedMemoryAccessSids": [], "EnableEpf": true, "SlitType": "Firmware"},
+            "Processor": {"DefaultVpCpuPriority": 10, "SynchronizeHostFeatures": true,
+                          "NumaProcessorsSettings": {"count_per_node": {"max": 4}}},
+            "Numa": {"VirtualNodeCount": 1, "Settings": [{"PhysicalNodeNumber": 255}]},
+            "Compatibility": {"GuestFeatureSet": 9},
+        },
+        "Devices": {
+            "Scsi": {"a": {"Attachments": {"10": {"Path": "", "IgnoreFlushes": true}, "2": {}}}},
+            "NetworkAdapters": {"n": {"MacAddress": "00-15-5D-0A-0B-0C", "IsConnected": true}},
+            "VideoMonitor": {"ResolutionType": 4},
+            "HvSocket": {"HvSocketConfig": {"ServiceTable": {
+                "befcbc10-1381-45ab-946e-b1a12d6bce94": {"Disabled": true}}}},
+            "Plan9": {"Shares": [{"Flags": 33}]},
+            "GuestCrashReporting": {"WindowsCrashSettings": {"DumpType": "Mini", "MaxDumpSize": -1}},
+            "Licensing": {"ContainerID": "00000000-0000-0000-0000-000000000000", "PackageFamilyNames": []},
+            "Battery": {}, "Keyboard": {}, "KernelIntegration": {},
+        },
+        "RunInSilo": {"NotifySiloJobCreated": true},
+        "LaunchOptions": {"Type": "None"},
+        "DebugOptions": {},
+        "SecuritySettings": {"EnableTpm": true, "Isolation": {"IsolationType": "GuestStateOnly", "DebugPort": 5}},
+        "MigrationOptions": {"Origin": "Destination", "MemoryTransport": "TCP",
+            "MemoryTransferThrottleParams": {"ThrottlingScale": 0.5}},
+        "GuestConnection": {},
+    });
+    kept::<VirtualMachine>(&machine);
+    refused::<VirtualMachine>(r#"{"LaunchOptions":{"Type":"Some"}}"#, "there are None");
+    refused::<Devices>(
+        r#"{"ComPorts":{"one":{}}}"#,
+        "is not a number from 0 to 4294967295 (at $.ComPorts.one, ",
+    );
+    refused::<Devices>(r#"{"VirtualPMem":{"Devices":{"256":{}}}}"#, "a number from 0 to 255");
+}
+
+/// What goes wrong inside members that may hold anything is found by validation.
+#[test]
+fn validation_knows_the_compute_services_documents() {
+    let valid = |text: &str| validate(text, None).unwrap().schema.name;
+    let system = r#"{"SchemaVersion":{"Major":2,"Minor":1},"Container":{}}"#;
+    assert_eq!(valid(system), "ComputeSystem");
+    assert_eq!(valid(r#"{"CommandArgs":["sh"]}"#), "ProcessParameters");
+    let modify = |path: &str, settings: &str| {
+        format!(r#"{{"ResourcePath":"{path}","RequestType":"Update","Settings":{settings}}}"#)
+    };
+    assert_eq!(valid(&modify("Container/Memory/SizeInMB", "512")), "ModifySettingRequest");
+    for (text, told) in [
+        (modify("Container/Memory/SizeInMB", "-1"), "(at $.Settings, "),
+        (
+            modify("Container/Processor", r#"{"Coun":1}"#),
+            "did you mean \"Count\"? (at $.Settings.Coun, ",
+        ),
+        (
+            r#"{"SchemaVersion":{"Major":2},"VirtualMachine":{},"VirtualMachine":{}}"#.into(),
+            "stands twice",
+        ),
+        (
+            r#"{"SchemaVersion":{"Major":2},"Container":{},"VirtualMachine":{}}"#.into(),
+            "exclude each other",
+        ),
+        (
+            r#"{"Owner":"a","VirtualMachine":{"Devices":{"ComPorts":{"x":{}}}}}"#.into(),
+            "(at $.VirtualMachine.Devices.ComPorts.x, ",
+        ),
+    ] {
+        let failures = validate(&text, None).unwrap_err();
+        assert!(failures[0].to_string().contains(told), "{}\ninstead of {told}", failures[0]);
+    }
+    let signal = type_named("signalprocessoptions");
+    assert!(validate(r#"{"Signal":9}"#, signal).is_ok());
+    assert!(validate(r#"{"Signal":"TERM"}"#, signal).is_err());
+}
+
+#[test]
+fn types_of_one_name_are_told_apart() {
+    let family = |name: &str| type_named(name).map(|schema| schema.family);
+    use hostcompute_schema::schema::Family::{Compute, Network};
+    assert_eq!(family("ModifySettingRequest"), Some(Network));
+    assert_eq!(family("hcs.modifysettingrequest"), Some(Compute));
+    assert_eq!(family("HCN.ModifySettingRequest"), Some(Network));
+    assert_eq!(family("Container_Memory"), Some(Compute));
+    assert_eq!(family("hcs.HostComputeNetwork"), None);
+    assert_eq!(family("é"), None);
+}
+
 #[track_caller]
 fn no_system(text: &str, told: &str) {
     let failure = parse_system(text).unwrap_err();
@@ -161,4 +253,20 @@ fn failures_become_error_documents() {
         })
     );
     assert_eq!(document.hresult(), HResult::HCS_E_INVALID_JSON);
+}
+
+/// The machines of the sandbox and of the subsystem for Linux, as dumped; beside the checkout in CI.
+#[test]
+fn real_machines_are_read_and_printed_without_loss() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/documents");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        println!("skipped: there is no ../shared/documents beside the checkout");
+        return;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let system = parse_system(&text).unwrap_or_else(|failure| panic!("{path:?}: {failure}"));
+        assert_eq!(system.to_value(), serde_json::from_str::<Value>(&text).unwrap(), "{path:?}");
+    }
 }

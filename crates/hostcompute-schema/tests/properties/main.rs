@@ -2,6 +2,7 @@
 //!
 //! Cases are drawn from a fixed seed, so that a run today is the run of tomorrow.
 
+mod compute;
 mod harmless;
 mod round_trip;
 mod strategy;

@@ -1,7 +1,7 @@
 //! Documents drawn from the tables, and JSON drawn from anywhere.
 
 use hostcompute_schema::schema::{
-    EnumSchema, Family, Kind, MapKey, MemberSchema, Print, StructSchema, Wire,
+    EnumSchema, Kind, MapKey, MemberSchema, Print, StructSchema, Wire,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 pub enum Defaults {
     Drawn,
     Avoided,
+    /// They are, and names and values are those of the schema, letter by letter.
+    Exact,
 }
 
 /// A document of this type: any members, in any order; where names are compared leniently, under
@@ -23,7 +25,7 @@ pub fn document(schema: &'static StructSchema, defaults: Defaults) -> BoxedStrat
         return Just(json!({})).boxed();
     }
     let most = members.len().min(8);
-    let lenient = schema.family == Family::Network;
+    let lenient = defaults != Defaults::Exact;
     let member = select(members).prop_flat_map(move |member| {
         let names: Vec<&str> =
             std::iter::once(member.name).chain(member.aliases.iter().copied()).collect();
@@ -78,7 +80,14 @@ fn value(kind: &Kind, defaults: Defaults, given: bool) -> BoxedStrategy<Value> {
         Kind::List(element) => vec(value(element, defaults, given), usize::from(least == 1)..3)
             .prop_map(Value::Array)
             .boxed(),
+        Kind::Enum(schema) if defaults == Defaults::Exact => {
+            let names: Vec<&str> = schema.values.iter().map(|value| value.name).collect();
+            select(names).prop_map(Value::from).boxed()
+        }
         Kind::Enum(schema) => enumeration(schema, least == 1),
+        Kind::Pair(element) => {
+            vec(value(element, defaults, given), 2).prop_map(Value::Array).boxed()
+        }
         Kind::Map(key, element) => map(key, value(element, defaults, given)),
         Kind::Struct(schema) => document(schema, defaults),
         // Deep enough: types that hold themselves would be drawn without an end.
@@ -117,13 +126,9 @@ fn enumeration(schema: &'static EnumSchema, not_first: bool) -> BoxedStrategy<Va
     let named = schema.values.iter().skip(usize::from(not_first)).map(|value| value.name);
     let mut names: Vec<String> = named.map(String::from).collect();
     match schema.wire {
-        Wire::Name => {
+        Wire::Name | Wire::NameOrBlank => {
             names.push("SomethingElse".into());
             (select(names), 0..3_u8).prop_map(|(name, case)| spelled(&name, case).into()).boxed()
-        }
-        Wire::NameOrBlank => {
-            names.push(String::new());
-            select(names).prop_map(Value::from).boxed()
         }
         Wire::Number | Wire::Flags => {
             let least = u32::from(not_first);
