@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "hostcompute-engine",
             "hostcompute-schema",
+            "hostcompute-supervisor",
             "ipnet",
             "rustix",
             "serde_json",
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tracing",
         ],
     ),
+    ("hostcompute-supervisor", &["libc", "rustix", "serde", "serde_json"]),
     (
         "hostcompute-service",
         &[

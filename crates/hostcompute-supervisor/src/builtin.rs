@@ -1,0 +1,232 @@
+//! The builtin runtime, from the outside: everything of the host that a container needs is opened, its first process is split off into new
+//! namespaces, put into its groups and let go; what it does then is [`crate::inside`]. Host processes have the agent alone.
+//!
+//! The order makes paths safe: whatever is of the host is opened out here, before; whatever is of the container is resolved in there,
+//! after its root is the root. No link in a root file system can lead out of it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hostcompute_supervisor::cgroup::Group;
+use hostcompute_supervisor::directory;
+use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, Users};
+use hostcompute_supervisor::message::{Refusal, RefusalKind};
+use hostcompute_supervisor::wire;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+
+use crate::agent::message::FromAgent;
+use crate::agent::{self, Plan};
+use crate::devices::Node;
+use crate::inside::{self, Inside};
+use crate::refusal::{Context, refuse};
+use crate::sys::{self, Side};
+use crate::{devices, files, mounts};
+
+/// How long a first process may take until it is ready: file systems may be slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A system whose first process is there, and ready to make others.
+#[derive(Debug)]
+pub struct Made {
+    pub init: Pid,
+    /// Readable when it has ended.
+    pub init_descriptor: OwnedFd,
+    /// Where the agent is spoken to.
+    pub agent: OwnedFd,
+}
+
+/// Makes a container. The group exists, with its limits.
+pub fn make_container(
+    launch: &Launch,
+    root: OwnedFd,
+    group: Option<&Group>,
+) -> Result<Made, Refusal> {
+    let bundle = launch.directory.join(directory::BUNDLE);
+    let files = files::write(launch, &bundle)?;
+    let place = launch.directory.join(directory::ROOT);
+    crate::root::make(&place, 0o755).context(|| "make the root's directory")?;
+    let etc = files.iter().map(files::EtcFile::as_mount);
+    let mapped = etc.chain(launch.mounts.iter().cloned());
+    let mapped = mapped.map(|mount| mounts::open(&mount)).collect::<Result<_, _>>()?;
+    let inside = Inside {
+        root,
+        place,
+        host_name: launch.host_name.clone(),
+        raise_loopback: launch.network == Network::Own,
+        shows_cgroup: group.is_some_and(Group::is_unified),
+        has_group: group.is_some(),
+        has_users: launch.users.is_some(),
+        mapped,
+        devices: open_devices(launch)?,
+    };
+    let flags = namespaces(launch);
+    let stay = join_network(&launch.network)?;
+    let made = split_off(flags, group, launch.users.as_ref(), Isolation::Container, |socket| {
+        if let Err(refusal) = inside.enter() {
+            let _ = wire::send(&socket, &FromAgent::Failed(refusal), &[]);
+            sys::leave(1)
+        }
+        let plan = Plan { security: launch.security.clone(), isolation: Isolation::Container };
+        agent::run(socket.as_fd(), &plan)
+    });
+    if let Some(own) = stay {
+        rustix::thread::move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
+            .context(|| "come back from the container's network")?;
+    }
+    made
+}
+
+/// Makes the agent of host processes. `host` is the mount namespace in which they are, unless they have a root of their own.
+pub fn make_host_process(launch: &Launch, group: &Group, host: &File) -> Result<Made, Refusal> {
+    let flags = UnshareFlags::empty();
+    split_off(flags, Some(group), None, Isolation::HostProcess, |socket| {
+        let shares_root = matches!(launch.root, Root::Host { .. });
+        let kind = Some(LinkNameSpaceType::Mount);
+        if shares_root && rustix::thread::move_into_link_name_space(host.as_fd(), kind).is_err() {
+            sys::leave(1);
+        }
+        let plan = Plan { security: launch.security.clone(), isolation: Isolation::HostProcess };
+        agent::run(socket.as_fd(), &plan)
+    })
+}
+
+impl Made {
+    /// Ends it, for a launch that failed later.
+    pub fn undo(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.init_descriptor, Signal::KILL);
+        let id = WaitId::PidFd(self.init_descriptor.as_fd());
+        let _ = rustix::process::waitid(id, WaitIdOptions::EXITED);
+    }
+}
+
+/// Splits the first process off, puts it where it belongs, and waits until it is ready.
+fn split_off(
+    flags: UnshareFlags,
+    group: Option<&Group>,
+    users: Option<&Users>,
+    isolation: Isolation,
+    life: impl FnOnce(OwnedFd),
+) -> Result<Made, Refusal> {
+    let (ours, theirs) = wire::pair().context(|| "make a pair of sockets")?;
+    let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?;
+    match sys::split_into(flags).context(|| "make the first process")? {
+        Side::Child => {
+            drop((ours, go));
+            // Nothing to read is the end of a supervisor that could not go on.
+            if rustix::io::read(&wait, &mut [0]) != Ok(1) {
+                sys::leave(1);
+            }
+            life(theirs);
+            sys::leave(0)
+        }
+        Side::Parent(init) => {
+            drop((theirs, wait));
+            let init_descriptor = rustix::process::pidfd_open(init, PidfdFlags::empty())
+                .context(|| "watch the first process")?;
+            let made = Made { init, init_descriptor, agent: ours };
+            let ready = (|| {
+                group.map_or(Ok(()), |group| group.join(init)).context(|| "join the groups")?;
+                users.map_or(Ok(()), |users| map_users(init, users)).context(|| "map users")?;
+                rustix::io::write(&go, b"g").context(|| "let the first process go")?;
+                wait_until_ready(&made.agent, isolation)
+            })();
+            match ready {
+                Ok(()) => Ok(made),
+                Err(refusal) => {
+                    made.undo();
+                    Err(refusal)
+                }
+            }
+        }
+    }
+}
+
+fn wait_until_ready(agent: &OwnedFd, isolation: Isolation) -> Result<(), Refusal> {
+    let doing = || match isolation {
+        Isolation::Container => "make the container",
+        Isolation::HostProcess => "begin host processes",
+    };
+    rustix::net::sockopt::set_socket_timeout(
+        agent,
+        rustix::net::sockopt::Timeout::Recv,
+        Some(PATIENCE),
+    )
+    .context(doing)?;
+    let received = wire::receive::<FromAgent>(agent).context(doing)?;
+    match received.map(|received| received.message) {
+        Some(FromAgent::Ready) => {
+            rustix::io::ioctl_fionbio(agent, true).context(doing)
+        }
+        Some(FromAgent::Failed(refusal)) => Err(refusal),
+        _ => Err(refuse(RefusalKind::Failed, "the first process ended before it was ready")),
+    }
+}
+
+fn namespaces(launch: &Launch) -> UnshareFlags {
+    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC;
+    if launch.host_name.is_some() || launch.network != Network::Host {
+        flags |= UnshareFlags::NEWUTS;
+    }
+    if launch.network == Network::Own {
+        flags |= UnshareFlags::NEWNET;
+    }
+    if launch.users.is_some() {
+        flags |= UnshareFlags::NEWUSER;
+    }
+    flags
+}
+
+/// Moves this process into the network that its child is to be born in; returns its own. From within a user namespace of its own the child
+/// could not join it any more.
+fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
+    let path = match network {
+        Network::Own | Network::Host => return Ok(None),
+        Network::Path(path) => path.clone(),
+        Network::Process(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+    };
+    let doing = || format!("join the network namespace {}", path.display());
+    let theirs = File::open(&path).context(doing)?;
+    let own = File::open("/proc/self/ns/net").context(doing)?;
+    rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::Network))
+        .context(doing)?;
+    Ok(Some(own.into()))
+}
+
+fn map_users(init: Pid, users: &Users) -> io::Result<()> {
+    let text = |ranges: &[IdRange]| -> String {
+        let line = |range: &IdRange| format!("{} {} {}\n", range.inside, range.host, range.count);
+        ranges.iter().map(line).collect()
+    };
+    let directory = PathBuf::from(format!("/proc/{}", init.as_raw_nonzero()));
+    if crate::root::in_user_namespace() {
+        fs::write(directory.join("setgroups"), "deny")?;
+    }
+    fs::write(directory.join("uid_map"), text(&users.uids))?;
+    fs::write(directory.join("gid_map"), text(&users.gids))
+}
+
+/// The standard devices and those of the launch; with the host's own nodes where nobody may make others.
+fn open_devices(launch: &Launch) -> Result<Vec<(PathBuf, Node, Option<OwnedFd>)>, Refusal> {
+    let bound = launch.users.is_some() || crate::root::in_user_namespace();
+    let open = |source: &Path| {
+        let tree = bound.then(|| crate::root::clone(source)).transpose();
+        tree.context(|| format!("map {}", source.display()))
+    };
+    let mut found = Vec::new();
+    for (path, node) in inside::standard_devices() {
+        found.push((path.clone(), node, open(&path)?));
+    }
+    for device in &launch.devices {
+        let Some(node) = devices::look(device) else {
+            let message = format!("{} is no device", device.source.display());
+            return Err(refuse(RefusalKind::NotFound, message));
+        };
+        found.push((device.target.clone(), node, open(&device.source)?));
+    }
+    Ok(found)
+}

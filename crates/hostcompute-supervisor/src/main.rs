@@ -1,0 +1,77 @@
+//! The process that keeps one compute system running: holds its standard streams, exit statuses and log, and outlives whoever started it.
+//!
+//! `hostcompute-supervisor` is started with a socket in the place of its standard input and takes its [`Launch`] from there; everything
+//! else it hears comes from its own socket, or from the same one (see [`hostcompute_supervisor::message`]). It has one thread, which
+//! making containers by `fork` takes.
+//!
+//! | | |
+//! |---|---|
+//! | [`supervise`] | the loop: clients, streams, states, the end |
+//! | [`builtin`], [`inside`] | containers and host processes |
+//! | [`agent`] | the first process of a system, which makes the others |
+//! | [`files`], [`devices`], [`seccomp`] | what containers are given, and what not |
+//! | [`root`], [`mounts`] | file systems |
+//! | [`process_list`] | `/proc` |
+//!
+//! [`Launch`]: hostcompute_supervisor::launch::Launch
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+mod agent;
+mod builtin;
+mod devices;
+mod files;
+mod inside;
+mod mounts;
+mod process_list;
+mod refusal;
+mod root;
+mod seccomp;
+mod status;
+mod supervise;
+mod sys;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("--version") => {
+            println!("hostcompute-supervisor {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Some(_) => {
+            eprintln!("hostcompute-supervisor is started by hc and hostcomputed, not by people");
+            ExitCode::from(2)
+        }
+        None => supervise(),
+    }
+}
+
+fn supervise() -> ExitCode {
+    match settle_in() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(starter)) => match supervise::launch(starter).map(supervise::Supervisor::serve) {
+            Some(Ok(())) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        },
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Becomes a process of nobody's: neither a child nor a session of the starter's. Returns the socket to the starter; `None` in the
+/// process that was started, which whoever started it collects at once.
+fn settle_in() -> io::Result<Option<OwnedFd>> {
+    if let sys::Side::Parent(_) = sys::split()? {
+        return Ok(None);
+    }
+    rustix::process::setsid()?;
+    rustix::process::chdir("/")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let starter = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok(Some(starter))
+}

@@ -1,0 +1,144 @@
+//! From a launch to a system that waits for its start: wholly, or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use hostcompute_supervisor::cgroup::{Group, OomWatch};
+use hostcompute_supervisor::launch::{Isolation, Launch, Limits};
+use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said, State};
+use hostcompute_supervisor::{directory, log, wire};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::client::Client;
+use super::{Supervisor, relay};
+use crate::builtin::{self, Made};
+use crate::refusal::{Context, refuse};
+use crate::{devices, root};
+
+/// Waits for the launch on the starter's socket, and makes the system. `None`: it was refused, or nobody wanted one.
+pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
+    let received = wire::receive::<Call>(&starter).ok()??;
+    let number = received.message.number;
+    let made = match (received.message.request, received.descriptors.into_iter().next()) {
+        (Request::Launch(launch), Some(lock)) => make(*launch, lock),
+        _ => Err(refuse(RefusalKind::Invalid, "the first request is a launch, with its lock")),
+    };
+    let (supervisor, answer) = match made {
+        Ok(supervisor) => (Some(supervisor), Ok(Answer::Done)),
+        Err(refusal) => (None, Err(refusal)),
+    };
+    let told = wire::send(&starter, &Said::Answer { number, answer }, &[]);
+    let mut supervisor = supervisor?;
+    match told.and_then(|()| Client::new(0, starter)) {
+        Ok(client) => {
+            supervisor.clients.push(client);
+            Some(supervisor)
+        }
+        Err(_) => {
+            // Whoever wanted it does not know that it is there.
+            supervisor.undo();
+            None
+        }
+    }
+}
+
+fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
+    let host = File::open("/proc/self/ns/mnt").context(|| "look at the host's mounts")?;
+    root::enter_own_namespace()?;
+    let group = launch.cgroup.as_deref().map(Group::new).transpose();
+    let group = group.context(|| "find the control groups")?;
+    let made = set_up(&launch, group.as_ref()).and_then(|memory| {
+        let made = make_first(&launch, group.as_ref(), &host)?;
+        Ok((memory, made))
+    });
+    let (memory, made) = made.inspect_err(|_| remove(group.as_ref()))?;
+    let listener = match listen(&launch) {
+        Ok(listener) => listener,
+        Err(refusal) => {
+            made.undo();
+            remove(group.as_ref());
+            return Err(refusal);
+        }
+    };
+    Ok(Supervisor {
+        _lock: lock,
+        listener,
+        clients: Vec::new(),
+        next: 0,
+        state: State::Created,
+        started: None,
+        agent_is_there: true,
+        made,
+        group,
+        limits: launch.limits.clone(),
+        memory,
+        out_of_memory: false,
+        processes: Vec::new(),
+        first: None,
+        being_made: BTreeMap::new(),
+        log: log::Writer::new(launch.directory.join(directory::LOG), launch.log),
+        cut: 0,
+        ending: None,
+        block: vec![0; relay::BLOCK],
+        launch,
+    })
+}
+
+/// Makes the control group, and what it is to hold.
+fn set_up(launch: &Launch, group: Option<&Group>) -> Result<Option<OomWatch>, Refusal> {
+    let Some(group) = group else {
+        if launch.limits != Limits::default() {
+            return Err(refuse(RefusalKind::Unsupported, "limits take a control group"));
+        }
+        return Ok(None);
+    };
+    group.create().context(|| "make the control group")?;
+    group.set_limits(&Limits::default(), &launch.limits).context(|| "set the limits")?;
+    if launch.isolation == Isolation::Container {
+        let rules: Vec<String> = launch.devices.iter().filter_map(devices::rule).collect();
+        group.restrict_devices(&rules).context(|| "restrict devices")?;
+    }
+    group.watch_memory().context(|| "watch the memory limit")
+}
+
+/// Makes the first process.
+fn make_first(launch: &Launch, group: Option<&Group>, host: &File) -> Result<Made, Refusal> {
+    match (launch.isolation, group) {
+        (Isolation::Container, _) => {
+            let root = root::open(&launch.root, &launch.directory)?;
+            builtin::make_container(launch, root, group)
+        }
+        (Isolation::HostProcess, Some(group)) => builtin::make_host_process(launch, group, host),
+        (Isolation::HostProcess, None) => {
+            Err(refuse(RefusalKind::Unsupported, "host processes take a control group"))
+        }
+    }
+}
+
+fn remove(group: Option<&Group>) {
+    if let Some(group) = group {
+        let _ = group.kill().and_then(|()| group.remove());
+    }
+}
+
+fn listen(launch: &Launch) -> Result<OwnedFd, Refusal> {
+    let listen = || {
+        let (_directory, path) = directory::control(&launch.directory)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&socket, 64)?;
+        Ok::<_, std::io::Error>(socket)
+    };
+    listen().context(|| "listen")
+}
+
+impl Supervisor {
+    /// Ends what nobody knows of.
+    fn undo(self) {
+        self.made.undo();
+        remove(self.group.as_ref());
+    }
+}

@@ -1,0 +1,365 @@
+//! The supervisor: one loop, one thread, everything that can happen to one system.
+//!
+//! ```text
+//!             Launch        Start          Shutdown, Terminate, the last leash,
+//!   (nothing) ─────► Created ────► Running ──────────────────────────────────────► ending ──► exit.json, Exited, gone
+//!                       │            │ ▲       the first process's end
+//!                       │      Pause ▼ │ Resume
+//!                       │          Paused
+//!                       └──────────────┴────────────────────────────────────────► ending
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use hostcompute_supervisor::cgroup::{Group, OomWatch};
+use hostcompute_supervisor::launch::{Launch, Limits};
+use hostcompute_supervisor::log;
+use hostcompute_supervisor::message::{Answer, Cause, Moment, Notice, Refusal, State, Stream};
+use hostcompute_supervisor::wire;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketFlags;
+
+mod client;
+mod ending;
+mod launching;
+mod process;
+mod relay;
+mod requests;
+
+pub use launching::launch;
+
+use client::Client;
+use process::{Process, Streaming};
+
+use crate::agent::message::{FromAgent, ToAgent};
+use crate::builtin::Made;
+
+/// One system and those who speak to us about it.
+#[derive(Debug)]
+pub struct Supervisor {
+    launch: Launch,
+    /// Held for as long as we live.
+    _lock: OwnedFd,
+    listener: OwnedFd,
+    clients: Vec<Client>,
+    next: u64,
+    state: State,
+    started: Option<(Moment, Instant)>,
+    made: Made,
+    /// Whether the agent has not hung up.
+    agent_is_there: bool,
+    group: Option<Group>,
+    limits: Limits,
+    memory: Option<OomWatch>,
+    out_of_memory: bool,
+    processes: Vec<Process>,
+    /// The first that was made.
+    first: Option<u32>,
+    /// Of those that were asked for and are being made.
+    being_made: BTreeMap<u64, BeingMade>,
+    log: log::Writer,
+    cut: u64,
+    ending: Option<Ending>,
+    block: Vec<u8>,
+}
+
+/// A process that the agent was told to make.
+#[derive(Debug)]
+struct BeingMade {
+    client: u64,
+    number: u64,
+    streaming: Streaming,
+}
+
+/// How the system is being ended.
+#[derive(Debug)]
+struct Ending {
+    cause: Cause,
+    /// Those who wait for it, client and number.
+    waiting: Vec<(u64, u64)>,
+    /// When whoever is left is killed.
+    force: Option<Instant>,
+    /// Killed already.
+    forced: bool,
+}
+
+/// What poll is asked about.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Client(u64),
+    Agent,
+    Init,
+    Memory,
+    Input(u32),
+    Output(u32, Stream),
+}
+
+impl Supervisor {
+    /// Serves until the system has ended.
+    ///
+    /// # Errors
+    /// The loop itself failed; the system ends with us.
+    pub fn serve(mut self) -> io::Result<()> {
+        loop {
+            let ready = self.wait()?;
+            let mut init_ended = false;
+            for source in ready {
+                match source {
+                    Source::Listener => self.accept(),
+                    Source::Client(id) => self.hear(id),
+                    Source::Agent => self.hear_agent(),
+                    Source::Init => init_ended = true,
+                    Source::Memory => self.hear_memory(),
+                    Source::Input(pid) => self.pass_input(pid),
+                    Source::Output(pid, stream) => self.pass_output(pid, stream),
+                }
+            }
+            self.tell_ends();
+            self.drop_gone();
+            self.force_if_due();
+            if init_ended {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Waits until something happens; says what.
+    fn wait(&self) -> io::Result<Vec<Source>> {
+        let mut sources = vec![Source::Listener, Source::Init];
+        let mut wait = vec![
+            PollFd::new(&self.listener, PollFlags::IN),
+            PollFd::new(&self.made.init_descriptor, PollFlags::IN),
+        ];
+        let mut add = |source, entry| {
+            sources.push(source);
+            wait.push(entry);
+        };
+        if self.agent_is_there {
+            add(Source::Agent, PollFd::new(&self.made.agent, PollFlags::IN));
+        }
+        for client in &self.clients {
+            add(Source::Client(client.id), PollFd::new(&client.socket, PollFlags::IN));
+        }
+        if let Some(memory) = &self.memory {
+            add(Source::Memory, PollFd::new(memory, memory.events()));
+        }
+        for process in &self.processes {
+            let input = Source::Input(process.pid);
+            for source in process.input.sources() {
+                add(input, PollFd::from_borrowed_fd(source, PollFlags::IN));
+            }
+            if let Some(sink) = process.input.blocked() {
+                add(input, PollFd::from_borrowed_fd(sink, PollFlags::OUT));
+            }
+            for (stream, output) in
+                [(Stream::Output, &process.output), (Stream::Error, &process.error)]
+            {
+                let place = Source::Output(process.pid, stream);
+                if let Some(source) = output.source() {
+                    add(place, PollFd::from_borrowed_fd(source, PollFlags::IN));
+                }
+                for sink in output.blocked() {
+                    add(place, PollFd::from_borrowed_fd(sink, PollFlags::OUT));
+                }
+            }
+        }
+        let timeout = self.timeout();
+        match rustix::event::poll(&mut wait, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = sources.into_iter().zip(&wait);
+        Ok(ready
+            .filter(|(_, entry)| !entry.revents().is_empty())
+            .map(|(source, _)| source)
+            .collect())
+    }
+
+    /// Until the first moment at which something is due.
+    fn timeout(&self) -> Option<Timespec> {
+        let ends = self.processes.iter().filter_map(Process::until);
+        let force = self.ending.as_ref().and_then(|ending| ending.force);
+        let first = ends.chain(force).min()?;
+        let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        Timespec::try_from(left).ok()
+    }
+
+    fn accept(&mut self) {
+        // Nobody there any more, or no descriptors left: who connects sees it.
+        if let Ok(socket) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
+            let id = self.number();
+            self.clients.extend(Client::new(id, socket));
+        }
+    }
+
+    /// A number that was not used before.
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn hear(&mut self, id: u64) {
+        loop {
+            let Some(client) = self.clients.iter_mut().find(|client| client.id == id) else {
+                return;
+            };
+            let Some(received) = client.receive() else { return };
+            let number = received.message.number;
+            match self.perform(id, number, received.message.request) {
+                Ok(requests::Outcome::Answered(answer)) => self.answer(id, number, Ok(answer)),
+                Ok(requests::Outcome::Later) => {}
+                Err(refusal) => self.answer(id, number, Err(refusal)),
+            }
+        }
+    }
+
+    fn answer(&mut self, client: u64, number: u64, answer: Result<Answer, Refusal>) {
+        if let Some(client) = self.clients.iter_mut().find(|found| found.id == client) {
+            client.answer(number, answer, &[]);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        for client in &mut self.clients {
+            client.notice(notice);
+        }
+    }
+
+    fn set_state(&mut self, state: State) {
+        self.state = state;
+        self.notice(&Notice::State(state));
+    }
+
+    fn hear_agent(&mut self) {
+        while self.agent_is_there {
+            match wire::receive::<FromAgent>(&self.made.agent) {
+                Ok(Some(received)) => self.hear_from_agent(received.message, received.descriptors),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It has ended, as its descriptor will tell, or talks nonsense.
+                Ok(None) | Err(_) => {
+                    self.agent_is_there = false;
+                    self.kill_init();
+                }
+            }
+        }
+    }
+
+    fn hear_from_agent(&mut self, message: FromAgent, descriptors: Vec<OwnedFd>) {
+        match message {
+            // Said before there was a supervisor to hear it.
+            FromAgent::Ready | FromAgent::Failed(_) => {}
+            FromAgent::Spawned { number, pid } => self.spawned(number, pid, descriptors),
+            FromAgent::Refused { number, refusal } => {
+                if let Some(made) = self.being_made.remove(&number) {
+                    self.answer(made.client, made.number, Err(refusal));
+                }
+            }
+            FromAgent::Exited { pid, status } => {
+                let process = self
+                    .processes
+                    .iter_mut()
+                    .find(|process| process.pid == pid && process.status.is_none());
+                if let Some(process) = process {
+                    process.end(status);
+                    self.drain(pid);
+                }
+            }
+        }
+    }
+
+    /// The agent made a process.
+    fn spawned(&mut self, number: u64, pid: u32, descriptors: Vec<OwnedFd>) {
+        let Some(BeingMade { client, number, streaming }) = self.being_made.remove(&number) else {
+            return;
+        };
+        let mut descriptors = descriptors.into_iter();
+        let Some(descriptor) = descriptors.next() else {
+            // Nonsense.
+            self.agent_is_there = false;
+            return self.kill_init();
+        };
+        match streaming.into_process(pid, descriptor, descriptors.next()) {
+            Ok((process, ends)) => {
+                // The number is free again when the kernel gives it a second time.
+                self.processes.retain(|old| old.pid != pid);
+                self.processes.push(process);
+                self.first.get_or_insert(pid);
+                process::forget(&mut self.processes);
+                self.notice(&Notice::ProcessCreated { pid });
+                let answer = Ok(Answer::Process { pid, streams: ends.streams });
+                if let Some(client) = self.clients.iter_mut().find(|found| found.id == client) {
+                    client.answer(number, answer, &ends.borrow());
+                }
+            }
+            Err(refusal) => self.answer(client, number, Err(refusal)),
+        }
+    }
+
+    fn hear_memory(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        match memory.kills() {
+            Ok(0) => {}
+            Ok(_) => {
+                self.out_of_memory = true;
+                self.notice(&Notice::OutOfMemory);
+            }
+            Err(_) => self.memory = None,
+        }
+    }
+
+    fn pass_input(&mut self, pid: u32) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.pid == pid) {
+            process.input.pass(&mut self.block);
+        }
+    }
+
+    fn pass_output(&mut self, pid: u32, stream: Stream) {
+        let Some(process) = self.processes.iter_mut().find(|process| process.pid == pid) else {
+            return;
+        };
+        let log = relay::log_to(&mut self.log, pid, stream);
+        let cut = process.stream(stream).pass(&mut self.block, log);
+        for _ in 0..cut {
+            self.cut += 1;
+            self.notice(&Notice::ReaderCut { pid, stream });
+        }
+    }
+
+    /// Reads what a process that has ended left in its pipes.
+    fn drain(&mut self, pid: u32) {
+        self.pass_output(pid, Stream::Output);
+        self.pass_output(pid, Stream::Error);
+    }
+
+    fn tell_ends(&mut self) {
+        let now = Instant::now();
+        let told: Vec<_> = self
+            .processes
+            .iter_mut()
+            .filter_map(|process| Some((process.pid, process.tell(now)?)))
+            .collect();
+        for (pid, status) in told {
+            self.notice(&Notice::ProcessExited { pid, status });
+            if self.first == Some(pid) {
+                self.first_ended();
+            }
+        }
+    }
+
+    fn drop_gone(&mut self) {
+        let held = self.clients.iter().any(|client| client.leash);
+        self.clients.retain(|client| !client.gone);
+        if held && !self.clients.iter().any(|client| client.leash) {
+            self.end(Cause::LastHandleClosed);
+        }
+    }
+
+    /// Says something to the agent.
+    fn tell_agent(&self, message: &ToAgent, ends: &[BorrowedFd<'_>]) -> io::Result<()> {
+        wire::send(&self.made.agent, message, ends)
+    }
+}
