@@ -159,9 +159,7 @@ fn wait_until_ready(agent: &OwnedFd, isolation: Isolation) -> Result<(), Refusal
     .context(doing)?;
     let received = wire::receive::<FromAgent>(agent).context(doing)?;
     match received.map(|received| received.message) {
-        Some(FromAgent::Ready) => {
-            rustix::io::ioctl_fionbio(agent, true).context(doing)
-        }
+        Some(FromAgent::Ready) => rustix::io::ioctl_fionbio(agent, true).context(doing),
         Some(FromAgent::Failed(refusal)) => Err(refusal),
         _ => Err(refuse(RefusalKind::Failed, "the first process ended before it was ready")),
     }

@@ -19,8 +19,8 @@ use rustix::thread::UnshareFlags;
 use crate::devices::Node;
 use crate::mounts::{self, Mapped};
 use crate::refusal::Context;
-use crate::sys::{self, MountAttributes};
 use crate::root;
+use crate::sys::{self, MountAttributes};
 
 /// What shows of the host more than a container needs.
 pub const MASKED: [&str; 12] = [
@@ -101,7 +101,12 @@ impl Inside {
     fn mount_standard(&self) -> Result<(), Refusal> {
         let nothing = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
         mount("proc", "/proc", nothing, "")?;
-        mount("tmpfs", "/dev", MountFlags::NOSUID | MountFlags::STRICTATIME, "mode=755,size=65536k")?;
+        mount(
+            "tmpfs",
+            "/dev",
+            MountFlags::NOSUID | MountFlags::STRICTATIME,
+            "mode=755,size=65536k",
+        )?;
         let mut terminals = String::from("newinstance,ptmxmode=0666,mode=0620");
         if has_group_5() {
             terminals.push_str(",gid=5");

@@ -58,8 +58,7 @@ impl Mapped {
 /// Puts one more into a running container.
 pub fn add(init: Pid, mount: &Mount) -> Result<(), Refusal> {
     let mapped = open(mount)?;
-    inside(init, || mapped.try_attach())
-        .context(|| format!("map {}", mount.source.display()))
+    inside(init, || mapped.try_attach()).context(|| format!("map {}", mount.source.display()))
 }
 
 /// Takes one away from a running container.

@@ -14,8 +14,7 @@ use hostcompute_supervisor::launch::{Root, Scratch};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
 use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
 };
 use rustix::thread::UnshareFlags;
 

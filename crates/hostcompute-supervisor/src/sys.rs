@@ -49,7 +49,9 @@ pub fn split_into(namespaces: UnshareFlags) -> io::Result<Side> {
     };
     match i32::try_from(pid) {
         Ok(0) => Ok(Side::Child),
-        Ok(pid) if pid > 0 => Pid::from_raw(pid).map(Side::Parent).ok_or(io::ErrorKind::Other.into()),
+        Ok(pid) if pid > 0 => {
+            Pid::from_raw(pid).map(Side::Parent).ok_or(io::ErrorKind::Other.into())
+        }
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -18,9 +18,8 @@ fn from_nothing_to_nothing() {
         return;
     }
     let lab = Lab::new();
-    let mut parts: Parts = ["create", "start", "process", "exit", "end", "all"]
-        .map(|name| (name, Vec::new()))
-        .into();
+    let mut parts: Parts =
+        ["create", "start", "process", "exit", "end", "all"].map(|name| (name, Vec::new())).into();
     for round in 0..40 {
         let begin = Instant::now();
         let mut times = vec![begin];

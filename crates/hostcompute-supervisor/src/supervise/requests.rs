@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use hostcompute_supervisor::launch::{Isolation, Life, Limits, Mount};
 use hostcompute_supervisor::message::{
-    Answer, Inspection, Moment, ProcessLaunch, Refusal, RefusalKind, Request, State,
-    Statistics, Stream, Streams,
+    Answer, Inspection, Moment, ProcessLaunch, Refusal, RefusalKind, Request, State, Statistics,
+    Stream, Streams,
 };
 
 use super::process::{Process, Streaming};
