@@ -24,6 +24,7 @@ extern crate std;
 mod enumeration;
 #[macro_use]
 mod document;
+pub mod compute;
 mod element;
 mod failure;
 mod guid;
@@ -43,6 +44,7 @@ mod strict;
 pub mod v1;
 mod validate;
 
+pub use compute::ComputeOperation;
 pub use document::{Children, Document};
 pub use element::{Base64, Element};
 pub use failure::{Failure, Warning};

@@ -9,7 +9,7 @@ use hostcompute_schema::hcn::listing::{ENUMS, STRUCTS};
 use hostcompute_schema::openapi::{Api, openapi3, service, swagger2, to_text};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::schema::{EnumSchema, Kind, StructSchema};
-use hostcompute_schema::{Operation, SchemaVersion, ServiceOperation, hcs};
+use hostcompute_schema::{ComputeOperation, Operation, SchemaVersion, ServiceOperation, hcs};
 use serde_json::{Value, json};
 
 /// Compares with the committed file; `HOSTCOMPUTE_BLESS=1` rewrites it.
@@ -120,7 +120,7 @@ fn no_reference_leads_nowhere_in_any_version() {
 
 /// Everything that can be asked over HTTP is in the service's document, once, with its right.
 #[test]
-fn the_services_document_holds_both_tables() {
+fn the_services_document_holds_all_tables() {
     let document = service();
     let routed = Operation::ALL.iter().filter_map(|operation| {
         operation.route().map(|route| (operation.name(), operation.right(), route))
@@ -134,6 +134,12 @@ fn the_services_document_holds_both_tables() {
         assert_eq!(described["operationId"], name);
         let word = if right == Right::Manage { "manage" } else { "read" };
         assert_eq!(described["x-right"], word, "{name}");
+        count += 1;
+    }
+    for operation in ComputeOperation::ALL {
+        let Some((method, path)) = operation.route() else { continue };
+        let described = &document["paths"][path][method.name().to_ascii_lowercase()];
+        assert_eq!(described["operationId"], operation.name());
         count += 1;
     }
     let paths = document["paths"].as_object().unwrap().values();

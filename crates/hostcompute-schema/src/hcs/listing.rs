@@ -77,6 +77,7 @@ pub static STRUCTS: &[&StructSchema] = &[
     CrashReport::SCHEMA,
     GuestCrashSaveInfo::SCHEMA,
     WindowsCrashReport::SCHEMA,
+    ComputeEvent::SCHEMA,
     OperationInfo::SCHEMA,
     OperationFailureInfo::SCHEMA,
     OperationNotificationInfo::SCHEMA,

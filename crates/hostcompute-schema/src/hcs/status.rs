@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde_json::Value;
+
 use super::{DateTime, NotificationType};
 use crate::guid::Guid;
 
@@ -179,6 +181,16 @@ documents! { @compute
         status: Option<i32> = "Status" ["2.1"],
         /// How far writing the memory got.
         final_phase: Option<WindowsCrashPhase> = "FinalPhase" ["2.1"],
+    }
+
+    /// Something that happened to a compute system, as HCS_EVENT tells it.
+    pub struct ComputeEvent("ComputeEvent", "2.1") {
+        /// The value in HCS_EVENT_TYPE.
+        kind: Option<u32> = "Type" [],
+        /// The process that it is about, where it is about one.
+        process_id: Option<u32> = "ProcessId" [],
+        /// EventData: a document, or nothing.
+        data: Option<Value> = "Data" [],
     }
 
     /// What is known of one operation.

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use crate::hcn::{EndpointPolicyType, NetworkPolicyType};
+use crate::document::Document;
+use crate::hcn::{EndpointPolicyType, NetworkPolicyType, Version};
 use crate::schema::{
     EnumSchema, Family, Kind, MemberSchema, Print, SchemaVersion, StructSchema, ValueSchema, Wire,
 };
@@ -27,11 +28,31 @@ pub(super) enum Dialect {
 pub(super) struct Selection {
     dialect: Dialect,
     version: Option<SchemaVersion>,
+    /// Names that other types have in the same document.
+    taken: Vec<&'static str>,
 }
 
 impl Selection {
     pub fn new(dialect: Dialect, version: Option<SchemaVersion>) -> Selection {
-        Selection { dialect, version }
+        Selection { dialect, version, taken: Vec::new() }
+    }
+
+    /// The same for types of the compute service that stand beside these in one document.
+    pub fn beside(
+        &self,
+        structs: &[&'static StructSchema],
+        enums: &[&'static EnumSchema],
+    ) -> Selection {
+        let structs = structs.iter().map(|schema| schema.name);
+        // The one type that both services share.
+        let structs = structs.filter(|name| *name != Version::SCHEMA.name);
+        let taken = structs.chain(enums.iter().map(|schema| schema.name)).collect();
+        Selection { dialect: self.dialect, version: self.version, taken }
+    }
+
+    /// What a type is called in the document.
+    fn called(&self, name: &str) -> String {
+        if self.taken.contains(&name) { format!("Hcs{name}") } else { name.into() }
     }
 
     /// Whether something belongs in: everything without a version, else what is as old.
@@ -59,10 +80,10 @@ impl Selection {
         definitions: &mut Map<String, Value>,
     ) {
         for schema in structs.iter().filter(|schema| self.includes(schema.since())) {
-            definitions.insert(schema.name.into(), self.object(schema));
+            definitions.insert(self.called(schema.name), self.object(schema));
         }
         for schema in enums.iter().filter(|schema| self.includes(schema.since())) {
-            definitions.insert(schema.name.into(), self.enumeration(schema));
+            definitions.insert(self.called(schema.name), self.enumeration(schema));
         }
     }
 
@@ -71,7 +92,7 @@ impl Selection {
             Dialect::Swagger2 => "definitions",
             Dialect::OpenApi3 => "components/schemas",
         };
-        json!({ "$ref": format!("#/{place}/{name}") })
+        json!({ "$ref": format!("#/{place}/{}", self.called(name)) })
     }
 
     fn object(&self, schema: &StructSchema) -> Value {

@@ -6,6 +6,7 @@
 //! service serves: the API with the service's own operations. A generator from the Rust types could not do
 //! that, since types do not carry the version that brought each member.
 
+mod compute;
 mod definition;
 mod path;
 mod service;
@@ -13,11 +14,11 @@ mod service;
 use alloc::format;
 use alloc::string::ToString;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::hcs;
 use crate::schema::SchemaVersion;
-use definition::{Dialect, Selection};
+use crate::{hcn, hcs};
+use definition::{Dialect, Selection, put};
 
 /// Which API a document describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,29 +76,49 @@ pub fn openapi3(api: Api, version: Option<SchemaVersion>) -> Value {
     let selection = Selection::new(Dialect::OpenApi3, version);
     let mut schemas = selection.definitions(api);
     path::add_schemas(&mut schemas);
+    let mut responses = path::responses();
+    let (tags, paths) = match api {
+        Api::Hcn => (path::tags(), path::paths(&selection)),
+        Api::Hcs => {
+            compute::add_schema(&selection, &mut schemas);
+            compute::add_response(&selection, &mut responses);
+            let mut paths = Map::new();
+            compute::paths(&selection, &mut paths);
+            (compute::tags(), paths)
+        }
+    };
     json!({
         "openapi": VERSION,
         "info": info(api.title(), &number(api, version), api.about()),
         "servers": servers(),
-        "tags": path::tags(api),
-        "paths": path::paths(&selection, api),
-        "components": { "schemas": schemas, "responses": path::responses() },
+        "tags": tags,
+        "paths": paths,
+        "components": { "schemas": schemas, "responses": responses },
     })
 }
 
-/// What the service serves, in OpenAPI 3.1: the API, the service's own operations, and what belongs
+/// What the service serves, in OpenAPI 3.1: both APIs, the service's own operations, and what belongs
 /// to HTTP alone.
 pub fn service() -> Value {
     let selection = Selection::new(Dialect::OpenApi3, None);
     let mut schemas = selection.definitions(Api::Hcn);
     path::add_schemas(&mut schemas);
     service::add_schemas(&selection, &mut schemas);
-    let mut tags = path::tags(Api::Hcn);
-    tags.push(service::tag());
-    let mut paths = path::paths(&selection, Api::Hcn);
+    let mut tags = path::tags();
+    let mut paths = path::paths(&selection);
     service::extend(&selection, &mut paths);
-    let mut components = json!({ "schemas": schemas, "responses": path::responses() });
+    let mut components = json!({ "responses": path::responses() });
     service::add_components(&selection, &mut components);
+    let beside = selection.beside(hcn::listing::STRUCTS, hcn::listing::ENUMS);
+    schemas.extend(beside.definitions(Api::Hcs));
+    compute::add_schema(&beside, &mut schemas);
+    compute::paths(&beside, &mut paths);
+    if let Some(responses) = components.get_mut("responses") {
+        compute::add_response(&beside, responses);
+    }
+    tags.extend(compute::tags());
+    tags.push(service::tag());
+    put(&mut components, "schemas", Value::Object(schemas));
     json!({
         "openapi": VERSION,
         "info": info("hostcompute", &number(Api::Hcn, None), service::DESCRIPTION),

@@ -5,16 +5,12 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
 
-use super::Api;
 use super::definition::{GUID_PATTERN, Selection, put};
 use crate::operation::{Input, Kind, Operation, Output, Verb};
 
 /// Every route that belongs in.
-pub(super) fn paths(selection: &Selection, api: Api) -> Map<String, Value> {
+pub(super) fn paths(selection: &Selection) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
-    if api == Api::Hcs {
-        return paths;
-    }
     for operation in Operation::ALL.iter().filter(|operation| selection.includes(operation.since()))
     {
         let Some((method, path)) = operation.route() else { continue };
@@ -25,10 +21,7 @@ pub(super) fn paths(selection: &Selection, api: Api) -> Map<String, Value> {
 }
 
 /// One word of explanation for each group of routes.
-pub(super) fn tags(api: Api) -> Vec<Value> {
-    if api == Api::Hcs {
-        return Vec::new();
-    }
+pub(super) fn tags() -> Vec<Value> {
     let mut kinds: Vec<Kind> = Vec::new();
     for operation in Operation::ALL.iter().filter(|operation| operation.route().is_some()) {
         if !kinds.contains(&operation.subject()) {

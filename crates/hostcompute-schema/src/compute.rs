@@ -1,0 +1,535 @@
+//! What can be asked of the compute service: the functions of computecore.dll and computestorage.dll,
+//! one table, beside that of the network service.
+//!
+//! The routes of the HTTP interface, the rights and the OpenAPI document derive from it. A request is
+//! answered when the operation has ended; what Windows has operation objects for is the caller's own
+//! business. Functions without a route concern handles, operations or memory of the calling process,
+//! or are refused there.
+
+use core::fmt;
+use core::str::FromStr;
+
+use crate::document::Document;
+use crate::hcs::*;
+use crate::operation::{Method, Right, UnknownOperation};
+use crate::schema::{self, SchemaVersion, StructSchema};
+use crate::service::Parameter;
+
+/// What an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Subject {
+    System,
+    Process,
+    /// The service itself, and the host.
+    Service,
+    /// The state of a virtual machine, kept in files.
+    Machine,
+    /// A layer of a file system.
+    Layer,
+    /// An operation object of the calling process.
+    Operation,
+}
+
+/// The document that goes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// A query in the query string, which may be left out.
+    Query(&'static StructSchema),
+    /// A document that must be there.
+    Document(&'static StructSchema),
+    /// A document that may be left out.
+    Options(&'static StructSchema),
+    /// Nothing but what the function's own arguments say.
+    Arguments,
+}
+
+/// What comes back.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    /// Nothing.
+    None,
+    /// Nothing but `Location`: the place of what was made.
+    Place,
+    /// A document, and `Location`: the place of what was made.
+    Made(&'static StructSchema),
+    /// A document.
+    Document(&'static StructSchema),
+    /// A list of documents.
+    Documents(&'static StructSchema),
+    /// Documents, as things happen.
+    Events(&'static StructSchema),
+    /// The streams of a process: the connection is upgraded, and brings descriptors.
+    Streams,
+    /// What processes wrote.
+    Log,
+    /// Something that only the calling process can use.
+    Local,
+}
+
+macro_rules! compute_operations {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident $(= $symbol:literal)?: $subject:ident, $right:ident,
+            $($method:ident $path:literal)?, $input:expr => $output:expr,
+            [$($since:literal)?] $(, [$($parameter:ident),*])?;
+    )*) => {
+        /// One function of the compute service.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ComputeOperation {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl ComputeOperation {
+            /// Every operation, in the order of the table.
+            pub const ALL: &'static [ComputeOperation] = &[$(ComputeOperation::$name),*];
+
+            fn row(self) -> &'static Row {
+                match self {
+                    $(ComputeOperation::$name => {
+                        static ROW: Row = Row {
+                            name: stringify!($name),
+                            symbol: only(&[$($symbol)?]),
+                            subject: Subject::$subject,
+                            right: Right::$right,
+                            route: only(&[$((Method::$method, $path))?]),
+                            input: { use Input::*; $input },
+                            output: { use Output::*; $output },
+                            parameters: &[$($(&$parameter),*)?],
+                            since: $crate::enumeration::since(&[$($since)?]),
+                            doc: concat!($($doc),*),
+                        };
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+struct Row {
+    name: &'static str,
+    symbol: Option<&'static str>,
+    subject: Subject,
+    right: Right,
+    route: Option<(Method, &'static str)>,
+    input: Input,
+    output: Output,
+    parameters: &'static [&'static Parameter],
+    since: Option<SchemaVersion>,
+    doc: &'static str,
+}
+
+const fn only<T: Copy>(given: &[T]) -> Option<T> {
+    match given {
+        [one] => Some(*one),
+        _ => None,
+    }
+}
+
+compute_operations! {
+    /// Lists the compute systems that match a query.
+    EnumerateComputeSystems = "HcsEnumerateComputeSystems": System, Read, Get "/systems",
+        Query(SystemQuery::SCHEMA) => Documents(Properties::SCHEMA), ["2.1"], [ENDED];
+    /// Makes a compute system, and opens it for the session.
+    CreateComputeSystem = "HcsCreateComputeSystem": System, Manage, Post "/systems",
+        Document(ComputeSystem::SCHEMA) => Place, ["2.1"], [ID];
+    /// Opens a compute system for the session: fails when it does not exist.
+    OpenComputeSystem = "HcsOpenComputeSystem": System, Read, Post "/systems/{id}/handle",
+        None => None, ["2.1"];
+    /// Gives back a handle of a compute system; with its last one the system may end.
+    CloseComputeSystem = "HcsCloseComputeSystem": System, Read, Delete "/systems/{id}/handle",
+        None => None, ["2.1"];
+    /// Starts a compute system.
+    StartComputeSystem = "HcsStartComputeSystem": System, Manage, Post "/systems/{id}/start",
+        Options(StartOptions::SCHEMA) => None, ["2.1"];
+    /// Asks a compute system to end by itself.
+    ShutDownComputeSystem = "HcsShutDownComputeSystem": System, Manage,
+        Post "/systems/{id}/shutdown", Options(ShutdownOptions::SCHEMA) => None, ["2.1"];
+    /// Ends a compute system at once.
+    TerminateComputeSystem = "HcsTerminateComputeSystem": System, Manage,
+        Post "/systems/{id}/terminate", None => None, ["2.1"];
+    /// Makes the guest of a compute system crash.
+    CrashComputeSystem = "HcsCrashComputeSystem": System, Manage, Post "/systems/{id}/crash",
+        Options(CrashOptions::SCHEMA) => None, ["2.3"];
+    /// Stops everything in a compute system where it is.
+    PauseComputeSystem = "HcsPauseComputeSystem": System, Manage, Post "/systems/{id}/pause",
+        Options(PauseOptions::SCHEMA) => None, ["2.1"];
+    /// Lets everything in a paused compute system go on.
+    ResumeComputeSystem = "HcsResumeComputeSystem": System, Manage, Post "/systems/{id}/resume",
+        None => None, ["2.1"];
+    /// Saves a paused compute system.
+    SaveComputeSystem = "HcsSaveComputeSystem": System, Manage, Post "/systems/{id}/save",
+        Options(SaveOptions::SCHEMA) => None, ["2.1"];
+    /// Tells about a compute system.
+    GetComputeSystemProperties = "HcsGetComputeSystemProperties": System, Read,
+        Get "/systems/{id}", Query(SystemPropertyQuery::SCHEMA) => Document(Properties::SCHEMA),
+        ["2.1"];
+    /// Changes a compute system.
+    ModifyComputeSystem = "HcsModifyComputeSystem": System, Manage, Patch "/systems/{id}",
+        Document(ModifySettingRequest::SCHEMA) => None, ["2.1"];
+    /// Sends what happens to a compute system; the end of the system is the last.
+    SetComputeSystemCallback = "HcsSetComputeSystemCallback": System, Read,
+        Get "/systems/{id}/events", None => Events(ComputeEvent::SCHEMA), ["2.1"];
+    /// Waits until a compute system has ended.
+    WaitForComputeSystemExit = "HcsWaitForComputeSystemExit": System, Read,
+        Get "/systems/{id}/exit", None => Document(SystemExitStatus::SCHEMA), ["2.4"], [TIMEOUT];
+    /// Tells what the processes of a compute system wrote, also when it has ended.
+    GetComputeSystemLog: System, Read, Get "/systems/{id}/log", None => Log, [],
+        [FOLLOW, PROCESS, TAIL];
+
+    /// Starts a process, and opens it for the session.
+    CreateProcess = "HcsCreateProcess": Process, Manage, Post "/systems/{id}/processes",
+        Document(ProcessParameters::SCHEMA) => Made(ProcessStatus::SCHEMA), ["2.1"];
+    /// Opens a process for the session: fails when it does not exist.
+    OpenProcess = "HcsOpenProcess": Process, Read, Post "/systems/{id}/processes/{pid}/handle",
+        None => None, ["2.1"];
+    /// Gives back a handle of a process; the process goes on.
+    CloseProcess = "HcsCloseProcess": Process, Read,
+        Delete "/systems/{id}/processes/{pid}/handle", None => None, ["2.1"];
+    /// Hands over the streams of a process.
+    GetProcessInfo = "HcsGetProcessInfo": Process, Manage,
+        Post "/systems/{id}/processes/{pid}/stdio", None => Streams, ["2.1"];
+    /// Tells about a process.
+    GetProcessProperties = "HcsGetProcessProperties": Process, Read,
+        Get "/systems/{id}/processes/{pid}",
+        Query(SystemPropertyQuery::SCHEMA) => Document(ProcessStatus::SCHEMA), ["2.1"];
+    /// Changes a process: its console's size, its streams.
+    ModifyProcess = "HcsModifyProcess": Process, Manage, Patch "/systems/{id}/processes/{pid}",
+        Document(ProcessModifyRequest::SCHEMA) => None, ["2.1"];
+    /// Sends a signal to a process.
+    SignalProcess = "HcsSignalProcess": Process, Manage,
+        Post "/systems/{id}/processes/{pid}/signal",
+        Options(SignalProcessOptions::SCHEMA) => None, ["2.1"];
+    /// Kills a process.
+    TerminateProcess = "HcsTerminateProcess": Process, Manage,
+        Post "/systems/{id}/processes/{pid}/terminate", None => None, ["2.1"];
+    /// Sends what happens to a process.
+    SetProcessCallback = "HcsSetProcessCallback": Process, Read, , Arguments => Local, ["2.1"];
+    /// Waits until a process has ended.
+    WaitForProcessExit = "HcsWaitForProcessExit": Process, Read,
+        Get "/systems/{id}/processes/{pid}/exit", None => Document(ProcessStatus::SCHEMA),
+        ["2.4"], [TIMEOUT];
+
+    /// Tells about the service and the host.
+    GetServiceProperties = "HcsGetServiceProperties": Service, Read, Get "/service",
+        Query(ServicePropertyQuery::SCHEMA) => Document(ServiceProperties::SCHEMA), ["2.1"];
+    /// Changes settings of the service.
+    ModifyServiceSettings = "HcsModifyServiceSettings": Service, Manage, Patch "/service",
+        Document(ModificationRequest::SCHEMA) => None, ["2.1"];
+    /// Hands a crash to the system's error reporting.
+    SubmitWerReport = "HcsSubmitWerReport": Service, Manage, , Arguments => Local, ["2.1"];
+
+    /// Makes an empty file for what a machine's firmware keeps.
+    CreateEmptyGuestStateFile = "HcsCreateEmptyGuestStateFile": Machine, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Makes an empty file for what a machine's devices keep.
+    CreateEmptyRuntimeStateFile = "HcsCreateEmptyRuntimeStateFile": Machine, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Lets a machine use a file.
+    GrantVmAccess = "HcsGrantVmAccess": Machine, Manage, , Arguments => Local, ["2.1"];
+    /// Takes that back.
+    RevokeVmAccess = "HcsRevokeVmAccess": Machine, Manage, , Arguments => Local, ["2.1"];
+    /// Lets all machines use a file.
+    GrantVmGroupAccess = "HcsGrantVmGroupAccess": Machine, Manage, , Arguments => Local, ["2.3"];
+    /// Takes that back.
+    RevokeVmGroupAccess = "HcsRevokeVmGroupAccess": Machine, Manage, , Arguments => Local, ["2.3"];
+    /// Tells what a saved machine needs of the processors.
+    GetProcessorCompatibilityFromSavedState = "HcsGetProcessorCompatibilityFromSavedState":
+        Machine, Read, , Arguments => Local, ["2.4"];
+    /// Makes a compute system under an id that is unique among those of a caller.
+    CreateComputeSystemInNamespace = "HcsCreateComputeSystemInNamespace": System, Manage, ,
+        Arguments => Local, [];
+    /// Opens a compute system by such an id.
+    OpenComputeSystemInNamespace = "HcsOpenComputeSystemInNamespace": System, Read, ,
+        Arguments => Local, [];
+    /// Lists compute systems with such ids.
+    EnumerateComputeSystemsInNamespace = "HcsEnumerateComputeSystemsInNamespace": System, Read, ,
+        Arguments => Local, [];
+    /// Sets up the side of a migration where the machine is.
+    InitializeLiveMigrationOnSource = "HcsInitializeLiveMigrationOnSource": System, Manage, ,
+        Arguments => Local, [];
+    /// Begins a migration where the machine is.
+    StartLiveMigrationOnSource = "HcsStartLiveMigrationOnSource": System, Manage, ,
+        Arguments => Local, [];
+    /// Sends the memory of a migration.
+    StartLiveMigrationTransfer = "HcsStartLiveMigrationTransfer": System, Manage, ,
+        Arguments => Local, [];
+    /// Ends a migration.
+    FinalizeLiveMigration = "HcsFinalizeLiveMigration": System, Manage, , Arguments => Local, [];
+    /// Gives up a migration.
+    CancelLiveMigration = "HcsCancelLiveMigration": System, Manage, , Arguments => Local, [];
+
+    /// Makes an operation object.
+    CreateOperation = "HcsCreateOperation": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Makes an operation object that is told how far it has got.
+    CreateOperationWithNotifications = "HcsCreateOperationWithNotifications": Operation, Read, ,
+        Arguments => Local, [];
+    /// Gives an operation object back; what it tracks goes on.
+    CloseOperation = "HcsCloseOperation": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Gives an operation a handle of the caller's.
+    AddResourceToOperation = "HcsAddResourceToOperation": Operation, Read, , Arguments => Local, [];
+    /// Cancels an operation; documented as not implemented.
+    CancelOperation = "HcsCancelOperation": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Tells which compute system an operation is about.
+    GetComputeSystemFromOperation = "HcsGetComputeSystemFromOperation": Operation, Read, ,
+        Arguments => Local, ["2.1"];
+    /// Tells which process an operation is about.
+    GetProcessFromOperation = "HcsGetProcessFromOperation": Operation, Read, ,
+        Arguments => Local, ["2.1"];
+    /// Tells the caller's word of an operation.
+    GetOperationContext = "HcsGetOperationContext": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Sets the caller's word of an operation.
+    SetOperationContext = "HcsSetOperationContext": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Tells the number of an operation.
+    GetOperationId = "HcsGetOperationId": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Tells what an operation does.
+    GetOperationType = "HcsGetOperationType": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Tells what is known of an operation.
+    GetOperationProperties = "HcsGetOperationProperties": Operation, Read, ,
+        Arguments => Local, [];
+    /// Tells how an operation ended, without waiting.
+    GetOperationResult = "HcsGetOperationResult": Operation, Read, , Arguments => Local, ["2.1"];
+    /// Tells how the start of a process ended, without waiting.
+    GetOperationResultAndProcessInfo = "HcsGetOperationResultAndProcessInfo": Operation, Read, ,
+        Arguments => Local, ["2.1"];
+    /// Waits until an operation has ended.
+    WaitForOperationResult = "HcsWaitForOperationResult": Operation, Read, ,
+        Arguments => Local, ["2.1"];
+    /// Waits until the start of a process has ended.
+    WaitForOperationResultAndProcessInfo = "HcsWaitForOperationResultAndProcessInfo": Operation,
+        Read, , Arguments => Local, ["2.1"];
+    /// Sets who is told that an operation has ended.
+    SetOperationCallback = "HcsSetOperationCallback": Operation, Read, ,
+        Arguments => Local, ["2.1"];
+
+    /// Makes a layer out of what was unpacked.
+    ImportLayer = "HcsImportLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    /// Packs a layer.
+    ExportLayer = "HcsExportLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    /// Packs the layer that an older container wrote.
+    ExportLegacyWritableLayer = "HcsExportLegacyWritableLayer": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Deletes a layer.
+    DestroyLayer = "HcsDestroyLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    /// Makes a base layer usable.
+    SetupBaseOSLayer = "HcsSetupBaseOSLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    /// Makes a base layer on a volume usable.
+    SetupBaseOSVolume = "HcsSetupBaseOSVolume": Layer, Manage, , Arguments => Local, ["2.3"];
+    /// Prepares an empty layer to be written.
+    InitializeWritableLayer = "HcsInitializeWritableLayer": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Prepares an empty layer of the older kind to be written.
+    InitializeLegacyWritableLayer = "HcsInitializeLegacyWritableLayer": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Makes layers seen as one file system.
+    AttachLayerStorageFilter = "HcsAttachLayerStorageFilter": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Takes that back.
+    DetachLayerStorageFilter = "HcsDetachLayerStorageFilter": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Makes layers seen as one file system, by a filter of the caller's choice.
+    AttachOverlayFilter = "HcsAttachOverlayFilter": Layer, Manage, , Arguments => Local, [];
+    /// Takes that back.
+    DetachOverlayFilter = "HcsDetachOverlayFilter": Layer, Manage, , Arguments => Local, [];
+    /// Formats the disk of a layer.
+    FormatWritableLayerVhd = "HcsFormatWritableLayerVhd": Layer, Manage, ,
+        Arguments => Local, ["2.1"];
+    /// Tells where the disk of a layer is mounted.
+    GetLayerVhdMountPath = "HcsGetLayerVhdMountPath": Layer, Read, , Arguments => Local, ["2.1"];
+}
+
+const ID: Parameter = Parameter {
+    name: "id",
+    kind: schema::Kind::Text,
+    required: true,
+    doc: "The id of the new system: 1 to 255 characters, unique on this host whatever their case.",
+};
+
+const ENDED: Parameter = Parameter {
+    name: "ended",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "List the systems that have ended, as far as they are remembered, instead of the others.",
+};
+
+const TIMEOUT: Parameter = Parameter {
+    name: "timeout",
+    kind: schema::Kind::Unsigned(32),
+    required: false,
+    doc: "How many milliseconds to wait at most, without a limit when it is left out; \
+          the answer is 504 (WAIT_TIMEOUT) when they are over.",
+};
+
+const FOLLOW: Parameter = Parameter {
+    name: "follow",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "Go on with what is written from now on, until the system ends.",
+};
+
+const PROCESS: Parameter = Parameter {
+    name: "pid",
+    kind: schema::Kind::Unsigned(32),
+    required: false,
+    doc: "Only what this process wrote.",
+};
+
+const TAIL: Parameter = Parameter {
+    name: "tail",
+    kind: schema::Kind::Unsigned(64),
+    required: false,
+    doc: "Only so many of the last lines.",
+};
+
+/// What a connection is upgraded to that brings the streams of a process. After the head of the
+/// answer the service sends one byte, the sum of [`STDIN`], [`STDOUT`] and [`STDERR`] as far as the
+/// process has them, and with it that many descriptors in this order (SCM_RIGHTS); then it closes.
+pub const STDIO_UPGRADE: &str = "hostcompute-stdio";
+
+/// There is a descriptor that writes what the process reads.
+pub const STDIN: u8 = 1;
+
+/// There is a descriptor that reads what the process writes.
+pub const STDOUT: u8 = 2;
+
+/// There is a descriptor that reads what the process complains of.
+pub const STDERR: u8 = 4;
+
+impl ComputeOperation {
+    /// The name, such as `StartComputeSystem`.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The function that the Windows library exports for it; `None` for what Windows has not.
+    pub fn symbol(self) -> Option<&'static str> {
+        self.row().symbol
+    }
+
+    /// What it is about.
+    pub fn subject(self) -> Subject {
+        self.row().subject
+    }
+
+    /// The right that a caller needs.
+    pub fn right(self) -> Right {
+        self.row().right
+    }
+
+    /// The HTTP method and path; `{id}` stands for the percent-encoded id of a system, `{pid}` for the
+    /// number of a process.
+    pub fn route(self) -> Option<(Method, &'static str)> {
+        self.row().route
+    }
+
+    /// What goes in.
+    pub fn input(self) -> Input {
+        self.row().input
+    }
+
+    /// What comes back.
+    pub fn output(self) -> Output {
+        self.row().output
+    }
+
+    /// What else stands in the query string.
+    pub fn parameters(self) -> &'static [&'static Parameter] {
+        self.row().parameters
+    }
+
+    /// The schema version of the first Windows that has it; `None` for what is exported and not
+    /// documented, and for what Windows has not.
+    pub fn since(self) -> Option<SchemaVersion> {
+        self.row().since
+    }
+
+    /// What it does, in one sentence.
+    pub fn doc(self) -> &'static str {
+        self.row().doc.trim()
+    }
+
+    /// Whether it leaves everything as it is.
+    pub fn is_read_only(self) -> bool {
+        self.right() == Right::Read
+    }
+}
+
+impl Subject {
+    /// The word for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Subject::System => "compute system",
+            Subject::Process => "process",
+            Subject::Service => "compute service",
+            Subject::Machine => "virtual machine",
+            Subject::Layer => "layer",
+            Subject::Operation => "operation",
+        }
+    }
+}
+
+impl fmt::Display for ComputeOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ComputeOperation {
+    type Err = UnknownOperation;
+
+    /// Reads the name or the function's name.
+    fn from_str(text: &str) -> Result<ComputeOperation, UnknownOperation> {
+        let named = |operation: &&ComputeOperation| {
+            operation.name() == text || operation.symbol() == Some(text)
+        };
+        ComputeOperation::ALL.iter().find(named).copied().ok_or(UnknownOperation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+    use crate::service::ServiceOperation;
+    use alloc::collections::BTreeSet;
+
+    /// 60 of the 64 names of computecore.dll (the others are in an import library only), the 14 of
+    /// computestorage.dll, and the log.
+    #[test]
+    fn every_exported_function_has_a_row() {
+        let symbols: BTreeSet<_> =
+            ComputeOperation::ALL.iter().filter_map(|operation| operation.symbol()).collect();
+        assert_eq!(symbols.len(), 60 + 14);
+        assert_eq!(ComputeOperation::ALL.len(), 60 + 14 + 1);
+        for operation in ComputeOperation::ALL {
+            assert_eq!(operation.name().parse(), Ok(*operation));
+            assert!(operation.doc().ends_with('.'), "{operation}");
+            if let Some(symbol) = operation.symbol() {
+                assert_eq!(symbol.strip_prefix("Hcs"), Some(operation.name()));
+                assert_eq!(symbol.parse(), Ok(*operation));
+            }
+        }
+    }
+
+    #[test]
+    fn no_route_is_taken_twice_in_any_table() {
+        let ours = ComputeOperation::ALL.iter().filter_map(|operation| operation.route());
+        let network = Operation::ALL.iter().filter_map(|operation| operation.route());
+        let own = ServiceOperation::ALL.iter().map(|operation| operation.route());
+        let all: alloc::vec::Vec<_> = ours.chain(network).chain(own).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert!(all.iter().all(|(_, path)| path.starts_with('/')));
+    }
+
+    #[test]
+    fn looking_changes_nothing() {
+        for operation in ComputeOperation::ALL.iter().filter(|o| o.route().is_some()) {
+            let (method, path) = operation.route().unwrap();
+            let looks = method == Method::Get || path.ends_with("/handle");
+            assert_eq!(operation.is_read_only(), looks, "{operation}");
+        }
+    }
+}
