@@ -25,7 +25,7 @@ pub(crate) fn push_add(datagram: &mut Datagram, step: usize, anchor: &Anchor) {
         group: DEVICE_GROUP,
         mtu: None,
     };
-    link::push_new(datagram, note("make the network's device"), new, "bridge");
+    link::push_bridge(datagram, note("make the network's device"), new);
     link::push_settings(datagram, note("set up the network's device"), anchor.index, &[], "");
     link::push_up(datagram, note("bring the network's device up"), anchor.index);
     for gateway in &anchor.gateways {

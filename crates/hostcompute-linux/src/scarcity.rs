@@ -62,7 +62,7 @@ fn tables_are_read_whole_with_hardly_any_room() {
         let name = format!("br{number}");
         let new = NewLink { name: &name, index: 1000 + number, mac: None, group: 7, mtu: None };
         let note = Note { step: 0, aim: "make the interface", lenient: Lenient::Not };
-        link::push_new(&mut datagram, note, new, "bridge");
+        link::push_bridge(&mut datagram, note, new);
     }
     socket.exchange(&mut datagram).expect("a hundred bridges");
     let whole = link::dump(&mut socket).expect("a table");

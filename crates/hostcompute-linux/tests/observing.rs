@@ -110,3 +110,18 @@ fn a_host_without_anything_of_ours_has_no_flows() {
     let flows = observer(&mut lab).flows(10).unwrap();
     assert!(flows.iter().all(|flow| flow.protocol != TCP), "{flows:?}");
 }
+
+/// Every detach looks through the table of connections, unless it is empty.
+#[test]
+fn a_network_by_itself_makes_no_connections() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.bring(&nat(0));
+    let links = lab.host.json("ip -j -d link show type bridge");
+    let snooping: Vec<_> = links
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|link| link["linkinfo"]["info_data"]["mcast_snooping"].clone())
+        .collect();
+    assert_eq!(snooping, [0], "{links}");
+}

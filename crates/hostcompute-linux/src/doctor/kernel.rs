@@ -127,7 +127,7 @@ fn links(socket: &mut Socket) -> Vec<Finding> {
         );
     }
     let bridge = |datagram: &mut Datagram| {
-        link::push_new(datagram, note("make a bridge"), new("hcprobe2", BRIDGE), "bridge");
+        link::push_bridge(datagram, note("make a bridge"), new("hcprobe2", BRIDGE));
     };
     if let Some(found) = attempt(&bridge) {
         findings.push(

@@ -35,6 +35,7 @@ const STATS_LINK_MASK: u32 = 1 << (IFLA_STATS_LINK_64 - 1);
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -94,7 +95,20 @@ pub(crate) fn push_veth(datagram: &mut Datagram, note: Note, host: NewLink<'_>, 
     });
 }
 
-/// Makes a link of a kind without settings: "bridge", "ifb".
+/// Makes a bridge that joins no multicast group: with snooping it does as soon as it is up, and tells so from the gateway's address,
+/// which leaves a connection in every table that we look through.
+pub(crate) fn push_bridge(datagram: &mut Datagram, note: Note, link: NewLink<'_>) {
+    datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write_new(body, link);
+        body.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, |data| {
+                data.put(IFLA_BR_MCAST_SNOOPING, &[0]);
+            });
+        });
+    });
+}
+
+/// Makes a link of a kind without settings, such as "ifb".
 pub(crate) fn push_new(datagram: &mut Datagram, note: Note, link: NewLink<'_>, kind: &str) {
     datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
         write_new(body, link);

@@ -193,7 +193,7 @@ fn anchors_and_what_hangs_on_them() {
             anchor::push_retire(datagram, 0, &anchor);
         },
         &expect![[r#"
-            0601 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1001, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [IfName("hb1"), Group(1751318530), Address([2, 0, 0, 0, 0, 1]), NumTxQueues(1), NumRxQueues(1), LinkInfo([Kind(Bridge)])] })
+            0601 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1001, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [IfName("hb1"), Group(1751318530), Address([2, 0, 0, 0, 0, 1]), NumTxQueues(1), NumRxQueues(1), LinkInfo([Kind(Bridge), Data(Bridge([MulticastSnooping(false)]))])] })
             0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1001, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [AfSpecUnspec([Inet6([AddrGenMode(None)])])] })
             0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1001, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
             0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 24, flags: AddressHeaderFlags(0x0), scope: Universe, index: 1001 }, attributes: [Flags(AddressFlags(Noprefixroute)), Local(10.1.0.1), Address(10.1.0.1)] })
