@@ -18,8 +18,10 @@
 //!
 //! This crate knows no Linux: it is generic over [`Host`], so that the tests run it on the simulator.
 
+mod answering;
 pub mod apply;
 mod call;
+pub mod compute;
 mod durability;
 mod group;
 mod kill;

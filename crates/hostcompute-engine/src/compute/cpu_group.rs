@@ -14,13 +14,12 @@ use hostcompute_schema::{Document, Failure, Guid, HResult};
 use serde_json::{Map, Value};
 
 use super::facts::HostFacts;
-use super::record;
 
 /// The groups, and who is in them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CpuGroups {
     groups: Vec<CpuGroupConfig>,
-    /// By the key of the system's id.
+    /// By the runtime id of the system: no later system has it.
     members: BTreeMap<String, Guid>,
 }
 
@@ -128,7 +127,7 @@ impl CpuGroups {
         }
     }
 
-    /// Does what was asked. `alive` says whether a system (by its key) has not ended.
+    /// Does what was asked. `alive` says whether the system of a runtime id has not ended.
     ///
     /// # Errors
     /// ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND; ERROR_INVALID_STATE for deleting a group that systems are in.
@@ -169,20 +168,19 @@ impl CpuGroups {
         system: &str,
         group: Option<Guid>,
     ) -> Result<Option<Vec<u32>>, Failure> {
-        let key = record::key(system);
         let Some(group) = group else {
-            self.members.remove(&key);
+            self.members.remove(system);
             return Ok(None);
         };
         let position = self.position(group)?;
-        self.members.insert(key, group);
+        self.members.insert(system.into(), group);
         let affinity = self.groups.get(position).and_then(|group| group.affinity.as_ref());
         Ok(affinity.and_then(|affinity| affinity.logical_processors.clone()))
     }
 
     /// The group that a system is in.
     pub fn of(&self, system: &str) -> Option<Guid> {
-        self.members.get(&record::key(system)).copied()
+        self.members.get(system).copied()
     }
 
     fn position(&self, id: Guid) -> Result<usize, Failure> {

@@ -39,14 +39,6 @@ enum Stage {
     Ended(End),
 }
 
-/// What is to be done when a handle was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterClose {
-    Nothing,
-    /// It was the last one, and the system is not to outlive it.
-    Release,
-}
-
 impl System {
     /// A system that is about to be made.
     pub fn new(record: Record, limits: Limits) -> Self {
@@ -198,15 +190,23 @@ impl System {
     }
 
     /// One handle less.
-    pub fn let_go(&mut self) -> AfterClose {
+    pub fn let_go(&mut self) {
         self.handles = self.handles.saturating_sub(1);
-        let last = self.handles == 0 && self.record.ends_with_last_handle;
-        if last && self.end().is_none() { AfterClose::Release } else { AfterClose::Nothing }
+    }
+
+    /// Whether it is to be held, so that it ends when its last handle is closed.
+    pub fn wants_leash(&self) -> bool {
+        self.end().is_none() && self.record.ends_with_last_handle && self.handles > 0
     }
 
     /// How many handles are open.
     pub fn handles(&self) -> usize {
         self.handles
+    }
+
+    /// Whether events wait for the completion of a call.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn deliver(&mut self) -> Vec<Event> {

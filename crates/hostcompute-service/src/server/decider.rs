@@ -12,8 +12,9 @@ use std::time::Instant;
 use hostcompute_engine::host::Host;
 use hostcompute_schema::{Failure, Guid, HResult};
 
-use super::session::{Answering, Asker, Change};
+use super::session::{Asker, Change};
 use super::{Job, Shared, Work};
+use crate::answering::Answering;
 use crate::group::Asked;
 use crate::remembered::Keyed;
 use crate::sync::{Arc, lock, try_lock};
@@ -97,7 +98,7 @@ struct Batch {
 struct Waiting {
     asker: Asker,
     since: Instant,
-    answering: Answering,
+    answering: Answering<Answer>,
 }
 
 impl Batch {

@@ -16,6 +16,7 @@ use super::handles::{Handle, Handles};
 use super::limits::{Account, Lease, Limits};
 use super::queue::stopped;
 use super::{Job, Shared};
+use crate::answering::{Answering, broke_down};
 use crate::sync::{Arc, Mutex, lock, mpsc, read};
 use crate::{Answer, Call, Reading, Service, Subscription, Topic};
 
@@ -42,39 +43,12 @@ impl Asker {
     }
 }
 
-/// The answer to a change: told once, whatever happens to the change.
-pub(super) struct Answering(Option<Done>);
-
-type Done = Box<dyn FnOnce(Result<Answer, Failure>) + Send>;
-
-impl Answering {
-    pub fn tell(mut self, result: Result<Answer, Failure>) {
-        if let Some(done) = self.0.take() {
-            done(result);
-        }
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if let Some(done) = self.0.take() {
-            done(Err(broke_down()));
-        }
-    }
-}
-
-/// What the client of a request is told that made the service panic.
-fn broke_down() -> Failure {
-    Failure::new(HResult::E_UNEXPECTED, "the request failed inside the service and was taken back")
-        .hint("this is a bug; the log of the service says where")
-}
-
 /// A change that waits for its turn.
 pub(super) struct Change {
     pub call: Call,
     pub asker: Asker,
     pub asked: Instant,
-    pub answering: Answering,
+    pub answering: Answering<Answer>,
 }
 
 /// What one client holds.
@@ -161,7 +135,7 @@ impl<H: Host + Send + 'static> Session<H> {
             self.shared.numbers.answered(call.operation, asked.elapsed(), result.is_err());
             return done(result);
         }
-        let answering = Answering(Some(Box::new(done)));
+        let answering = Answering::new(done);
         let change = Change { call, asker: self.asker(), asked, answering };
         match self.shared.queue.push(Job::Change(change)) {
             Err((Job::Change(change), failure)) => {

@@ -1,0 +1,74 @@
+//! Systems that others made: another process that serves the same host, or this service before it was started anew.
+
+use std::collections::BTreeSet;
+
+use hostcompute_engine::compute::record::{self, Record};
+use hostcompute_engine::compute::system::System;
+use hostcompute_engine::compute::{Leash, Workers};
+use hostcompute_schema::{Failure, HResult};
+
+use super::cell::Cell;
+use super::{Networks, Shared, WorkerOf};
+use crate::sync::{Arc, lock};
+
+impl<W: Workers, N: Networks> Shared<W, N> {
+    /// Finds all systems that are there and not known yet. One that cannot be reached is left out: it may be about to end, or to
+    /// be made.
+    pub(super) fn adopt_all(self: Arc<Self>) -> Result<(), Failure> {
+        for id in self.workers.list()? {
+            if self.known(&id).is_none()
+                && let Err(failure) = self.adopt(&id)
+                && failure.hresult != HResult::HCS_E_SYSTEM_NOT_FOUND
+            {
+                tracing::warn!(system = id, "could not be adopted: {failure}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a system that is not known here.
+    ///
+    /// # Errors
+    /// HCS_E_SYSTEM_NOT_FOUND.
+    pub(super) fn adopt(self: &Arc<Self>, id: &str) -> Result<Arc<Cell<WorkerOf<W>>>, Failure> {
+        let cell = Arc::new(Cell::new(record::key(id)));
+        let adopted = self.workers.adopt(id, self.sink(&cell))?;
+        let record = Record::from_text(&adopted.record)?;
+        cell.describe(System::new(record, adopted.found.limits.clone()));
+        let aftermath = cell.made(adopted.worker, &adopted.found, Leash::Loose);
+        let ended = aftermath.ended;
+        let known = if ended {
+            None
+        } else {
+            let mut systems = lock(&self.systems);
+            let known = systems.get(&cell.key).cloned();
+            if known.is_none() {
+                systems.insert(cell.key.clone(), cell.clone());
+            }
+            known
+        };
+        self.after(&cell, aftermath);
+        // It may have ended between the two.
+        if !cell.is_alive() {
+            self.forget(&cell);
+        }
+        Ok(known.unwrap_or(cell))
+    }
+
+    /// Removes the networks of systems that ended while nobody looked.
+    pub(super) fn sweep_networks(&self) {
+        let remains = match self.workers.remains() {
+            Ok(remains) => remains,
+            Err(fault) => {
+                return tracing::warn!("what is left of systems is not readable: {fault}");
+            }
+        };
+        let records = remains.iter().filter_map(|one| Record::from_text(&one.record).ok());
+        let namespaces: BTreeSet<_> = records.filter_map(|record| record.own_namespace).collect();
+        for namespace in namespaces {
+            if let Err(failure) = self.networks.release(namespace) {
+                tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Making a system: wholly or not at all.
+
+use hostcompute_engine::compute::document::{Meaning, Wanted, WantedNetwork, read_system};
+use hostcompute_engine::compute::record::Record;
+use hostcompute_engine::compute::system::System;
+use hostcompute_engine::compute::{Cause, Found, Leash, NetworkPlace, Phase, Worker, Workers};
+use hostcompute_schema::{Failure, Guid, HResult, Warning};
+
+use super::cell::Cell;
+use super::{Networks, Placed, Shared, WorkerOf};
+use crate::sync::{Arc, lock};
+
+impl<W: Workers, N: Networks> Shared<W, N> {
+    /// Takes an id: from now on nobody else can make a system of it.
+    ///
+    /// # Errors
+    /// HCS_E_SYSTEM_ALREADY_EXISTS.
+    pub(super) fn reserve(&self, id: &str) -> Result<Arc<Cell<WorkerOf<W>>>, Failure> {
+        let cell = Arc::new(Cell::new(hostcompute_engine::compute::record::key(id)));
+        let mut systems = lock(&self.systems);
+        if systems.contains_key(&cell.key) {
+            let why = format!("there is a compute system {id:?} already");
+            return Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_EXISTS, why));
+        }
+        systems.insert(cell.key.clone(), cell.clone());
+        Ok(cell)
+    }
+
+    /// Makes the system of a cell that was reserved.
+    pub(super) fn create(
+        self: &Arc<Self>,
+        cell: &Arc<Cell<WorkerOf<W>>>,
+        id: &str,
+        document: &str,
+    ) -> Result<Vec<Warning>, Failure> {
+        let made = self.make(cell, id, document);
+        if made.is_err() {
+            self.forget(cell);
+            cell.failed().call();
+        }
+        made
+    }
+
+    fn make(
+        self: &Arc<Self>,
+        cell: &Arc<Cell<WorkerOf<W>>>,
+        id: &str,
+        document: &str,
+    ) -> Result<Vec<Warning>, Failure> {
+        let facts = self.workers.facts();
+        let mut wanted =
+            match read_system(id, document, &facts, self.settings.policy, self.fresh())? {
+                Meaning::Container(wanted) => *wanted,
+                Meaning::VirtualMachine(_) => return Err(no_machines("$.VirtualMachine")),
+                Meaning::Hosted { host, .. } => return Err(self.no_host(&host)),
+            };
+        let place = self.place(&mut wanted).map_err(|failure| failure.in_document(document))?;
+        let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
+        let launch = wanted.launch(place.place, resolv_conf);
+        let record = wanted.record.clone();
+        let refused = |record: &Record, fault| record.failure(fault).in_document(document);
+        cell.describe(System::new(record.clone(), launch.limits.clone()));
+        let created = self.workers.create(&launch, self.sink(cell));
+        let worker = created.map_err(|fault| refused(&record, fault))?;
+        let finished = self.make_network(&wanted).and_then(|()| match leash(&record) {
+            Leash::Held => worker.leash(Leash::Held).map_err(|fault| refused(&record, fault)),
+            _ => Ok(()),
+        });
+        if let Err(failure) = finished {
+            if let Err(fault) = worker.terminate(Cause::ServiceStopped) {
+                tracing::error!(system = id, "what was begun could not be undone: {fault}");
+            }
+            self.undo_network(&record);
+            return Err(failure.in_document(document));
+        }
+        let found = Found { phase: Phase::Created, limits: launch.limits, processes: Vec::new() };
+        let aftermath = cell.made(worker, &found, leash(&record));
+        self.after(cell, aftermath);
+        // Its handle may be closed already.
+        cell.mind_leash()?;
+        Ok(wanted.warnings)
+    }
+
+    /// Where the network is; what is to be made for it is noted in the record, so that it is found again.
+    fn place(self: &Arc<Self>, wanted: &mut Wanted) -> Result<Placed, Failure> {
+        const AT: &str = "$.Container.Networking";
+        let unresolved = |place| Placed { place, resolv_conf: None };
+        match &wanted.network {
+            WantedNetwork::None => Ok(unresolved(NetworkPlace::Own)),
+            WantedNetwork::Host => Ok(unresolved(NetworkPlace::Host)),
+            WantedNetwork::Namespace(id) => {
+                wanted.record.namespace = Some(*id);
+                let found = self.networks.namespace(*id);
+                found.map_err(|failure| failure.at(format!("{AT}.Namespace")))
+            }
+            WantedNetwork::Endpoints(endpoints) => {
+                let id = self.fresh();
+                let planned = self.networks.plan(id, endpoints);
+                let planned =
+                    planned.map_err(|failure| failure.at(format!("{AT}.NetworkAdapters")))?;
+                wanted.record.namespace = Some(id);
+                wanted.record.own_namespace = Some(id);
+                Ok(planned)
+            }
+            WantedNetwork::SharedWith(other) => {
+                let at = format!("{AT}.NetworkSharedContainerName");
+                let shared = self.shared_with(other).map_err(|failure| failure.at(at))?;
+                let (system, namespace) = shared;
+                wanted.record.namespace = namespace;
+                match namespace {
+                    Some(id) => self.networks.namespace(id),
+                    None => Ok(unresolved(NetworkPlace::SharedWith { system })),
+                }
+            }
+        }
+    }
+
+    /// The id of a system that runs or may run, and the HCN namespace that it is in.
+    fn shared_with(self: &Arc<Self>, other: &str) -> Result<(String, Option<Guid>), Failure> {
+        let cell = self.find(other)?;
+        cell.look(|system| {
+            if system.end().is_some() {
+                let why = format!("the compute system {other:?} has ended");
+                return Err(Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why));
+            }
+            Ok((system.record().id.clone(), system.record().namespace))
+        })
+    }
+
+    fn make_network(&self, wanted: &Wanted) -> Result<(), Failure> {
+        let (Some(id), WantedNetwork::Endpoints(endpoints)) =
+            (wanted.record.own_namespace, &wanted.network)
+        else {
+            return Ok(());
+        };
+        let made = self.networks.make(id, endpoints);
+        made.map_err(|failure| failure.at("$.Container.Networking.NetworkAdapters"))
+    }
+
+    fn undo_network(&self, record: &Record) {
+        if let Some(id) = record.own_namespace
+            && let Err(failure) = self.networks.release(id)
+        {
+            tracing::error!(namespace = %id, "what was begun could not be undone: {failure}");
+        }
+    }
+
+    /// Why there can be no container in this machine.
+    fn no_host(self: &Arc<Self>, host: &str) -> Failure {
+        match self.find(host) {
+            Err(failure) => failure.at("$.HostingSystemId"),
+            Ok(_) => {
+                let why =
+                    format!("{host:?} is a container, and only a virtual machine can host one");
+                Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at("$.HostingSystemId")
+            }
+        }
+    }
+}
+
+/// A system that is not to outlive its handles is held from the beginning.
+fn leash(record: &Record) -> Leash {
+    if record.ends_with_last_handle { Leash::Held } else { Leash::Loose }
+}
+
+/// The one place that refuses virtual machines.
+fn no_machines(at: &str) -> Failure {
+    Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, "this service carries no virtual machines")
+        .at(at)
+        .hint("containers are made of a document with the member Container")
+}
