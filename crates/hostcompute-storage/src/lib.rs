@@ -5,3 +5,43 @@
 
 pub mod hold;
 pub mod overlay;
+
+#[cfg(feature = "store")]
+mod beneath;
+#[cfg(feature = "store")]
+mod compression;
+#[cfg(feature = "store")]
+mod digest;
+#[cfg(feature = "store")]
+mod error;
+#[cfg(feature = "store")]
+mod image;
+#[cfg(feature = "store")]
+mod limits;
+#[cfg(feature = "store")]
+mod pack;
+#[cfg(feature = "store")]
+mod store;
+#[cfg(feature = "store")]
+mod tar;
+#[cfg(feature = "store")]
+mod transfer;
+#[cfg(feature = "store")]
+mod unpack;
+
+#[cfg(feature = "store")]
+pub use compression::Compression;
+#[cfg(feature = "store")]
+pub use digest::Digest;
+#[cfg(feature = "store")]
+pub use error::{Error, Kind, Result};
+#[cfg(feature = "store")]
+pub use image::{Execution, Image, ImageLayer, Platform, Reference};
+#[cfg(feature = "store")]
+pub use limits::{Event, Limits, UNWATCHED, Watch};
+#[cfg(feature = "store")]
+pub use store::{Collected, DIRECTORY, Store};
+#[cfg(feature = "store")]
+pub use transfer::{ExportOptions, Form, ImportOptions, Imported, Outer};
+#[cfg(feature = "store")]
+pub use unpack::Lost;

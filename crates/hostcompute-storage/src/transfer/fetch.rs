@@ -1,0 +1,308 @@
+//! One layer: from wherever it comes, through its digests, into the store; in one pass.
+//!
+//! ```text
+//! origin ─► digest of the blob ─► blob in the store
+//!               └─► thread: decompression ─► thread: digest of the stream ─► tree
+//! ```
+//!
+//! What is there already is not read again: a blob that the store has is not asked of its origin, and of one that broke off only the
+//! rest is.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use crate::beneath;
+use crate::compression;
+use crate::digest::Hashed;
+use crate::error::{Error, Kind, Result};
+use crate::image::document::Descriptor;
+use crate::limits::{Bounded, Event, Limits, Watch, tell};
+use crate::store::{BlobWriter, Key, Record, Store, TreeMaker};
+use crate::tar::Reader;
+use crate::unpack::{Outcome, Unpacker};
+
+/// Where blobs come from.
+pub(crate) trait Origin {
+    /// Writes a blob's bytes from `from` on into the sink.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    fn blob(&self, wanted: &Descriptor, from: u64, sink: &mut Sink<'_>) -> Result<()>;
+}
+
+/// One layer that an image needs.
+pub(crate) struct Wanted<'a> {
+    pub key: Key,
+    pub blob: &'a Descriptor,
+    /// Trees below, top first.
+    pub below: &'a [PathBuf],
+}
+
+/// Blocks between two threads, and bytes in one.
+const BLOCKS: usize = 8;
+const BLOCK: usize = 256 << 10;
+
+type Block = io::Result<Vec<u8>>;
+
+impl Store {
+    /// Sees to it that a layer's blob and tree are there; answers with the tree.
+    pub(crate) fn fetch(
+        &self,
+        wanted: &Wanted<'_>,
+        origin: &dyn Origin,
+        limits: &Limits,
+        watch: Watch<'_>,
+    ) -> Result<PathBuf> {
+        let what = format!("layer {}", wanted.blob.digest);
+        self.fetch_named(wanted, origin, limits, (watch, &what)).map_err(|error| error.about(&what))
+    }
+
+    fn fetch_named(
+        &self,
+        wanted: &Wanted<'_>,
+        origin: &dyn Origin,
+        limits: &Limits,
+        (watch, what): (Watch<'_>, &str),
+    ) -> Result<PathBuf> {
+        let maker = self.tree_maker(&wanted.key)?;
+        let writer = self.blob_writer(wanted.blob)?;
+        if maker.is_none() && writer.is_none() {
+            tell(watch, Event::Present(what))?;
+        } else {
+            tell(watch, Event::Begins { what, total: Some(wanted.blob.size) })?;
+            let lost = self.carry(maker, writer, wanted, origin, limits, watch)?;
+            tell(watch, Event::Ended)?;
+            if let Some(lost) = lost {
+                tell(watch, Event::Note(&format!("{what}: {lost}")))?;
+            }
+        }
+        self.tree(&wanted.key).ok_or_else(|| Error::new(Kind::NotFound, "it was removed meanwhile"))
+    }
+
+    /// Moves the bytes: into the blob, into the tree, or both.
+    fn carry(
+        &self,
+        maker: Option<TreeMaker>,
+        writer: Option<BlobWriter>,
+        wanted: &Wanted<'_>,
+        origin: &dyn Origin,
+        limits: &Limits,
+        watch: Watch<'_>,
+    ) -> Result<Option<String>> {
+        let Some(maker) = maker else {
+            self.feed(writer, wanted.blob, origin, Sink::new(None, watch)).1?;
+            return Ok(None);
+        };
+        let root = maker.root()?;
+        let below = wanted
+            .below
+            .iter()
+            .map(|tree| beneath::root(tree).map_err(|error| Error::system("open", tree, error)));
+        let below = below.collect::<Result<Vec<_>>>()?;
+        let unpacker = Unpacker::new(&root, &below, self.marks(), *limits);
+        let (sender, receiver) = sync_channel(BLOCKS);
+        let (fed, unpacked) = thread::scope(|scope| {
+            let unpacking = scope.spawn(|| {
+                let stream = thread::scope(|scope| {
+                    let (plain, stream) = sync_channel(BLOCKS);
+                    scope.spawn(move || decompress(Blocks::new(receiver), &plain));
+                    unpack(unpacker, Blocks::new(stream), wanted, limits)
+                });
+                stream
+            });
+            let fed = self.feed(writer, wanted.blob, origin, Sink::new(Some(sender), watch));
+            (fed, unpacking.join())
+        });
+        let unpacked = unpacked.map_err(|_| Error::invalid("unpacking it ended unexpectedly"));
+        let made = match fed {
+            // Nobody read any more: the other side knows why.
+            (true, _) => unpacked.and_then(|unpacked| unpacked),
+            (false, Err(error)) => Err(error),
+            (false, Ok(())) => unpacked.and_then(|unpacked| unpacked),
+        };
+        match made {
+            Ok((outcome, stream)) => {
+                let lost = outcome.lost.told();
+                let record = Record {
+                    stream,
+                    bytes: outcome.bytes,
+                    entries: outcome.entries,
+                    lost: lost.clone(),
+                };
+                self.keep_tree(&maker, &wanted.key, outcome.is_bound_to_parents, &record)?;
+                Ok(lost)
+            }
+            Err(error) => {
+                self.discard(maker);
+                if matches!(error.kind(), Kind::Invalid | Kind::Mismatch) {
+                    self.drop_partial(&wanted.blob.digest);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends the blob's bytes on: from the store if they are there, else from the origin.
+    ///
+    /// Also answers whether the other side had stopped reading.
+    fn feed(
+        &self,
+        writer: Option<BlobWriter>,
+        blob: &Descriptor,
+        origin: &dyn Origin,
+        mut sink: Sink<'_>,
+    ) -> (bool, Result<()>) {
+        let fed = match writer {
+            None => self.blob(&blob.digest).and_then(|mut file| sink.pour(&mut file)),
+            Some(writer) => sink.write_to(writer, blob, origin),
+        };
+        if let (Err(_), Some(pipe)) = (&fed, &sink.pipe) {
+            let _ = pipe.send(Err(io::Error::other("interrupted")));
+        }
+        (sink.is_closed, fed)
+    }
+}
+
+/// Where an origin writes to.
+pub(crate) struct Sink<'a> {
+    writer: Option<BlobWriter>,
+    pipe: Option<SyncSender<Block>>,
+    watch: Watch<'a>,
+    is_closed: bool,
+}
+
+impl<'a> Sink<'a> {
+    fn new(pipe: Option<SyncSender<Block>>, watch: Watch<'a>) -> Self {
+        Self { writer: None, pipe, watch, is_closed: false }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// More came than was promised, the disk refuses, or nobody wants them any more.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(writer) = &mut self.writer {
+            writer.write(bytes)?;
+        }
+        self.pass_on(bytes)
+    }
+
+    /// Takes all that a reader has.
+    pub(crate) fn pour(&mut self, input: &mut dyn Read) -> Result<()> {
+        let mut buffer = vec![0; BLOCK];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.write(buffer.get(..length).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::caused("cannot read it".to_owned(), error)),
+            }
+        }
+    }
+
+    /// Bytes of the blob that came so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.writer.as_ref().map_or(0, BlobWriter::length)
+    }
+
+    fn pass_on(&mut self, bytes: &[u8]) -> Result<()> {
+        tell(self.watch, Event::Advanced(bytes.len() as u64))?;
+        if let Some(pipe) = &self.pipe
+            && pipe.send(Ok(bytes.to_vec())).is_err()
+        {
+            self.is_closed = true;
+            return Err(Error::invalid("it could not be unpacked"));
+        }
+        Ok(())
+    }
+
+    /// The blob: what an earlier try left of it, then the rest from its origin.
+    fn write_to(
+        &mut self,
+        mut writer: BlobWriter,
+        blob: &Descriptor,
+        origin: &dyn Origin,
+    ) -> Result<()> {
+        writer.resume(&mut |bytes| self.pass_on(bytes))?;
+        self.writer = Some(writer);
+        let from = self.length();
+        if from < blob.size || blob.size == 0 {
+            origin.blob(blob, from, self)?;
+        }
+        self.writer.take().map_or(Ok(()), BlobWriter::finish)
+    }
+}
+
+/// Bytes that another thread sends.
+struct Blocks {
+    receiver: Receiver<Block>,
+    present: io::Cursor<Vec<u8>>,
+}
+
+impl Blocks {
+    fn new(receiver: Receiver<Block>) -> Self {
+        Self { receiver, present: io::Cursor::default() }
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.present.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            match self.receiver.recv() {
+                Ok(block) => self.present = io::Cursor::new(block?),
+                // The sender has sent all.
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Decompresses until the end, or until nobody listens.
+fn decompress(mut input: Blocks, output: &SyncSender<Block>) {
+    let mut run = || -> io::Result<()> {
+        let mut plain = compression::decoder(&mut input)?;
+        loop {
+            let mut block = vec![0; BLOCK];
+            let length = plain.read(&mut block)?;
+            if length == 0 {
+                break;
+            }
+            block.truncate(length);
+            if output.send(Ok(block)).is_err() {
+                return Ok(());
+            }
+        }
+        drop(plain);
+        // What follows the compressed stream belongs to the blob all the same.
+        io::copy(&mut input, &mut io::sink()).map(drop)
+    };
+    if let Err(error) = run() {
+        let _ = output.send(Err(error));
+    }
+}
+
+/// Makes the tree, and checks that the stream is the one that was promised.
+fn unpack(
+    unpacker: Unpacker<'_>,
+    input: Blocks,
+    wanted: &Wanted<'_>,
+    limits: &Limits,
+) -> Result<(Outcome, u64)> {
+    let mut hashed = Hashed::new(Bounded::new(input, limits.layer_bytes));
+    let mut reader = Reader::new(&mut hashed);
+    let outcome = unpacker.unpack(&mut reader)?;
+    reader.drain()?;
+    let length = hashed.hasher.length();
+    let found = hashed.hasher.finish();
+    if found != wanted.key.diff {
+        let message = format!("its files should be {}, and are {found}", wanted.key.diff);
+        return Err(Error::new(Kind::Mismatch, message));
+    }
+    Ok((outcome, length))
+}
