@@ -189,6 +189,23 @@ fn writable(parent: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
+/// Renames a directory; one that its owner may not write (its `..` changes) is made writable for the moment.
+///
+/// # Errors
+/// What the kernel refuses: the new name is taken by something that is no empty directory.
+pub(crate) fn rename_directory(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::rename(from, to) {
+        Err(Errno::ACCESS) => {}
+        other => return Ok(other?),
+    }
+    let open = root(from)?;
+    let before = Mode::from_raw_mode(rustix::fs::fstat(&open)?.st_mode & 0o7777);
+    rustix::fs::fchmod(&open, before | Mode::RWXU)?;
+    let renamed = rustix::fs::rename(from, to);
+    rustix::fs::fchmod(&open, before)?;
+    Ok(renamed?)
+}
+
 /// A name beside `path` for something that becomes it, or was it, in one step.
 pub(crate) fn beside(path: &Path, what: &str) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(Errno::INVAL)?.to_string_lossy().into_owned();

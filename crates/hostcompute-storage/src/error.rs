@@ -12,6 +12,8 @@ use rustix::io::Errno;
 pub enum Kind {
     /// There is no such image, layer or file.
     NotFound,
+    /// There is no such directory.
+    PathNotFound,
     /// Something of that name is there already.
     Exists,
     /// It is in use by a system, a mount or another command.
@@ -94,6 +96,11 @@ impl Error {
         Self { kind: Kind::Invalid, ..self }
     }
 
+    /// Whether the machine's refusal was of this kind.
+    pub(crate) fn is_io(&self, kind: io::ErrorKind) -> bool {
+        self.source.as_ref().is_some_and(|source| source.kind() == kind)
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -103,36 +110,32 @@ impl Error {
     pub fn hresult(&self) -> HResult {
         match self.kind {
             Kind::NotFound => HResult::ERROR_NOT_FOUND,
+            Kind::PathNotFound => HResult::ERROR_PATH_NOT_FOUND,
             Kind::Exists => HResult::ERROR_ALREADY_EXISTS,
-            Kind::InUse => SHARING_VIOLATION,
+            Kind::InUse => HResult::ERROR_SHARING_VIOLATION,
             Kind::Denied => HResult::E_ACCESSDENIED,
-            Kind::Invalid => INVALID_LAYER,
-            Kind::Mismatch => INVALID_DATA,
+            Kind::Invalid => HResult::HCS_E_INVALID_LAYER,
+            Kind::Mismatch => HResult::ERROR_INVALID_DATA,
             Kind::TooLarge => FILE_TOO_LARGE,
-            Kind::WrongPlatform => IMAGE_MISMATCH,
+            Kind::WrongPlatform => HResult::HCS_E_IMAGE_MISMATCH,
             Kind::Unsupported => HResult::ERROR_NOT_SUPPORTED,
             Kind::Argument => HResult::E_INVALIDARG,
             Kind::Network => UNEXP_NET_ERR,
-            Kind::Cancelled => ABORT,
+            Kind::Cancelled => HResult::E_ABORT,
             Kind::System => match self.source.as_ref().and_then(Errno::from_io_error) {
-                Some(Errno::NOSPC | Errno::DQUOT) => DISK_FULL,
+                Some(Errno::NOSPC | Errno::DQUOT) => HResult::ERROR_DISK_FULL,
                 _ => GEN_FAILURE,
             },
         }
     }
 }
 
-/// HCS_E_INVALID_LAYER: the format of the layer folder is not recognised.
-const INVALID_LAYER: HResult = HResult(0x8037_0112);
-/// HCS_E_IMAGE_MISMATCH: the image is for another operating system.
-const IMAGE_MISMATCH: HResult = HResult(0x8037_0101);
-const INVALID_DATA: HResult = HResult(0x8007_000d);
+/// ERROR_GEN_FAILURE: a device does not function.
 const GEN_FAILURE: HResult = HResult(0x8007_001f);
-const SHARING_VIOLATION: HResult = HResult(0x8007_0020);
+/// ERROR_UNEXP_NET_ERR: an unexpected error of the network.
 const UNEXP_NET_ERR: HResult = HResult(0x8007_003b);
-const DISK_FULL: HResult = HResult(0x8007_0070);
+/// ERROR_FILE_TOO_LARGE: the file is larger than the limit.
 const FILE_TOO_LARGE: HResult = HResult(0x8007_00df);
-const ABORT: HResult = HResult(0x8000_4004);
 
 fn kind_of(source: &io::Error) -> Kind {
     match source.kind() {
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn a_failure_says_what_the_machine_said() {
         let error = Error::system("write", Path::new("/x"), Errno::NOSPC);
-        assert_eq!(error.hresult(), DISK_FULL);
+        assert_eq!(error.hresult(), HResult::ERROR_DISK_FULL);
         let failure = Failure::from(error.hint("make room"));
         assert!(failure.message.starts_with("cannot write /x: No space left"), "{failure}");
         assert_eq!(failure.hint.as_deref(), Some("make room"));

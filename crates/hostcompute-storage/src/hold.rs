@@ -89,8 +89,8 @@ fn sources(line: &str) -> Vec<PathBuf> {
     for option in split_unescaped(options, b',') {
         let Some((key, value)) = option.split_once('=') else { continue };
         match key {
-            "lowerdir" => found.extend(split_unescaped(value, b':').into_iter().map(unescape)),
-            "lowerdir+" | "datadir+" | "upperdir" | "workdir" => found.push(unescape(value)),
+            "lowerdir" => found.extend(split_unescaped(value, b':').into_iter().map(path)),
+            "lowerdir+" | "datadir+" | "upperdir" | "workdir" => found.push(path(value)),
             _ => {}
         }
     }
@@ -112,9 +112,13 @@ fn split_unescaped(text: &str, separator: u8) -> Vec<&str> {
     parts
 }
 
-/// The table writes blanks and the like as three octal digits, and options their separators behind a backslash.
-fn unescape(text: &str) -> PathBuf {
+fn path(text: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
+    PathBuf::from(std::ffi::OsString::from_vec(unescape(text)))
+}
+
+/// The table writes blanks and the like as three octal digits, and options their separators behind a backslash.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -128,7 +132,7 @@ fn unescape(text: &str) -> PathBuf {
             (None, other) => (tail, out.push(*other)),
         };
     }
-    PathBuf::from(std::ffi::OsString::from_vec(out))
+    out
 }
 
 #[cfg(test)]

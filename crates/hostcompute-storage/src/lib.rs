@@ -9,6 +9,8 @@ pub mod overlay;
 #[cfg(feature = "store")]
 mod beneath;
 #[cfg(feature = "store")]
+mod blocks;
+#[cfg(feature = "store")]
 mod compression;
 #[cfg(feature = "store")]
 mod digest;
@@ -16,6 +18,8 @@ mod digest;
 mod error;
 #[cfg(feature = "store")]
 mod image;
+#[cfg(feature = "store")]
+pub mod layer;
 #[cfg(feature = "store")]
 mod limits;
 #[cfg(feature = "store")]

@@ -269,6 +269,7 @@ fn carried(mut attributes: Attributes) -> Attributes {
 fn attributes(open: impl AsFd) -> rustix::io::Result<Attributes> {
     let open = open.as_fd();
     all_attributes(
+        rustix::fs::flistxattr_query(open),
         |buffer| rustix::fs::flistxattr(open, buffer),
         |name, buffer| rustix::fs::fgetxattr(open, name, buffer),
     )
@@ -276,6 +277,7 @@ fn attributes(open: impl AsFd) -> rustix::io::Result<Attributes> {
 
 fn named_attributes(path: &std::ffi::CStr) -> rustix::io::Result<Attributes> {
     all_attributes(
+        rustix::fs::llistxattr_query(path),
         |buffer| rustix::fs::llistxattr(path, buffer),
         |name, buffer| rustix::fs::lgetxattr(path, name, buffer),
     )
@@ -285,11 +287,12 @@ fn named_attributes(path: &std::ffi::CStr) -> rustix::io::Result<Attributes> {
 const LONGEST: usize = 64 << 10;
 
 fn all_attributes(
+    length: rustix::io::Result<usize>,
     list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
     get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
 ) -> rustix::io::Result<Attributes> {
-    // Most files have none: that is asked without a buffer to speak of.
-    let length = match list(&mut []) {
+    // Most files have none, and cost no buffer.
+    let length = match length {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         other => other?,
     };

@@ -24,10 +24,6 @@ impl Store {
         self.root.join("blobs/sha256").join(digest.hex())
     }
 
-    pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
-        self.blob_path(digest).exists()
-    }
-
     /// Opens a blob.
     pub(crate) fn blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);

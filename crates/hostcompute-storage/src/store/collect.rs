@@ -101,7 +101,7 @@ impl Store {
         let bytes = self.record(path).map_or(0, |record| record.bytes);
         // Its name goes first: a kill in between leaves no half of it.
         let doomed = self.staging().join(format!("doomed-{:016x}", stage::random()));
-        fs::rename(path, &doomed).map_err(failed)?;
+        beneath::rename_directory(path, &doomed).map_err(failed)?;
         remove(&record_path(path))?;
         remove(&doomed)?;
         collected.layers += 1;

@@ -111,7 +111,7 @@ impl Store {
             .and_then(|mut file| io::Write::write_all(&mut file, &bytes))
             .map_err(failed)?;
         fs::rename(&staged, &path).map_err(failed)?;
-        fs::rename(&maker.staged, &target)
+        beneath::rename_directory(&maker.staged, &target)
             .map_err(|error| Error::system("name", &target, error))?;
         Ok(target)
     }
@@ -130,7 +130,7 @@ pub(super) fn record_path(tree: &Path) -> PathBuf {
 }
 
 /// What a killed maker left in its directory.
-fn empty(directory: &Path) -> Result<()> {
+pub(crate) fn empty(directory: &Path) -> Result<()> {
     let clear = || {
         let open = beneath::root(directory)?;
         rustix::fs::fchmod(&open, rustix::fs::Mode::RWXU)?;

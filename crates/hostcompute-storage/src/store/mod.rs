@@ -36,8 +36,8 @@ use rustix::io::Errno;
 pub(crate) use blob::BlobWriter;
 pub use collect::Collected;
 pub(crate) use index::{Documents, keys, named};
-pub(crate) use layer::{Key, Record, TreeMaker};
-pub(crate) use stage::Import;
+pub(crate) use layer::{Key, Record, TreeMaker, empty};
+pub(crate) use stage::{Import, claim_directory};
 
 use crate::beneath;
 use crate::error::{Error, Result};

@@ -146,7 +146,7 @@ pub(super) fn claim_file(path: &Path) -> Result<Option<OwnedFd>> {
 }
 
 /// As [`claim_file`], for a directory; it is empty afterwards.
-pub(super) fn claim_directory(path: &Path) -> Result<Option<Hold>> {
+pub(crate) fn claim_directory(path: &Path) -> Result<Option<Hold>> {
     let failed = |error: io::Error| Error::system("make", path, error);
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}

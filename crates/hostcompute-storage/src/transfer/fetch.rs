@@ -10,10 +10,10 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crate::beneath;
+use crate::blocks::{BLOCK, BlockReader, BlockWriter, blocks};
 use crate::compression;
 use crate::digest::Hashed;
 use crate::error::{Error, Kind, Result};
@@ -39,12 +39,6 @@ pub(crate) struct Wanted<'a> {
     /// Trees below, top first.
     pub below: &'a [PathBuf],
 }
-
-/// Blocks between two threads, and bytes in one.
-const BLOCKS: usize = 8;
-const BLOCK: usize = 256 << 10;
-
-type Block = io::Result<Vec<u8>>;
 
 impl Store {
     /// Sees to it that a layer's blob and tree are there; answers with the tree.
@@ -102,13 +96,13 @@ impl Store {
             .map(|tree| beneath::root(tree).map_err(|error| Error::system("open", tree, error)));
         let below = below.collect::<Result<Vec<_>>>()?;
         let unpacker = Unpacker::new(&root, &below, self.marks(), *limits);
-        let (sender, receiver) = sync_channel(BLOCKS);
+        let (sender, receiver) = blocks();
         let (fed, unpacked) = thread::scope(|scope| {
             let unpacking = scope.spawn(|| {
                 let stream = thread::scope(|scope| {
-                    let (plain, stream) = sync_channel(BLOCKS);
-                    scope.spawn(move || decompress(Blocks::new(receiver), &plain));
-                    unpack(unpacker, Blocks::new(stream), wanted, limits)
+                    let (plain, stream) = blocks();
+                    scope.spawn(move || decompress(receiver, &plain));
+                    unpack(unpacker, stream, wanted, limits)
                 });
                 stream
             });
@@ -159,7 +153,7 @@ impl Store {
             Some(writer) => sink.write_to(writer, blob, origin),
         };
         if let (Err(_), Some(pipe)) = (&fed, &sink.pipe) {
-            let _ = pipe.send(Err(io::Error::other("interrupted")));
+            pipe.fail(io::Error::other("interrupted"));
         }
         (sink.is_closed, fed)
     }
@@ -168,13 +162,13 @@ impl Store {
 /// Where an origin writes to.
 pub(crate) struct Sink<'a> {
     writer: Option<BlobWriter>,
-    pipe: Option<SyncSender<Block>>,
+    pipe: Option<BlockWriter>,
     watch: Watch<'a>,
     is_closed: bool,
 }
 
 impl<'a> Sink<'a> {
-    fn new(pipe: Option<SyncSender<Block>>, watch: Watch<'a>) -> Self {
+    fn new(pipe: Option<BlockWriter>, watch: Watch<'a>) -> Self {
         Self { writer: None, pipe, watch, is_closed: false }
     }
 
@@ -210,7 +204,7 @@ impl<'a> Sink<'a> {
     fn pass_on(&mut self, bytes: &[u8]) -> Result<()> {
         tell(self.watch, Event::Advanced(bytes.len() as u64))?;
         if let Some(pipe) = &self.pipe
-            && pipe.send(Ok(bytes.to_vec())).is_err()
+            && pipe.send(bytes.to_vec()).is_err()
         {
             self.is_closed = true;
             return Err(Error::invalid("it could not be unpacked"));
@@ -235,36 +229,8 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Bytes that another thread sends.
-struct Blocks {
-    receiver: Receiver<Block>,
-    present: io::Cursor<Vec<u8>>,
-}
-
-impl Blocks {
-    fn new(receiver: Receiver<Block>) -> Self {
-        Self { receiver, present: io::Cursor::default() }
-    }
-}
-
-impl Read for Blocks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let length = self.present.read(buffer)?;
-            if length > 0 || buffer.is_empty() {
-                return Ok(length);
-            }
-            match self.receiver.recv() {
-                Ok(block) => self.present = io::Cursor::new(block?),
-                // The sender has sent all.
-                Err(_) => return Ok(0),
-            }
-        }
-    }
-}
-
 /// Decompresses until the end, or until nobody listens.
-fn decompress(mut input: Blocks, output: &SyncSender<Block>) {
+fn decompress(mut input: BlockReader, output: &BlockWriter) {
     let mut run = || -> io::Result<()> {
         let mut plain = compression::decoder(&mut input)?;
         loop {
@@ -274,7 +240,7 @@ fn decompress(mut input: Blocks, output: &SyncSender<Block>) {
                 break;
             }
             block.truncate(length);
-            if output.send(Ok(block)).is_err() {
+            if output.send(block).is_err() {
                 return Ok(());
             }
         }
@@ -283,14 +249,14 @@ fn decompress(mut input: Blocks, output: &SyncSender<Block>) {
         io::copy(&mut input, &mut io::sink()).map(drop)
     };
     if let Err(error) = run() {
-        let _ = output.send(Err(error));
+        output.fail(error);
     }
 }
 
 /// Makes the tree, and checks that the stream is the one that was promised.
 fn unpack(
     unpacker: Unpacker<'_>,
-    input: Blocks,
+    input: BlockReader,
     wanted: &Wanted<'_>,
     limits: &Limits,
 ) -> Result<(Outcome, u64)> {

@@ -1,7 +1,7 @@
 //! Images into the store.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::fetch::{Origin, Wanted};
@@ -223,16 +223,4 @@ fn stem(path: &Path) -> String {
         stem = stem.strip_suffix(ending).unwrap_or(stem);
     }
     stem.to_owned()
-}
-
-/// Reads an [`io::Read`] to its end, for origins that have one.
-pub(crate) fn read_small(mut input: impl Read, limit: u64, what: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = input.by_ref().take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Error::caused(format!("cannot read {what}"), error))?;
-    if bytes.len() as u64 > limit {
-        let message = format!("{what} has more than {limit} bytes");
-        return Err(Error::new(Kind::TooLarge, message));
-    }
-    Ok(bytes)
 }

@@ -56,6 +56,8 @@ pub(crate) struct Unpacker<'a> {
     last: Option<(Vec<u8>, OwnedFd)>,
     outcome: Outcome,
     buffer: Vec<u8>,
+    /// Places to hide when all is unpacked.
+    hidden: Vec<Vec<u8>>,
 }
 
 /// What a directory gets when everything is in it.
@@ -82,7 +84,13 @@ impl<'a> Unpacker<'a> {
             last: None,
             outcome: Outcome::default(),
             buffer: vec![0; BUFFER],
+            hidden: Vec::new(),
         }
+    }
+
+    /// What lower layers have at these places is hidden too.
+    pub(crate) fn hiding(self, hidden: Vec<Vec<u8>>) -> Self {
+        Self { hidden, ..self }
     }
 
     /// Unpacks all members and finishes the directories.
@@ -109,6 +117,9 @@ impl<'a> Unpacker<'a> {
                 }
                 Meaning::Ignored => {}
             }
+        }
+        for path in std::mem::take(&mut self.hidden) {
+            self.hide(&name::target(&path)?)?;
         }
         self.finish()?;
         Ok(self.outcome)
