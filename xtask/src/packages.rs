@@ -41,6 +41,7 @@ pub const TEST: &[Need] = &[
     Need { program: "setpriv", package: "util-linux", reason: "other users" },
     Need { program: "pkill", package: "procps", reason: "ends programs by name" },
     Need { program: "python3", package: "python3", reason: "README's example, OpenAPI tools" },
+    Need { program: "busybox", package: "busybox-static", reason: "a container's programs" },
 ];
 
 /// For the console.

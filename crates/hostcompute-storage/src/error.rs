@@ -92,7 +92,7 @@ impl Error {
 
     /// The same error; it is the layer's fault, not the machine's.
     #[must_use]
-    pub(crate) fn as_invalid(self) -> Self {
+    pub(crate) fn blaming_the_layer(self) -> Self {
         Self { kind: Kind::Invalid, ..self }
     }
 

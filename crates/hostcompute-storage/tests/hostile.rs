@@ -1,5 +1,7 @@
 //! Layers that want to write elsewhere, or to fill the disk: each is refused, and nothing outside its directory changes.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 mod lab;
 
 use std::fs::{self, File};

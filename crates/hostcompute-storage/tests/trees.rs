@@ -1,5 +1,7 @@
 //! Any tree goes into a stream and comes out the same; GNU tar reads what we write, and we read what it writes.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 mod lab;
 
 use std::fs::{self, File};

@@ -3,7 +3,7 @@
 //! A tree that had to copy a directory's owner or permissions from the layers below fits upon those alone: its name is then followed
 //! by what it stands on, `DIFFID-CHAINID`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -103,14 +103,9 @@ impl Store {
         let [shared, bound] = self.tree_names(key);
         let target = if is_bound_to_parents { bound } else { shared };
         let path = record_path(&target);
-        let failed = |error| Error::system("write", &path, error);
-        // The tree's name is what counts; a record without a tree says nothing.
-        let bytes = crate::image::document::written(record);
-        let staged = self.staging().join(format!("record-{:016x}", stage::random()));
-        File::create(&staged)
-            .and_then(|mut file| io::Write::write_all(&mut file, &bytes))
-            .map_err(failed)?;
-        fs::rename(&staged, &path).map_err(failed)?;
+        // A record without its tree says nothing: it need not be written in one step.
+        fs::write(&path, crate::image::document::written(record))
+            .map_err(|error| Error::system("write", &path, error))?;
         beneath::rename_directory(&maker.staged, &target)
             .map_err(|error| Error::system("name", &target, error))?;
         Ok(target)

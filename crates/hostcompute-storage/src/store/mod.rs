@@ -67,13 +67,15 @@ impl Store {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.map_err(|error| Error::system("make the directory", directory, error))?;
         }
-        let layout = root.join(LAYOUT.0);
-        if !layout.exists() {
-            write_whole(&root.join("staging").join(LAYOUT.0), &layout, LAYOUT.1.as_bytes())?;
-        }
         let root = fs::canonicalize(&root).map_err(|error| Error::system("find", &root, error))?;
         let marks = marks(&root.join("staging"))?;
-        Ok(Self { root, marks })
+        let store = Self { root, marks };
+        let layout = store.root.join(LAYOUT.0);
+        if !layout.exists() {
+            let _alone = store.lock("index.lock", FlockOperation::LockExclusive)?;
+            write_whole(&store.root.join(".oci-layout"), &layout, LAYOUT.1.as_bytes())?;
+        }
+        Ok(store)
     }
 
     /// Where it is.

@@ -15,7 +15,7 @@ use std::thread;
 use crate::beneath;
 use crate::blocks::{BLOCK, BlockReader, BlockWriter, blocks};
 use crate::compression;
-use crate::digest::Hashed;
+use crate::digest::{Digest, Hashed};
 use crate::error::{Error, Kind, Result};
 use crate::image::document::Descriptor;
 use crate::limits::{Bounded, Event, Limits, Watch, tell};
@@ -38,6 +38,8 @@ pub(crate) struct Wanted<'a> {
     pub blob: &'a Descriptor,
     /// Trees below, top first.
     pub below: &'a [PathBuf],
+    /// Where the blob comes from if it is not there.
+    pub origin: &'a dyn Origin,
 }
 
 impl Store {
@@ -45,18 +47,16 @@ impl Store {
     pub(crate) fn fetch(
         &self,
         wanted: &Wanted<'_>,
-        origin: &dyn Origin,
         limits: &Limits,
         watch: Watch<'_>,
     ) -> Result<PathBuf> {
         let what = format!("layer {}", wanted.blob.digest);
-        self.fetch_named(wanted, origin, limits, (watch, &what)).map_err(|error| error.about(&what))
+        self.fetch_named(wanted, limits, (watch, &what)).map_err(|error| error.about(&what))
     }
 
     fn fetch_named(
         &self,
         wanted: &Wanted<'_>,
-        origin: &dyn Origin,
         limits: &Limits,
         (watch, what): (Watch<'_>, &str),
     ) -> Result<PathBuf> {
@@ -66,7 +66,7 @@ impl Store {
             tell(watch, Event::Present(what))?;
         } else {
             tell(watch, Event::Begins { what, total: Some(wanted.blob.size) })?;
-            let lost = self.carry(maker, writer, wanted, origin, limits, watch)?;
+            let lost = self.carry(maker, writer, wanted, limits, watch)?;
             tell(watch, Event::Ended)?;
             if let Some(lost) = lost {
                 tell(watch, Event::Note(&format!("{what}: {lost}")))?;
@@ -81,12 +81,11 @@ impl Store {
         maker: Option<TreeMaker>,
         writer: Option<BlobWriter>,
         wanted: &Wanted<'_>,
-        origin: &dyn Origin,
         limits: &Limits,
         watch: Watch<'_>,
     ) -> Result<Option<String>> {
         let Some(maker) = maker else {
-            self.feed(writer, wanted.blob, origin, Sink::new(None, watch)).1?;
+            self.feed(writer, wanted, Sink::new(None, watch)).1?;
             return Ok(None);
         };
         let root = maker.root()?;
@@ -97,16 +96,16 @@ impl Store {
         let below = below.collect::<Result<Vec<_>>>()?;
         let unpacker = Unpacker::new(&root, &below, self.marks(), *limits);
         let (sender, receiver) = blocks();
+        let diff = wanted.key.diff;
         let (fed, unpacked) = thread::scope(|scope| {
             let unpacking = scope.spawn(|| {
-                let stream = thread::scope(|scope| {
+                thread::scope(|scope| {
                     let (plain, stream) = blocks();
                     scope.spawn(move || decompress(receiver, &plain));
-                    unpack(unpacker, stream, wanted, limits)
-                });
-                stream
+                    unpack(unpacker, stream, diff, limits)
+                })
             });
-            let fed = self.feed(writer, wanted.blob, origin, Sink::new(Some(sender), watch));
+            let fed = self.feed(writer, wanted, Sink::new(Some(sender), watch));
             (fed, unpacking.join())
         });
         let unpacked = unpacked.map_err(|_| Error::invalid("unpacking it ended unexpectedly"));
@@ -144,13 +143,12 @@ impl Store {
     fn feed(
         &self,
         writer: Option<BlobWriter>,
-        blob: &Descriptor,
-        origin: &dyn Origin,
+        wanted: &Wanted<'_>,
         mut sink: Sink<'_>,
     ) -> (bool, Result<()>) {
         let fed = match writer {
-            None => self.blob(&blob.digest).and_then(|mut file| sink.pour(&mut file)),
-            Some(writer) => sink.write_to(writer, blob, origin),
+            None => self.blob(&wanted.blob.digest).and_then(|mut file| sink.pour(&mut file)),
+            Some(writer) => sink.write_to(writer, wanted),
         };
         if let (Err(_), Some(pipe)) = (&fed, &sink.pipe) {
             pipe.fail(io::Error::other("interrupted"));
@@ -213,17 +211,13 @@ impl<'a> Sink<'a> {
     }
 
     /// The blob: what an earlier try left of it, then the rest from its origin.
-    fn write_to(
-        &mut self,
-        mut writer: BlobWriter,
-        blob: &Descriptor,
-        origin: &dyn Origin,
-    ) -> Result<()> {
+    fn write_to(&mut self, mut writer: BlobWriter, wanted: &Wanted<'_>) -> Result<()> {
+        let blob = wanted.blob;
         writer.resume(&mut |bytes| self.pass_on(bytes))?;
         self.writer = Some(writer);
         let from = self.length();
         if from < blob.size || blob.size == 0 {
-            origin.blob(blob, from, self)?;
+            wanted.origin.blob(blob, from, self)?;
         }
         self.writer.take().map_or(Ok(()), BlobWriter::finish)
     }
@@ -257,7 +251,7 @@ fn decompress(mut input: BlockReader, output: &BlockWriter) {
 fn unpack(
     unpacker: Unpacker<'_>,
     input: BlockReader,
-    wanted: &Wanted<'_>,
+    promised: Digest,
     limits: &Limits,
 ) -> Result<(Outcome, u64)> {
     let mut hashed = Hashed::new(Bounded::new(input, limits.layer_bytes));
@@ -266,8 +260,8 @@ fn unpack(
     reader.drain()?;
     let length = hashed.hasher.length();
     let found = hashed.hasher.finish();
-    if found != wanted.key.diff {
-        let message = format!("its files should be {}, and are {found}", wanted.key.diff);
+    if found != promised {
+        let message = format!("its files should be {promised}, and are {found}");
         return Err(Error::new(Kind::Mismatch, message));
     }
     Ok((outcome, length))

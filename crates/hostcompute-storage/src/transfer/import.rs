@@ -149,7 +149,7 @@ impl Store {
         let keys = store::keys(&configuration.rootfs.diff_ids);
         for (key, blob) in keys.into_iter().zip(&manifest.layers) {
             let tree =
-                self.fetch(&Wanted { key, blob, below: &below }, origin, &options.limits, watch)?;
+                self.fetch(&Wanted { key, blob, below: &below, origin }, &options.limits, watch)?;
             below.insert(0, tree);
         }
         self.keep(&parts.configuration)?;

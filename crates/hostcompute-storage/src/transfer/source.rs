@@ -34,6 +34,13 @@ pub(super) struct Found {
     pub members: HashMap<Digest, String>,
 }
 
+/// What an index leads to.
+enum Variant {
+    Here(Descriptor, Vec<u8>),
+    /// Only to other platforms.
+    Elsewhere(Vec<Platform>),
+}
+
 /// The member that Docker's archives have.
 const SAVED: &str = "manifest.json";
 
@@ -118,12 +125,13 @@ impl Source {
         for descriptor in index.manifests {
             let name = name_of(&descriptor, stem);
             match self.manifest_for(descriptor, platform, limits)? {
-                Ok(manifest) => {
-                    let parsed: Manifest = document::read("manifest", &manifest.1)?;
+                Variant::Here(descriptor, bytes) => {
+                    let parsed: Manifest = document::read("manifest", &bytes)?;
+                    let manifest = (descriptor, bytes);
                     let configuration = self.small_blob(&parsed.config, limits.document_bytes)?;
                     found.push(Found { name, manifest, configuration, members: HashMap::new() });
                 }
-                Err(platforms) => others.extend(platforms),
+                Variant::Elsewhere(platforms) => others.extend(platforms),
             }
         }
         if found.is_empty() && !others.is_empty() {
@@ -138,20 +146,20 @@ impl Source {
         descriptor: Descriptor,
         platform: &Platform,
         limits: &Limits,
-    ) -> Result<std::result::Result<(Descriptor, Vec<u8>), Vec<Platform>>> {
+    ) -> Result<Variant> {
         let mut descriptor = descriptor;
         // An index in an index is allowed; one in which it goes on like that is not.
         for _ in 0..3 {
             if descriptor.platform.as_ref().is_some_and(|offered| !offered.suits(platform)) {
-                return Ok(Err(descriptor.platform.into_iter().collect()));
+                return Ok(Variant::Elsewhere(descriptor.platform.into_iter().collect()));
             }
             let bytes = self.small_blob(&descriptor, limits.document_bytes)?;
             if !descriptor.is_index() {
-                return Ok(Ok((descriptor, bytes)));
+                return Ok(Variant::Here(descriptor, bytes));
             }
             match choose(document::read("index", &bytes)?, platform) {
                 Ok(chosen) => descriptor = chosen,
-                Err(offered) => return Ok(Err(offered)),
+                Err(offered) => return Ok(Variant::Elsewhere(offered)),
             }
         }
         Err(Error::invalid("the image's index leads from index to index"))

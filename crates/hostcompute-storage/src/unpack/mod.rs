@@ -227,7 +227,7 @@ impl<'a> Unpacker<'a> {
         let missing = |errno: Errno| {
             let message =
                 format!("the hard link {} leads to {}", entry.shown(), shown(&entry.link));
-            Error::caused(message, errno.into()).as_invalid()
+            Error::caused(message, errno.into()).blaming_the_layer()
         };
         let above = beneath::directory(self.root, &target.parent, Links::Inside)
             .map_err(|error| missing(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
@@ -359,7 +359,7 @@ impl<'a> Unpacker<'a> {
                                 "\"{}\" is no directory, and has something in it",
                                 shown(&way)
                             );
-                            return Err(Error::caused(message, error).as_invalid());
+                            return Err(Error::caused(message, error).blaming_the_layer());
                         }
                     };
                     self.imply_one(&open, &place, hides)?;

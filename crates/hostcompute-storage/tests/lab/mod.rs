@@ -1,7 +1,8 @@
 //! What the tests of this crate share: a place of their own, tar streams made by hand, and namespaces to mount in.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
+pub mod image;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
