@@ -12,6 +12,7 @@ pub mod document;
 pub mod event;
 pub mod exit;
 pub mod facts;
+pub mod failure;
 pub mod launch;
 pub mod operation;
 pub mod process;
@@ -19,6 +20,8 @@ mod processor;
 pub mod properties;
 pub mod record;
 pub mod service_properties;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod system;
 pub mod verb;
 pub mod worker;

@@ -71,6 +71,9 @@ impl Listeners {
     /// Puts events before all who listen; `last` says that none follows. Call what comes back when no lock is held.
     pub fn tell(&mut self, events: Vec<Event>, last: bool) -> Vec<Arc<Mailbox<Notice>>> {
         let mut told = Vec::new();
+        if events.is_empty() {
+            return told;
+        }
         let count = events.len();
         self.mailboxes.retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else { return false };
