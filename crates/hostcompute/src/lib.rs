@@ -48,7 +48,7 @@ pub use load_balancer::LoadBalancer;
 pub use namespace::Namespace;
 pub use network::Network;
 pub use options::{Options, Way};
-pub use transport::{Event, Notice, Subscription, Topic, Transport};
+pub use transport::{Event, Notice, Stopper, Subscription, Topic, Transport};
 
 /// An unpredictable number, from the keys that the standard library draws for its hash maps: good for ids that are no secrets, and no
 /// further dependency.

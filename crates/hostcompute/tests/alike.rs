@@ -269,6 +269,10 @@ fn notifications(host: &Host, book: &mut Book) -> Result<(), Failure> {
         let Notice::Event(event) = notice? else { panic!("nothing is missed") };
         book.note("of the network", format!("{} {}", event.number, event.name));
     }
+    let stopper = all.stopper();
+    let waiting = std::thread::spawn(move || all.next().is_none() && all.next().is_none());
+    stopper.stop();
+    assert!(waiting.join().expect("it only waits"), "who was stopped hears nothing more");
     book.refused("no network", host.subscribe(Topic::Network(id(9)), None));
     Ok(())
 }

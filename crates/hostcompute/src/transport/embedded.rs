@@ -1,6 +1,7 @@
 //! The service inside this process: engine, journal and kernel behind one lock.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use hostcompute_engine as engine;
@@ -115,7 +116,8 @@ impl Transport for Embedded {
             None => self.service()?.events(u64::MAX).next,
         };
         let (inside, ready) = (self.0.clone(), VecDeque::new());
-        Ok(Subscription::new(Box::new(Listener { inside, to, next, ready })))
+        let interrupted = Arc::default();
+        Ok(Subscription::new(Box::new(Listener { inside, to, next, ready, interrupted })))
     }
 }
 
@@ -151,6 +153,7 @@ struct Listener {
     next: u64,
     /// Read and not told yet.
     ready: VecDeque<Notice>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Source for Listener {
@@ -162,6 +165,10 @@ impl Source for Listener {
                 return Ok(notice);
             }
             let happened = service.events(self.next);
+            if self.interrupted.load(Ordering::Acquire) {
+                let why = "the subscription was ended";
+                return Err(Failure::new(HResult::E_ABORT, why));
+            }
             if happened.next == self.next {
                 service = inside.happened.wait(service).map_err(|_| poisoned())?;
                 continue;
@@ -174,6 +181,17 @@ impl Source for Listener {
             });
             self.ready.extend(told.into_iter().map(Notice::Event));
         }
+    }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {
+        let (inside, interrupted) = (Arc::downgrade(&self.inside), self.interrupted.clone());
+        Box::new(move || {
+            interrupted.store(true, Ordering::Release);
+            let Some(inside) = inside.upgrade() else { return };
+            // Whoever has looked and not slept yet holds the lock.
+            drop(inside.service.lock());
+            inside.happened.notify_all();
+        })
     }
 }
 

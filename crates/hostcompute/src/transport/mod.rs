@@ -9,6 +9,8 @@ pub(crate) mod embedded;
 pub(crate) mod socket;
 
 use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
@@ -108,9 +110,10 @@ pub enum Topic {
 
 /// What happens, in order and without gaps that it does not tell of. Dropping it unsubscribes.
 ///
-/// As an iterator it blocks until something happens; it ends after an error.
+/// As an iterator it blocks until something happens; it ends after an error, and when it is stopped ([`Subscription::stopper`]).
 pub struct Subscription {
     source: Box<dyn Source>,
+    stopper: Stopper,
     over: bool,
 }
 
@@ -121,12 +124,42 @@ pub trait Source: Send {
     /// # Errors
     /// Why there will be no more.
     fn wait(&mut self) -> Result<Notice, Failure>;
+
+    /// What makes [`Self::wait`] return with an error, now and from now on, called by another thread.
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
+}
+
+/// Ends a [`Subscription`] that another thread may be waiting on. Clones end the same one.
+#[derive(Clone)]
+pub struct Stopper {
+    stopped: Arc<AtomicBool>,
+    interrupt: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Stopper {
+    /// The subscription tells nothing more: who waits on it is told that it has ended.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        (self.interrupt)();
+    }
+}
+
+impl Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").field("stopped", &self.stopped).finish_non_exhaustive()
+    }
 }
 
 impl Subscription {
     /// A subscription to what a transport hears.
     pub fn new(source: Box<dyn Source>) -> Self {
-        Self { source, over: false }
+        let stopper = Stopper { stopped: Arc::default(), interrupt: source.interrupter().into() };
+        Self { source, stopper, over: false }
+    }
+
+    /// What ends it from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 }
 
@@ -144,8 +177,10 @@ impl Iterator for Subscription {
             return None;
         }
         let next = self.source.wait();
-        self.over = next.is_err();
-        Some(next)
+        // What comes after it was stopped, that it was interrupted included, is for nobody.
+        let stopped = self.stopper.stopped.load(Ordering::Acquire);
+        self.over = stopped || next.is_err();
+        (!stopped).then_some(next)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 
-use hostcompute_schema::Failure;
+use hostcompute_schema::{Failure, HResult};
 use serde_json::Value;
 
 use super::letter::Letter;
 use super::wire::Incoming;
-use super::{LONGEST_PAUSE, Reply, Socket, Trouble};
+use super::{LONGEST_PAUSE, Reply, Socket, Trouble, locked};
 use crate::transport::{Event, Events, Notice, Source, Topic};
 
 /// A subscription over the socket.
@@ -23,6 +25,15 @@ pub(super) struct Listener {
     last: Option<u64>,
     /// The stream has brought nothing yet.
     fruitless: bool,
+    line: Arc<Mutex<Line>>,
+}
+
+/// How another thread reaches one that listens.
+#[derive(Debug, Default)]
+struct Line {
+    /// The connection that is being listened to.
+    stream: Option<UnixStream>,
+    interrupted: bool,
 }
 
 impl Listener {
@@ -39,6 +50,7 @@ impl Listener {
             ready: VecDeque::new(),
             last: after,
             fruitless: true,
+            line: Arc::default(),
         };
         listener.connect()?;
         Ok(listener)
@@ -77,6 +89,7 @@ impl Listener {
         let incoming = begun?;
         if incoming.head.is("text/event-stream") {
             self.lines = Lines::default();
+            locked(&self.line).stream = incoming.stream().ok();
             self.stream = Some(incoming);
             self.fruitless = true;
             return Ok(());
@@ -123,8 +136,14 @@ impl Source for Listener {
             if let Some(notice) = self.ready.pop_front() {
                 return Ok(notice);
             }
+            if locked(&self.line).interrupted {
+                return Err(Failure::new(HResult::E_ABORT, "the subscription was ended"));
+            }
             if self.stream.is_none() {
                 self.connect()?;
+                if locked(&self.line).interrupted {
+                    continue;
+                }
                 if self.last.is_none() {
                     // Nothing was heard yet, so nobody can say what was missed.
                     return Ok(Notice::Missed(0));
@@ -138,6 +157,18 @@ impl Source for Listener {
                 }
             }
         }
+    }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {
+        let line = self.line.clone();
+        Box::new(move || {
+            let mut line = locked(&line);
+            line.interrupted = true;
+            if let Some(stream) = line.stream.take() {
+                // One that has ended already is as good.
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+            }
+        })
     }
 }
 

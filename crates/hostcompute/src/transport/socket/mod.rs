@@ -217,8 +217,14 @@ impl Transport for Socket {
     fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {
         use ServiceOperation as Own;
         let letter = Letter::of_ask(ask)?;
-        let in_session =
-            matches!(ask.operation, Own::OpenHandle | Own::ListHandles | Own::CloseHandle);
+        let in_session = matches!(
+            ask.operation,
+            Own::OpenHandle
+                | Own::ListHandles
+                | Own::CloseHandle
+                | Own::ReservePorts
+                | Own::ReleasePorts
+        );
         let reply = if in_session { self.ask_in_session(&letter)? } else { self.ask(&letter)? };
         let reply = reply.succeeded()?;
         match ask.operation.output() {

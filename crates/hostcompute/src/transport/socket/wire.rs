@@ -169,6 +169,14 @@ impl Head {
 }
 
 impl Incoming {
+    /// The connection, for another thread to end it.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn stream(&self) -> io::Result<UnixStream> {
+        self.connection.stream.try_clone()
+    }
+
     /// Appends the next piece of the body, waiting for it; false at the end.
     ///
     /// # Errors
