@@ -12,6 +12,7 @@ mod deb;
 mod demo;
 mod generate;
 mod lab;
+mod library;
 mod ordinary;
 mod packages;
 mod process;
@@ -58,6 +59,12 @@ const TASKS: &[Task] = &[
         about: "the comparison with the floor and the peers",
         run: bench::run,
     },
+    Task {
+        name: "library",
+        arguments: "FOLDER",
+        about: "builds the C libraries and installs them with their headers below a folder",
+        run: library::run,
+    },
     Task { name: "deb", arguments: "[FOLDER]", about: "builds the Debian package", run: deb::run },
 ];
 
@@ -98,6 +105,7 @@ fn inside(arguments: &[String]) -> Result<()> {
         [what] if what == "demo" => demo::run_inside(),
         [what] if what == "picture" => generate::run_inside(),
         [what] if what == "client" => check::client::run_inside(),
+        [what] if what == "library" => check::library::run_inside(),
         [what, document] if what == "document" => check::documents::run_inside(document),
         [what, packages @ ..] if what == "machine" => deb::inside(packages),
         _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),

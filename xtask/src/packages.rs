@@ -52,6 +52,17 @@ pub const CONSOLE: &[Need] = &[
     Need { program: "fc-list", package: "fontconfig", reason: "finds the page's letters" },
 ];
 
+/// For the C libraries.
+pub const LIBRARY: &[Need] = &[
+    UNSHARE,
+    Need { program: "gcc", package: "gcc", reason: "compiles C programs" },
+    Need { program: "g++", package: "g++", reason: "compiles C++ programs" },
+    Need { program: "nm", package: "binutils", reason: "reads what a library exports" },
+    Need { program: "pkg-config", package: "pkg-config", reason: "tells how to use a library" },
+    Need { program: "valgrind", package: "valgrind", reason: "watches what programs do to memory" },
+    Need { program: "python3", package: "python3", reason: "calls the library, too" },
+];
+
 /// The module that makes Python environments, which Debian packages on its own.
 const VENV: Need =
     Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI tools" };

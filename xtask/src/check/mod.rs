@@ -6,6 +6,7 @@
 pub mod client;
 mod counts;
 pub mod documents;
+pub mod library;
 mod licences;
 mod python;
 mod schema;

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, client, documents, licences, schema};
+use super::{Outcome, Section, client, documents, library, licences, schema};
 use crate::{bench, deb, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
@@ -39,6 +39,11 @@ pub const SECTIONS: &[Section] = &[
         name: "client",
         about: "a client generated from /openapi.json works",
         run: client::check,
+    },
+    Section {
+        name: "library",
+        about: "programs in C, C++ and Python on the C libraries, under valgrind and sanitizers",
+        run: library::check,
     },
     Section {
         name: "documents",

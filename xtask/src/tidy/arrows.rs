@@ -1,7 +1,7 @@
 //! Dependencies point one way, and each new one is a decision: the table below is the only place where it can be taken.
 //!
 //! ```text
-//! schema <- engine <- {linux, service} <- hostcompute (feature `embedded`) <- {hc, hostcomputed}
+//! schema <- engine <- {linux, service} <- hostcompute (feature `embedded`) <- {hc, hostcomputed, hostcompute-ffi}
 //! ```
 
 use super::{File, Finding, Tree};
@@ -63,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "thiserror",
         ],
     ),
+    ("hostcompute-ffi", &["hostcompute", "rustix", "serde_json"]),
     (
         "hc",
         &[

@@ -24,7 +24,6 @@ mod lane;
 mod life;
 mod modify;
 mod networks;
-mod over;
 mod pool;
 mod processes;
 mod service;
@@ -43,7 +42,6 @@ use hostcompute_schema::{Failure, Guid, HResult};
 
 pub use call::{Answer, Body, Call, ProcessInformation};
 pub use networks::{Networks, Placed};
-pub use over::OverDesk;
 pub use session::{Session, Watching};
 pub use subscription::{Disconnect, Notice, Subscription};
 

@@ -1,0 +1,19 @@
+//! Where pointers of C programs are followed, and memory is made that C programs free.
+//!
+//! The types of this module are what the exported functions take as arguments. Each is as large as a pointer, only a C caller can make
+//! one (they have no constructor), and the headers say what that caller promises; so their methods are safe, and whoever writes an
+//! exported function cannot follow a pointer by mistake.
+
+#[expect(unsafe_code, reason = "calls functions of the C program")]
+mod callback;
+#[expect(unsafe_code, reason = "allocates what C programs free")]
+mod memory;
+#[expect(unsafe_code, reason = "writes through pointers of the C program")]
+mod out;
+#[expect(unsafe_code, reason = "reads through pointers of the C program")]
+mod text;
+
+pub use callback::{Context, Notification, Notify};
+pub use memory::{Block, allocate};
+pub use out::{Out, TextOut};
+pub use text::{GuidIn, Text};

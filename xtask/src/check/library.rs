@@ -1,0 +1,236 @@
+//! The C libraries, as C, C++ and Python programs meet them: exactly the names that the headers declare, and programs that were compiled
+//! against an installed copy, at work in a sandbox, under valgrind and under the compiler's own sanitizers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Outcome, counts::Counts, snapshot};
+use crate::daemon::Daemon;
+use crate::library::{self, Profile};
+use crate::{lab, packages, process, product, root};
+
+/// Tells the inner part where the library and the programs are.
+const INSTALLED: &str = "XTASK_LIBRARY";
+
+/// Programs beside the crate, and the library that each is about.
+const CLIENTS: &[(&str, &str)] =
+    &[("network.c", "computenetwork"), ("network.cc", "computenetwork")];
+
+/// The examples in Python.
+const EXAMPLES: &[&str] = &["network.py"];
+
+/// Makes the compiler's sanitizers end a program at the first fault.
+const SANITIZERS: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+/// Beginnings of the names that are exported; all else in a header is a type, a constant or a word.
+const PREFIXES: &[&str] = &["Hcn", "Hcs", "HNS", "HostCompute", "CoTask", "LocalFree"];
+
+/// The libraries that are here as a whole, by their names in the list of what programs for Windows import.
+const WHOLE: &[&str] = &["computenetwork.dll"];
+
+/// Installs, compares names, compiles programs and lets them work.
+///
+/// # Errors
+/// A name is missing or unknown, or a program finds something that is not as it should be.
+pub fn check(_: &mut Counts) -> Result<Outcome> {
+    packages::provide(packages::LIBRARY, false)?;
+    let prefix = root::target().join("library");
+    let file = library::install(&prefix, Profile::Development)?;
+    let exported = exported(&file)?;
+    agree(&exported, &declared()?)?;
+    let compared = compare_with_windows(&exported)?;
+    for (source, about) in CLIENTS {
+        compile(&prefix, source, about, Kind::Plain)?;
+        compile(&prefix, source, about, Kind::Sanitized)?;
+    }
+    let daemon = product::daemon()?;
+    let environment = [(product::DAEMON, &*daemon), (INSTALLED, &*prefix)];
+    lab::run_inside(&["inside".to_owned(), "library".to_owned()], &environment)?;
+    Ok(if compared {
+        Outcome::Passed
+    } else {
+        Outcome::Skipped("no ../shared/reference/functions.md beside the checkout".to_owned())
+    })
+}
+
+/// Inside the sandbox: every program with the service inside it, then with one that runs by itself.
+///
+/// # Errors
+/// As [`check`].
+pub fn run_inside() -> Result<()> {
+    let prefix = std::env::var_os(INSTALLED).context("who runs this says where the library is")?;
+    let prefix = PathBuf::from(prefix);
+    let before = snapshot::take()?;
+    let folders = lab::Folders::new("library")?;
+    let suppressions = library::source().join("clients/valgrind.supp");
+    for (source, _) in CLIENTS {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--quiet", "--leak-check=full", "--error-exitcode=9"]);
+        valgrind.arg(format!("--suppressions={}", suppressions.display()));
+        valgrind.arg(program(&prefix, source, Kind::Plain));
+        process::run(in_place(&mut valgrind, &prefix, &folders))?;
+    }
+    for mut client in clients(&prefix) {
+        process::run(in_place(&mut client, &prefix, &folders))?;
+    }
+    let daemon = Daemon::start(&folders)?;
+    for mut client in clients(&prefix) {
+        let client = in_place(&mut client, &prefix, &folders);
+        process::run(client.env("HOSTCOMPUTE_SOCKET", daemon.socket()))?;
+    }
+    daemon.stop()?;
+    drop(folders);
+    println!("{}", snapshot::unchanged_since(&before)?);
+    Ok(())
+}
+
+/// How a program was compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Sanitized,
+}
+
+fn clients(prefix: &Path) -> Vec<Command> {
+    let compiled = CLIENTS.iter().flat_map(|(source, _)| {
+        [Kind::Plain, Kind::Sanitized].map(|kind| Command::new(program(prefix, source, kind)))
+    });
+    let interpreted = EXAMPLES.iter().map(|source| {
+        let mut python = Command::new("python3");
+        python.arg(library::source().join("clients").join(source));
+        python.env("PYTHONDONTWRITEBYTECODE", "1");
+        python
+    });
+    compiled.chain(interpreted).collect()
+}
+
+fn program(prefix: &Path, source: &str, kind: Kind) -> PathBuf {
+    let ending = if kind == Kind::Sanitized { "sanitized" } else { "plain" };
+    prefix.join("bin").join(format!("{source}.{ending}"))
+}
+
+fn in_place<'a>(
+    command: &'a mut Command,
+    prefix: &Path,
+    folders: &lab::Folders,
+) -> &'a mut Command {
+    folders.apply(command).env("LD_LIBRARY_PATH", prefix.join("lib"))
+}
+
+/// Compiles a program as somebody would who has only what is installed.
+fn compile(prefix: &Path, source: &str, about: &str, kind: Kind) -> Result<()> {
+    let mut ask = Command::new("pkg-config");
+    ask.args(["--cflags", "--libs", about]);
+    let flags = process::output(ask.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))?;
+    let (compiler, standard) =
+        if source.ends_with(".cc") { ("g++", "c++17") } else { ("gcc", "c11") };
+    let output = program(prefix, source, kind);
+    fs::create_dir_all(prefix.join("bin")).context("making the folder of programs")?;
+    let mut compile = Command::new(compiler);
+    compile.arg(format!("-std={standard}")).args(["-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
+    compile.args(["-g", "-pthread", "-o"]).arg(&output);
+    if kind == Kind::Sanitized {
+        compile.args(SANITIZERS);
+    }
+    compile.arg(library::source().join("clients").join(source)).args(flags.split_whitespace());
+    process::run(&mut compile)
+}
+
+/// The functions that the library has for others.
+fn exported(file: &Path) -> Result<BTreeSet<String>> {
+    let mut nm = Command::new("nm");
+    let listed = process::output(nm.args(["--dynamic", "--defined-only"]).arg(file))?;
+    Ok(listed.lines().filter_map(|line| line.split(' ').nth(2)).map(str::to_owned).collect())
+}
+
+/// The functions that the headers declare.
+fn declared() -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for header in library::headers()? {
+        let text =
+            fs::read_to_string(&header).with_context(|| format!("reading {}", header.display()))?;
+        found.extend(declarations(&text));
+    }
+    Ok(found)
+}
+
+/// Names before a parenthesis, outside of comments.
+fn declarations(header: &str) -> BTreeSet<String> {
+    let code: String =
+        header.split("*/").map(|part| part.split("/*").next().unwrap_or_default()).collect();
+    let heads = code.split('(').filter_map(|part| part.rsplit([' ', '*', '\n']).next());
+    heads
+        .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn agree(exported: &BTreeSet<String>, declared: &BTreeSet<String>) -> Result<()> {
+    let secret: Vec<_> = exported.difference(declared).collect();
+    let missing: Vec<_> = declared.difference(exported).collect();
+    if !secret.is_empty() || !missing.is_empty() {
+        bail!("exported and in no header: {secret:?}; in a header and not exported: {missing:?}");
+    }
+    println!("{} functions are exported, each in a header", exported.len());
+    Ok(())
+}
+
+/// Every name that programs for Windows import from a library is there; false where the list is not.
+fn compare_with_windows(exported: &BTreeSet<String>) -> Result<bool> {
+    let list = root::path().join("../shared/reference/functions.md");
+    let Ok(text) = fs::read_to_string(list) else { return Ok(false) };
+    for library in WHOLE {
+        let names = imported(&text, library);
+        let missing: Vec<_> = names.difference(exported).collect();
+        if names.is_empty() || !missing.is_empty() {
+            bail!("of {} names of {library} these are missing: {missing:?}", names.len());
+        }
+        println!("{library}: all {} names", names.len());
+    }
+    Ok(true)
+}
+
+/// The first column of the table below a library's heading.
+fn imported(list: &str, library: &str) -> BTreeSet<String> {
+    let heading = format!("## {library}");
+    let below = list.split_once(&heading).map_or("", |(_, below)| below);
+    let table = below.split("\n## ").next().unwrap_or_default();
+    let names = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
+    names.filter(|name| *name != "function").map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn declarations_are_found_outside_of_comments() {
+        let header = "/* HcnNothing(x) */\ntypedef int (*HCN_CALL)(int);\nHRESULT HcnOne(void *x);\n\
+                      HANDLE\nHcsTwo(PCWSTR *a,\n    int b); /* HcnThree( */\nvoid *LocalFree(void *x);\n";
+        assert_eq!(declarations(header), set(&["HcnOne", "HcsTwo", "LocalFree"]));
+    }
+
+    #[test]
+    fn names_are_those_of_one_table() {
+        let list = "## a.dll: 2 names\n\n| function | x |\n|---|---|\n| HcnOne | y |\n| HcnTwo | z |\n\n\
+                    ## b.dll\n| HcsThree | x |\n";
+        assert_eq!(imported(list, "a.dll"), set(&["HcnOne", "HcnTwo"]));
+        assert_eq!(imported(list, "b.dll"), set(&["HcsThree"]));
+        assert!(imported(list, "c.dll").is_empty());
+    }
+
+    #[test]
+    fn a_name_on_one_side_alone_is_refused() {
+        assert!(agree(&set(&["A"]), &set(&["A"])).is_ok());
+        assert!(agree(&set(&["A", "B"]), &set(&["A"])).is_err());
+        assert!(agree(&set(&["A"]), &set(&["A", "B"])).is_err());
+    }
+}
