@@ -28,7 +28,7 @@ use world::{Machine, Scratch, act, boot, guid, memory, open};
 
 /// Runs `work` under many schedules: half of them drawn freely, half with few, well placed changes of turn, which finds what is
 /// rare.
-fn explore(work: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(work: impl Fn() + Send + Sync + 'static) {
     let executions =
         std::env::var("HOSTCOMPUTE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let work = Arc::new(work);

@@ -154,6 +154,13 @@ impl<W: Worker> Cell<W> {
         all
     }
 
+    /// Whether its end was told while it is still being made.
+    pub fn ended_early(&self) -> bool {
+        let inside = self.lock();
+        let mut told = inside.early.happenings.iter();
+        told.any(|happening| matches!(happening, Happening::Exited(_)))
+    }
+
     /// It could not be made. Nobody is told of it but those who asked for it.
     pub fn failed(&self) -> Aftermath {
         let mut inside = self.lock();

@@ -62,12 +62,17 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         cell.describe(System::new(record.clone(), launch.limits.clone()));
         let created = self.workers.create(&launch, self.sink(cell));
         let worker = created.map_err(|fault| refused(&record, fault))?;
-        let finished = self.make_network(&wanted).and_then(|()| match leash(&record) {
-            Leash::Held => worker.leash(Leash::Held).map_err(|fault| refused(&record, fault)),
-            _ => Ok(()),
+        let finished = self.make_network(&wanted).and_then(|()| {
+            if leash(&record) == Leash::Held {
+                worker.leash(Leash::Held).map_err(|fault| refused(&record, fault))?;
+            }
+            Ok(())
         });
+        let finished = if cell.ended_early() { Err(died()) } else { finished };
         if let Err(failure) = finished {
-            if let Err(fault) = worker.terminate(Cause::ServiceStopped) {
+            if let Err(fault) = worker.terminate(Cause::ServiceStopped)
+                && fault.hresult != HResult::HCS_E_SYSTEM_ALREADY_STOPPED
+            {
                 tracing::error!(system = id, "what was begun could not be undone: {fault}");
             }
             self.undo_network(&record);
@@ -156,6 +161,11 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             }
         }
     }
+}
+
+fn died() -> Failure {
+    let why = "what was to carry the system died while it was made";
+    Failure::new(HResult::HCS_E_UNEXPECTED_EXIT, why)
 }
 
 /// A system that is not to outlive its handles is held from the beginning.

@@ -26,6 +26,8 @@ mod modify;
 mod networks;
 mod pool;
 mod processes;
+#[cfg(all(test, feature = "schedules"))]
+mod schedules;
 mod service;
 mod session;
 mod subscription;

@@ -446,21 +446,22 @@ impl<W: Workers, N: Networks> Asking<W, N> {
         }
     }
 
-    /// The process that is meant: of those with that id the one that is held, else the last.
+    /// The process that is meant: of those with that id the one that is held, also when its system is gone; else the last.
     fn process(&self, id: &str, pid: u32) -> Result<(CellOf<W>, ProcessKey), Failure> {
-        let cell = self.find(id)?;
-        let held = {
+        {
             let held = lock(&self.held);
-            let found = held.process(&cell.key, pid);
-            found.and_then(|index| held.processes.get(index)).cloned()
-        };
-        match held {
-            Some((its, key)) if Arc::ptr_eq(&its, &cell) => Ok((cell, key)),
-            _ => {
-                let key = cell.look(|system| system.processes.find(pid))?;
-                Ok((cell, key))
+            let key = record::key(id);
+            let system = held.systems.get(&key).map(|(cell, _)| cell);
+            let found = held.process(&key, pid).and_then(|index| held.processes.get(index));
+            if let Some((cell, process)) = found
+                && system.is_none_or(|system| Arc::ptr_eq(system, cell))
+            {
+                return Ok((cell.clone(), *process));
             }
         }
+        let cell = self.find(id)?;
+        let key = cell.look(|system| system.processes.find(pid))?;
+        Ok((cell, key))
     }
 
     /// The session has a handle of a system that counts it already; or had, if it has ended.
