@@ -14,6 +14,7 @@
 //! | [`pool`] | namespaces and links made in advance |
 //! | [`cleanup`] | the slow end of links, behind the answer |
 //! | [`netlink`], [`route`] | bytes |
+//! | [`compute`] | compute systems, carried by supervisors |
 //! | [`peer`], [`activation`] | sockets of a service: who connects, and what the service manager passes |
 //!
 //! Programs (`ip`, `nft`, `tc`) are never run; tests use them as witnesses.
@@ -34,6 +35,7 @@ mod anchor;
 mod claim;
 mod cleanup;
 mod compare;
+pub mod compute;
 mod conntrack;
 pub mod describe;
 pub mod doctor;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, Users};
-use hostcompute_supervisor::message::{Refusal, RefusalKind};
+use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said};
 use hostcompute_supervisor::wire;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -30,6 +30,9 @@ use crate::{devices, files, mounts};
 /// How long a first process may take until it is ready: file systems may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long another supervisor may take for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// A system whose first process is there, and ready to make others.
 #[derive(Debug)]
 pub struct Made {
@@ -40,12 +43,21 @@ pub struct Made {
     pub agent: OwnedFd,
 }
 
-/// Makes a container. The group exists, with its limits.
-pub fn make_container(
-    launch: &Launch,
-    root: OwnedFd,
-    group: Option<&Group>,
-) -> Result<Made, Refusal> {
+/// Everything of the host that a system needs, opened; its first process is not there yet.
+#[derive(Debug)]
+pub enum Prepared {
+    Container(Box<Inside>),
+    HostProcess,
+}
+
+/// Opens what the launch names; makes nothing that is seen anywhere else.
+pub fn prepare(launch: &Launch, group: Option<&Group>) -> Result<Prepared, Refusal> {
+    if launch.isolation == Isolation::HostProcess {
+        if launch.root != Root::Shared {
+            crate::root::show(&launch.root, &launch.directory, launch.root_at.as_deref())?;
+        }
+        return Ok(Prepared::HostProcess);
+    }
     let bundle = launch.directory.join(directory::BUNDLE);
     let files = files::write(launch, &bundle)?;
     let place = launch.directory.join(directory::ROOT);
@@ -53,8 +65,8 @@ pub fn make_container(
     let etc = files.iter().map(files::EtcFile::as_mount);
     let mapped = etc.chain(launch.mounts.iter().cloned());
     let mapped = mapped.map(|mount| mounts::open(&mount)).collect::<Result<_, _>>()?;
-    let inside = Inside {
-        root,
+    Ok(Prepared::Container(Box::new(Inside {
+        root: crate::root::open(&launch.root, &launch.directory)?,
         place,
         host_name: launch.host_name.clone(),
         raise_loopback: launch.network == Network::Own,
@@ -63,7 +75,29 @@ pub fn make_container(
         has_users: launch.users.is_some(),
         mapped,
         devices: open_devices(launch)?,
-    };
+    })))
+}
+
+impl Prepared {
+    /// Makes the first process. `host` is the mount namespace in which host processes are that have no root of their own.
+    pub fn start(
+        self,
+        launch: &Launch,
+        group: Option<&Group>,
+        host: &File,
+    ) -> Result<Made, Refusal> {
+        match self {
+            Self::Container(inside) => start_container(launch, &inside, group),
+            Self::HostProcess => start_host_process(launch, group, host),
+        }
+    }
+}
+
+fn start_container(
+    launch: &Launch,
+    inside: &Inside,
+    group: Option<&Group>,
+) -> Result<Made, Refusal> {
     let flags = namespaces(launch);
     let stay = join_network(&launch.network)?;
     let made = split_off(flags, group, launch.users.as_ref(), Isolation::Container, |socket| {
@@ -81,11 +115,14 @@ pub fn make_container(
     made
 }
 
-/// Makes the agent of host processes. `host` is the mount namespace in which they are, unless they have a root of their own.
-pub fn make_host_process(launch: &Launch, group: &Group, host: &File) -> Result<Made, Refusal> {
+fn start_host_process(
+    launch: &Launch,
+    group: Option<&Group>,
+    host: &File,
+) -> Result<Made, Refusal> {
     let flags = UnshareFlags::empty();
-    split_off(flags, Some(group), None, Isolation::HostProcess, |socket| {
-        let shares_root = matches!(launch.root, Root::Host { .. });
+    split_off(flags, group, None, Isolation::HostProcess, |socket| {
+        let shares_root = launch.root == Root::Shared;
         let kind = Some(LinkNameSpaceType::Mount);
         if shares_root && rustix::thread::move_into_link_name_space(host.as_fd(), kind).is_err() {
             sys::leave(1);
@@ -185,7 +222,9 @@ fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
     let path = match network {
         Network::Own | Network::Host => return Ok(None),
         Network::Path(path) => path.clone(),
-        Network::Process(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
+        Network::System(directory) => {
+            PathBuf::from(format!("/proc/{}/ns/net", other_init(directory)?))
+        }
     };
     let doing = || format!("join the network namespace {}", path.display());
     let theirs = File::open(&path).context(doing)?;
@@ -193,6 +232,23 @@ fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
     rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::Network))
         .context(doing)?;
     Ok(Some(own.into()))
+}
+
+/// The first process of another system, which its supervisor tells.
+fn other_init(directory: &Path) -> Result<i32, Refusal> {
+    let doing = || "find the system to share a network with";
+    let socket = directory::connect(directory).context(doing)?;
+    let timeout = rustix::net::sockopt::Timeout::Recv;
+    rustix::net::sockopt::set_socket_timeout(&socket, timeout, Some(ANSWER)).context(doing)?;
+    wire::send(&socket, &Call { number: 1, request: Request::Inspect }, &[]).context(doing)?;
+    while let Some(received) = wire::receive::<Said>(&socket).context(doing)? {
+        if let Said::Answer { answer: Ok(Answer::Inspection(inspection)), .. } = received.message {
+            return inspection.init.ok_or_else(|| {
+                refuse(RefusalKind::NotFound, "the system to share a network with is not started")
+            });
+        }
+    }
+    Err(refuse(RefusalKind::NotFound, "the system to share a network with has ended"))
 }
 
 fn map_users(init: Pid, users: &Users) -> io::Result<()> {

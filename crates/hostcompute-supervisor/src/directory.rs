@@ -12,10 +12,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, RenameFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -70,6 +71,22 @@ pub fn lock(directory: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Locks the file of a system whose supervisor has died, so that only one cleans up.
+///
+/// # Errors
+/// There is no such system any more (`NotFound`), or somebody holds the lock (`WouldBlock`).
+pub fn lock_existing(directory: &Path) -> io::Result<File> {
+    let path = directory.join(LOCK);
+    let file = File::open(&path)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    // Meanwhile another system may have got the name.
+    let (held, named) = (rustix::fs::fstat(&file)?, rustix::fs::stat(&path)?);
+    if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(file)
+}
+
 /// Whether somebody holds the lock: the supervisor, or who is starting it.
 ///
 /// # Errors
@@ -92,6 +109,18 @@ pub fn control(directory: &Path) -> io::Result<(File, PathBuf)> {
     let file = File::open(directory)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())).join(CONTROL);
     Ok((file, path))
+}
+
+/// A connection to a system's supervisor.
+///
+/// # Errors
+/// There is no such system, or nobody listens.
+pub fn connect(directory: &Path) -> io::Result<OwnedFd> {
+    let (_directory, path) = control(directory)?;
+    let (family, flags) = (AddressFamily::UNIX, SocketFlags::CLOEXEC);
+    let socket = rustix::net::socket_with(family, SocketType::SEQPACKET, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
 }
 
 /// Puts a finished directory in its place, unless there is one already (`AlreadyExists`).

@@ -28,9 +28,9 @@ pub struct Launch {
     pub hosts: Option<String>,
     pub runtime: Runtime,
     pub isolation: Isolation,
+    /// Where host processes see a root that is not the host's.
+    pub root_at: Option<PathBuf>,
     pub life: Life,
-    /// The signal that asks the system to end, as the image says; 15 where it says nothing.
-    pub stop_signal: i32,
     pub log: LogBounds,
 }
 
@@ -43,6 +43,8 @@ pub enum Root {
     Host { scratch: Scratch },
     /// A directory as it is.
     Directory { path: PathBuf, read_only: bool },
+    /// None of its own: for host processes.
+    Shared,
 }
 
 /// Where a union's changes go.
@@ -72,10 +74,10 @@ pub enum Network {
     Own,
     /// The host's.
     Host,
-    /// The one that this path names.
+    /// The one that this path names, at the start.
     Path(PathBuf),
-    /// That of the process.
-    Process(i32),
+    /// That of the system in this directory, which must be started before.
+    System(PathBuf),
 }
 
 /// Which users of the host those of the system are.

@@ -89,7 +89,9 @@ pub enum Request {
     Terminate(Cause),
     /// The system ends with the last connection that said so.
     Leash,
-    /// Takes [`Request::Leash`] back.
+    /// Lets go: unless another connection holds it, the system ends.
+    Release,
+    /// As if [`Request::Leash`] had never been said.
     Unleash,
     Inspect,
 }
@@ -278,8 +280,8 @@ pub struct ProcessDetails {
 pub struct Inspection {
     pub state: State,
     pub supervisor: i32,
-    /// The host's number of the process by whose namespaces the system is joined.
-    pub init: i32,
+    /// The host's number of the process by whose namespaces the system is joined; there is one from the start on.
+    pub init: Option<i32>,
     pub started: Option<Moment>,
     pub limits: Limits,
     /// Those that run, and the last of those that have exited.

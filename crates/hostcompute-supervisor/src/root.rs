@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 use rustix::thread::UnshareFlags;
 
-use crate::refusal::Context;
+use crate::refusal::{Context, refuse};
 use crate::sys::{self, MountAttributes};
 
 /// Moves into a mount namespace of its own: nothing goes out of it, what is mounted on the host comes in.
@@ -40,7 +40,19 @@ pub fn open(root: &Root, system: &Path) -> Result<OwnedFd, Refusal> {
                 .context(|| "keep device nodes out of the root")?;
             Ok(mount)
         }
+        Root::Shared => Err(refuse(RefusalKind::Invalid, "a container takes a root")),
     }
+}
+
+/// Shows a root to host processes, in the supervisor's own mount namespace.
+pub fn show(root: &Root, system: &Path, at: Option<&Path>) -> Result<(), Refusal> {
+    let own = system.join(directory::ROOT);
+    let place = at.unwrap_or(&own);
+    if at.is_none() {
+        make(&own, 0o755).context(|| "make the root's directory")?;
+    }
+    let mount = open(root, system)?;
+    attach(mount.as_fd(), place).context(|| format!("show the root at {}", place.display()))
 }
 
 /// A copy of what is seen at a path, mounts below it included, that is mounted nowhere.
@@ -59,11 +71,7 @@ pub fn attach(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
 
 fn union(layers: &[PathBuf], scratch: &Scratch, system: &Path) -> Result<OwnedFd, Refusal> {
     if layers.is_empty() {
-        return Err(Refusal {
-            kind: RefusalKind::Invalid,
-            errno: None,
-            message: "a root needs a layer".into(),
-        });
+        return Err(refuse(RefusalKind::Invalid, "a root needs a layer"));
     }
     let place = match scratch {
         Scratch::None => None,

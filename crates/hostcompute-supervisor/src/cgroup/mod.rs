@@ -86,25 +86,20 @@ impl Group {
         place.map(|(_, directory)| directory.as_path())
     }
 
+    /// Whether the calling user may make the group.
+    pub fn can_create(&self) -> bool {
+        !self.directories.is_empty() && self.directories.iter().all(|(_, place)| is_writable(place))
+    }
+
     /// Whether a controller can be used here at all, by the calling user.
     pub fn can(&self, controller: &str) -> bool {
         let name = if self.is_unified() { unified_name(controller) } else { controller };
-        if name == "freezer" && self.is_unified() {
-            return self.is_writable(None);
-        }
-        self.governing(name).is_some() && self.is_writable(Some(name))
-    }
-
-    fn is_writable(&self, controller: Option<&str>) -> bool {
-        let directory = match controller {
-            Some(controller) => self.governing(controller),
-            None => self.directories.first().map(|(_, directory)| directory.as_path()),
+        let place = if name == "freezer" && self.is_unified() {
+            self.directories.first().map(|(_, directory)| directory.as_path())
+        } else {
+            self.governing(name)
         };
-        let existing = directory
-            .and_then(|directory| directory.ancestors().find(|directory| directory.exists()));
-        existing.is_some_and(|directory| {
-            rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok()
-        })
+        place.is_some_and(is_writable)
     }
 
     /// Makes the group in every hierarchy.
@@ -113,23 +108,12 @@ impl Group {
     /// A directory cannot be made; those that were made stay for [`Self::remove`].
     pub fn create(&self) -> io::Result<()> {
         for (hierarchy, directory) in &self.directories {
-            let mut missing: Vec<&Path> = directory
-                .ancestors()
-                .take_while(|above| *above != hierarchy.mount && !above.exists())
-                .collect();
-            missing.reverse();
-            for step in missing {
-                if hierarchy.controllers.is_empty() {
-                    step.parent().map_or(Ok(()), enable_controllers)?;
-                }
-                match fs::create_dir(step) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(error);
-                    }
-                    _ => {}
-                }
-                if hierarchy.controllers.iter().any(|name| name == "cpuset") {
-                    inherit_cpuset(step)?;
+            let mut tries = 0;
+            while let Err(error) = create_below(hierarchy, directory) {
+                tries += 1;
+                // Whoever leaves the group above last removes it.
+                if !is_absent(&error) || tries > 100 {
+                    return Err(error);
                 }
             }
         }
@@ -183,13 +167,13 @@ impl Group {
         }
     }
 
-    /// Removes the group with all groups below it. Nobody must be in it.
+    /// Removes the group with all groups below it, and those above that are left empty. Nobody must be in it.
     ///
     /// # Errors
     /// It cannot be removed; one that does not exist is removed already.
     pub fn remove(&self) -> io::Result<()> {
         let until = Instant::now() + PATIENCE;
-        for (_, directory) in &self.directories {
+        for (hierarchy, directory) in &self.directories {
             loop {
                 match remove_tree(directory) {
                     // The last processes of a group leave it a moment after they are seen to be gone.
@@ -197,6 +181,13 @@ impl Group {
                         thread::sleep(Duration::from_micros(200));
                     }
                     removed => break removed?,
+                }
+            }
+            // Groups above hold nothing but others like this one; who is the last takes them along.
+            let above = directory.ancestors().skip(1);
+            for above in above.take_while(|above| *above != hierarchy.mount) {
+                if fs::remove_dir(above).is_err() {
+                    break;
                 }
             }
         }
@@ -207,6 +198,36 @@ impl Group {
     pub fn exists(&self) -> bool {
         self.directories.iter().any(|(_, directory)| directory.exists())
     }
+}
+
+/// Makes the directories that are missing.
+fn create_below(hierarchy: &Hierarchy, directory: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|above| *above != hierarchy.mount && !above.exists())
+        .collect();
+    missing.reverse();
+    for step in missing {
+        if hierarchy.controllers.is_empty() {
+            step.parent().map_or(Ok(()), enable_controllers)?;
+        }
+        match fs::create_dir(step) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if hierarchy.controllers.iter().any(|name| name == "cpuset") {
+            inherit_cpuset(step)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the calling user may make this directory, or what is in it.
+fn is_writable(directory: &Path) -> bool {
+    let existing = directory.ancestors().find(|directory| directory.exists());
+    existing.is_some_and(|directory| {
+        rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok()
+    })
 }
 
 /// What controllers of version 1 are called in version 2.

@@ -34,9 +34,16 @@ impl Supervisor {
         }
     }
 
+    /// Whether it is being ended, whatever its processes say.
+    pub(super) fn is_forced(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.forced)
+    }
+
     pub(super) fn kill_init(&self) {
         // Ended already, at worst.
-        let _ = rustix::process::pidfd_send_signal(&self.made.init_descriptor, Signal::KILL);
+        if let Some(made) = &self.made {
+            let _ = rustix::process::pidfd_send_signal(&made.init_descriptor, Signal::KILL);
+        }
     }
 
     /// The system was asked to end by itself.
@@ -73,8 +80,13 @@ impl Supervisor {
     /// The agent has ended, and with it, in a container, everybody.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.hear_agent();
-        let id = WaitId::PidFd(self.made.init_descriptor.as_fd());
-        let status = rustix::process::waitid(id, WaitIdOptions::EXITED)?;
+        let status = match &self.made {
+            Some(made) => {
+                let id = WaitId::PidFd(made.init_descriptor.as_fd());
+                rustix::process::waitid(id, WaitIdOptions::EXITED)?
+            }
+            None => None,
+        };
         self.hear_memory();
         if let Some(group) = &self.group {
             // Host processes, and whatever else somebody put into the group.
@@ -96,13 +108,17 @@ impl Supervisor {
                 (Cause::Crashed(format!("its first process {how}")), Vec::new())
             }
         };
+        let answer = match &cause {
+            Cause::StartFailed(refusal) => Err(refusal.clone()),
+            _ => Ok(Answer::Done),
+        };
         let exit = Exit { cause, out_of_memory: self.out_of_memory, at: Moment::now() };
         let directory = &self.launch.directory;
         let written = directory::write(&directory.join(directory::EXIT), &exit);
         let retired = directory::retire(directory);
         self.notice(&Notice::Exited(exit));
         for (client, number) in waiting {
-            self.answer(client, number, Ok(Answer::Done));
+            self.answer(client, number, answer.clone());
         }
         released.and(written).and(retired.map(drop))
     }
@@ -140,6 +156,7 @@ impl Supervisor {
     /// Gives back what the system held; its mounts went with its last process.
     fn release(&mut self) -> io::Result<()> {
         self.memory = None;
+        self.prepared = None;
         self.group.as_ref().map_or(Ok(()), |group| group.remove())
     }
 }

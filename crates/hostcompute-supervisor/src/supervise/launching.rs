@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::client::Client;
 use super::{Supervisor, relay};
-use crate::builtin::{self, Made};
+use crate::builtin;
 use crate::refusal::{Context, refuse};
 use crate::{devices, root};
 
@@ -48,19 +48,12 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
     root::enter_own_namespace()?;
     let group = launch.cgroup.as_deref().map(Group::new).transpose();
     let group = group.context(|| "find the control groups")?;
-    let made = set_up(&launch, group.as_ref()).and_then(|memory| {
-        let made = make_first(&launch, group.as_ref(), &host)?;
-        Ok((memory, made))
-    });
-    let (memory, made) = made.inspect_err(|_| remove(group.as_ref()))?;
-    let listener = match listen(&launch) {
-        Ok(listener) => listener,
-        Err(refusal) => {
-            made.undo();
-            remove(group.as_ref());
-            return Err(refusal);
-        }
-    };
+    let prepared = (|| {
+        let memory = set_up(&launch, group.as_ref())?;
+        let prepared = builtin::prepare(&launch, group.as_ref())?;
+        Ok((memory, prepared, listen(&launch)?))
+    })();
+    let (memory, prepared, listener) = prepared.inspect_err(|_| remove(group.as_ref()))?;
     Ok(Supervisor {
         _lock: lock,
         listener,
@@ -69,7 +62,9 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
         state: State::Created,
         started: None,
         agent_is_there: true,
-        made,
+        prepared: Some(prepared),
+        made: None,
+        host,
         group,
         limits: launch.limits.clone(),
         memory,
@@ -88,6 +83,9 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
 /// Makes the control group, and what it is to hold.
 fn set_up(launch: &Launch, group: Option<&Group>) -> Result<Option<OomWatch>, Refusal> {
     let Some(group) = group else {
+        if launch.isolation == Isolation::HostProcess {
+            return Err(refuse(RefusalKind::Unsupported, "host processes take a control group"));
+        }
         if launch.limits != Limits::default() {
             return Err(refuse(RefusalKind::Unsupported, "limits take a control group"));
         }
@@ -100,20 +98,6 @@ fn set_up(launch: &Launch, group: Option<&Group>) -> Result<Option<OomWatch>, Re
         group.restrict_devices(&rules).context(|| "restrict devices")?;
     }
     group.watch_memory().context(|| "watch the memory limit")
-}
-
-/// Makes the first process.
-fn make_first(launch: &Launch, group: Option<&Group>, host: &File) -> Result<Made, Refusal> {
-    match (launch.isolation, group) {
-        (Isolation::Container, _) => {
-            let root = root::open(&launch.root, &launch.directory)?;
-            builtin::make_container(launch, root, group)
-        }
-        (Isolation::HostProcess, Some(group)) => builtin::make_host_process(launch, group, host),
-        (Isolation::HostProcess, None) => {
-            Err(refuse(RefusalKind::Unsupported, "host processes take a control group"))
-        }
-    }
 }
 
 fn remove(group: Option<&Group>) {
@@ -138,7 +122,6 @@ fn listen(launch: &Launch) -> Result<OwnedFd, Refusal> {
 impl Supervisor {
     /// Ends what nobody knows of.
     fn undo(self) {
-        self.made.undo();
         remove(self.group.as_ref());
     }
 }

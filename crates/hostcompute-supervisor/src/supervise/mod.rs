@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ use client::Client;
 use process::{Process, Streaming};
 
 use crate::agent::message::{FromAgent, ToAgent};
-use crate::builtin::Made;
+use crate::builtin::{Made, Prepared};
 
 /// One system and those who speak to us about it.
 #[derive(Debug)]
@@ -48,7 +49,12 @@ pub struct Supervisor {
     next: u64,
     state: State,
     started: Option<(Moment, Instant)>,
-    made: Made,
+    /// What waits for the start.
+    prepared: Option<Prepared>,
+    /// The first process, from the start on.
+    made: Option<Made>,
+    /// The host's own mount namespace.
+    host: File,
     /// Whether the agent has not hung up.
     agent_is_there: bool,
     group: Option<Group>,
@@ -121,7 +127,8 @@ impl Supervisor {
             self.tell_ends();
             self.drop_gone();
             self.force_if_due();
-            if init_ended {
+            let never_began = self.made.is_none() && self.is_forced();
+            if init_ended || never_began {
                 return self.finish();
             }
         }
@@ -129,17 +136,17 @@ impl Supervisor {
 
     /// Waits until something happens; says what.
     fn wait(&self) -> io::Result<Vec<Source>> {
-        let mut sources = vec![Source::Listener, Source::Init];
-        let mut wait = vec![
-            PollFd::new(&self.listener, PollFlags::IN),
-            PollFd::new(&self.made.init_descriptor, PollFlags::IN),
-        ];
+        let mut sources = vec![Source::Listener];
+        let mut wait = vec![PollFd::new(&self.listener, PollFlags::IN)];
         let mut add = |source, entry| {
             sources.push(source);
             wait.push(entry);
         };
-        if self.agent_is_there {
-            add(Source::Agent, PollFd::new(&self.made.agent, PollFlags::IN));
+        if let Some(made) = &self.made {
+            add(Source::Init, PollFd::new(&made.init_descriptor, PollFlags::IN));
+            if self.agent_is_there {
+                add(Source::Agent, PollFd::new(&made.agent, PollFlags::IN));
+            }
         }
         for client in &self.clients {
             add(Source::Client(client.id), PollFd::new(&client.socket, PollFlags::IN));
@@ -235,8 +242,8 @@ impl Supervisor {
     }
 
     fn hear_agent(&mut self) {
-        while self.agent_is_there {
-            match wire::receive::<FromAgent>(&self.made.agent) {
+        while let Some(made) = self.made.as_ref().filter(|_| self.agent_is_there) {
+            match wire::receive::<FromAgent>(&made.agent) {
                 Ok(Some(received)) => self.hear_from_agent(received.message, received.descriptors),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // It has ended, as its descriptor will tell, or talks nonsense.
@@ -360,6 +367,7 @@ impl Supervisor {
 
     /// Says something to the agent.
     fn tell_agent(&self, message: &ToAgent, ends: &[BorrowedFd<'_>]) -> io::Result<()> {
-        wire::send(&self.made.agent, message, ends)
+        let made = self.made.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        wire::send(&made.agent, message, ends)
     }
 }

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use hostcompute_supervisor::launch::{Isolation, Life, Limits, Mount};
 use hostcompute_supervisor::message::{
-    Answer, Inspection, Moment, ProcessLaunch, Refusal, RefusalKind, Request, State, Statistics,
-    Stream, Streams,
+    Answer, Cause, Inspection, Moment, ProcessLaunch, Refusal, RefusalKind, Request, State,
+    Statistics, Stream, Streams,
 };
 
 use super::process::{Process, Streaming};
 use super::{BeingMade, Supervisor};
+use rustix::process::Pid;
+
 use crate::agent::message::ToAgent;
 use crate::refusal::{Context, refuse};
 use crate::{mounts, process_list, sys};
@@ -28,12 +30,12 @@ const DONE: Performed = Ok(Outcome::Answered(Answer::Done));
 
 impl Supervisor {
     pub(super) fn perform(&mut self, client: u64, number: u64, request: Request) -> Performed {
-        if self.ending.as_ref().is_some_and(|ending| ending.forced) {
+        if self.is_forced() {
             return self.perform_at_the_end(client, number, request);
         }
         match request {
             Request::Launch(_) => Err(refuse(RefusalKind::State, "it is made already")),
-            Request::Start => self.start(),
+            Request::Start => self.start(client, number),
             Request::Process(launch) => self.make_process(client, number, *launch),
             Request::Attach { pid, streams } => self.attach(client, number, pid, streams),
             Request::Signal { pid, signal } => {
@@ -67,7 +69,7 @@ impl Supervisor {
                 let Some(place) = known else {
                     return Err(refuse(RefusalKind::NotFound, "nothing is mapped there"));
                 };
-                mounts::remove(self.made.init, &target)?;
+                mounts::remove(self.init()?, &target)?;
                 self.launch.mounts.remove(place);
                 DONE
             }
@@ -75,11 +77,12 @@ impl Supervisor {
             Request::RemoveDevices { targets } => self.remove_devices(&targets),
             Request::Statistics => self.statistics(),
             Request::Processes => {
+                let init = self.init()?;
                 let pids = match &self.group {
                     Some(group) => group.processes().context(|| "look at the processes")?,
-                    None => process_list::below(self.made.init),
+                    None => process_list::below(init),
                 };
-                let agent = self.made.init.as_raw_nonzero().get();
+                let agent = init.as_raw_nonzero().get();
                 let found = pids.into_iter().filter(|pid| *pid != agent);
                 Ok(Outcome::Answered(Answer::Processes(
                     found.filter_map(process_list::look).collect(),
@@ -92,6 +95,13 @@ impl Supervisor {
                 Ok(Outcome::Later)
             }
             Request::Leash => self.leash(client, true),
+            Request::Release => {
+                self.leash(client, false)?;
+                if !self.clients.iter().any(|client| client.leash) {
+                    self.end(Cause::LastHandleClosed);
+                }
+                DONE
+            }
             Request::Unleash => self.leash(client, false),
             Request::Inspect => Ok(Outcome::Answered(Answer::Inspection(Box::new(self.inspect())))),
         }
@@ -105,18 +115,31 @@ impl Supervisor {
                 Ok(Outcome::Later)
             }
             Request::Leash => self.leash(client, true),
-            Request::Unleash => self.leash(client, false),
+            Request::Release | Request::Unleash => self.leash(client, false),
             Request::Inspect => Ok(Outcome::Answered(Answer::Inspection(Box::new(self.inspect())))),
             _ => Err(refuse(RefusalKind::Ended, "the system has ended")),
         }
     }
 
-    /// Everything is there since the launch: a start is a change of state, and no process of a user's runs yet.
-    fn start(&mut self) -> Performed {
+    /// Makes the first process: the namespaces stand from then on, and no process of a user's runs yet.
+    fn start(&mut self, client: u64, number: u64) -> Performed {
         self.need(State::Created)?;
-        self.started = Some((Moment::now(), Instant::now()));
-        self.set_state(State::Running);
-        DONE
+        let Some(prepared) = self.prepared.take() else {
+            return Err(refuse(RefusalKind::State, "it cannot be started again"));
+        };
+        match prepared.start(&self.launch, self.group.as_ref(), &self.host) {
+            Ok(made) => {
+                self.made = Some(made);
+                self.started = Some((Moment::now(), Instant::now()));
+                self.set_state(State::Running);
+                DONE
+            }
+            Err(refusal) => {
+                self.end(Cause::StartFailed(refusal));
+                self.wait_for_the_end(client, number);
+                Ok(Outcome::Later)
+            }
+        }
     }
 
     fn make_process(&mut self, client: u64, number: u64, launch: ProcessLaunch) -> Performed {
@@ -188,7 +211,7 @@ impl Supervisor {
         if self.launch.mounts.iter().any(|known| known.target == mount.target) {
             return Err(refuse(RefusalKind::Exists, "something is mapped there"));
         }
-        mounts::add(self.made.init, &mount)?;
+        mounts::add(self.init()?, &mount)?;
         self.launch.mounts.push(mount);
         DONE
     }
@@ -207,7 +230,7 @@ impl Supervisor {
             let rules: Vec<String> = fresh.iter().filter_map(crate::devices::rule).collect();
             group.allow_devices(&rules).context(|| "allow devices")?;
         }
-        mounts::add_devices(self.made.init, self.launch.users.is_some(), &fresh)?;
+        mounts::add_devices(self.init()?, self.launch.users.is_some(), &fresh)?;
         self.launch.devices.extend(fresh);
         DONE
     }
@@ -220,7 +243,7 @@ impl Supervisor {
             return Err(refuse(RefusalKind::NotFound, "it has none of these devices"));
         }
         let targets: Vec<_> = goes.iter().map(|device| device.target.clone()).collect();
-        mounts::remove_devices(self.made.init, &targets)?;
+        mounts::remove_devices(self.init()?, &targets)?;
         if let Some(group) = &self.group {
             let rules: Vec<String> = goes.iter().filter_map(crate::devices::rule).collect();
             group.deny_devices(&rules).context(|| "deny devices")?;
@@ -231,7 +254,7 @@ impl Supervisor {
     fn statistics(&self) -> Performed {
         let group = match &self.group {
             Some(group) => group.usage().context(|| "read what was used")?,
-            None => process_list::usage(self.made.init),
+            None => process_list::usage(self.init()?),
         };
         let started = self.started.map(|(moment, _)| moment).unwrap_or_default();
         let statistics = Statistics { at: Moment::now(), started, group };
@@ -261,9 +284,9 @@ impl Supervisor {
     /// Signals host processes, of which no namespace says who they are.
     fn signal_group(&self, signal: i32) -> Result<(), Refusal> {
         let Some(group) = &self.group else { return Ok(()) };
-        let agent = self.made.init.as_raw_nonzero().get();
+        let agent = self.init()?.as_raw_nonzero().get();
         for pid in group.processes().context(|| "look at the processes")? {
-            let descriptor = rustix::process::Pid::from_raw(pid)
+            let descriptor = Pid::from_raw(pid)
                 .filter(|_| pid != agent)
                 .map(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()));
             // Who is gone needs no signal.
@@ -285,13 +308,19 @@ impl Supervisor {
         Inspection {
             state: self.state,
             supervisor: rustix::process::getpid().as_raw_nonzero().get(),
-            init: self.made.init.as_raw_nonzero().get(),
+            init: self.made.as_ref().map(|made| made.init.as_raw_nonzero().get()),
             started: self.started.map(|(moment, _)| moment),
             limits: self.limits.clone(),
             processes: self.processes.iter().map(Process::state).collect(),
             cut: self.cut,
             out_of_memory: self.out_of_memory,
         }
+    }
+
+    /// The first process, once the system is started.
+    fn init(&self) -> Result<Pid, Refusal> {
+        let made = self.made.as_ref();
+        made.map(|made| made.init).ok_or_else(|| refuse(RefusalKind::State, "it is not started"))
     }
 
     fn need(&self, state: State) -> Result<(), Refusal> {

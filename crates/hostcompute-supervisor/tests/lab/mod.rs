@@ -103,7 +103,7 @@ impl Lab {
             runtime: Runtime::Builtin,
             isolation: Isolation::Container,
             life: Life::UntilStopped,
-            stop_signal: 15,
+            root_at: None,
             log: LogBounds::default(),
         }
     }
@@ -157,10 +157,11 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.path).expect("removed");
-        let unique = self.path.file_name().expect("a name").to_string_lossy();
-        Group::new(&format!("hostcompute-tests/{unique}"))
-            .and_then(|group| group.remove())
-            .expect("removed");
+        if !std::thread::panicking() {
+            let unique = self.path.file_name().expect("a name").to_string_lossy();
+            let group = Group::new(&format!("hostcompute-tests/{unique}")).expect("groups");
+            assert!(!group.exists(), "the last system takes the group along");
+        }
     }
 }
 
@@ -190,16 +191,7 @@ pub struct Running {
 impl System {
     /// Connects once more.
     pub fn connect(&self) -> Self {
-        let (_directory, path) = directory::control(&self.directory).expect("a directory");
-        let socket = rustix::net::socket_with(
-            rustix::net::AddressFamily::UNIX,
-            rustix::net::SocketType::SEQPACKET,
-            rustix::net::SocketFlags::CLOEXEC,
-            None,
-        )
-        .expect("a socket");
-        let address = rustix::net::SocketAddrUnix::new(path).expect("an address");
-        rustix::net::connect(&socket, &address).expect("connected");
+        let socket = directory::connect(&self.directory).expect("connected");
         Self {
             directory: self.directory.clone(),
             group: self.group.clone(),

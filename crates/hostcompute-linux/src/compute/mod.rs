@@ -1,0 +1,195 @@
+//! Compute systems on Linux: each is carried by a supervisor, a process of its own that outlives this one.
+//!
+//! [`Supervisors`] starts them, finds those that are there, and buries those that died; [`Supervised`] is the handle to one. What happens
+//! comes through one thread (`hub`), however many systems there are.
+//!
+//! | | |
+//! |---|---|
+//! | `create` | from the engine's launch to a supervisor that runs |
+//! | `translate` | the engine's words and the supervisor's |
+//! | `link`, `hub` | connections: questions, answers, notices |
+//! | `worker` | the handle |
+//! | `place` | directories: names, who is there, what is left |
+//! | `output` | logs |
+//! | `facts` | the machine |
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hostcompute_engine::compute::{
+    Adopted, Fault, HostFacts, Launch, LogRequest, Remains, Sink, Workers,
+};
+use hostcompute_schema::HResult;
+use hostcompute_supervisor::launch::{LogBounds, Runtime, Users};
+use hostcompute_supervisor::message::{Answer, Request};
+use rustix::fs::FlockOperation;
+
+mod create;
+mod facts;
+mod fault;
+mod hub;
+mod link;
+mod output;
+mod place;
+mod translate;
+mod worker;
+
+use fault::Context;
+use hub::Hub;
+use link::{Link, Listening};
+use place::Place;
+pub use worker::Supervised;
+
+/// Where supervisors are looked for when nobody says.
+const INSTALLED: &str = "/usr/libexec/hostcompute/hostcompute-supervisor";
+
+/// How systems are carried.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Systems live in `systems` below it, what is left of them in `exited`.
+    pub runtime_dir: PathBuf,
+    /// The supervisor's program; see [`find_supervisor`].
+    pub program: PathBuf,
+    /// Who makes containers.
+    pub runtime: Runtime,
+    /// A user namespace for each container.
+    pub users: Option<Users>,
+    /// How much of what processes write is kept.
+    pub log: LogBounds,
+}
+
+impl Options {
+    /// The usual ones.
+    pub fn new(runtime_dir: PathBuf) -> Self {
+        Self {
+            runtime_dir,
+            program: find_supervisor(),
+            runtime: Runtime::Builtin,
+            users: None,
+            log: LogBounds::default(),
+        }
+    }
+}
+
+/// The supervisor's program: `HOSTCOMPUTE_SUPERVISOR`, else the one beside this program, else the installed one.
+pub fn find_supervisor() -> PathBuf {
+    if let Some(path) = std::env::var_os("HOSTCOMPUTE_SUPERVISOR") {
+        return path.into();
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.parent()?.join("hostcompute-supervisor")))
+        .filter(|path| path.exists());
+    beside.unwrap_or_else(|| INSTALLED.into())
+}
+
+/// All compute systems of one runtime directory.
+#[derive(Debug, Clone)]
+pub struct Supervisors {
+    options: Arc<Options>,
+    hub: Arc<Hub>,
+}
+
+impl Supervisors {
+    /// Opens the runtime directory, which is made where it is missing; nothing is started.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(options: Options) -> Result<Self, Fault> {
+        place::prepare(&options.runtime_dir).context(|| "make the runtime directory")?;
+        let hub = Hub::new().context(|| "listen to supervisors")?;
+        Ok(Self { options: Arc::new(options), hub: Arc::new(hub) })
+    }
+
+    fn systems(&self) -> Place<'_> {
+        Place::new(&self.options.runtime_dir)
+    }
+
+    /// Connects to a system that runs. The sink hears what follows the answer to the first question.
+    fn connect(&self, id: &str, sink: Sink) -> Result<(Arc<Link>, PathBuf), Fault> {
+        let directory = self.systems().find(id)?;
+        let socket = hostcompute_supervisor::directory::connect(&directory)
+            .context(|| format!("reach the system {id}"))?;
+        let link = Link::new(socket, directory.clone(), Listening::AfterFirstAnswer, sink);
+        self.hub.add(&link).context(|| "listen to a supervisor")?;
+        Ok((link, directory))
+    }
+}
+
+impl Workers for Supervisors {
+    type Worker = Supervised;
+
+    fn create(&self, launch: &Launch, sink: Sink) -> Result<Supervised, Fault> {
+        create::create(self, launch, sink)
+    }
+
+    fn list(&self) -> Result<Vec<String>, Fault> {
+        self.systems().list().context(|| "look for compute systems")
+    }
+
+    fn adopt(&self, id: &str, sink: Sink) -> Result<Adopted<Supervised>, Fault> {
+        let (link, directory) = self.connect(id, sink)?;
+        match link.ask(Request::Inspect)? {
+            (Answer::Inspection(inspection), _) => Ok(Adopted {
+                worker: Supervised::new(link, &self.hub),
+                record: place::record(&directory).context(|| format!("read the record of {id}"))?,
+                found: translate::found(&inspection),
+            }),
+            _ => Err(fault::nonsense()),
+        }
+    }
+
+    fn remains(&self) -> Result<Vec<Remains>, Fault> {
+        // Whoever died unseen is among them.
+        self.list()?;
+        self.systems().remains().context(|| "look for what is left of compute systems")
+    }
+
+    fn log(&self, id: &str, request: LogRequest) -> Result<OwnedFd, Fault> {
+        let directory = match self.systems().find(id) {
+            Ok(directory) => directory,
+            Err(fault) => self.systems().find_remains(id).ok_or(fault)?,
+        };
+        output::open(&directory, request).context(|| format!("read the log of {id}"))
+    }
+
+    fn facts(&self) -> HostFacts {
+        facts::read(&self.options.runtime_dir)
+    }
+
+    fn keep(
+        &self,
+        change: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    ) -> Result<String, Fault> {
+        let runtime = &self.options.runtime_dir;
+        let doing = || "keep a text";
+        let lock = File::create(runtime.join(place::KEPT_LOCK)).context(doing)?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).context(doing)?;
+        let file = runtime.join(place::KEPT);
+        let text = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.context(doing)?,
+        };
+        let Some(wanted) = change(&text)? else { return Ok(text) };
+        let fresh = file.with_extension("new");
+        fs::write(&fresh, &wanted).and_then(|()| fs::rename(&fresh, &file)).context(doing)?;
+        Ok(wanted)
+    }
+}
+
+/// The control group of a system: unique on the machine, as runtime directories are.
+fn group(runtime_dir: &Path, directory: &Path) -> String {
+    let runtime = fs::canonicalize(runtime_dir).unwrap_or_else(|_| runtime_dir.to_owned());
+    let service = place::hash(&runtime.to_string_lossy());
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    format!("hostcompute/{service:016x}/{name}")
+}
+
+/// A system with this id is there already.
+fn exists(id: &str) -> Fault {
+    let message = format!("there is a compute system {id} already");
+    Fault::new(HResult::HCS_E_SYSTEM_ALREADY_EXISTS, message)
+}
