@@ -73,6 +73,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "comfy-table",
             "hostcompute",
             "hostcompute-schema",
+            "rustix",
             "serde_json",
         ],
     ),
