@@ -122,6 +122,11 @@ impl Host {
         Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("start hostcomputed"))
     }
 
+    /// The way to the service.
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
     /// Carries out one operation.
     ///
     /// # Errors

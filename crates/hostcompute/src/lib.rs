@@ -1,8 +1,9 @@
-//! Host networks, endpoints, namespaces and load balancers by the documents of the HCN API, on Linux.
+//! Host networks, endpoints, namespaces and load balancers by the documents of the HCN API, compute systems and their processes by
+//! those of the HCS API, on Linux.
 //!
 //! A [`Host`] is the way in. [`Host::connect`] reaches the service of this machine on its socket. [`Host::embedded`] carries the whole
 //! service inside the calling process, on its own state directory; nothing need be installed or running. [`Host::auto`] takes the
-//! first where something listens, else the second; they behave alike. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`]) speak the
+//! first where something listens, else the second; they behave alike. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`], [`System`], [`Process`]) speak the
 //! documents of [`schema`]; each has a way out to plain JSON for what the types do not say.
 //!
 //! ```no_run
@@ -20,7 +21,8 @@
 //! # }
 //! ```
 //!
-//! Objects live until they are deleted: dropping a handle, or ending the process, changes nothing. Every error is a [`Failure`]: an
+//! Networks and what belongs to them live until they are deleted: dropping a handle, or ending the process, changes nothing. A compute
+//! system may be made to end with its last handle. Every error is a [`Failure`]: an
 //! HRESULT of the API, one line of what was wrong, and the place in the document.
 //!
 //! Everything a client can ask is one call through [`Transport`]; the socket and the service inside the process are two of them.
@@ -36,6 +38,8 @@ pub mod local;
 mod namespace;
 mod network;
 mod options;
+mod process;
+mod system;
 pub mod transport;
 
 pub use endpoint::Endpoint;
@@ -48,7 +52,12 @@ pub use load_balancer::LoadBalancer;
 pub use namespace::Namespace;
 pub use network::Network;
 pub use options::{Options, Way};
-pub use transport::{Event, Notice, Stopper, Subscription, Topic, Transport};
+pub use process::Process;
+pub use system::System;
+pub use transport::{
+    ComputeEvents, ComputeNotice, Event, Log, Notice, Stopper, Streams, Subscription, Topic,
+    Transport,
+};
 
 /// An unpredictable number, from the keys that the standard library draws for its hash maps: good for ids that are no secrets, and no
 /// further dependency.

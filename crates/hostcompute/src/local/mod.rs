@@ -3,6 +3,7 @@
 //! Opened with the rules of [`Options`]; asked what concerns it as a whole ([`serve`]), in the documents of the service's own
 //! operations. Both ways to run answer through this, so they cannot disagree.
 
+pub mod compute;
 mod whereabouts;
 mod words;
 

@@ -12,7 +12,11 @@ use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning};
 use hostcompute_service::{Body, Happened, Reading, Service, apply};
 use serde_json::Value;
 
-use super::{Answer, Ask, Call, Event, Events, Notice, Source, Subscription, Topic, Transport};
+use super::{
+    Answer, Ask, Call, ComputeAnswer, ComputeCall, ComputeEvents, Event, Events, Log, Notice,
+    Source, Subscription, Topic, Transport,
+};
+use crate::local::compute::Desk;
 use crate::{Options, local};
 
 /// An open state directory and the host that it describes.
@@ -49,6 +53,14 @@ impl Embedded {
 impl Inside {
     fn service(&self) -> Result<MutexGuard<'_, Service<Linux>>, Failure> {
         self.service.lock().map_err(|_| poisoned())
+    }
+}
+
+impl Inside {
+    /// The session in which this process asks about compute systems.
+    fn desk(&self) -> Result<&dyn Desk, Failure> {
+        let why = "compute systems need the service of this machine";
+        Err(Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, why).hint("start hostcomputed"))
     }
 }
 
@@ -105,6 +117,18 @@ impl Transport for Embedded {
         let happened = self.service()?.events(from);
         let (next, missed) = (happened.next, happened.missed);
         Ok(Events { events: told(&happened, |_| true), next, missed })
+    }
+
+    fn compute(&self, call: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure> {
+        self.0.desk()?.compute(call)
+    }
+
+    fn compute_events(&self, system: &str) -> Result<ComputeEvents, Failure> {
+        self.0.desk()?.events(system)
+    }
+
+    fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure> {
+        self.0.desk()?.log(call)
     }
 
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {

@@ -1,5 +1,6 @@
 //! The narrow waist: everything a client can ask is one call, and nothing else crosses.
 
+mod compute;
 #[cfg(feature = "socket")]
 #[doc(hidden)]
 pub mod eager;
@@ -16,6 +17,10 @@ use hostcompute_schema::operation::Operation;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
 use hostcompute_schema::{Failure, Guid, ServiceOperation, Warning};
 use serde_json::Value;
+
+pub use compute::{
+    ComputeAnswer, ComputeCall, ComputeEvents, ComputeNotice, ComputeSource, Log, Streams,
+};
 
 /// One call of the API.
 #[derive(Debug, Clone, Copy)]
@@ -220,4 +225,23 @@ pub trait Transport: Debug + Send + Sync {
     /// # Errors
     /// What the service refuses, or why it cannot be reached.
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure>;
+
+    /// Carries out one operation of the compute service that is answered by a document, by streams or by nothing. What waits for
+    /// something waits in here.
+    ///
+    /// # Errors
+    /// What the service refuses, or why it cannot be reached.
+    fn compute(&self, call: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure>;
+
+    /// Listens to what happens to a compute system from now on.
+    ///
+    /// # Errors
+    /// HCS_E_SYSTEM_NOT_FOUND, or why the service cannot be reached.
+    fn compute_events(&self, system: &str) -> Result<ComputeEvents, Failure>;
+
+    /// Reads what processes of a compute system wrote.
+    ///
+    /// # Errors
+    /// HCS_E_SYSTEM_NOT_FOUND, or why the service cannot be reached.
+    fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure>;
 }

@@ -2,17 +2,22 @@
 
 use hostcompute_schema::operation::{Input, Method, Operation, Verb};
 use hostcompute_schema::service::{HostFile, HostFiles};
-use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation};
+use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation, compute};
 
 use super::wire::Request;
-use crate::transport::{Ask, Call, Topic};
+use crate::transport::{Ask, Call, ComputeCall, Topic};
 
 /// A request, and whether asking twice is as good as asking once.
 #[derive(Debug)]
 pub(super) struct Letter<'a> {
     pub request: Request<'a>,
     pub is_repeatable: bool,
+    /// Gives something back that goes with the service anyway: a service that is not there is not waited for.
+    pub is_farewell: bool,
 }
+
+/// The header that says in which session something is to be done, and was.
+pub(super) const SESSION: &str = "hostcompute-session";
 
 /// Lines of JSON.
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -51,7 +56,7 @@ impl<'a> Letter<'a> {
         let key = (!operation.is_read_only()).then(|| ("idempotency-key", key()));
         let headers = key.into_iter().collect();
         let request = Request { method: method.name(), target: target.text, headers, body };
-        Ok(Self { request, is_repeatable: true })
+        Ok(Self { request, is_repeatable: true, is_farewell: false })
     }
 
     /// One of the service's own operations.
@@ -78,7 +83,60 @@ impl<'a> Letter<'a> {
         let again = [ServiceOperation::Settle, ServiceOperation::Repair].contains(&operation);
         let (method, headers, body) = (method.name(), Vec::new(), ask.document);
         let request = Request { method, target: target.text, headers, body };
-        Ok(Self { request, is_repeatable: again || method == Method::Get.name() })
+        Ok(Self {
+            request,
+            is_repeatable: again || method == Method::Get.name(),
+            is_farewell: false,
+        })
+    }
+
+    /// An operation of the compute service. Only what looks is asked twice.
+    ///
+    /// # Errors
+    /// E_NOTIMPL for what concerns the calling process only; E_INVALIDARG when the path needs something that is not given.
+    pub fn of_compute(call: &ComputeCall<'a>) -> Result<Self, Failure> {
+        let operation = call.operation;
+        let Some((method, path)) = operation.route() else {
+            let why = format!("{operation} is not asked over a socket");
+            return Err(Failure::new(HResult::E_NOTIMPL, why));
+        };
+        let pid = call.pid.map(|pid| pid.to_string());
+        let missing = path.contains("{id}") && call.system.is_empty()
+            || path.contains("{pid}") && pid.is_none();
+        if missing {
+            let why = format!("{operation} needs to know which one");
+            return Err(Failure::new(HResult::E_INVALIDARG, why));
+        }
+        let mut target = Target::of_compute(path, call.system, pid.as_deref().unwrap_or_default());
+        for parameter in operation.parameters() {
+            if let Some(value) = call.parameter(parameter.name) {
+                target.add(parameter.name, value);
+            }
+        }
+        let mut body = "";
+        match operation.input() {
+            compute::Input::Query(_) if !call.document.is_empty() => {
+                target.add("query", call.document);
+            }
+            compute::Input::Document(_) | compute::Input::Options(_) => body = call.document,
+            _ => {}
+        }
+        let upgrade = matches!(operation.output(), compute::Output::Streams);
+        let headers = match upgrade {
+            true => vec![
+                ("connection", "upgrade".to_owned()),
+                ("upgrade", compute::STDIO_UPGRADE.to_owned()),
+            ],
+            false => Vec::new(),
+        };
+        let request = Request { method: method.name(), target: target.text, headers, body };
+        let is_farewell = method == Method::Delete;
+        Ok(Self { request, is_repeatable: method == Method::Get, is_farewell })
+    }
+
+    /// The same letter, to be carried out in the session of another connection.
+    pub fn in_session(&mut self, session: Option<String>) {
+        self.request.headers.extend(session.map(|session| (SESSION, session)));
     }
 
     /// Files to be carried out.
@@ -90,7 +148,7 @@ impl<'a> Letter<'a> {
         }
         let headers = vec![("accept", NDJSON.to_owned())];
         let request = Request { method: method.name(), target: target.text, headers, body };
-        Self { request, is_repeatable: false }
+        Self { request, is_repeatable: false, is_farewell: false }
     }
 
     /// A subscription, from the notification after this one on.
@@ -107,7 +165,7 @@ impl<'a> Letter<'a> {
             headers: headers.into_iter().collect(),
             body: "",
         };
-        Letter { request, is_repeatable: true }
+        Letter { request, is_repeatable: true, is_farewell: false }
     }
 
     /// What is asked, for messages.
@@ -135,18 +193,37 @@ impl Target {
         Self { text: parts.collect::<Vec<&str>>().join("/"), separator: '?' }
     }
 
+    /// A route of the compute service: ids of systems are free texts.
+    fn of_compute(route: &str, system: &str, pid: &str) -> Self {
+        let mut text = String::new();
+        for part in route.split('/').skip(1) {
+            text.push('/');
+            match part {
+                "{id}" => encode(system, &mut text),
+                "{pid}" => text.push_str(pid),
+                part => text.push_str(part),
+            }
+        }
+        Self { text, separator: '?' }
+    }
+
     fn add(&mut self, name: &str, value: &str) {
         self.text.push(self.separator);
         self.text.push_str(name);
         self.text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                self.text.push(char::from(byte));
-            } else {
-                self.text.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        encode(value, &mut self.text);
         self.separator = '&';
+    }
+}
+
+/// Appends a text in the form that stands in a target.
+fn encode(text: &str, into: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push_str(&format!("%{byte:02X}"));
+        }
     }
 }
 

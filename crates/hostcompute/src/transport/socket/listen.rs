@@ -174,7 +174,7 @@ impl Source for Listener {
 
 /// Server-Sent Events, put together from pieces.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     /// A line that has not ended.
     line: Vec<u8>,
     number: Option<u64>,
@@ -184,10 +184,10 @@ struct Lines {
 
 /// One event as it was written.
 #[derive(Debug, PartialEq)]
-struct Told {
+pub(super) struct Told {
     number: Option<u64>,
-    name: String,
-    data: Value,
+    pub name: String,
+    pub data: Value,
 }
 
 impl Told {
@@ -203,7 +203,7 @@ impl Told {
 
 impl Lines {
     /// The events that this piece brings to an end.
-    fn take(&mut self, piece: &[u8]) -> Vec<Told> {
+    pub fn take(&mut self, piece: &[u8]) -> Vec<Told> {
         let mut told = Vec::new();
         for byte in piece {
             if *byte != b'\n' {

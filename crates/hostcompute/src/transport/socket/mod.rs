@@ -4,10 +4,13 @@
 //! handles. When a connection breaks because the service is started anew, what can safely be asked again is asked again: everything
 //! that only reads, and changes of the API, which carry an idempotency key, so that the service carries them out once.
 
+mod compute;
 mod letter;
 mod listen;
+mod streams;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +18,13 @@ use std::time::{Duration, Instant};
 
 use hostcompute_schema::operation::Verb;
 use hostcompute_schema::service::{HostFile, Obstacle, Output, Progress, ProgressLine, Step, Told};
-use hostcompute_schema::{Failure, HResult, ServiceOperation, Warning};
+use hostcompute_schema::{ComputeOperation, Failure, HResult, ServiceOperation, Warning};
 use serde_json::Value;
 
-use super::{Answer, Ask, Call, Events, Subscription, Topic, Transport};
+use super::{
+    Answer, Ask, Call, ComputeAnswer, ComputeCall, ComputeEvents, Events, Log, Subscription, Topic,
+    Transport,
+};
 use crate::Options;
 use letter::Letter;
 use listen::Listener;
@@ -38,6 +44,16 @@ struct Inside {
     idle: Mutex<Vec<Connection>>,
     /// The connection whose session owns the handles.
     own: Mutex<Option<Connection>>,
+    /// What that session has.
+    held: Mutex<Held>,
+}
+
+/// What the session of this host has, so that the next one can have it, too: a service that is started anew knows no sessions.
+#[derive(Debug, Default)]
+struct Held {
+    session: Option<String>,
+    /// How many handles of each compute system.
+    systems: BTreeMap<String, usize>,
 }
 
 /// More connections than this are not kept.
@@ -81,6 +97,7 @@ impl Socket {
             patience: options.patience,
             idle: Mutex::new(vec![first]),
             own: Mutex::default(),
+            held: Mutex::default(),
         }));
         socket.serve(&Ask::plain(ServiceOperation::Version))?;
         Ok(socket)
@@ -102,13 +119,51 @@ impl Socket {
         self.patiently(letter, || {
             let connection = match alive(own.take()) {
                 Some(connection) => connection,
-                None => self.open()?,
+                None => self.open_again()?,
             };
             let incoming = connection.ask(&letter.request).map_err(Trouble::Broken)?;
             let (head, body, connection) = incoming.whole().map_err(Trouble::Broken)?;
             *own = connection;
+            locked(&self.0.held).session = head.header(letter::SESSION).map(str::to_owned);
             Ok(Reply { head, body })
         })
+    }
+
+    /// A connection whose session has the handles that the last one had. What has ended meanwhile has no handle any more.
+    fn open_again(&self) -> Result<Connection, Trouble> {
+        let mut connection = self.open()?;
+        let systems = locked(&self.0.held).systems.clone();
+        for (system, count) in systems {
+            for _ in 0..count {
+                let call = ComputeCall::on(ComputeOperation::OpenComputeSystem, &system, "");
+                let Ok(letter) = Letter::of_compute(&call) else { continue };
+                let incoming = connection.ask(&letter.request).map_err(Trouble::Broken)?;
+                connection = match incoming.whole().map_err(Trouble::Broken)? {
+                    (_, _, Some(connection)) => connection,
+                    _ => return Err(Trouble::Broken(io::ErrorKind::UnexpectedEof.into())),
+                };
+            }
+        }
+        Ok(connection)
+    }
+
+    /// The id of the session that owns the handles.
+    fn session(&self) -> Option<String> {
+        locked(&self.0.held).session.clone()
+    }
+
+    fn hold(&self, system: &str) {
+        *locked(&self.0.held).systems.entry(system.to_owned()).or_default() += 1;
+    }
+
+    fn let_go(&self, system: &str) {
+        let mut held = locked(&self.0.held);
+        if let Some(count) = held.systems.get_mut(system) {
+            *count -= 1;
+            if *count == 0 {
+                held.systems.remove(system);
+            }
+        }
     }
 
     /// Sends a letter on a connection that nobody uses, and reads the head of the answer.
@@ -267,6 +322,18 @@ impl Transport for Socket {
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
         Ok(Subscription::new(Box::new(Listener::open(self, to, after)?)))
     }
+
+    fn compute(&self, call: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure> {
+        self.compute_call(call)
+    }
+
+    fn compute_events(&self, system: &str) -> Result<ComputeEvents, Failure> {
+        Ok(ComputeEvents::new(Box::new(self.listen_to(system)?)))
+    }
+
+    fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure> {
+        self.read_log(call)
+    }
 }
 
 impl Reply {
@@ -340,6 +407,7 @@ impl Trouble {
     /// Whether it may help to try again, and is safe.
     fn may_pass(&self, letter: &Letter<'_>) -> bool {
         match self {
+            Self::Unreachable(_) if letter.is_farewell => false,
             Self::Unreachable(error) => matches!(
                 error.kind(),
                 io::ErrorKind::ConnectionRefused

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on a unix socket, the client's side, blocking: requests out, answers in, one after the other on one connection.
 //!
-//! Only what a service of ours sends is understood: lengths, chunks, no upgrades, no compression. `httparse` reads the syntax.
+//! Only what a service of ours sends is understood: lengths, chunks, no compression. `httparse` reads the syntax. Upgraded connections
+//! are read in `streams.rs`.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -83,7 +84,7 @@ impl Connection {
         Ok(Self::of(stream))
     }
 
-    fn of(stream: UnixStream) -> Self {
+    pub(super) fn of(stream: UnixStream) -> Self {
         Self { stream, buffer: Vec::new(), start: 0, eager: Eager::default() }
     }
 
@@ -91,6 +92,15 @@ impl Connection {
     pub fn is_dead(&mut self) -> bool {
         // Unasked bytes are as bad as an end.
         recv(&self.stream, &mut [0], RecvFlags::DONTWAIT) != Err(Errno::AGAIN)
+    }
+
+    /// Sends a request; whoever has the stream reads the answer.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) fn send(mut self, request: &Request<'_>) -> io::Result<UnixStream> {
+        self.stream.write_all(&written(request))?;
+        Ok(self.stream)
     }
 
     /// Sends a request and reads the head of the answer.
@@ -105,14 +115,15 @@ impl Connection {
             (Ok(head), _) => head,
             (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
         };
-        let left = if let Framing::Length(length) = head.framing { length } else { 0 };
-        let over = matches!(head.framing, Framing::Nothing | Framing::Length(0));
-        Ok(Incoming { head, connection: self, left, within: false, over })
+        let Self { stream, buffer, start, .. } = self;
+        let mut incoming = Incoming::begun(stream, buffer, start, head);
+        incoming.connection.eager = self.eager;
+        Ok(incoming)
     }
 
     fn head(&mut self, method: &str) -> io::Result<Head> {
         loop {
-            if let Some((length, head)) = parse(self.unread(), method)? {
+            if let Some((length, head)) = Head::parse(self.unread(), method)? {
                 self.start += length;
                 // A service may say that it goes on, before the answer.
                 if head.status >= 200 {
@@ -157,6 +168,47 @@ impl Connection {
 }
 
 impl Head {
+    /// The head of an answer and its length; `None` when it has not arrived whole.
+    pub(super) fn parse(bytes: &[u8], method: &str) -> io::Result<Option<(usize, Head)>> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+        let mut answer = httparse::Response::new(&mut headers);
+        let length = match answer.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(garbled(&error.to_string())),
+        };
+        let mut head = Head { status: answer.code.unwrap_or_default(), ..Head::default() };
+        head.headers = answer
+            .headers
+            .iter()
+            .map(|header| {
+                let value = String::from_utf8_lossy(header.value).into_owned();
+                (header.name.to_ascii_lowercase(), value)
+            })
+            .collect();
+        let says = |name: &str, word: &str| {
+            head.header(name).is_some_and(|value| {
+                value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
+            })
+        };
+        let chunks = says("transfer-encoding", "chunked");
+        let last = says("connection", "close");
+        let announced = head.header("content-length").map(|length| {
+            length.trim().parse().map_err(|_| garbled("the length of an answer is no number"))
+        });
+        let announced: Option<u64> = announced.transpose()?;
+        head.last = last;
+        head.framing = match announced {
+            _ if method == "HEAD" || matches!(head.status, 100..200 | 204 | 304) => {
+                Framing::Nothing
+            }
+            _ if chunks => Framing::Chunks,
+            Some(length) => Framing::Length(length),
+            None => Framing::UntilTheEnd,
+        };
+        Ok(Some((length, head)))
+    }
+
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -175,6 +227,14 @@ impl Incoming {
     /// There are no descriptors left.
     pub fn stream(&self) -> io::Result<UnixStream> {
         self.connection.stream.try_clone()
+    }
+
+    /// An answer of which this has been read: the head is so long, what follows belongs to the body.
+    pub(super) fn begun(stream: UnixStream, buffer: Vec<u8>, start: usize, head: Head) -> Self {
+        let left = if let Framing::Length(length) = head.framing { length } else { 0 };
+        let over = matches!(head.framing, Framing::Nothing | Framing::Length(0));
+        let connection = Connection { stream, buffer, start, eager: Eager::default() };
+        Self { head, connection, left, within: false, over }
     }
 
     /// Appends the next piece of the body, waiting for it; false at the end.
@@ -275,45 +335,6 @@ fn written(request: &Request<'_>) -> Vec<u8> {
     text.push_str("\r\n");
     text.push_str(request.body);
     text.into_bytes()
-}
-
-/// The head of an answer and its length; `None` when it has not arrived whole.
-fn parse(bytes: &[u8], method: &str) -> io::Result<Option<(usize, Head)>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut answer = httparse::Response::new(&mut headers);
-    let length = match answer.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(garbled(&error.to_string())),
-    };
-    let mut head = Head { status: answer.code.unwrap_or_default(), ..Head::default() };
-    head.headers = answer
-        .headers
-        .iter()
-        .map(|header| {
-            let value = String::from_utf8_lossy(header.value).into_owned();
-            (header.name.to_ascii_lowercase(), value)
-        })
-        .collect();
-    let says = |name: &str, word: &str| {
-        head.header(name).is_some_and(|value| {
-            value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
-        })
-    };
-    let chunks = says("transfer-encoding", "chunked");
-    let last = says("connection", "close");
-    let announced = head.header("content-length").map(|length| {
-        length.trim().parse().map_err(|_| garbled("the length of an answer is no number"))
-    });
-    let announced: Option<u64> = announced.transpose()?;
-    head.last = last;
-    head.framing = match announced {
-        _ if method == "HEAD" || matches!(head.status, 100..200 | 204 | 304) => Framing::Nothing,
-        _ if chunks => Framing::Chunks,
-        Some(length) => Framing::Length(length),
-        None => Framing::UntilTheEnd,
-    };
-    Ok(Some((length, head)))
 }
 
 fn garbled(why: &str) -> io::Error {

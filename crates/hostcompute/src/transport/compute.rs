@@ -1,0 +1,144 @@
+//! Calls about compute systems: what crosses to the compute service, and what comes back.
+
+use std::fmt::{self, Debug};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use hostcompute_schema::hcs::ComputeEvent;
+use hostcompute_schema::{ComputeOperation, Failure, Warning};
+
+/// One call about compute systems.
+#[derive(Debug, Clone, Copy)]
+pub struct ComputeCall<'a> {
+    pub operation: ComputeOperation,
+    /// The id of the system; empty for calls about all of them or about the service.
+    pub system: &'a str,
+    /// The process, for calls about one.
+    pub pid: Option<u32>,
+    /// By the names of the operation's table.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// Settings, options or query; empty for none.
+    pub document: &'a str,
+}
+
+impl<'a> ComputeCall<'a> {
+    /// A call about a system.
+    pub fn on(operation: ComputeOperation, system: &'a str, document: &'a str) -> Self {
+        Self { operation, system, pid: None, parameters: &[], document }
+    }
+
+    /// The same, about one of its processes.
+    #[must_use]
+    pub fn process(mut self, pid: u32) -> Self {
+        self.pid = Some(pid);
+        self
+    }
+
+    /// The same, with parameters.
+    #[must_use]
+    pub fn with(mut self, parameters: &'a [(&'a str, &'a str)]) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+/// What a call about compute systems brought.
+#[derive(Debug, Default)]
+pub struct ComputeAnswer {
+    /// The document; empty where there is nothing to say.
+    pub body: String,
+    /// What was tolerated in the document.
+    pub warnings: Vec<Warning>,
+    /// The process's streams, where it was asked for.
+    pub streams: Streams,
+}
+
+/// The other ends of a process's streams, as far as it has them.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Writes what the process reads.
+    pub input: Option<OwnedFd>,
+    /// Reads what the process writes; of a process with a console also what it complains of.
+    pub output: Option<OwnedFd>,
+    /// Reads what the process complains of.
+    pub error: Option<OwnedFd>,
+}
+
+/// Something that happened to a system. See [`ComputeEvents`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum ComputeNotice {
+    Event(ComputeEvent),
+    /// Nothing more is told, and the system may go on: the service stops, or this reader was too slow.
+    Disconnected,
+}
+
+/// What happens to one system from now on. Dropping it unsubscribes.
+///
+/// As an iterator it blocks until something happens; it ends after the end of the system, after [`ComputeNotice::Disconnected`] and
+/// after an error.
+pub struct ComputeEvents {
+    source: Box<dyn ComputeSource>,
+    over: bool,
+}
+
+/// Where events of a system come from.
+pub trait ComputeSource: Send {
+    /// The next one, waiting for it; `None` at the end.
+    ///
+    /// # Errors
+    /// Why there will be no more.
+    fn wait(&mut self) -> Result<Option<ComputeNotice>, Failure>;
+}
+
+impl ComputeEvents {
+    /// The events that a transport hears.
+    pub fn new(source: Box<dyn ComputeSource>) -> Self {
+        Self { source, over: false }
+    }
+}
+
+impl Debug for ComputeEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComputeEvents").field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for ComputeEvents {
+    type Item = Result<ComputeNotice, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.source.wait().transpose();
+        self.over = !matches!(next, Some(Ok(ComputeNotice::Event(_))));
+        next
+    }
+}
+
+/// What processes wrote. Reading waits for more where that was asked for.
+pub struct Log(Box<dyn Read + Send>);
+
+impl Log {
+    /// A log that a transport reads.
+    pub fn new(source: Box<dyn Read + Send>) -> Self {
+        Self(source)
+    }
+}
+
+impl Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+impl Read for Log {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
