@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hostcompute::schema::SchemaVersion;
 use hostcompute::{Guid, Options, Way};
 
-/// Host networks, namespaces, endpoints and load balancers by documents.
+use crate::compute::arguments::{ExecArguments, Listing, LogArguments, RunArguments, SystemVerb};
+
+/// Host networks, namespaces, endpoints, load balancers and containers by documents.
 ///
-/// Objects are named by GUID, by the unique beginning of a GUID, or by Name. Documents are the JSON of the HCN API; FILE may be
-/// `-` for standard input.
+/// Objects are named by GUID, by the unique beginning of a GUID, or by Name; compute systems by their id. Documents are the JSON
+/// of the HCN and HCS APIs; FILE may be `-` for standard input.
 #[derive(Debug, Parser)]
 #[command(name = "hc", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -128,6 +130,17 @@ pub enum Command {
     /// Load balancers
     #[command(subcommand, visible_alias = "lb")]
     Loadbalancer(Verb),
+    /// Compute systems: containers and virtual machines
+    #[command(subcommand)]
+    System(SystemVerb),
+    /// Run a command in a new container; the exit status is the command's, or 125 where hc failed
+    Run(RunArguments),
+    /// Run a command in a container that runs; the exit status is the command's, or 125 where hc failed
+    Exec(ExecArguments),
+    /// List compute systems
+    Ps(Listing),
+    /// Print what the processes of a compute system wrote
+    Logs(LogArguments),
     /// Show what is connected to what
     Topology {
         /// Draw a picture instead of a tree

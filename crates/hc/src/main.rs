@@ -1,10 +1,11 @@
-//! `hc`, the command line of hostcompute: host networks, namespaces, endpoints and load balancers by documents.
+//! `hc`, the command line of hostcompute: host networks, namespaces, endpoints, load balancers and containers by documents.
 //!
-//! `arguments` is the grammar, `object` and `apply` do the work, `print` and `problem` say how it went. The programs' rule: results on
+//! `arguments` is the grammar, `object`, `compute` and `apply` do the work, `print` and `problem` say how it went. The programs' rule: results on
 //! standard output, everything said about them on standard error, and a status that scripts can tell apart.
 
 mod apply;
 mod arguments;
+mod compute;
 mod doctor;
 mod events;
 mod files;
@@ -79,6 +80,11 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Loadbalancer(verb) => session.load_balancer(verb),
         Command::Endpoint(verb) => session.endpoint(verb),
         Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
+        Command::System(verb) => compute::system(session, verb),
+        Command::Run(typed) => compute::run(&host, typed),
+        Command::Exec(typed) => compute::exec(&host, typed),
+        Command::Ps(listing) => compute::list(session, listing),
+        Command::Logs(typed) => compute::logs(&host, typed),
         Command::Topology { svg } => draw(session, svg.as_deref()),
         Command::Check { repair } => session.check(*repair),
         Command::Inspect => session.inspect(),

@@ -14,6 +14,8 @@ pub enum Problem {
     Several(Vec<Problem>),
     /// A program could not be started; with the status that shells have for it.
     NotStarted { why: String, status: u8 },
+    /// A command in a container ended with this exit code.
+    Ended { status: u8 },
     /// Everything has been said already.
     Told,
     /// Nobody reads the output any more.
@@ -44,7 +46,7 @@ impl Problem {
             Self::Failed { failure, .. } if failure.is_access_denied() => ExitCode::from(4),
             Self::Failed { failure, .. } if is_missing(failure) => ExitCode::from(3),
             Self::Several(problems) => problems.first().map_or(ExitCode::FAILURE, Self::exit_code),
-            Self::NotStarted { status, .. } => ExitCode::from(*status),
+            Self::NotStarted { status, .. } | Self::Ended { status } => ExitCode::from(*status),
             Self::Failed { .. } | Self::Told => ExitCode::FAILURE,
             Self::Unread => ExitCode::SUCCESS,
         }
@@ -71,7 +73,7 @@ impl fmt::Display for Problem {
                 Ok(())
             }
             Self::NotStarted { why, .. } => f.write_str(why),
-            Self::Told | Self::Unread => Ok(()),
+            Self::Ended { .. } | Self::Told | Self::Unread => Ok(()),
         }
     }
 }

@@ -1,0 +1,102 @@
+//! What a command in a container reads and writes, carried to and from this command's own streams.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::thread;
+
+use hostcompute::{Failure, Process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+
+use super::terminal::{self, Raw};
+
+/// How often it is looked whether the terminal has another size.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// What is read at once.
+const PIECE: usize = 16 * 1024;
+
+/// Carries streams until the process has ended and everything it wrote has been written; brings its exit code.
+///
+/// # Errors
+/// Why the service cannot be reached.
+pub fn attend(mut process: Process, console: bool) -> Result<u32, Failure> {
+    let input = process.stdin.take();
+    let output = process.stdout.take();
+    let errors = process.stderr.take();
+    let process = Arc::new(process);
+    let raw = if console { Raw::enter().ok().flatten() } else { None };
+    if input.is_some() || console {
+        let process = process.clone();
+        // Nobody waits for this thread: it may be reading when the command is over.
+        thread::spawn(move || feed(input, console.then_some(&*process)));
+    }
+    let carried = [
+        output.map(|from| thread::spawn(move || carry(from, io::stdout()))),
+        errors.map(|from| thread::spawn(move || carry(from, io::stderr()))),
+    ];
+    carried.into_iter().flatten().for_each(|thread| drop(thread.join()));
+    let status = process.wait(None);
+    drop(raw);
+    Ok(status?.exit_code.unwrap_or_default())
+}
+
+/// Writes what a command wrote. Where nobody reads any more, the rest is thrown away, so that the command can go on.
+fn carry(mut from: File, mut to: impl Write) {
+    let mut piece = vec![0; PIECE];
+    let mut is_read = true;
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return,
+            Ok(count) if is_read => {
+                let written = to.write_all(piece.get(..count).unwrap_or_default());
+                is_read = written.and_then(|()| to.flush()).is_ok();
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The other side of a terminal ends this way.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Feeds a command with what this one reads, and its console with the size of this one's terminal.
+fn feed(mut to: Option<File>, console: Option<&Process>) {
+    let stdin = io::stdin();
+    let mut piece = vec![0; PIECE];
+    let mut size = terminal::size();
+    loop {
+        if let Some(process) = console {
+            let now = terminal::size();
+            if let (Some([rows, columns]), true) = (now, now != size) {
+                // It may have ended.
+                let _ = process.resize(rows, columns);
+                size = now;
+            }
+        }
+        let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
+        let patience = console.is_some().then_some(&GLANCE);
+        let wanted = if to.is_some() { &mut waiting[..] } else { &mut [] };
+        match poll(wanted, patience) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        match rustix::io::read(&stdin, &mut piece) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Ok(count) if count > 0 => {
+                let taken =
+                    to.as_mut().map(|to| to.write_all(piece.get(..count).unwrap_or_default()));
+                if !matches!(taken, Some(Ok(()))) {
+                    to = None;
+                }
+            }
+            // Dropping the stream is what the command sees as its end.
+            _ => to = None,
+        }
+        if to.is_none() && console.is_none() {
+            return;
+        }
+    }
+}

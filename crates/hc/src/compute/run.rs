@@ -1,0 +1,204 @@
+//! `hc run` and `hc exec`: a command in a container, and its exit code as one's own.
+
+use hostcompute::schema::HostComputeEndpoint;
+use hostcompute::schema::hcs::{
+    GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
+};
+use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, System};
+
+use super::arguments::{ExecArguments, Root, RunArguments};
+use super::document::{self, Defaults};
+use super::{relay, terminal};
+use crate::print;
+use crate::problem::{Done, Problem};
+
+/// What shells and other programs of this sort answer when they themselves fail.
+const OURS: u8 = 125;
+
+/// What shells answer for a program that cannot be started.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// What shells answer for a program that is not there.
+const NOT_FOUND: u8 = 127;
+
+/// `hc run`: makes a container, runs a command in it, and ends it with the command; or leaves it running.
+///
+/// # Errors
+/// [`Problem::Ended`] with the command's exit code, unless that is 0.
+pub fn run(host: &Host, typed: &RunArguments) -> Done {
+    let defaults = defaults(host, &typed.root).map_err(ours)?;
+    if typed.words.is_empty() && defaults.words.is_empty() {
+        let why = "there is no command: neither one that was typed, nor one of an image";
+        return Err(ours(Failure::new(HResult::E_INVALIDARG, why)));
+    }
+    let id = typed.name.clone().unwrap_or_else(random_id);
+    let network = Attached::to(host, &typed.network, &id).map_err(ours)?;
+    let system = make(host, &id, typed, &defaults, network.networking.clone()).map_err(ours)?;
+    let command =
+        document::process(&typed.command, &typed.words, &defaults, !typed.detach, terminal::size());
+    if typed.detach {
+        system.run(&command).map_err(not_started)?;
+        network.keep();
+        return print::line(&id);
+    }
+    let ended = attend(&system, &command);
+    // With the last handle it ends anyway; this one waits for it.
+    match system.terminate() {
+        Err(failure) if !failure.hresult.is_already_stopped() && !failure.is_not_found() => {
+            print::note(&format!("hc: {failure}"));
+        }
+        _ => {}
+    }
+    drop(system);
+    drop(network);
+    ended
+}
+
+/// `hc exec`: runs a command in a container that runs.
+///
+/// # Errors
+/// As [`run`].
+pub fn exec(host: &Host, typed: &ExecArguments) -> Done {
+    let system = System::open(host, &typed.id).map_err(ours)?;
+    let size = terminal::size();
+    let command = document::process(&typed.command, &typed.words, &Defaults::default(), true, size);
+    attend(&system, &command)
+}
+
+fn attend(system: &System, command: &ProcessParameters) -> Done {
+    let process = system.run(command).map_err(not_started)?;
+    let console = command.emulate_console == Some(true);
+    match relay::attend(process, console).map_err(ours)? {
+        0 => Ok(()),
+        // Exit codes of Linux are bytes.
+        code => Err(Problem::Ended { status: u8::try_from(code).unwrap_or(u8::MAX) }),
+    }
+}
+
+fn make(
+    host: &Host,
+    id: &str,
+    typed: &RunArguments,
+    defaults: &Defaults,
+    networking: Option<Networking>,
+) -> Result<System, Failure> {
+    let cpus = if typed.cpus.is_some() { host_cpus(host)? } else { 1 };
+    let document = document::system(typed, &defaults.layers, networking, cpus)?;
+    let system = System::create(host, id, &document)?;
+    system.start()?;
+    Ok(system)
+}
+
+/// Where the file system comes from, and what an image says of its command.
+fn defaults(host: &Host, root: &Root) -> Result<Defaults, Failure> {
+    let mut defaults = Defaults::default();
+    if root.host_root {
+        defaults.layers.push("/".to_owned());
+    } else if let Some(directory) = &root.rootfs {
+        let directory = std::path::absolute(directory).map_err(|error| {
+            let why = format!("{} is no directory: {error}", directory.display());
+            Failure::new(HResult::E_INVALIDARG, why)
+        })?;
+        defaults.layers.push(directory.display().to_string());
+    } else if let Some(image) = &root.image {
+        return of_image(host, image);
+    }
+    Ok(defaults)
+}
+
+/// The layers of an image, and what it says of its command.
+fn of_image(_: &Host, image: &str) -> Result<Defaults, Failure> {
+    let why = format!("the image {image} cannot be looked up: this program has no store of images");
+    Err(Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, why))
+}
+
+/// How many processors the host has.
+fn host_cpus(host: &Host) -> Result<u32, Failure> {
+    let query = ServicePropertyQuery {
+        property_types: Some(vec![GetPropertyType::ProcessorTopology]),
+        ..ServicePropertyQuery::default()
+    };
+    let told = host.service_properties(&query)?.properties.unwrap_or_default();
+    let topology: Option<ProcessorTopology> =
+        told.into_iter().next().and_then(|value| serde_json::from_value(value).ok());
+    Ok(topology.and_then(|topology| topology.logical_processor_count).unwrap_or(1))
+}
+
+/// The network of a container, and an endpoint that was made for it.
+struct Attached {
+    networking: Option<Networking>,
+    endpoint: Option<Endpoint>,
+}
+
+impl Attached {
+    fn to(host: &Host, wish: &str, id: &str) -> Result<Self, Failure> {
+        let mut networking = Networking::default();
+        let mut endpoint = None;
+        match wish.split_once(':') {
+            None if wish == "none" => return Ok(Self { networking: None, endpoint }),
+            None if wish == "host" => networking.namespace = Some(host_namespace(host)?),
+            Some(("container", other)) => {
+                networking.network_shared_container_name = Some(other.to_owned());
+            }
+            Some(("namespace", namespace)) => {
+                networking.namespace = Some(Namespace::find(host, namespace)?.id().to_string());
+            }
+            _ => {
+                let network = Network::find(host, wish)?;
+                let mut document = HostComputeEndpoint::default();
+                document.base.name = Some(id.to_owned());
+                let made = Endpoint::create(&network, &document)?;
+                networking.network_adapters = Some(vec![made.id()]);
+                endpoint = Some(made);
+            }
+        }
+        Ok(Self { networking: Some(networking), endpoint })
+    }
+
+    /// The endpoint stays as long as somebody wants it.
+    fn keep(mut self) {
+        self.endpoint = None;
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.endpoint.take()
+            && let Err(failure) = endpoint.delete()
+        {
+            print::note(&format!("hc: the endpoint {} stays: {failure}", endpoint.id()));
+        }
+    }
+}
+
+/// The namespace that stands for the host's own.
+fn host_namespace(host: &Host) -> Result<String, Failure> {
+    let of_host = |namespace: &Namespace| {
+        let document = namespace.query().ok()?;
+        let kind = document.kind?.name().to_owned();
+        (kind == "HostDefault").then(|| namespace.id())
+    };
+    let found: Option<Guid> = Namespace::list(host)?.iter().find_map(of_host);
+    let missing = || Failure::new(HResult::ERROR_NOT_FOUND, "the host's namespace is not listed");
+    found.map(|id| id.to_string()).ok_or_else(missing)
+}
+
+fn random_id() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    format!("hc-{:012x}", RandomState::new().build_hasher().finish() >> 16)
+}
+
+/// A failure before the command, or beside it.
+fn ours(failure: Failure) -> Problem {
+    Problem::NotStarted { why: format!("hc: {failure}"), status: OURS }
+}
+
+/// A command that could not be started.
+fn not_started(failure: Failure) -> Problem {
+    let status = match failure.hresult {
+        HResult::ERROR_FILE_NOT_FOUND => NOT_FOUND,
+        HResult::E_ACCESSDENIED => NOT_EXECUTABLE,
+        _ => OURS,
+    };
+    Problem::NotStarted { why: format!("hc: {failure}"), status }
+}
