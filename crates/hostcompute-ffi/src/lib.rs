@@ -15,3 +15,4 @@ mod gate;
 mod handle;
 mod network;
 mod service;
+mod storage;

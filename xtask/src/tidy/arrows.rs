@@ -63,7 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "thiserror",
         ],
     ),
-    ("hostcompute-ffi", &["hostcompute", "rustix", "serde_json"]),
+    ("hostcompute-ffi", &["hostcompute", "hostcompute-storage", "rustix", "serde_json"]),
     (
         "hc",
         &[

@@ -9,6 +9,7 @@ use super::{File, Finding, Tree};
 const ALLOWED: &[&str] = &[
     "bench/src/namespace.rs",
     "crates/hostcompute-ffi/src/boundary/callback.rs",
+    "crates/hostcompute-ffi/src/boundary/descriptor.rs",
     "crates/hostcompute-ffi/src/boundary/memory.rs",
     "crates/hostcompute-ffi/src/boundary/out.rs",
     "crates/hostcompute-ffi/src/boundary/text.rs",

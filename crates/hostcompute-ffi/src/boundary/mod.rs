@@ -6,6 +6,8 @@
 
 #[expect(unsafe_code, reason = "calls functions of the C program")]
 mod callback;
+#[expect(unsafe_code, reason = "looks at descriptors of the C program")]
+mod descriptor;
 #[expect(unsafe_code, reason = "allocates what C programs free")]
 mod memory;
 #[expect(unsafe_code, reason = "writes through pointers of the C program")]
@@ -14,6 +16,7 @@ mod out;
 mod text;
 
 pub use callback::{Context, Notification, Notify};
+pub use descriptor::Descriptor;
 pub use memory::{Block, allocate};
 pub use out::{Out, TextOut};
 pub use text::{GuidIn, Text};
