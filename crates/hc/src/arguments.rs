@@ -9,6 +9,8 @@ use hostcompute::schema::SchemaVersion;
 use hostcompute::{Guid, Options, Way};
 
 use crate::compute::arguments::{ExecArguments, Listing, LogArguments, RunArguments, SystemVerb};
+use crate::image::ImageVerb;
+use crate::layer::LayerVerb;
 
 /// Host networks, namespaces, endpoints, load balancers and containers by documents.
 ///
@@ -141,6 +143,12 @@ pub enum Command {
     Ps(Listing),
     /// Print what the processes of a compute system wrote
     Logs(LogArguments),
+    /// Images: what containers are made of
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Layers: directories of which a container sees one
+    #[command(subcommand)]
+    Layer(LayerVerb),
     /// Show what is connected to what
     Topology {
         /// Draw a picture instead of a tree

@@ -9,10 +9,15 @@ mod compute;
 mod doctor;
 mod events;
 mod files;
+mod image;
 mod inside;
+mod layer;
+mod meter;
 mod object;
 mod print;
 mod problem;
+#[cfg(feature = "registry")]
+mod pull;
 mod schema;
 mod service;
 mod topology;
@@ -51,6 +56,12 @@ fn run(arguments: &Arguments) -> Done {
         Command::Events { follow, json, network } => {
             let as_json = *json || arguments.global.output == Form::Json;
             events::run(&arguments.global.options(), *follow, network.as_deref(), as_json)
+        }
+        Command::Image(verb) => {
+            image::run(&arguments.global.options(), arguments.global.output, verb)
+        }
+        Command::Layer(verb) => {
+            layer::run(&arguments.global.options(), arguments.global.output, verb)
         }
         Command::Doctor => doctor::run(arguments.global.options(), arguments.global.output),
         command => on_host(arguments, command),

@@ -19,12 +19,12 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Holds a directory together with others.
+    /// Holds a directory together with others; waits for whoever has it alone, which is never long.
     ///
     /// # Errors
-    /// It is not there (any more), it is no directory, or somebody is removing it (EWOULDBLOCK).
+    /// It is not there, or was removed just now, or it is no directory.
     pub fn shared(directory: &Path) -> io::Result<Self> {
-        Self::take(directory, FlockOperation::NonBlockingLockShared)
+        Self::take(directory, FlockOperation::LockShared)
     }
 
     /// Holds a directory alone, in order to remove or to make it.
@@ -162,9 +162,13 @@ mod tests {
         assert_eq!(Hold::alone(&directory).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop((first, second));
         let alone = Hold::alone(&directory).unwrap();
-        assert_eq!(Hold::shared(&directory).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        // Who waits for one who removes it is told that it is gone.
+        let waiting = std::thread::spawn({
+            let directory = directory.clone();
+            move || Hold::shared(&directory)
+        });
         fs::remove_dir(&directory).unwrap();
         drop(alone);
-        assert_eq!(Hold::shared(&directory).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

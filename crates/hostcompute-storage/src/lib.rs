@@ -24,6 +24,8 @@ pub mod layer;
 mod limits;
 #[cfg(feature = "store")]
 mod pack;
+#[cfg(feature = "registry")]
+mod registry;
 #[cfg(feature = "store")]
 mod store;
 #[cfg(feature = "store")]
@@ -43,8 +45,10 @@ pub use error::{Error, Kind, Result};
 pub use image::{Execution, Image, ImageLayer, Platform, Reference};
 #[cfg(feature = "store")]
 pub use limits::{Event, Limits, UNWATCHED, Watch};
+#[cfg(feature = "registry")]
+pub use registry::RegistryOptions;
 #[cfg(feature = "store")]
-pub use store::{Collected, DIRECTORY, Store};
+pub use store::{Collected, DIRECTORY, Store, StoredLayer};
 #[cfg(feature = "store")]
 pub use transfer::{ExportOptions, Form, ImportOptions, Imported, Outer};
 #[cfg(feature = "store")]

@@ -32,6 +32,10 @@ mod handle;
 
 mod endpoint;
 mod host;
+#[cfg(feature = "images")]
+pub mod image;
+#[cfg(feature = "images")]
+pub mod layer;
 mod load_balancer;
 #[cfg(feature = "embedded")]
 pub mod local;

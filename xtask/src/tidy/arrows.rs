@@ -57,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hostcompute-linux",
             "hostcompute-schema",
             "hostcompute-service",
+            "hostcompute-storage",
             "httparse",
             "rustix",
             "serde_json",

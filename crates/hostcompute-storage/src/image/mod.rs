@@ -5,13 +5,17 @@ mod reference;
 
 use std::path::PathBuf;
 
+use hostcompute_schema::hcs::Layer;
+use serde::Serialize;
+
 pub use document::{Execution, Platform};
 pub use reference::Reference;
 
 use crate::digest::Digest;
 
 /// An image of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Image {
     /// The digest of its configuration: what most tools call the image's id.
     pub id: Digest,
@@ -34,7 +38,8 @@ pub struct Image {
 }
 
 /// One layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct ImageLayer {
     /// The digest of its blob, as it travels.
     pub digest: Digest,
@@ -44,4 +49,21 @@ pub struct ImageLayer {
     pub size: u64,
     /// The directory that an overlay takes.
     pub path: PathBuf,
+}
+
+impl Image {
+    /// The document that commands print and the service answers with.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// Its layers as the document of a container names them: `Container.Storage.Layers`.
+    pub fn layer_documents(&self) -> Vec<Layer> {
+        let document = |layer: &ImageLayer| Layer {
+            id: Some(crate::layer::layer_id(&layer.path)),
+            path: Some(layer.path.to_string_lossy().into_owned()),
+            ..Layer::default()
+        };
+        self.layers.iter().map(document).collect()
+    }
 }

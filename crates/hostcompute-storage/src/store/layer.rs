@@ -8,13 +8,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use hostcompute_schema::Guid;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, stage};
 use crate::beneath;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::hold::Hold;
+use crate::hold::{self, Hold};
+use crate::image::Image;
 
 /// What is known of a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +117,67 @@ impl Store {
     pub(crate) fn discard(&self, maker: TreeMaker) {
         let _ = beneath::remove_tree(&maker.staged);
         drop(maker);
+    }
+}
+
+/// A tree of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StoredLayer {
+    /// The name-GUID of its directory, as documents have it.
+    pub id: Guid,
+    /// Its directory.
+    pub path: PathBuf,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Entries that its stream had.
+    pub entries: u64,
+    /// The names (or ids) of the images that have it.
+    pub images: Vec<String>,
+    /// A system holds it, or it is part of a mount.
+    pub is_in_use: bool,
+}
+
+impl StoredLayer {
+    /// The document that commands print.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl Store {
+    /// All trees.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn layers(&self) -> Result<Vec<StoredLayer>> {
+        let images = self.images()?;
+        let directory = self.layers_dir();
+        let failed = |error| Error::system("read", &directory, error);
+        let mut layers = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some() {
+                continue;
+            }
+            let has = |image: &&Image| image.layers.iter().any(|layer| layer.path == path);
+            let called = |image: &Image| {
+                image.names.first().cloned().unwrap_or_else(|| image.id.to_string())
+            };
+            let record = self.record(&path).unwrap_or_default();
+            let is_in_use = Hold::alone(&path).is_err()
+                || hold::is_mounted_from(&path).is_ok_and(|is_mounted| is_mounted);
+            layers.push(StoredLayer {
+                id: crate::layer::layer_id(&path),
+                bytes: record.bytes,
+                entries: record.entries,
+                images: images.iter().filter(has).map(called).collect(),
+                is_in_use,
+                path,
+            });
+        }
+        layers.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(layers)
     }
 }
 

@@ -36,6 +36,7 @@ use rustix::io::Errno;
 pub(crate) use blob::BlobWriter;
 pub use collect::Collected;
 pub(crate) use index::{Documents, keys, named};
+pub use layer::StoredLayer;
 pub(crate) use layer::{Key, Record, TreeMaker, empty};
 pub(crate) use stage::{Import, claim_directory};
 

@@ -8,3 +8,10 @@ mod source;
 
 pub use export::{ExportOptions, Form, Outer};
 pub use import::{ImportOptions, Imported};
+
+#[cfg(feature = "registry")]
+pub(crate) use fetch::{Origin, Sink};
+#[cfg(feature = "registry")]
+pub(crate) use import::Parts;
+#[cfg(feature = "registry")]
+pub(crate) use source::{checked, choose, no_variant};

@@ -113,7 +113,9 @@ fn own(subject: Subject<'_>, entry: &Entry, lost: &mut Lost) -> rustix::io::Resu
         }
     };
     match result {
-        // An ordinary user owns everything; in a user namespace only those who are mapped can.
+        // An ordinary user is what root is inside: nothing is lost.
+        Err(Errno::PERM) if (entry.uid, entry.gid) == (0, 0) => Ok(()),
+        // In a user namespace only those who are mapped can own something.
         Err(Errno::PERM | Errno::INVAL) => {
             lost.owners += 1;
             lost.example(&entry.name, &format!("{}:{}", entry.uid, entry.gid));

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod image;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
