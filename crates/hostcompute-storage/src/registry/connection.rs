@@ -136,8 +136,9 @@ impl Connection {
     /// A token from the service that the registry names.
     fn token(&self, challenge: &Challenge) -> Result<String> {
         let realm = challenge.parameter("realm").unwrap_or_default();
-        let is_encrypted = realm.starts_with("https://");
-        if !is_encrypted && !(self.scheme == "http" && realm.starts_with("http://")) {
+        // Never less encrypted than the registry itself.
+        let is_plain = self.scheme == "http" && realm.starts_with("http://");
+        if !is_plain && !realm.starts_with("https://") {
             let message = format!("the registry {} sends us to {realm:?} for a token", self.host);
             return Err(Error::new(Kind::Denied, message));
         }
