@@ -28,7 +28,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         cell.look(|system| system.legal(change.verb()))?;
         let refused = |fault: Fault| refused_by_worker(fault, AT).in_document(document);
         let answer = match change {
-            Change::Limits(changed) => return self.limit(cell, &worker, changed).map_err(refused),
+            Change::Limits(changed) => self.limit(cell, &worker, changed),
             Change::AddMount(mount) => worker.add_mount(&mount),
             Change::RemoveMount(path) => worker.remove_mount(&path),
             Change::AddPipe(pipe) => worker.add_pipe(&pipe),
@@ -44,8 +44,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 return removed.map_err(|failure| failure.at(AT).in_document(document));
             }
             Change::CpuGroup(group) => {
-                let grouped = self.group(cell, &worker, &record.runtime_id.to_string(), group);
-                return grouped.map_err(refused);
+                self.group(cell, &worker, &record.runtime_id.to_string(), group)
             }
         };
         cell.look(|system| match answer {

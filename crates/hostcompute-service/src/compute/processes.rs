@@ -75,8 +75,14 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             },
             _ => return Err(Failure::new(HResult::E_UNEXPECTED, "nothing to do to a process")),
         };
-        done.map_err(|fault| refused_by_worker(fault, "$"))?;
-        Ok(Body::Nothing.into())
+        match done {
+            Ok(()) => Ok(Body::Nothing.into()),
+            Err(fault) => {
+                // It may have ended meanwhile, by itself or with its system.
+                cell.look(|system| system.processes.legal(verb, key))?;
+                Err(refused_by_worker(fault, "$"))
+            }
+        }
     }
 }
 

@@ -19,12 +19,13 @@ use super::{Call, Notice};
 use crate::schedules::explore;
 use crate::sync::{Arc, Mutex, lock, mpsc, thread};
 
+#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../tests/compute/lab.rs"]
 mod lab;
 use lab::{Asks, Client, Lab, Nets, container, container_with, guid, heard, mortal, process};
 
 fn lab() -> Lab {
-    Lab::on(&Machine::new(shuttle::thread::yield_now), &Nets::default())
+    Lab::on(&Machine::new(thread::yield_now), &Nets::default())
 }
 
 fn code<T>(answer: Result<T, Failure>) -> HResult {

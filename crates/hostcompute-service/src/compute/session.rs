@@ -36,6 +36,8 @@ pub struct Session<W: Workers, N: Networks> {
 /// What a client holds.
 struct Held<W: hostcompute_engine::compute::Worker> {
     systems: BTreeMap<String, (Arc<Cell<W>>, usize)>,
+    /// Of earlier systems, whose ids are about to be used again.
+    earlier: BTreeMap<String, (Arc<Cell<W>>, usize)>,
     processes: Vec<(Arc<Cell<W>>, ProcessKey)>,
     ended: bool,
 }
@@ -47,6 +49,21 @@ impl<W: Workers, N: Networks> fmt::Debug for Session<W, N> {
 }
 
 impl<W: hostcompute_engine::compute::Worker> Held<W> {
+    /// One more handle. What comes back are handles that the session has no more: this one, when it has ended; those of an earlier
+    /// system with the same id.
+    fn add(&mut self, cell: &Arc<Cell<W>>) -> Option<(Arc<Cell<W>>, usize)> {
+        if self.ended {
+            return Some((cell.clone(), 1));
+        }
+        match self.systems.get_mut(&cell.key) {
+            Some((known, count)) if Arc::ptr_eq(known, cell) => {
+                *count += 1;
+                None
+            }
+            _ => self.systems.insert(cell.key.clone(), (cell.clone(), 1)),
+        }
+    }
+
     /// Where the newest handle of this process is.
     fn process(&self, key: &str, pid: u32) -> Option<usize> {
         let is = |(cell, process): &(Arc<Cell<W>>, ProcessKey)| {
@@ -80,7 +97,12 @@ type Told<W> = Result<Answer<StreamOf<W>>, Failure>;
 
 impl<W: Workers, N: Networks> Session<W, N> {
     pub(super) fn begin(shared: Arc<Shared<W, N>>, right: Right) -> Self {
-        let held = Held { systems: BTreeMap::new(), processes: Vec::new(), ended: false };
+        let held = Held {
+            systems: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            processes: Vec::new(),
+            ended: false,
+        };
         Self { shared, right, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -285,10 +307,12 @@ impl<W: Workers, N: Networks> Session<W, N> {
         let (systems, processes) = {
             let mut held = lock(&self.held);
             held.ended = true;
-            (std::mem::take(&mut held.systems), std::mem::take(&mut held.processes))
+            let earlier = std::mem::take(&mut held.earlier).into_values();
+            let systems = std::mem::take(&mut held.systems).into_values().chain(earlier);
+            (systems.collect::<Vec<_>>(), std::mem::take(&mut held.processes))
         };
         processes.into_iter().for_each(|(cell, key)| release(&cell, key));
-        for (cell, count) in systems.into_values() {
+        for (cell, count) in systems {
             (0..count).for_each(|_| cell.let_go());
             // A worker may take a while to let go.
             self.shared.pool.push(Box::new(move || mind(&cell)));
@@ -313,7 +337,7 @@ impl<W: Workers, N: Networks> Session<W, N> {
             Verb::Create => {
                 let cell = self.shared.reserve(&call.system)?;
                 cell.hold();
-                self.asking().keep(&cell);
+                self.asking().keep_new(&cell);
                 Way::Turn(cell)
             }
             Verb::Start
@@ -417,13 +441,8 @@ impl<W: Workers, N: Networks> Asking<W, N> {
         match call.verb {
             Verb::Create => {
                 let made = self.shared.create(cell, &call.system, document);
-                match made {
-                    Ok(warnings) => return Ok(Answer { body: Body::Nothing, warnings }),
-                    Err(failure) => {
-                        self.drop_failed(cell);
-                        return Err(failure);
-                    }
-                }
+                self.settle_new(cell, made.is_ok());
+                return Ok(Answer { body: Body::Nothing, warnings: made? });
             }
             Verb::Terminate => self.shared.terminate(cell, document)?,
             Verb::Modify | Verb::ModifyNetwork => self.shared.modify(cell, document)?,
@@ -464,24 +483,53 @@ impl<W: Workers, N: Networks> Asking<W, N> {
         Ok((cell, key))
     }
 
-    /// The session has a handle of a system that counts it already; or had, if it has ended.
+    /// The session has a handle of a system, which has counted it already.
     fn keep(&self, cell: &CellOf<W>) {
-        let replaced = {
+        let replaced = lock(&self.held).add(cell);
+        self.let_go(replaced);
+    }
+
+    /// As [`Self::keep`], of a system that is about to be made: handles of an earlier one with this id come back when it is not.
+    fn keep_new(&self, cell: &CellOf<W>) {
+        let mut held = lock(&self.held);
+        let replaced = held.add(cell);
+        let replaced = match replaced {
+            Some((earlier, count)) if !held.ended => {
+                held.earlier.insert(cell.key.clone(), (earlier, count))
+            }
+            other => other,
+        };
+        drop(held);
+        self.let_go(replaced);
+    }
+
+    /// The new system was made, or not.
+    fn settle_new(&self, cell: &CellOf<W>, made: bool) {
+        let surplus = {
             let mut held = lock(&self.held);
-            if held.ended {
-                Some((cell.clone(), 1))
-            } else {
-                match held.systems.get_mut(&cell.key) {
-                    Some((known, count)) if Arc::ptr_eq(known, cell) => {
-                        *count += 1;
-                        None
+            let earlier = held.earlier.remove(&cell.key);
+            let is_new = held.systems.get(&cell.key).map(|(known, _)| Arc::ptr_eq(known, cell));
+            match earlier {
+                _ if made => earlier,
+                None => {
+                    if is_new == Some(true) {
+                        held.systems.remove(&cell.key);
                     }
-                    _ => held.systems.insert(cell.key.clone(), (cell.clone(), 1)),
+                    None
+                }
+                Some(earlier) if is_new == Some(false) => Some(earlier),
+                Some(earlier) => {
+                    held.systems.insert(cell.key.clone(), earlier);
+                    None
                 }
             }
         };
-        // Handles of an earlier system with this id: it has ended.
-        if let Some((cell, count)) = replaced {
+        self.let_go(surplus);
+    }
+
+    /// Handles that the session has no more.
+    fn let_go(&self, handles: Option<(CellOf<W>, usize)>) {
+        if let Some((cell, count)) = handles {
             (0..count).for_each(|_| cell.let_go());
             mind(&cell);
         }
@@ -494,14 +542,6 @@ impl<W: Workers, N: Networks> Asking<W, N> {
             return release(cell, key);
         }
         held.processes.push((cell.clone(), key));
-    }
-
-    /// A system that was not made leaves no handle by which it could be found.
-    fn drop_failed(&self, cell: &CellOf<W>) {
-        let mut held = lock(&self.held);
-        if held.systems.get(&cell.key).is_some_and(|(known, _)| Arc::ptr_eq(known, cell)) {
-            held.systems.remove(&cell.key);
-        }
     }
 }
 

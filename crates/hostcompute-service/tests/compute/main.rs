@@ -4,6 +4,7 @@
 mod adoption;
 mod events;
 mod handles;
+mod histories;
 mod lab;
 mod life;
 mod modify;
