@@ -5,10 +5,12 @@ mod world;
 use std::sync::Mutex;
 
 use hostcompute_engine::apply::PresentSystem;
+use hostcompute_engine::compute::NetworkPlace;
 use hostcompute_schema::ServiceOperation::{Diff, Down, Up};
 use hostcompute_schema::service::{HostFile, Progress, Step};
 use hostcompute_schema::{Failure, HResult};
 use hostcompute_service::apply::Systems;
+use hostcompute_service::compute::{Networks, OverDesk};
 use hostcompute_service::server::{Caller, Groups, Limits, Server, Session, Settings};
 use hostcompute_service::{Reading, apply};
 use world::{Machine, Scratch, boot, open};
@@ -209,4 +211,48 @@ fn a_process_that_cannot_run_takes_everything_back() {
     assert_eq!(refused.failure.position.map(|position| position.line), Some(7), "in the file");
     assert_eq!(paper.said()[3..], ["make bad", "run bad", "end bad", "end web"]);
     assert_eq!((paper.present().expect("none"), names(&session)), (Vec::new(), 0));
+}
+
+#[test]
+fn compute_systems_find_and_make_their_networks() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, Limits::default());
+    let session = server.connect(Caller::default()).expect("root");
+    let file = FILE.replace(
+        "\"Name\": \"a\",",
+        "\"Name\": \"a\", \"Dns\": { \"ServerList\": [\"10.9.0.1\"] },",
+    );
+    let files = [HostFile::new("f.json", &file)];
+    apply::up(&session, &(), &files, Reading::Lenient, &mut |_| ()).expect("made");
+    let (namespace, endpoint) = {
+        let view = session.view();
+        let namespace = view.namespaces().next().expect("one").id;
+        (namespace, view.endpoints().next().expect("one").id)
+    };
+    let networks = OverDesk::new(server.connect(Caller::default()).expect("root"), |id| {
+        format!("/names/{id}")
+    });
+    let placed = networks.namespace(namespace).expect("there");
+    assert_eq!(placed.place, NetworkPlace::Named { path: format!("/names/{namespace}") });
+    assert_eq!(placed.resolv_conf.as_deref(), Some("nameserver 10.9.0.1\n"));
+    let nowhere = world::guid(200);
+    let lost = networks.namespace(nowhere).expect_err("none");
+    assert_eq!(lost.hresult, HResult::ERROR_NOT_FOUND);
+    assert_eq!(
+        networks.plan(nowhere, &[nowhere]).map_err(|failure| failure.hresult),
+        Err(HResult::ERROR_NOT_FOUND)
+    );
+    // The endpoint is elsewhere: nothing of the namespace stays.
+    let own = world::guid(201);
+    assert!(networks.make(own, &[endpoint]).is_err());
+    assert!(networks.namespace(own).is_err());
+    networks.remove(namespace, endpoint).expect("inside");
+    networks.make(own, &[endpoint]).expect("free");
+    assert_eq!(
+        session.view().endpoint(endpoint).expect("there").attachment.as_ref().map(|a| a.namespace),
+        Some(own)
+    );
+    networks.release(own).expect("ours");
+    networks.release(own).expect("gone is as good");
+    assert!(session.view().endpoint(endpoint).expect("stays").attachment.is_none());
 }

@@ -17,8 +17,9 @@ use anyhow::{Context, Result, bail};
 use hostcompute::{Options, local};
 use hostcompute_linux::peer::UserNamespace;
 use hostcompute_linux::{Linux, rootless};
+use hostcompute_schema::operation::Right;
 use hostcompute_service::Service;
-use hostcompute_service::server::{Groups, Server, Settings};
+use hostcompute_service::server::{Caller, Groups, Server, Settings};
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use crate::arguments::Arguments;
 use crate::configuration::Configuration;
 use crate::console::Console;
-use crate::http::{self, Edge, Phase};
+use crate::http::{self, Compute, Edge, Phase};
 use crate::logs::{self, Filter};
 use crate::notify::{self, Notifier};
 use crate::socket::Sockets;
@@ -76,6 +77,9 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         .enable_all()
         .build()
         .context("starting threads")?;
+    // Root's: what a system needs of the network was asked for by somebody who may make systems.
+    let desk = server.connect_as(Caller::default(), Right::Manage)?;
+    let compute = local::systems::systems(&options, desk)?;
     let edge = Edge::new(
         server.clone(),
         ours,
@@ -85,13 +89,21 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
             write_patience: configuration.write_patience,
         },
         runtime.handle().clone(),
+        compute.clone(),
     );
     if let Some(interval) = notify::watchdog_interval() {
         watchdog::begin(server.clone(), notifier.clone(), interval)?;
     }
     let looking = server.clone();
-    let life =
-        Life { edge, server, notifier, arguments, filter, patience: configuration.stop_patience };
+    let life = Life {
+        edge,
+        server,
+        compute,
+        notifier,
+        arguments,
+        filter,
+        patience: configuration.stop_patience,
+    };
     let listeners = sockets.listeners()?;
     let served = runtime.block_on(life.serve(listeners, console));
     // What still runs then has had its time.
@@ -129,6 +141,7 @@ fn raise_descriptors() {
 struct Life<'a> {
     edge: Arc<Edge>,
     server: Server<Linux>,
+    compute: Compute,
     notifier: Arc<Notifier>,
     arguments: &'a Arguments,
     filter: Filter,
@@ -171,9 +184,12 @@ impl Life<'_> {
         phase.send_replace(Phase::Closing);
         // Requests of accepted connections may still be in their sockets: they are served, not cut.
         let over = tokio::time::timeout(LAST_CALL, &mut serving).await.is_ok();
-        let server = self.server.clone();
-        // Blocks until what was accepted is done, and ends the event streams.
-        let stopped = tokio::task::spawn_blocking(move || server.stop());
+        let (server, compute) = (self.server.clone(), self.compute.clone());
+        // Blocks until what was accepted is done, and ends the event streams. Systems go on.
+        let stopped = tokio::task::spawn_blocking(move || {
+            compute.stop();
+            server.stop();
+        });
         let rest = async {
             let _ = stopped.await;
             if !over {

@@ -14,6 +14,7 @@ use hostcompute_schema::{
 use serde_json::{Map, Value, json};
 
 use crate::decide::Draft;
+use crate::network::endpoint::Endpoint;
 use crate::network::network::unsupported_modification;
 use crate::network::{attach, dns};
 use crate::object::{Change, Kind, Object, Parts};
@@ -105,11 +106,16 @@ pub(crate) fn facts(state: &State, id: Guid, facts: &mut Vec<Fact>) {
         return;
     }
     facts.push(Fact::Netns(id));
-    let settings: Vec<&Dns> =
-        state.attached(id).filter_map(|endpoint| endpoint.document.dns.as_ref()).collect();
-    if let Some(content) = dns::resolver(&settings) {
+    if let Some(content) = resolver(state.attached(id).map(|endpoint| &**endpoint)) {
         facts.push(Fact::Resolver(Resolver { netns: id, content }));
     }
+}
+
+/// resolv.conf(5) for a namespace with these endpoints; nothing when none of them says anything of names.
+pub fn resolver<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> Option<String> {
+    let settings: Vec<&Dns> =
+        endpoints.filter_map(|endpoint| endpoint.document.dns.as_ref()).collect();
+    dns::resolver(&settings)
 }
 
 /// HcnCreateNamespace.

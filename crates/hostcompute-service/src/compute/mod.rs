@@ -24,6 +24,7 @@ mod lane;
 mod life;
 mod modify;
 mod networks;
+mod over;
 mod pool;
 mod processes;
 #[cfg(all(test, feature = "schedules"))]
@@ -31,6 +32,7 @@ mod schedules;
 mod service;
 mod session;
 mod subscription;
+mod wished;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,6 +46,7 @@ use hostcompute_schema::{Failure, Guid, HResult};
 
 pub use call::{Answer, Body, Call, ProcessInformation};
 pub use networks::{Networks, Placed};
+pub use over::OverDesk;
 pub use session::{Session, Watching};
 pub use subscription::{Disconnect, Notice, Subscription};
 

@@ -2,6 +2,7 @@
 
 use hostcompute_engine::compute::cpu_group::CpuGroups;
 use hostcompute_engine::compute::properties::{self, Measured, Needs, basic, matches, read_filter};
+use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{Worker, Workers, service_properties};
 use hostcompute_schema::{Document, Failure};
@@ -51,6 +52,14 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             found.extend(told.ok().flatten());
         }
         Ok(Value::Array(found))
+    }
+
+    /// Who all systems are, by id.
+    pub(super) fn records(self: &Arc<Self>) -> Result<Vec<Record>, Failure> {
+        self.clone().adopt_all()?;
+        let cells: Vec<_> = lock(&self.systems).values().cloned().collect();
+        let alive = cells.into_iter().filter(|cell| cell.is_alive());
+        Ok(alive.filter_map(|cell| cell.look(|system| Ok(system.record().clone())).ok()).collect())
     }
 
     /// The ServiceProperties document.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hostcompute_engine::compute::exit::system_status;
 use hostcompute_engine::compute::process::ProcessKey;
-use hostcompute_engine::compute::record;
+use hostcompute_engine::compute::record::{self, Record};
 use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{LogRequest, Remains, Workers};
 use hostcompute_schema::hcs::{ProcessStatus, SystemExitStatus};
@@ -285,6 +285,15 @@ impl<W: Workers, N: Networks> Session<W, N> {
     pub fn log(&self, id: &str, request: LogRequest) -> Result<StreamOf<W>, Failure> {
         self.admit(Verb::GetProperties)?;
         Ok(self.shared.workers.log(id, request)?)
+    }
+
+    /// Who the systems are that are there, whoever made them.
+    ///
+    /// # Errors
+    /// What is there cannot be read.
+    pub fn records(&self) -> Result<Vec<Record>, Failure> {
+        self.admit(Verb::Enumerate)?;
+        self.shared.records()
     }
 
     /// Systems that ended lately, the newest first.

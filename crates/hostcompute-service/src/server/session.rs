@@ -110,6 +110,20 @@ impl<H: Host + Send + 'static> Session<H> {
         self.right
     }
 
+    /// Counts a request that something else than this service answers against the caller's limits.
+    ///
+    /// # Errors
+    /// ERROR_NOT_ENOUGH_QUOTA, ERROR_MESSAGE_EXCEEDS_MAX_SIZE; E_HANDLE once the session has ended.
+    pub fn count_request(&self, bytes: usize) -> Result<(), Failure> {
+        self.with_handles(|_| Ok(()))?;
+        self.belongings.account.request(bytes)
+    }
+
+    /// Writes a line of the audit trail for something that something else than this service did.
+    pub fn audit(&self, what: &str, code: HResult) {
+        self.asker().audit(what, None, code);
+    }
+
     /// Asks for something. What only reads is answered at once, on this thread, from what is committed. A change is carried out on this
     /// thread, too, together with others that wait, unless another one is at it; `done` is called on the thread that carries it out.
     pub fn submit(&self, call: Call, done: impl FnOnce(Result<Answer, Failure>) + Send + 'static) {

@@ -11,3 +11,4 @@ mod modify;
 mod networks;
 mod processes;
 mod service;
+mod wished;

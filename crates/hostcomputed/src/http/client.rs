@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::http::{HeaderMap, HeaderValue};
+use hostcompute_engine::compute::Stdio;
 use hostcompute_linux::Linux;
 use hostcompute_linux::peer::{self, Whereabouts};
 use hostcompute_schema::operation::Right;
@@ -12,6 +15,7 @@ use hostcompute_schema::{Failure, Guid, HResult};
 use hostcompute_service::server::Caller;
 use tokio::net::UnixStream;
 
+use super::compute::Holdings;
 use super::{Edge, request};
 
 /// The header that names a session.
@@ -20,8 +24,74 @@ pub const SESSION: &str = "hostcompute-session";
 /// The user that is nobody (the kernel's overflow id): no account has this number.
 const NOBODY: u32 = 65534;
 
-/// A session of the service.
-pub type Session = hostcompute_service::server::Session<Linux>;
+/// A session of the service: of the network service, and with the first such request of the compute service.
+pub struct Session {
+    network: hostcompute_service::server::Session<Linux>,
+    edge: Weak<Edge>,
+    compute: OnceLock<Holdings>,
+    parked: Mutex<HashMap<(String, u32), Stdio<OwnedFd>>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.network.fmt(f)
+    }
+}
+
+impl Deref for Session {
+    type Target = hostcompute_service::server::Session<Linux>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.network
+    }
+}
+
+impl Session {
+    fn new(edge: &Arc<Edge>, network: hostcompute_service::server::Session<Linux>) -> Self {
+        let edge = Arc::downgrade(edge);
+        Self { network, edge, compute: OnceLock::new(), parked: Mutex::default() }
+    }
+
+    /// The client's part of the compute service.
+    ///
+    /// # Errors
+    /// HCS_E_SERVICE_DISCONNECT once the service stops.
+    pub fn compute(&self) -> Result<&Holdings, Failure> {
+        if let Some(compute) = self.compute.get() {
+            return Ok(compute);
+        }
+        let stopping = || Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service stops");
+        let edge = self.edge.upgrade().ok_or_else(stopping)?;
+        let begun = edge.compute.session(self.network.right())?;
+        // Of two that come at once one is dropped, and holds nothing.
+        Ok(self.compute.get_or_init(|| begun))
+    }
+
+    /// Keeps the streams of a new process until they are asked for.
+    pub fn park(&self, system: &str, pid: u32, stdio: Stdio<OwnedFd>) {
+        if stdio.input.is_some() || stdio.output.is_some() || stdio.error.is_some() {
+            self.parked().insert((system.to_lowercase(), pid), stdio);
+        }
+    }
+
+    /// Takes streams that were kept.
+    pub fn unpark(&self, system: &str, pid: u32) -> Option<Stdio<OwnedFd>> {
+        self.parked().remove(&(system.to_lowercase(), pid))
+    }
+
+    fn parked(&self) -> MutexGuard<'_, HashMap<(String, u32), Stdio<OwnedFd>>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection is over: what the session holds is given back, also while requests of others still work in it.
+    fn end(&self) {
+        self.network.end();
+        if let Some(compute) = self.compute.get() {
+            compute.end();
+        }
+        self.parked().clear();
+    }
+}
 
 /// The client of one connection.
 pub struct Client {
@@ -54,8 +124,11 @@ impl Client {
         Self::with(edge, edge.server.connect_as(caller, Right::Read))
     }
 
-    fn with(edge: &Arc<Edge>, session: Result<Session, Failure>) -> Self {
-        let session = session.map(Arc::new);
+    fn with(
+        edge: &Arc<Edge>,
+        session: Result<hostcompute_service::server::Session<Linux>, Failure>,
+    ) -> Self {
+        let session = session.map(|network| Arc::new(Session::new(edge, network)));
         let mut name = None;
         match &session {
             Ok(session) => {
@@ -117,7 +190,7 @@ impl Sessions {
         self.open().values().filter_map(Weak::upgrade).collect()
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<Guid, Weak<Session>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Guid, Weak<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

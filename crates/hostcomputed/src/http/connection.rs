@@ -101,6 +101,7 @@ async fn converse(
             .max_buf_size(BUFFER)
             .auto_date_header(false)
             .serve_connection(io, service)
+            .with_upgrades()
     );
     let mut closing = false;
     let ends = async {

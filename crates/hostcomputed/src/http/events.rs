@@ -47,21 +47,19 @@ pub fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
 
 /// The stream of a subscription.
 pub fn stream(subscription: Subscription) -> Response {
-    let bell = Bell::default();
-    let rung = bell.clone();
-    subscription.on_ready(move || rung.ring());
-    respond(Source::Notices(subscription), bell)
+    of(subscription)
 }
 
 /// The stream of an operation that nobody waits for.
 pub fn progress(following: Following) -> Response {
-    let bell = Bell::default();
-    let rung = bell.clone();
-    following.on_ready(move || rung.ring());
-    respond(Source::Progress(following), bell)
+    of(following)
 }
 
-fn respond(source: Source, bell: Bell) -> Response {
+/// The stream of whatever has events.
+pub fn of(source: impl Source) -> Response {
+    let bell = Bell::default();
+    let rung = bell.clone();
+    source.on_ready(Box::new(move || rung.ring()));
     let pulse = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     let stream = Stream { source, bell, pulse, greeted: false };
     let mut response = Response::new(Body::new(stream));
@@ -72,40 +70,55 @@ fn respond(source: Source, bell: Bell) -> Response {
 }
 
 /// Where events come from.
-#[derive(Debug)]
-enum Source {
-    Notices(Subscription),
-    Progress(Following),
-}
-
-impl Source {
+pub trait Source: Send + Unpin + 'static {
     /// The next event as it travels, if there is one.
-    fn next(&self) -> Option<String> {
-        match self {
-            Self::Notices(subscription) => subscription.try_next().map(|notice| written(&notice)),
-            Self::Progress(following) => following.try_next().map(|update| long::written(&update)),
-        }
-    }
+    fn next(&self) -> Option<String>;
 
     /// Whether nothing comes any more.
+    fn is_over(&self) -> bool;
+
+    /// From now on `ring` is called when something has come.
+    fn on_ready(&self, ring: Box<dyn Fn() + Send + Sync>);
+}
+
+impl Source for Subscription {
+    fn next(&self) -> Option<String> {
+        self.try_next().map(|notice| written(&notice))
+    }
+
     fn is_over(&self) -> bool {
-        match self {
-            Self::Notices(subscription) => subscription.is_over(),
-            Self::Progress(following) => following.is_over(),
-        }
+        Self::is_over(self)
+    }
+
+    fn on_ready(&self, ring: Box<dyn Fn() + Send + Sync>) {
+        Self::on_ready(self, ring);
+    }
+}
+
+impl Source for Following {
+    fn next(&self) -> Option<String> {
+        self.try_next().map(|update| long::written(&update))
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
+
+    fn on_ready(&self, ring: Box<dyn Fn() + Send + Sync>) {
+        Self::on_ready(self, ring);
     }
 }
 
 /// The body of the answer.
 #[derive(Debug)]
-struct Stream {
-    source: Source,
+struct Stream<S> {
+    source: S,
     bell: Bell,
     pulse: Interval,
     greeted: bool,
 }
 
-impl hyper::body::Body for Stream {
+impl<S: Source> hyper::body::Body for Stream<S> {
     type Data = Bytes;
     type Error = Infallible;
 

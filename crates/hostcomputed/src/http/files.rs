@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::Response;
+use hostcompute_linux::Linux;
 use hostcompute_schema::service::{
     HostFile, HostFiles, Obstacle, Output, Progress, ProgressLine, Step, Steps,
 };
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::Edge;
 use super::answer;
-use super::client::Session;
+use super::compute::Holdings;
 use super::service::{Asked, blocking};
 
 /// Carries files out.
@@ -37,7 +38,8 @@ pub async fn answer(asked: Asked) -> Result<Response, Obstacle> {
 /// The work of one request, ready to be done wherever it may take its time.
 pub struct Work {
     /// One of its own, so that work that was begun is finished when the client goes.
-    session: Session,
+    session: hostcompute_service::server::Session<Linux>,
+    systems: Holdings,
     operation: ServiceOperation,
     files: Vec<HostFile>,
     reading: Reading,
@@ -56,6 +58,7 @@ impl Work {
         let caller = asked.session.caller().clone();
         Ok(Some(Self {
             session: asked.client.edge.server.connect_as(caller, asked.session.right())?,
+            systems: asked.client.edge.compute.session(asked.session.right())?,
             operation: asked.operation,
             files: HostFiles::of_body(&asked.document)?,
             reading: if strict { Reading::Strict } else { Reading::Lenient },
@@ -77,10 +80,10 @@ impl Work {
     }
 
     fn carry_out(&self, tell: &mut dyn FnMut(Progress)) -> Result<Vec<Step>, Obstacle> {
-        let Self { session, operation, files, reading } = self;
+        let Self { session, systems, operation, files, reading } = self;
         // Whether the caller may, and a line in the audit trail, before anything else is said.
         session.with_service(operation.right(), operation.name(), |_| ())?;
-        apply::carry_out(session, &(), *operation, files, *reading, tell)
+        apply::carry_out(session, systems, *operation, files, *reading, tell)
     }
 }
 

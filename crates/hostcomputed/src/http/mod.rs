@@ -15,6 +15,7 @@ mod bell;
 mod call;
 mod changes;
 mod client;
+mod compute;
 mod connection;
 mod events;
 mod files;
@@ -49,6 +50,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use answer::problem_with;
 pub use client::{Client, SESSION};
+pub use compute::Compute;
 pub use patient::Patient;
 pub use routes::reading;
 
@@ -79,6 +81,7 @@ pub struct Edge {
     /// What changed, for those who look again and again.
     changes: Changes,
     started: Instant,
+    compute: Compute,
 }
 
 /// How the edge behaves.
@@ -107,6 +110,7 @@ impl Edge {
         ours: UserNamespace,
         settings: Settings,
         background: Handle,
+        compute: Compute,
     ) -> Arc<Self> {
         let refused = Arc::new(Semaphore::new(REFUSED));
         let description = openapi::to_text(&openapi::service()).into();
@@ -122,6 +126,7 @@ impl Edge {
             changing: Arc::default(),
             changes: Changes::new(RandomState::new().hash_one(std::process::id()) as u32),
             started: Instant::now(),
+            compute,
         })
     }
 

@@ -45,6 +45,11 @@ impl<S> Patient<S> {
         self.eager.is_worth_it() && self.others.as_ref().is_some_and(idle)
     }
 
+    /// The stream itself.
+    pub fn inner(&self) -> &S {
+        &self.stream
+    }
+
     fn judge<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -6,10 +6,10 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use hostcompute_schema::operation::{self, Operation, Right};
-use hostcompute_schema::{Failure, HResult, ServiceOperation};
+use hostcompute_schema::{ComputeOperation, Failure, HResult, ServiceOperation};
 
 use super::client::{Client, SESSION};
-use super::{answer, call, connection, service};
+use super::{answer, call, compute, connection, service};
 
 /// Every route.
 pub fn router() -> Router {
@@ -46,6 +46,16 @@ fn routed(wanted: impl Fn(Right, operation::Method, &str) -> bool) -> Router {
         }
         let handle = move |request: Request| {
             answered(request, move |client, request| service::answer(client, *operation, request))
+        };
+        router = router.route(path, on(filter(method), handle));
+    }
+    for operation in ComputeOperation::ALL {
+        let Some((method, path)) = operation.route() else { continue };
+        if !wanted(operation.right(), method, path) {
+            continue;
+        }
+        let handle = move |request: Request| {
+            answered(request, move |client, request| compute::answer(client, *operation, request))
         };
         router = router.route(path, on(filter(method), handle));
     }

@@ -1,0 +1,26 @@
+//! The compute service of a host: its systems are carried by supervisors, and are in namespaces of the network service.
+
+use hostcompute_linux::compute::Supervisors;
+use hostcompute_schema::Failure;
+use hostcompute_service::apply::Desk;
+use hostcompute_service::compute::{Compute, OverDesk, Settings};
+
+use crate::Options;
+
+/// A compute service whose network service is behind this desk.
+pub type Systems<D> = Compute<Supervisors, OverDesk<D>>;
+
+/// Opens the compute service of a host. Systems that run are adopted.
+///
+/// # Errors
+/// The runtime directory cannot be made or read.
+pub fn systems<D: Desk + Send + Sync + 'static>(
+    options: &Options,
+    desk: D,
+) -> Result<Systems<D>, Failure> {
+    let kept = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
+    let names = options.netns_dir();
+    let name = move |id: hostcompute_schema::Guid| names.join(id.to_string()).display().to_string();
+    let networks = OverDesk::new(desk, name);
+    Compute::open(Supervisors::open(kept)?, networks, Settings::default(), Box::new(crate::random))
+}

@@ -1,0 +1,112 @@
+//! Answers that go on: what happens to a system, what its processes write.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::response::Response;
+use hostcompute::local::compute as local;
+use hostcompute_engine::compute::event::EventType;
+use hostcompute_schema::Document;
+use hostcompute_schema::hcs::ComputeEvent;
+use hostcompute_service::compute::{Notice, Subscription};
+use hyper::body::Frame;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::http::{Edge, answer, events};
+
+/// How often a log that says nothing is given up when its client has gone.
+const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// What is read of a log at once.
+const PIECE: usize = 64 << 10;
+
+/// Pieces that wait for the client; the log waits then.
+const PIECES: usize = 4;
+
+/// The stream of a subscription.
+pub fn events(subscription: Subscription) -> Response {
+    events::of(Told(subscription))
+}
+
+/// The notices of one system.
+#[derive(Debug)]
+struct Told(Subscription);
+
+impl events::Source for Told {
+    fn next(&self) -> Option<String> {
+        self.0.take().map(|notice| written(&notice))
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+
+    fn on_ready(&self, ring: Box<dyn Fn() + Send + Sync>) {
+        self.0.on_ready(ring);
+    }
+}
+
+fn written(notice: &Notice) -> String {
+    let (name, event) = match notice {
+        Notice::Event(event) => (event.kind().name(), local::event(event)),
+        Notice::Disconnected(why) => {
+            let kind = EventType::ServiceDisconnect;
+            let event = ComputeEvent {
+                kind: Some(kind as u32),
+                data: Some(json!({ "Reason": format!("{why:?}") })),
+                ..ComputeEvent::default()
+            };
+            (kind.name(), event)
+        }
+    };
+    format!("event: {name}\ndata: {}\n\n", event.to_value())
+}
+
+/// The text of a log, as long as there is some.
+pub fn log(edge: &Edge, log: OwnedFd) -> Response {
+    let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
+    edge.background().spawn_blocking(move || {
+        let mut log = File::from(log);
+        let mut piece = vec![0; PIECE];
+        loop {
+            let mut readable = [PollFd::new(&log, PollFlags::IN)];
+            match poll(&mut readable, Some(&LOOK)) {
+                // Nothing yet: is there still somebody to tell?
+                Ok(0) if !sender.is_closed() => continue,
+                Ok(0) => return,
+                _ => {}
+            }
+            let Ok(read @ 1..) = log.read(&mut piece) else { return };
+            let text = Bytes::copy_from_slice(piece.get(..read).unwrap_or_default());
+            if sender.blocking_send(text).is_err() {
+                return;
+            }
+        }
+    });
+    answer::typed(StatusCode::OK, "application/octet-stream", Body::new(Pieces(receiver)))
+}
+
+/// Pieces as they come.
+#[derive(Debug)]
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
