@@ -4,6 +4,7 @@
 //! operations. Both ways to run answer through this, so they cannot disagree.
 
 pub mod compute;
+pub mod systems;
 mod whereabouts;
 mod words;
 
