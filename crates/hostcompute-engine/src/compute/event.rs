@@ -99,3 +99,31 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_have_the_published_numbers_and_names() {
+        for (number, name) in [
+            (0, "Invalid"),
+            (1, "SystemExited"),
+            (2, "SystemCrashInitiated"),
+            (3, "SystemCrashReport"),
+            (4, "SystemRdpEnhancedModeStateChanged"),
+            (5, "SystemSiloJobCreated"),
+            (6, "SystemGuestConnectionClosed"),
+            (0x0001_0000, "ProcessExited"),
+            (0x0100_0000, "OperationCallback"),
+            (0x0200_0000, "ServiceDisconnect"),
+            (0x8000_0002, "GroupVmLifecycle"),
+            (0x8000_0003, "GroupLiveMigration"),
+            (0xc000_0001_u32, "GroupOperationInfo"),
+        ] {
+            let event = EventType::from_name(name).expect("published");
+            assert_eq!((event as u32, event.name()), (number, name));
+        }
+        assert_eq!(EventType::ALL.len(), 13);
+    }
+}

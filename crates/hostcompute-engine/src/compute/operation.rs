@@ -266,3 +266,128 @@ impl<C: Clone> Registration<C> {
         self.registered.as_ref().map(|(_, delivery)| *delivery).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Op = Operation<&'static str, &'static str, Result<&'static str, HResult>>;
+    use Delivery::{Callbacks, Events};
+
+    const ALREADY_SET: HResult = HResult::HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET;
+
+    fn pending(operation: &mut Op, kind: OperationType) -> Ticket {
+        operation.start(kind, "system", Callbacks).expect("free")
+    }
+
+    #[test]
+    fn api_1_an_operation_is_used_again_and_its_results_are_read_again() {
+        let mut operation = Op::new(1, None);
+        let create = pending(&mut operation, OperationType::Create);
+        operation.complete(create, Ok("one"), Callbacks);
+        assert_eq!((operation.result(), operation.result()), (Ok(&Ok("one")), Ok(&Ok("one"))));
+        let start = pending(&mut operation, OperationType::Start);
+        assert_eq!(operation.result(), Err(HResult::HCS_E_OPERATION_PENDING));
+        operation.complete(start, Err(HResult::E_FAIL), Callbacks);
+        assert_eq!(operation.result(), Ok(&Err(HResult::E_FAIL)));
+        assert_eq!(operation.kind(), OperationType::Start);
+    }
+
+    #[test]
+    fn api_2_what_is_not_there_yet_has_its_codes() {
+        let mut operation = Op::new(1, None);
+        assert_eq!(operation.result(), Err(HResult::HCS_E_OPERATION_NOT_STARTED));
+        assert_eq!(operation.result_after_waiting(), Err(HResult::HCS_E_OPERATION_NOT_STARTED));
+        let ticket = pending(&mut operation, OperationType::Create);
+        assert_eq!(operation.result(), Err(HResult::HCS_E_OPERATION_PENDING));
+        assert_eq!(operation.result_after_waiting(), Err(HResult::HCS_E_OPERATION_TIMEOUT));
+        let again = operation.start(OperationType::Start, "system", Callbacks);
+        assert_eq!(again, Err(HResult::HCS_E_OPERATION_ALREADY_STARTED));
+        assert_eq!(operation.result_with_process(), Err(HResult::HCS_E_OPERATION_PENDING));
+        operation.complete(ticket, Ok(""), Callbacks);
+        assert_eq!(operation.result_with_process(), Err(HResult::E_INVALIDARG));
+        let ticket = pending(&mut operation, OperationType::CreateProcess);
+        operation.complete(ticket, Ok("pid"), Callbacks);
+        assert_eq!(operation.result_with_process(), Ok(&Ok("pid")));
+    }
+
+    #[test]
+    fn api_3_each_call_is_told_once_and_after_its_result() {
+        let mut operation = Op::new(1, Some("callback"));
+        let first = pending(&mut operation, OperationType::Create);
+        assert_eq!(operation.complete(first, Ok("one"), Callbacks), Told::Callback("callback"));
+        assert_eq!(operation.result(), Ok(&Ok("one")));
+        assert_eq!(operation.complete(first, Ok("two"), Callbacks), Told::Nobody);
+        assert_eq!(operation.result(), Ok(&Ok("one")));
+    }
+
+    #[test]
+    fn api_5_what_comes_late_for_an_abandoned_call_is_not_the_next_ones() {
+        let mut operation = Op::new(1, Some("callback"));
+        let refused = pending(&mut operation, OperationType::Create);
+        operation.abandon(refused);
+        assert_eq!(operation.result(), Err(HResult::HCS_E_OPERATION_NOT_STARTED));
+        assert_eq!(operation.kind(), OperationType::None);
+        let next = pending(&mut operation, OperationType::Start);
+        assert_eq!(operation.complete(refused, Ok("late"), Callbacks), Told::Nobody);
+        operation.abandon(refused);
+        assert_eq!(operation.result(), Err(HResult::HCS_E_OPERATION_PENDING));
+        assert_eq!(operation.complete(next, Ok(""), Callbacks), Told::Callback("callback"));
+    }
+
+    #[test]
+    fn api_6_an_operation_knows_what_it_is_about_while_it_is() {
+        let mut operation = Op::new(7, None);
+        assert_eq!((operation.id(), operation.kind()), (7, OperationType::None));
+        assert_eq!(operation.subject(), None);
+        let ticket = pending(&mut operation, OperationType::Pause);
+        assert_eq!((operation.subject(), operation.kind() as i32), (Some("system"), 4));
+        assert_eq!(
+            operation.set_callback(Some("late")),
+            Err(HResult::HCS_E_OPERATION_ALREADY_STARTED)
+        );
+        operation.complete(ticket, Ok(""), Callbacks);
+        assert_eq!(operation.subject(), None);
+        assert_eq!(operation.set_callback(Some("next")), Ok(()));
+    }
+
+    #[test]
+    fn api_7_nothing_can_be_cancelled() {
+        assert_eq!(Op::new(1, None).cancel(), Err(HResult::E_NOTIMPL));
+    }
+
+    #[test]
+    fn api_8_a_handle_has_one_callback() {
+        let mut registration = Registration::default();
+        assert_eq!(registration.set(Some("one"), Callbacks), Ok(()));
+        assert_eq!(registration.set(Some("two"), Callbacks), Err(ALREADY_SET));
+        assert_eq!(registration.callback(), Some("one"));
+        assert_eq!(registration.set(None, Callbacks), Ok(()));
+        assert_eq!(registration.set(Some("two"), Events), Ok(()));
+        assert_eq!((registration.callback(), registration.delivery()), (Some("two"), Events));
+    }
+
+    #[test]
+    fn api_9_completions_as_events_see_what_was_started_earlier_and_refuse_callbacks() {
+        let mut operation = Op::new(1, None);
+        let create = pending(&mut operation, OperationType::Create);
+        assert_eq!(operation.complete(create, Ok(""), Events), Told::Event);
+        operation.set_callback(Some("callback")).expect("free");
+        let refused = operation.start(OperationType::Start, "system", Events);
+        assert_eq!(refused, Err(ALREADY_SET));
+        assert_eq!(operation.result(), Ok(&Ok("")), "the last result is still there");
+        // One with a callback of its own that was begun before the registration keeps it.
+        let start = pending(&mut operation, OperationType::Start);
+        assert_eq!(operation.complete(start, Ok(""), Events), Told::Callback("callback"));
+    }
+
+    #[test]
+    fn what_cannot_be_handed_out_twice_is_exchanged() {
+        let mut operation = Op::new(1, None);
+        assert!(operation.exchange_result(|_| Ok("rest")).is_err());
+        let ticket = pending(&mut operation, OperationType::CreateProcess);
+        operation.complete(ticket, Ok("with streams"), Callbacks);
+        assert_eq!(operation.exchange_result(|_| Ok("without")), Ok(Ok("with streams")));
+        assert_eq!(operation.result(), Ok(&Ok("without")));
+    }
+}

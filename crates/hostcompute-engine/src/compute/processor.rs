@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use hostcompute_schema::hcs::{ProcessorFeature, XsaveProcessorFeature};
+
 use super::facts::HostFacts;
 
 /// Flag of /proc/cpuinfo, name of the ProcessorFeature.
@@ -137,16 +139,18 @@ const XSAVE: &[(&str, &str)] = &[
     ("avx_vnni", "AvxVnni"),
 ];
 
-/// Names of the ProcessorFeatures that the host has.
-pub fn features(facts: &HostFacts) -> Vec<&'static str> {
+/// The ProcessorFeatures that the host has.
+pub fn features(facts: &HostFacts) -> Vec<ProcessorFeature> {
     // Both families have a flag `aes`; `asimd` only Arm has.
     let arm = facts.cpu_flags.iter().any(|flag| flag == "asimd");
-    names(if arm { ARM } else { X86 }, &facts.cpu_flags)
+    let names = names(if arm { ARM } else { X86 }, &facts.cpu_flags);
+    names.into_iter().map(ProcessorFeature::from_name).collect()
 }
 
-/// Names of the XsaveProcessorFeatures that the host has.
-pub fn xsave_features(facts: &HostFacts) -> Vec<&'static str> {
-    names(XSAVE, &facts.cpu_flags)
+/// The XsaveProcessorFeatures that the host has.
+pub fn xsave_features(facts: &HostFacts) -> Vec<XsaveProcessorFeature> {
+    let names = names(XSAVE, &facts.cpu_flags);
+    names.into_iter().map(XsaveProcessorFeature::from_name).collect()
 }
 
 fn names(table: &[(&str, &'static str)], flags: &[String]) -> Vec<&'static str> {
@@ -155,4 +159,33 @@ fn names(table: &[(&str, &'static str)], flags: &[String]) -> Vec<&'static str> 
         table.iter().filter(|(flag, _)| has(flag)).map(|(_, name)| *name).collect();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_name_is_published() {
+        for (flag, name) in X86.iter().chain(ARM) {
+            assert!(ProcessorFeature::from_name(name).is_known(), "{flag}: {name}");
+        }
+        for (flag, name) in XSAVE {
+            assert!(XsaveProcessorFeature::from_name(name).is_known(), "{flag}: {name}");
+        }
+    }
+
+    #[test]
+    fn a_flag_means_what_its_family_means_by_it() {
+        let facts = |flags: &[&str]| HostFacts {
+            cpu_flags: flags.iter().map(ToString::to_string).collect(),
+            ..HostFacts::default()
+        };
+        let intel = facts(&["aes", "vmx", "svm", "avx2"]);
+        assert_eq!(features(&intel), [ProcessorFeature::AmdAes, ProcessorFeature::NestedVirt]);
+        assert_eq!(xsave_features(&intel), [XsaveProcessorFeature::Avx2]);
+        let arm = facts(&["asimd", "aes"]);
+        assert_eq!(features(&arm), [ProcessorFeature::AdvSimd, ProcessorFeature::ArmAes]);
+    }
 }

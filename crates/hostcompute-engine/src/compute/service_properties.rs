@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 
 use hostcompute_schema::hcs::{
     self, BasicInformation, ContainerCredentialGuardSystemInfo, GetPropertyType, LogicalProcessor,
-    ModificationRequest, ModifyPropertyType, ProcessorTopology, QoSCapabilities, ServiceProperties,
+    ModificationRequest, ModifyPropertyType, NonArchitecturalCoreSharing,
+    ProcessorCapabilitiesInfo, ProcessorTopology, QoSCapabilities, ServiceProperties,
     ServicePropertyQuery, Subnode, SubnodeType, Version,
 };
 use hostcompute_schema::{Document, Failure, HResult};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cpu_group::{self, CpuGroups, GroupChange};
 use super::facts::{Cpu, HostFacts};
@@ -55,7 +56,7 @@ pub fn answer(
 
 fn property(name: &str, facts: &HostFacts, groups: &CpuGroups) -> Result<Value, Failure> {
     if name == "ProcessorCapabilities" {
-        return Ok(capabilities(facts));
+        return Ok(capabilities(facts).to_value());
     }
     Ok(match GetPropertyType::from_name(name) {
         GetPropertyType::Basic => basic().to_value(),
@@ -110,15 +111,16 @@ fn logical_processor(cpu: &Cpu) -> LogicalProcessor {
     }
 }
 
-/// ProcessorCapabilitiesInfo.
-fn capabilities(facts: &HostFacts) -> Value {
-    json!({
-        "ProcessorFeatures": processor::features(facts),
-        "XsaveProcessorFeatures": processor::xsave_features(facts),
-        "CacheLineFlushSize": facts.cache_line,
-        "ImplementedPhysicalAddressBits": facts.physical_address_bits,
-        "NonArchitecturalCoreSharing": "Unreported",
-    })
+fn capabilities(facts: &HostFacts) -> ProcessorCapabilitiesInfo {
+    let known = |number: u32| (number > 0).then_some(u64::from(number));
+    ProcessorCapabilitiesInfo {
+        processor_features: Some(processor::features(facts)),
+        xsave_processor_features: Some(processor::xsave_features(facts)),
+        cache_line_flush_size: known(facts.cache_line),
+        implemented_physical_address_bits: known(facts.physical_address_bits),
+        non_architectural_core_sharing: Some(NonArchitecturalCoreSharing::Unreported),
+        ..ProcessorCapabilitiesInfo::default()
+    }
 }
 
 /// Reads what HcsModifyServiceSettings is given; nothing is to be done when it asks for what is so.

@@ -157,3 +157,65 @@ impl Verb {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// hcs.md 2.1, as it is printed there.
+    #[test]
+    fn lc_the_table_is_the_published_one() {
+        let states =
+            [State::Created, State::Running, State::Paused, State::SavedAsTemplate, State::Stopped];
+        let read = |cell: &str| match cell {
+            "ok" => Ok(()),
+            "no" => Err(HResult::HCS_E_INVALID_STATE),
+            _ => Err(HResult::HCS_E_SYSTEM_ALREADY_STOPPED),
+        };
+        for (verb, cells) in [
+            (Verb::Start, "ok no no no gone"),
+            (Verb::ShutDown, "no ok no no gone"),
+            (Verb::Terminate, "ok ok ok ok gone"),
+            (Verb::Pause, "no ok no no gone"),
+            (Verb::Resume, "no no ok no gone"),
+            (Verb::Save, "no no ok no gone"),
+            (Verb::Crash, "no ok no no gone"),
+            (Verb::GetProperties, "ok ok ok ok ok"),
+            (Verb::Measure, "no ok ok no gone"),
+            (Verb::Modify, "no ok no no gone"),
+            (Verb::ModifyNetwork, "ok ok no no gone"),
+            (Verb::CreateProcess, "no ok no no gone"),
+            (Verb::OpenProcess, "no ok no no gone"),
+            (Verb::WaitForExit, "ok ok ok ok ok"),
+        ] {
+            for (state, cell) in states.iter().zip(cells.split(' ')) {
+                assert_eq!(legal(verb, state), read(cell), "{verb:?} while {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn operations_have_the_published_numbers() {
+        for (verb, number) in [
+            (Verb::Open, -1),
+            (Verb::Enumerate, 0),
+            (Verb::Create, 1),
+            (Verb::Start, 2),
+            (Verb::ShutDown, 3),
+            (Verb::Pause, 4),
+            (Verb::Resume, 5),
+            (Verb::Save, 6),
+            (Verb::Terminate, 7),
+            (Verb::Modify, 8),
+            (Verb::GetProperties, 9),
+            (Verb::CreateProcess, 10),
+            (Verb::SignalProcess, 11),
+            (Verb::GetProcessInfo, 12),
+            (Verb::GetProcessProperties, 13),
+            (Verb::ModifyProcess, 14),
+            (Verb::Crash, 15),
+        ] {
+            assert_eq!(verb.operation() as i32, number, "{verb:?}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use hostcompute_schema::hcs::{
-    self, ContainerProcessor, Device, MappedDirectory, MappedPipe, ModifyRequestType,
+    self, ContainerProcessor, CpuGroup, Device, MappedDirectory, MappedPipe, ModifyRequestType,
     ModifySettingRequest,
 };
 use hostcompute_schema::{Document, Element, Failure, Guid, HResult, Reader, first_of};
@@ -150,7 +150,11 @@ fn read_change(
             limits::processor(&wanted, AT, facts, &mut changed, notes);
             Some(Change::Limits(changed))
         }
-        Resource::CpuGroup => Some(Change::CpuGroup(cpu_group(settings)?)),
+        Resource::CpuGroup => {
+            // The null GUID stands for none.
+            let group: CpuGroup = object(settings)?;
+            Some(Change::CpuGroup(group.id.filter(|id| !id.is_zero())))
+        }
         Resource::Devices => {
             let wanted: Device = object(settings)?;
             let change = if add { Change::AddDevices } else { Change::RemoveDevices };
@@ -162,23 +166,6 @@ fn read_change(
             Some(change(endpoint))
         }
     })
-}
-
-/// A CpuGroup: the null GUID stands for none.
-fn cpu_group(settings: &Value) -> Result<Option<Guid>, Failure> {
-    match settings {
-        Value::Null => Ok(None),
-        Value::Object(members) => match (members.get("Id"), members.len()) {
-            (None, 0) => Ok(None),
-            (Some(id), 1) => scalar(id).map(|id: Guid| (!id.is_zero()).then_some(id)),
-            _ => Err(not_a_group()),
-        },
-        _ => Err(not_a_group()),
-    }
-}
-
-fn not_a_group() -> Failure {
-    Failure::new(HResult::HCS_E_INVALID_JSON, "expected {\"Id\": GUID}").at(AT)
 }
 
 fn object<T: Document>(settings: &Value) -> Result<T, Failure> {
