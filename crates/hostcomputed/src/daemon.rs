@@ -17,9 +17,8 @@ use anyhow::{Context, Result, bail};
 use hostcompute::{Options, local};
 use hostcompute_linux::peer::UserNamespace;
 use hostcompute_linux::{Linux, rootless};
-use hostcompute_schema::operation::Right;
 use hostcompute_service::Service;
-use hostcompute_service::server::{Caller, Groups, Server, Settings};
+use hostcompute_service::server::{Groups, Server, Settings};
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -78,8 +77,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         .build()
         .context("starting threads")?;
     // Root's: what a system needs of the network was asked for by somebody who may make systems.
-    let desk = server.connect_as(Caller::default(), Right::Manage)?;
-    let compute = local::systems::systems(&options, desk)?;
+    let compute = local::systems::systems(&options, server.desk()?)?;
     let edge = Edge::new(
         server.clone(),
         ours,

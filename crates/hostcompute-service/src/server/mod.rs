@@ -156,6 +156,16 @@ impl<H: Host + Send + 'static> Server<H> {
         Session::begin(self.shared.clone(), new_id(), caller, right)
     }
 
+    /// A session for what runs in the same process and carries out what others may: it is nobody's connection, and not listed.
+    ///
+    /// # Errors
+    /// HCN_E_MANAGER_STOPPED.
+    pub fn desk(&self) -> Result<Session<H>, Failure> {
+        let session = self.connect_as(Caller::default(), Right::Manage)?;
+        lock(&self.shared.sessions).remove(&session.id());
+        Ok(session)
+    }
+
     /// Whether requests are accepted; not once it was stopped, or has broken down.
     pub fn is_running(&self) -> bool {
         self.shared.queue.is_open()
