@@ -16,7 +16,7 @@ use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, 
 use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said};
 use hostcompute_supervisor::wire;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::agent::message::FromAgent;
@@ -24,7 +24,8 @@ use crate::agent::{self, Plan};
 use crate::devices::Node;
 use crate::inside::{self, Inside};
 use crate::refusal::{Context, refuse};
-use crate::sys::{self, Side};
+use crate::root::Mapping;
+use crate::sys::{self, MountAttributes, Side};
 use crate::{devices, files, mounts};
 
 /// How long a first process may take until it is ready: file systems may be slow.
@@ -62,17 +63,24 @@ pub fn prepare(launch: &Launch, group: Option<&Group>) -> Result<Prepared, Refus
     let files = files::write(launch, &bundle)?;
     let place = launch.directory.join(directory::ROOT);
     crate::root::make(&place, 0o755).context(|| "make the root's directory")?;
+    let users = launch.users.as_ref().map(user_namespace).transpose();
+    let users = users.context(|| "map users")?;
+    let mapping = users.as_ref().zip(launch.users.as_ref()).map(|(namespace, users)| Mapping {
+        namespace: namespace.as_fd(),
+        root: (root_of(&users.uids), root_of(&users.gids)),
+    });
     let etc = files.iter().map(files::EtcFile::as_mount);
     let mapped = etc.chain(launch.mounts.iter().cloned());
     let mapped = mapped.map(|mount| mounts::open(&mount)).collect::<Result<_, _>>()?;
     Ok(Prepared::Container(Box::new(Inside {
-        root: crate::root::open(&launch.root, &launch.directory)?,
+        root: crate::root::open(&launch.root, &launch.directory, mapping)?,
         place,
         host_name: launch.host_name.clone(),
         raise_loopback: launch.network == Network::Own,
         shows_cgroup: group.is_some_and(Group::is_unified),
         has_group: group.is_some(),
         has_users: launch.users.is_some(),
+        sys: foreign_sys(launch)?,
         mapped,
         devices: open_devices(launch)?,
     })))
@@ -216,6 +224,20 @@ fn namespaces(launch: &Launch) -> UnshareFlags {
     flags
 }
 
+/// The host's `/sys`, read-only, for those that cannot have their own.
+fn foreign_sys(launch: &Launch) -> Result<Option<OwnedFd>, Refusal> {
+    if launch.users.is_none() || launch.network == Network::Own {
+        return Ok(None);
+    }
+    let open = || {
+        let tree = crate::root::clone(Path::new("/sys"))?;
+        let set = sys::MOUNT_ATTR_RDONLY;
+        sys::set_mount_attributes(&tree, MountAttributes { set, ..Default::default() })?;
+        Ok::<_, io::Error>(Some(tree))
+    };
+    open().context(|| "map /sys")
+}
+
 /// Moves this process into the network that its child is to be born in; returns its own. From within a user namespace of its own the child
 /// could not join it any more.
 fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
@@ -262,6 +284,37 @@ fn map_users(init: Pid, users: &Users) -> io::Result<()> {
     }
     fs::write(directory.join("uid_map"), text(&users.uids))?;
     fs::write(directory.join("gid_map"), text(&users.gids))
+}
+
+/// Who the container's root is.
+fn root_of(ranges: &[IdRange]) -> u32 {
+    ranges.iter().find(|range| range.inside == 0).map_or(0, |range| range.host)
+}
+
+/// A user namespace with these users, and nobody in it.
+fn user_namespace(users: &Users) -> io::Result<OwnedFd> {
+    match sys::split_into(UnshareFlags::NEWUSER)? {
+        Side::Child => loop {
+            // Until it is killed, below.
+            std::thread::park();
+        },
+        Side::Parent(holder) => {
+            let mapped = map_users(holder, users);
+            let opened = File::open(format!("/proc/{}/ns/user", holder.as_raw_nonzero()));
+            rustix::process::kill_process(holder, Signal::KILL)?;
+            rustix::process::waitpid(Some(holder), WaitOptions::empty())?;
+            mapped?;
+            opened.map(OwnedFd::from)
+        }
+    }
+}
+
+/// Takes back what host processes saw of a root of their own.
+pub fn hide_root(launch: &Launch) -> io::Result<()> {
+    if launch.isolation == Isolation::HostProcess && launch.root != Root::Shared {
+        return crate::root::hide(&launch.directory, launch.root_at.as_deref());
+    }
+    Ok(())
 }
 
 /// The standard devices and those of the launch; with the host's own nodes where nobody may make others.

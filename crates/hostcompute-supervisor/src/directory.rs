@@ -175,7 +175,7 @@ pub fn remains(exited: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes everything but what is worth keeping. Mounts below are not crossed: there are none outside the supervisor's namespace.
+/// Removes everything but what is worth keeping.
 fn clear(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -184,7 +184,10 @@ fn clear(directory: &Path) -> io::Result<()> {
         if REMAINS.contains(&&*text) || text == LOG || text.starts_with("log.") {
             continue;
         }
-        let removed = if entry.file_type()?.is_dir() {
+        let removed = if text == ROOT {
+            // Something is mounted there at most, which is not ours to empty.
+            fs::remove_dir(entry.path())
+        } else if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())
         } else {
             fs::remove_file(entry.path())

@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use hostcompute_supervisor::message::Refusal;
-use rustix::fs::{FileType, Mode, makedev};
+use rustix::fs::{FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
@@ -54,6 +54,8 @@ pub struct Inside {
     pub shows_cgroup: bool,
     pub has_group: bool,
     pub has_users: bool,
+    /// The host's, where the container may not mount one of its own: it shows a network that is not the container's user's.
+    pub sys: Option<OwnedFd>,
     pub mapped: Vec<Mapped>,
     pub devices: Vec<(PathBuf, Node, Option<OwnedFd>)>,
 }
@@ -75,7 +77,7 @@ impl Inside {
         if self.raise_loopback {
             sys::raise_loopback().context(|| "bring the loopback interface up")?;
         }
-        self.change_root().context(|| "change the root")?;
+        let old = self.change_root().context(|| "change the root")?;
         self.mount_standard()?;
         let before = rustix::process::umask(Mode::empty());
         self.make_devices().context(|| "make the devices")?;
@@ -83,19 +85,23 @@ impl Inside {
         for mapped in &self.mapped {
             mapped.attach()?;
         }
-        cover().context(|| "cover what is the host's")
+        cover().context(|| "cover what is the host's")?;
+        drop_old_root(&old).context(|| "leave the old root")
     }
 
-    fn change_root(&self) -> io::Result<()> {
+    /// Makes the root the root. The old one lies above it, out of sight, until [`drop_old_root`]: in a user namespace, the kernel wants
+    /// to see a whole `/proc` before it gives another.
+    fn change_root(&self) -> io::Result<OwnedFd> {
         let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", downstream)?;
         root::attach(self.root.as_fd(), &self.place)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let old = rustix::fs::open("/", flags, Mode::empty())?;
         rustix::process::chdir(&self.place)?;
-        // The old root is put on the new one, and goes from there: no directory has to be there for it.
+        // No directory has to be there for the old root.
         rustix::process::pivot_root(".", ".")?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
         rustix::process::chdir("/")?;
-        Ok(())
+        Ok(old)
     }
 
     fn mount_standard(&self) -> Result<(), Refusal> {
@@ -115,7 +121,12 @@ impl Inside {
         mount("devpts", "/dev/pts", quiet, &terminals)?;
         mount("tmpfs", "/dev/shm", nothing, "mode=1777,size=65536k")?;
         mount("mqueue", "/dev/mqueue", nothing, "")?;
-        mount("sysfs", "/sys", nothing | MountFlags::RDONLY, "")?;
+        match &self.sys {
+            None => mount("sysfs", "/sys", nothing | MountFlags::RDONLY, "")?,
+            Some(sys) => fs::create_dir_all("/sys")
+                .and_then(|()| root::attach(sys.as_fd(), Path::new("/sys")))
+                .context(|| "mount /sys")?,
+        }
         if self.shows_cgroup {
             mount("cgroup2", "/sys/fs/cgroup", nothing | MountFlags::RDONLY, "")?;
         }
@@ -138,6 +149,13 @@ impl Inside {
         }
         Ok(())
     }
+}
+
+fn drop_old_root(old: &OwnedFd) -> io::Result<()> {
+    rustix::process::fchdir(old)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")?;
+    Ok(())
 }
 
 /// What every container has.

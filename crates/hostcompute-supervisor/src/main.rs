@@ -66,6 +66,8 @@ fn settle_in() -> io::Result<Option<OwnedFd>> {
         return Ok(None);
     }
     rustix::process::setsid()?;
+    // Host processes whose parent ends are ours: nobody else would know of them.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::chdir("/")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let starter = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;

@@ -36,7 +36,7 @@ pub fn open(mount: &Mount) -> Result<Mapped, Refusal> {
         let set = if mount.read_only { sys::MOUNT_ATTR_RDONLY } else { 0 };
         // What is mounted below on the host later comes in; nothing goes out.
         let propagation = sys::PROPAGATE_IN;
-        sys::set_mount_attributes(&tree, MountAttributes { set, propagation })?;
+        sys::set_mount_attributes(&tree, MountAttributes { set, propagation, users: None })?;
         let is_directory = fs::metadata(&mount.source)?.is_dir();
         Ok::<_, io::Error>(Mapped { tree, target: mount.target.clone(), is_directory })
     };

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,8 @@ use hostcompute_supervisor::launch::{Root, Scratch};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
 use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
 };
 use rustix::thread::UnshareFlags;
 
@@ -28,16 +29,25 @@ pub fn enter_own_namespace() -> Result<(), Refusal> {
     rustix::mount::mount_change("/", downstream).context(|| "keep mounts from the host")
 }
 
+/// Whose the files are.
+#[derive(Debug, Clone, Copy)]
+pub struct Mapping<'n> {
+    pub namespace: BorrowedFd<'n>,
+    /// Who the container's root is on the host.
+    pub root: (u32, u32),
+}
+
 /// The root, mounted nowhere yet.
-pub fn open(root: &Root, system: &Path) -> Result<OwnedFd, Refusal> {
+pub fn open(root: &Root, system: &Path, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
     match root {
-        Root::Layers { layers, scratch } => union(layers, scratch, system),
-        Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, system),
+        Root::Layers { layers, scratch } => union(layers, scratch, system, users),
+        Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, system, users),
         Root::Directory { path, read_only } => {
-            let mount = clone(path).context(|| format!("use {} as the root", path.display()))?;
+            let doing = || format!("use {} as the root", path.display());
+            let mount = map_users(path, users.map(|users| users.namespace)).context(doing)?;
             let set = sys::MOUNT_ATTR_NODEV | if *read_only { sys::MOUNT_ATTR_RDONLY } else { 0 };
             sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
-                .context(|| "keep device nodes out of the root")?;
+                .context(doing)?;
             Ok(mount)
         }
         Root::Shared => Err(refuse(RefusalKind::Invalid, "a container takes a root")),
@@ -51,8 +61,15 @@ pub fn show(root: &Root, system: &Path, at: Option<&Path>) -> Result<(), Refusal
     if at.is_none() {
         make(&own, 0o755).context(|| "make the root's directory")?;
     }
-    let mount = open(root, system)?;
+    let mount = open(root, system, None)?;
     attach(mount.as_fd(), place).context(|| format!("show the root at {}", place.display()))
+}
+
+/// Takes back [`show`].
+pub fn hide(system: &Path, at: Option<&Path>) -> io::Result<()> {
+    let own = system.join(directory::ROOT);
+    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    Ok(rustix::mount::unmount(at.unwrap_or(&own), flags)?)
 }
 
 /// A copy of what is seen at a path, mounts below it included, that is mounted nowhere.
@@ -69,7 +86,28 @@ pub fn attach(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     rustix::mount::move_mount(mount, "", CWD, target, flags).map_err(Into::into)
 }
 
-fn union(layers: &[PathBuf], scratch: &Scratch, system: &Path) -> Result<OwnedFd, Refusal> {
+/// A copy whose files belong to those users of the namespace that have the numbers of their owners.
+fn map_users(path: &Path, users: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    let mount = clone(path)?;
+    if let Some(users) = users {
+        let set = sys::MOUNT_ATTR_IDMAP;
+        let users = Some(users);
+        sys::set_mount_attributes(&mount, MountAttributes { set, users, ..Default::default() })?;
+    }
+    Ok(mount)
+}
+
+/// A descriptor as a path.
+fn path_of(descriptor: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+}
+
+fn union(
+    layers: &[PathBuf],
+    scratch: &Scratch,
+    system: &Path,
+    users: Option<Mapping<'_>>,
+) -> Result<OwnedFd, Refusal> {
     if layers.is_empty() {
         return Err(refuse(RefusalKind::Invalid, "a root needs a layer"));
     }
@@ -78,20 +116,32 @@ fn union(layers: &[PathBuf], scratch: &Scratch, system: &Path) -> Result<OwnedFd
         Scratch::Own => Some(system.join(directory::SCRATCH)),
         Scratch::Directory(path) => Some(path.clone()),
     };
-    let writable = match &place {
-        None => None,
-        Some(place) => {
-            let (upper, work) = (place.join("upper"), place.join("work"));
-            for directory in [place, &upper, &work] {
-                make(directory, 0o755)
-                    .context(|| format!("use {} as scratch", directory.display()))?;
-            }
-            Some((upper, work))
+    if let Some(place) = &place {
+        for directory in [place, &place.join("upper"), &place.join("work")] {
+            make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
         }
-    };
+    }
+    // Held until the union is made, which then has its own hold.
+    let mut held = Vec::new();
+    let mut layers = layers.to_vec();
+    if let Some(users) = users {
+        for path in &mut layers {
+            let mapped = map_users(path, Some(users.namespace))
+                .context(|| format!("map the users of {}", path.display()))?;
+            *path = path_of(&mapped);
+            held.push(mapped);
+        }
+    }
+    let writable = place.map(|place| (place.join("upper"), place.join("work")));
+    if let (Some((upper, _)), Some(users)) = (&writable, users) {
+        // The union itself cannot be mapped: what is written is the host's users' whom the container's are.
+        let (uid, gid) = users.root;
+        std::os::unix::fs::chown(upper, Some(uid), Some(gid))
+            .context(|| format!("use {} as scratch", upper.display()))?;
+    }
     let writable = writable.as_ref().map(|(upper, work)| (upper.as_path(), work.as_path()));
     let gone_anyway = matches!(scratch, Scratch::Own);
-    overlay(layers, writable, gone_anyway).context(|| "mount the layers")
+    overlay(&layers, writable, gone_anyway).context(|| "mount the layers")
 }
 
 fn overlay(

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_int, c_long, c_uint};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -105,19 +105,24 @@ pub fn signal(pidfd: impl AsFd, signal: c_int) -> io::Result<()> {
 
 /// Attributes of mounts (linux/mount.h).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct MountAttributes {
+pub struct MountAttributes<'u> {
     pub set: u64,
     pub propagation: u64,
+    /// The user namespace of [`MOUNT_ATTR_IDMAP`].
+    pub users: Option<BorrowedFd<'u>>,
 }
 
 pub const MOUNT_ATTR_RDONLY: u64 = 1;
 pub const MOUNT_ATTR_NODEV: u64 = 4;
 
+/// Owners are those of a user namespace.
+pub const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
 /// `MS_SLAVE`: what is mounted at the source is mounted here.
 pub const PROPAGATE_IN: u64 = 1 << 19;
 
 /// Changes a mount and all below it.
-pub fn set_mount_attributes(mount: impl AsFd, wanted: MountAttributes) -> io::Result<()> {
+pub fn set_mount_attributes(mount: impl AsFd, wanted: MountAttributes<'_>) -> io::Result<()> {
     /// struct mount_attr.
     #[repr(C)]
     struct Attributes {
@@ -126,8 +131,9 @@ pub fn set_mount_attributes(mount: impl AsFd, wanted: MountAttributes) -> io::Re
         propagation: u64,
         users: u64,
     }
-    let MountAttributes { set, propagation } = wanted;
-    let attributes = Attributes { set, clear: 0, propagation, users: 0 };
+    let MountAttributes { set, propagation, users } = wanted;
+    let users = users.map_or(0, |users| u64::from(users.as_raw_fd().unsigned_abs()));
+    let attributes = Attributes { set, clear: 0, propagation, users };
     let empty: &CStr = c"";
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path and the attributes outlive the call, which reads as many bytes as it is told there are.

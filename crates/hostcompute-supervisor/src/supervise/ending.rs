@@ -8,10 +8,11 @@ use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::Life;
 use hostcompute_supervisor::message::{Answer, Cause, Exit, Moment, Notice, Status};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::requests::OUTPUTS;
 use super::{Ending, Supervisor};
+use crate::builtin;
 
 /// How long readers have, at the end, to take what is left.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -92,6 +93,8 @@ impl Supervisor {
             // Host processes, and whatever else somebody put into the group.
             let _ = group.kill();
         }
+        // Those that were left to us; who still runs elsewhere is waited for by nobody.
+        while rustix::process::wait(WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()) {}
         for process in &mut self.processes {
             process.end(Status::Killed(9));
         }
@@ -153,10 +156,12 @@ impl Supervisor {
         }
     }
 
-    /// Gives back what the system held; its mounts went with its last process.
+    /// Gives back what the system held; a container's mounts went with its last process.
     fn release(&mut self) -> io::Result<()> {
         self.memory = None;
         self.prepared = None;
-        self.group.as_ref().map_or(Ok(()), |group| group.remove())
+        let hidden = builtin::hide_root(&self.launch);
+        let removed = self.group.as_ref().map_or(Ok(()), |group| group.remove());
+        hidden.and(removed)
     }
 }

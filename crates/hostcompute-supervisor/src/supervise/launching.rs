@@ -69,6 +69,7 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
         limits: launch.limits.clone(),
         memory,
         out_of_memory: false,
+        look: None,
         processes: Vec::new(),
         first: None,
         being_made: BTreeMap::new(),

@@ -38,6 +38,10 @@ use process::{Process, Streaming};
 use crate::agent::message::{FromAgent, ToAgent};
 use crate::builtin::{Made, Prepared};
 
+/// How often, and how long, it is looked whether the memory limit ended somebody, after memory was short.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: Duration = Duration::from_secs(2);
+
 /// One system and those who speak to us about it.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -61,6 +65,8 @@ pub struct Supervisor {
     limits: Limits,
     memory: Option<OomWatch>,
     out_of_memory: bool,
+    /// When it is looked next, and last, whether the memory limit ended somebody.
+    look: Option<(Instant, Instant)>,
     processes: Vec<Process>,
     /// The first that was made.
     first: Option<u32>,
@@ -123,6 +129,9 @@ impl Supervisor {
                     Source::Input(pid) => self.pass_input(pid),
                     Source::Output(pid, stream) => self.pass_output(pid, stream),
                 }
+            }
+            if self.look.is_some_and(|(next, _)| next <= Instant::now()) {
+                self.hear_memory();
             }
             self.tell_ends();
             self.drop_gone();
@@ -190,7 +199,8 @@ impl Supervisor {
     fn timeout(&self) -> Option<Timespec> {
         let ends = self.processes.iter().filter_map(Process::until);
         let force = self.ending.as_ref().and_then(|ending| ending.force);
-        let first = ends.chain(force).min()?;
+        let look = self.look.map(|(next, _)| next);
+        let first = ends.chain(force).chain(look).min()?;
         let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
@@ -306,11 +316,17 @@ impl Supervisor {
         }
     }
 
+    /// Version 1 tells that memory is short before it ends somebody: whoever was told looks again until it has.
     fn hear_memory(&mut self) {
         let Some(memory) = &mut self.memory else { return };
         match memory.kills() {
-            Ok(0) => {}
+            Ok(0) => {
+                let now = Instant::now();
+                let last = self.look.map_or(now + LOOKS, |(_, last)| last);
+                self.look = (now < last).then_some((now + LOOK, last));
+            }
             Ok(_) => {
+                self.look = None;
                 self.out_of_memory = true;
                 self.notice(&Notice::OutOfMemory);
             }
