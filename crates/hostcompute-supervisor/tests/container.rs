@@ -26,7 +26,7 @@ fn mount(source: &Path, target: &str, read_only: bool) -> Mount {
 fn a_process_runs_and_everything_goes() {
     with_lab(|lab| {
         let mut system = lab.create(lab.launch("one")).expect("created");
-        let early = system.run(process(&["true"])).err().expect("not started");
+        let early = system.run(process(&["true"])).expect_err("not started");
         assert_eq!(early.kind, RefusalKind::State);
         system.ask(Request::Start).expect("started");
         assert_eq!(system.notices, [Notice::State(State::Running)]);
@@ -34,7 +34,7 @@ fn a_process_runs_and_everything_goes() {
         assert_eq!((output.as_str(), error.as_str()), ("out\n", "err\n"));
         assert_eq!(status, Status::Exited(3));
         assert_eq!(system.prints("hostname"), "one\n");
-        assert_eq!(system.ask(Request::Start).err().expect("runs").kind, RefusalKind::State);
+        assert_eq!(system.ask(Request::Start).expect_err("runs").kind, RefusalKind::State);
         let exit = system.terminate();
         assert_eq!(exit.cause, Cause::Terminated);
     });
@@ -185,13 +185,13 @@ fn directories_are_mapped_and_read_only_all_the_way_down() {
         assert_eq!(system.prints("cat /later/file; echo back > /later/file"), "of the host\n");
         assert_eq!(fs::read_to_string(two.join("file")).expect("read"), "back\n");
         let again = system.ask(Request::AddMount(mount(&one, "/later", false)));
-        assert_eq!(again.err().expect("taken").kind, RefusalKind::Exists);
+        assert_eq!(again.expect_err("taken").kind, RefusalKind::Exists);
         system.ask(Request::RemoveMount { target: "/later".into() }).expect("unmapped");
         assert_eq!(system.prints("ls /later"), "");
         let gone = system.ask(Request::RemoveMount { target: "/later".into() });
-        assert_eq!(gone.err().expect("gone").kind, RefusalKind::NotFound);
+        assert_eq!(gone.expect_err("gone").kind, RefusalKind::NotFound);
         let missing = system.ask(Request::AddMount(mount(Path::new("/nowhere"), "/x", true)));
-        assert_eq!(missing.err().expect("missing").kind, RefusalKind::NoPath);
+        assert_eq!(missing.expect_err("missing").kind, RefusalKind::NoPath);
     });
 }
 
@@ -309,7 +309,7 @@ fn it_stands_still_while_it_is_paused() {
         let mut system = lab.start(lab.launch("one"));
         let mut cat = system.run(process(&["cat"])).expect("a process");
         system.ask(Request::Pause).expect("paused");
-        let refused = system.run(process(&["true"])).err().expect("paused");
+        let refused = system.run(process(&["true"])).expect_err("paused");
         assert_eq!(refused.kind, RefusalKind::State);
         lab::write(&mut cat.input, "line\n");
         let (Answer::Processes(processes), _) = system.ask(Request::Processes).expect("listed")
@@ -339,13 +339,13 @@ fn devices_are_given_and_taken() {
         system.ask(Request::AddDevices(vec![fuse("/dev/deep/log")])).expect("given");
         assert_eq!(system.prints("test -c /dev/deep/log && echo yes"), "yes\n");
         let again = system.ask(Request::AddDevices(vec![fuse("/dev/deep/log")]));
-        assert_eq!(again.err().expect("given").kind, RefusalKind::Exists);
+        assert_eq!(again.expect_err("given").kind, RefusalKind::Exists);
         let targets = vec![PathBuf::from("/dev/deep/log")];
         system.ask(Request::RemoveDevices { targets: targets.clone() }).expect("taken");
         let (_, _, status) = system.shell("test -e /dev/deep/log");
         assert_eq!(status, Status::Exited(1));
         let gone = system.ask(Request::RemoveDevices { targets });
-        assert_eq!(gone.err().expect("gone").kind, RefusalKind::NotFound);
+        assert_eq!(gone.expect_err("gone").kind, RefusalKind::NotFound);
     });
 }
 
@@ -464,7 +464,7 @@ fn what_cannot_be_made_is_undone() {
                 3 => launch.root = Root::Directory { path: "/nowhere".into(), read_only: false },
                 _ => launch.limits.cpu_set = Some("9999".into()),
             }
-            let refusal = lab.create(launch).err().expect("refused");
+            let refusal = lab.create(launch).expect_err("refused");
             assert_eq!(refusal.kind, kind, "{number}: {refusal:?}");
         }
     });

@@ -183,6 +183,8 @@ fn not_executed(program: &str, error: &io::Error) -> Refusal {
             RefusalKind::NotExecutable
         }
         Some(Errno::TOOBIG | Errno::INVAL) => RefusalKind::Invalid,
+        // A text with an end in its middle.
+        None if error.kind() == io::ErrorKind::InvalidInput => RefusalKind::Invalid,
         _ => RefusalKind::Failed,
     };
     let errno = error.raw_os_error();

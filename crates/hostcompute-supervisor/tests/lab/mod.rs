@@ -156,8 +156,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.path).expect("removed");
+        let removed = fs::remove_dir_all(&self.path);
         if !std::thread::panicking() {
+            removed.expect("removed");
             let unique = self.path.file_name().expect("a name").to_string_lossy();
             let group = Group::new(&format!("hostcompute-tests/{unique}")).expect("groups");
             assert!(!group.exists(), "the last system takes the group along");
@@ -171,6 +172,7 @@ pub fn supervisor() -> &'static str {
 }
 
 /// A connection to a supervisor.
+#[derive(Debug)]
 pub struct System {
     pub directory: PathBuf,
     pub group: Group,
@@ -181,6 +183,7 @@ pub struct System {
 }
 
 /// A process and our ends of its streams.
+#[derive(Debug)]
 pub struct Running {
     pub pid: u32,
     pub input: Option<File>,
