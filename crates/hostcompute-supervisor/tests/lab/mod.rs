@@ -2,7 +2,7 @@
 //!
 //! Nothing is left behind: dropping a [`System`] ends it, and looks whether its group, processes and mounts are gone.
 
-#![expect(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
