@@ -44,7 +44,7 @@ impl Hold {
     }
 
     fn take(directory: &Path, operation: FlockOperation) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(directory, flags, Mode::empty())?;
         loop {
             match rustix::fs::flock(&descriptor, operation) {

@@ -25,6 +25,9 @@ pub const UPPER: &str = "upper";
 /// The directory of a scratch that the kernel works in.
 pub const WORK: &str = "work";
 
+/// What the table of mounts shows as the device.
+const SOURCE: &str = "hostcompute";
+
 /// Longest value of one `fsconfig` string, its zero byte included (`fs/fsopen.c`).
 const LONGEST_VALUE: usize = 256;
 
@@ -71,6 +74,18 @@ pub struct Overlay {
     pub marks: Marks,
     /// What becomes of writes.
     pub syncing: Syncing,
+    /// What device nodes are good for.
+    pub devices: Devices,
+}
+
+/// Whether device nodes in a view lead to devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Devices {
+    /// As anywhere.
+    #[default]
+    Usable,
+    /// Not: what a container may use is put there apart.
+    Dead,
 }
 
 /// Why an overlay could not be mounted or removed.
@@ -131,7 +146,7 @@ impl Overlay {
             // An overlay needs two directories; one is bound as it is.
             return bind_read_only(only, target);
         }
-        match self.prepare() {
+        match self.prepare(Layers::OneByOne) {
             Ok(mount) => {
                 let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
                 rustix::mount::move_mount(&mount, "", CWD, target, flags)
@@ -142,8 +157,22 @@ impl Overlay {
         }
     }
 
-    /// A mount that is nowhere yet.
-    fn prepare(&self) -> Result<OwnedFd, Refused> {
+    /// The view as a mount that is nowhere yet; at least two layers, or a scratch.
+    ///
+    /// # Errors
+    /// As [`Overlay::mount_at`]; E2BIG for more layers than a kernel before 6.7 takes in this way (a dozen).
+    pub fn detached(&self) -> Result<OwnedFd, Error> {
+        match self.prepare(Layers::OneByOne) {
+            Err(Refused::Old) => self.prepare(Layers::Together),
+            other => other,
+        }
+        .map_err(|refused| match refused {
+            Refused::Old => Error::new("mount an overlay", Errno::NOSYS),
+            Refused::For(error) => error,
+        })
+    }
+
+    fn prepare(&self, layers: Layers) -> Result<OwnedFd, Refused> {
         let context =
             rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| {
                 match errno {
@@ -151,43 +180,67 @@ impl Overlay {
                     other => Refused::For(Error::new("mount an overlay", other)),
                 }
             })?;
-        let said = |doing| {
-            let context = context.as_fd();
-            move |errno| Refused::For(Error { said: log(context), ..Error::new(doing, errno) })
-        };
+        // Must live until the kernel has looked at the names made of them.
         let mut held = Vec::new();
+        match layers {
+            Layers::OneByOne => self.add_one_by_one(context.as_fd(), &mut held)?,
+            Layers::Together => self.add_together(context.as_fd(), &mut held)?,
+        }
+        let failed = |errno| refusal(context.as_fd(), "mount the layers", errno);
+        if let Some(scratch) = &self.scratch {
+            for (key, path) in [("upperdir", &scratch.upper), ("workdir", &scratch.work)] {
+                set(context.as_fd(), key, &short(path, &mut held)?)?;
+            }
+        }
+        set(context.as_fd(), "source", Path::new(SOURCE))?;
+        for flag in self.flags() {
+            rustix::mount::fsconfig_set_flag(&context, flag).map_err(failed)?;
+        }
+        rustix::mount::fsconfig_create(&context).map_err(failed)?;
+        let mut attributes = MountAttrFlags::empty();
+        attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, self.scratch.is_none());
+        attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, self.devices == Devices::Dead);
+        rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)
+    }
+
+    fn add_one_by_one(
+        &self,
+        context: BorrowedFd<'_>,
+        held: &mut Vec<OwnedFd>,
+    ) -> Result<(), Refused> {
         for layer in &self.layers {
-            let value = short(layer, &mut held).map_err(Refused::For)?;
-            match rustix::mount::fsconfig_set_string(&context, "lowerdir+", value.as_path()) {
+            let value = short(layer, held)?;
+            match rustix::mount::fsconfig_set_string(context, "lowerdir+", value.as_path()) {
                 Ok(()) => {}
                 // The key is unknown: the kernel is older than 6.7.
                 Err(Errno::INVAL) => return Err(Refused::Old),
-                Err(errno) => {
-                    return Err(match said("use the layer")(errno) {
-                        Refused::For(error) => Refused::For(error.at(layer)),
-                        old => old,
-                    });
-                }
+                Err(errno) => return Err(refusal(context, "use the layer", errno).at(layer)),
             }
         }
-        if let Some(scratch) = &self.scratch {
-            for (key, path) in [("upperdir", &scratch.upper), ("workdir", &scratch.work)] {
-                let value = short(path, &mut held).map_err(Refused::For)?;
-                rustix::mount::fsconfig_set_string(&context, key, value.as_path())
-                    .map_err(said("use the scratch"))?;
+        Ok(())
+    }
+
+    fn add_together(
+        &self,
+        context: BorrowedFd<'_>,
+        held: &mut Vec<OwnedFd>,
+    ) -> Result<(), Refused> {
+        let mut names = std::ffi::OsString::new();
+        for layer in &self.layers {
+            if !names.is_empty() {
+                names.push(":");
             }
+            names.push(by_descriptor(layer, held)?);
         }
-        for flag in self.flags() {
-            rustix::mount::fsconfig_set_flag(&context, flag)
-                .map_err(said("mount the layers at"))?;
+        if names.len() >= LONGEST_VALUE {
+            return Err(Refused::For(self.too_many()));
         }
-        rustix::mount::fsconfig_create(&context).map_err(said("mount the layers at"))?;
-        let attributes = match self.scratch {
-            Some(_) => MountAttrFlags::empty(),
-            None => MountAttrFlags::MOUNT_ATTR_RDONLY,
-        };
-        rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-            .map_err(said("mount the layers at"))
+        set(context, "lowerdir", Path::new(&names))
+    }
+
+    fn too_many(&self) -> Error {
+        let said = format!("{} layers are more than this kernel takes", self.layers.len());
+        Error { said, ..Error::new("mount the layers", Errno::TOOBIG) }
     }
 
     fn flags(&self) -> impl Iterator<Item = &'static str> {
@@ -200,11 +253,10 @@ impl Overlay {
     fn mount_classic(&self, target: &Path) -> Result<(), Error> {
         let mut held = Vec::new();
         let options = self.options(&mut held)?;
-        let flags = match self.scratch {
-            Some(_) => MountFlags::empty(),
-            None => MountFlags::RDONLY,
-        };
-        rustix::mount::mount("overlay", target, "overlay", flags, options.as_c_str())
+        let mut flags = MountFlags::empty();
+        flags.set(MountFlags::RDONLY, self.scratch.is_none());
+        flags.set(MountFlags::NODEV, self.devices == Devices::Dead);
+        rustix::mount::mount(SOURCE, target, "overlay", flags, options.as_c_str())
             .map_err(|errno| Error::new("mount the layers at", errno).at(target))
     }
 
@@ -220,10 +272,7 @@ impl Overlay {
             plain
         };
         if bytes.len() >= LONGEST_OPTIONS {
-            return Err(Error {
-                said: format!("{} layers are more than this kernel takes", self.layers.len()),
-                ..Error::new("mount the layers at", Errno::TOOBIG)
-            });
+            return Err(self.too_many());
         }
         CString::new(bytes).map_err(|_| Error::new("mount the layers at", Errno::INVAL))
     }
@@ -254,11 +303,43 @@ impl Overlay {
     }
 }
 
+/// How layers go to the kernel.
+enum Layers {
+    OneByOne,
+    /// In one value, for kernels before 6.7.
+    Together,
+}
+
 /// Why the new interface did not do it.
 enum Refused {
     /// It is not there, or does not take layers one by one.
     Old,
     For(Error),
+}
+
+impl Refused {
+    fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Old => Self::Old,
+            Self::For(error) => Self::For(error.at(path)),
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::For(error)
+    }
+}
+
+/// What the kernel says of a failure, in its own words too.
+fn refusal(context: BorrowedFd<'_>, doing: &'static str, errno: Errno) -> Refused {
+    Refused::For(Error { said: log(context), ..Error::new(doing, errno) })
+}
+
+fn set(context: BorrowedFd<'_>, key: &str, value: &Path) -> Result<(), Refused> {
+    rustix::mount::fsconfig_set_string(context, key, value)
+        .map_err(|errno| refusal(context, "use", errno).at(value))
 }
 
 /// Whether a merged view is mounted exactly here.

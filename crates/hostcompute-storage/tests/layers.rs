@@ -217,6 +217,9 @@ fn many_layers_with_long_names() {
         overlay.mount_at(&view).unwrap();
         assert_eq!(names(&view).len(), 120);
         overlay::unmount(&view).unwrap();
+        let nowhere = overlay.detached().unwrap();
+        let inside = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&nowhere));
+        assert_eq!(names(Path::new(&inside)).len(), 120);
     });
 }
 

@@ -12,7 +12,7 @@ use super::{missing, parents, unused};
 use crate::beneath;
 use crate::error::{Error, Kind, Result};
 use crate::hold::Hold;
-use crate::overlay::{self, Overlay, Scratch, Syncing};
+use crate::overlay::{self, Overlay, Scratch};
 use crate::store;
 
 /// Prepares an empty directory as a writable layer; it is made if there is none. `HcsInitializeWritableLayer`.
@@ -95,7 +95,7 @@ pub fn attach_layer_storage_filter(layer: &Path, data: &LayerData) -> Result<()>
         .map(|path| Hold::shared(path).map_err(|error| Error::system("use", path, error)))
         .collect::<Result<Vec<_>>>()?;
     let marks = store::marks(&scratch.work)?;
-    let view = Overlay { layers, scratch: Some(scratch), marks, syncing: Syncing::Usual };
+    let view = Overlay { layers, scratch: Some(scratch), marks, ..Overlay::default() };
     view.mount_at(layer).map_err(kernel)
 }
 
