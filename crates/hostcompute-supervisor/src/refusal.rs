@@ -25,7 +25,8 @@ pub fn refuse(kind: RefusalKind, message: impl Into<String>) -> Refusal {
     Refusal { kind, errno: None, message: message.into() }
 }
 
-fn kind(error: &io::Error) -> RefusalKind {
+/// Which kind of mistake an error of the system is.
+pub fn kind(error: &io::Error) -> RefusalKind {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => RefusalKind::NoPath,
         Some(Errno::EXIST) => RefusalKind::Exists,

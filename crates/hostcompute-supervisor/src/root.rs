@@ -1,7 +1,6 @@
 //! The root file system: a mount in no other namespace than the container's and the supervisor's own, with which it vanishes.
 //!
-//! Unions are made by `fsopen`, a layer at a time, so their number is not bounded by the length of one page; kernels before 6.7 get
-//! the layers as one text. Everything is mounted without device nodes: those of `/dev` are made apart.
+//! Unions are made by `hostcompute_storage::overlay`; their layers are held for as long as this process lives. Everything is mounted without device nodes: those of `/dev` are made apart.
 
 use std::fs;
 use std::io;
@@ -9,17 +8,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use hostcompute_storage::hold::Hold;
+use hostcompute_storage::overlay::{self, Devices, Marks, Overlay, Syncing};
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::{Root, Scratch};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
 use rustix::fs::CWD;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
-use crate::refusal::{Context, refuse};
+use crate::refusal::{self, Context, refuse};
 use crate::sys::{self, MountAttributes};
 
 /// Moves into a mount namespace of its own: nothing goes out of it, what is mounted on the host comes in.
@@ -43,15 +41,20 @@ pub fn open(root: &Root, system: &Path, users: Option<Mapping<'_>>) -> Result<Ow
         Root::Layers { layers, scratch } => union(layers, scratch, system, users),
         Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, system, users),
         Root::Directory { path, read_only } => {
-            let doing = || format!("use {} as the root", path.display());
-            let mount = map_users(path, users.map(|users| users.namespace)).context(doing)?;
-            let set = sys::MOUNT_ATTR_NODEV | if *read_only { sys::MOUNT_ATTR_RDONLY } else { 0 };
-            sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
-                .context(doing)?;
-            Ok(mount)
+            as_it_is(path, if *read_only { sys::MOUNT_ATTR_RDONLY } else { 0 }, users)
         }
         Root::Shared => Err(refuse(RefusalKind::Invalid, "a container takes a root")),
     }
+}
+
+/// One directory as the root.
+fn as_it_is(path: &Path, attributes: u64, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
+    let doing = || format!("use {} as the root", path.display());
+    let mount = map_users(path, users.map(|users| users.namespace)).context(doing)?;
+    let set = sys::MOUNT_ATTR_NODEV | attributes;
+    sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
+        .context(doing)?;
+    Ok(mount)
 }
 
 /// Shows a root to host processes, in the supervisor's own mount namespace.
@@ -114,12 +117,24 @@ fn union(
     let place = match scratch {
         Scratch::None => None,
         Scratch::Own => Some(system.join(directory::SCRATCH)),
+        // The merged view is there already (`HcsAttachLayerStorageFilter`).
+        Scratch::Directory(path) if overlay::is_mounted_at(path) => {
+            return as_it_is(path, 0, users);
+        }
         Scratch::Directory(path) => Some(path.clone()),
     };
     if let Some(place) = &place {
         for directory in [place, &place.join("upper"), &place.join("work")] {
             make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
         }
+        keep(place, Hold::alone)?;
+    }
+    for layer in layers {
+        keep(layer, Hold::shared)?;
+    }
+    if let (None, [only]) = (&place, layers) {
+        // A union takes two directories at least.
+        return as_it_is(only, sys::MOUNT_ATTR_RDONLY, users);
     }
     // Held until the union is made, which then has its own hold.
     let mut held = Vec::new();
@@ -139,56 +154,26 @@ fn union(
         std::os::unix::fs::chown(upper, Some(uid), Some(gid))
             .context(|| format!("use {} as scratch", upper.display()))?;
     }
-    let writable = writable.as_ref().map(|(upper, work)| (upper.as_path(), work.as_path()));
-    let gone_anyway = matches!(scratch, Scratch::Own);
-    overlay(&layers, writable, gone_anyway).context(|| "mount the layers")
-}
-
-fn overlay(
-    layers: &[PathBuf],
-    writable: Option<(&Path, &Path)>,
-    gone_anyway: bool,
-) -> io::Result<OwnedFd> {
-    let union = open_union(writable, gone_anyway)?;
-    let one_by_one = layers.iter().try_for_each(|layer| {
-        rustix::mount::fsconfig_set_string(union.as_fd(), "lowerdir+", layer)
-    });
-    let union = match one_by_one {
-        Ok(()) => union,
-        // An older kernel does not know that name.
-        Err(rustix::io::Errno::INVAL) => {
-            let union = open_union(writable, gone_anyway)?;
-            let names: Vec<String> = layers.iter().map(|layer| escape(layer)).collect();
-            rustix::mount::fsconfig_set_string(union.as_fd(), "lowerdir", names.join(":"))?;
-            union
-        }
-        Err(error) => return Err(error.into()),
+    let view = Overlay {
+        layers,
+        scratch: writable.map(|(upper, work)| overlay::Scratch { upper, work }),
+        marks: if in_user_namespace() { Marks::User } else { Marks::Trusted },
+        // Nobody waits at the end until what is thrown away is on the disk.
+        syncing: if *scratch == Scratch::Own { Syncing::Never } else { Syncing::Usual },
+        devices: Devices::Dead,
     };
-    rustix::mount::fsconfig_create(union.as_fd())?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
-    Ok(rustix::mount::fsmount(union.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    view.detached().map_err(|error| Refusal {
+        kind: refusal::kind(&error.errno().into()),
+        errno: Some(error.errno().raw_os_error()),
+        message: error.to_string(),
+    })
 }
 
-fn open_union(writable: Option<(&Path, &Path)>, gone_anyway: bool) -> io::Result<OwnedFd> {
-    let union = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    rustix::mount::fsconfig_set_string(union.as_fd(), "source", "hostcompute")?;
-    if let Some((upper, work)) = writable {
-        rustix::mount::fsconfig_set_string(union.as_fd(), "upperdir", upper)?;
-        rustix::mount::fsconfig_set_string(union.as_fd(), "workdir", work)?;
-        if gone_anyway {
-            // Nobody waits at the end until what is thrown away is on the disk.
-            rustix::mount::fsconfig_set_flag(union.as_fd(), "volatile")?;
-        }
-    }
-    if in_user_namespace() {
-        rustix::mount::fsconfig_set_flag(union.as_fd(), "userxattr")?;
-    }
-    Ok(union)
-}
-
-/// In the one text, `:` parts the layers.
-fn escape(layer: &Path) -> String {
-    layer.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:")
+/// Keeps a directory in use for as long as this process lives: whoever would remove a layer, or use a scratch too, looks for that.
+fn keep(directory: &Path, hold: fn(&Path) -> io::Result<Hold>) -> Result<(), Refusal> {
+    let held = hold(directory).context(|| format!("use {}", directory.display()))?;
+    std::mem::forget(held);
+    Ok(())
 }
 
 /// Whether root here is an ordinary user of the host.

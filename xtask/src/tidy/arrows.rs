@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tracing",
         ],
     ),
-    ("hostcompute-supervisor", &["libc", "rustix", "serde", "serde_json"]),
+    ("hostcompute-supervisor", &["hostcompute-storage", "libc", "rustix", "serde", "serde_json"]),
     (
         "hostcompute-service",
         &[
