@@ -92,7 +92,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Endpoint(verb) => session.endpoint(verb),
         Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
         Command::System(verb) => compute::system(session, verb),
-        Command::Run(typed) => compute::run(&host, typed),
+        Command::Run(typed) => compute::run(&host, &arguments.global.options(), typed),
         Command::Exec(typed) => compute::exec(&host, typed),
         Command::Ps(listing) => compute::list(session, listing),
         Command::Logs(typed) => compute::logs(&host, typed),

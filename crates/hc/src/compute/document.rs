@@ -1,5 +1,6 @@
 //! Documents made of what was typed for `hc run` and `hc exec`.
 
+use hostcompute::image::Hold;
 use hostcompute::schema::hcs::{
     ComputeSystem, Container, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
     Networking, ProcessParameters, Storage, Version,
@@ -25,6 +26,8 @@ pub struct Defaults {
     pub environment: Vec<String>,
     pub workdir: Option<String>,
     pub user: Option<String>,
+    /// Keep the layers of an image from being removed.
+    pub holds: Vec<Hold>,
 }
 
 /// The container that was asked for; `host_cpus` is how many processors the host has.

@@ -1,12 +1,13 @@
 //! `hc run` and `hc exec`: a command in a container, and its exit code as one's own.
 
+use hostcompute::image::{ImageLayer, Images};
 use hostcompute::schema::HostComputeEndpoint;
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
-use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, System};
+use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, Options, System};
 
-use super::arguments::{ExecArguments, Root, RunArguments};
+use super::arguments::{ExecArguments, RunArguments};
 use super::document::{self, Defaults};
 use super::{relay, terminal};
 use crate::print;
@@ -25,17 +26,24 @@ const NOT_FOUND: u8 = 127;
 ///
 /// # Errors
 /// [`Problem::Ended`] with the command's exit code, unless that is 0.
-pub fn run(host: &Host, typed: &RunArguments) -> Done {
-    let defaults = defaults(host, &typed.root).map_err(ours)?;
-    if typed.words.is_empty() && defaults.words.is_empty() {
+pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
+    let mut defaults = defaults(options, typed).map_err(ours)?;
+    if defaults.words.is_empty() {
         let why = "there is no command: neither one that was typed, nor one of an image";
         return Err(ours(Failure::new(HResult::E_INVALIDARG, why)));
     }
     let id = typed.name.clone().unwrap_or_else(random_id);
     let network = Attached::to(host, &typed.network, &id).map_err(ours)?;
     let system = make(host, &id, typed, &defaults, network.networking.clone()).map_err(ours)?;
-    let command =
-        document::process(&typed.command, &typed.words, &defaults, !typed.detach, terminal::size());
+    // Its supervisor holds them now.
+    defaults.holds.clear();
+    let command = document::process(
+        &typed.command,
+        &defaults.words,
+        &defaults,
+        !typed.detach,
+        terminal::size(),
+    );
     if typed.detach {
         system.run(&command).map_err(not_started)?;
         network.keep();
@@ -90,8 +98,9 @@ fn make(
 }
 
 /// Where the file system comes from, and what an image says of its command.
-fn defaults(host: &Host, root: &Root) -> Result<Defaults, Failure> {
-    let mut defaults = Defaults::default();
+fn defaults(options: &Options, typed: &RunArguments) -> Result<Defaults, Failure> {
+    let root = &typed.root;
+    let mut defaults = Defaults { words: typed.words.clone(), ..Defaults::default() };
     if root.host_root {
         defaults.layers.push("/".to_owned());
     } else if let Some(directory) = &root.rootfs {
@@ -101,15 +110,25 @@ fn defaults(host: &Host, root: &Root) -> Result<Defaults, Failure> {
         })?;
         defaults.layers.push(directory.display().to_string());
     } else if let Some(image) = &root.image {
-        return of_image(host, image);
+        return of_image(options, image, &typed.words);
     }
     Ok(defaults)
 }
 
-/// The layers of an image, and what it says of its command.
-fn of_image(_: &Host, image: &str) -> Result<Defaults, Failure> {
-    let why = format!("the image {image} cannot be looked up: this program has no store of images");
-    Err(Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, why))
+/// The layers of an image, and what it says of its command; in use until the container uses them itself.
+fn of_image(options: &Options, image: &str, typed: &[String]) -> Result<Defaults, Failure> {
+    let (image, holds) = Images::open(options)?.in_use(image)?;
+    let execution = &image.execution;
+    let path = |layer: &ImageLayer| layer.path.display().to_string();
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Ok(Defaults {
+        layers: image.layers.iter().map(path).collect(),
+        words: execution.command(typed),
+        environment: execution.env.clone(),
+        workdir: text(&execution.working_dir),
+        user: text(&execution.user),
+        holds,
+    })
 }
 
 /// How many processors the host has.
