@@ -65,7 +65,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         };
         let records = remains.iter().filter_map(|one| Record::from_text(&one.record).ok());
         let namespaces: BTreeSet<_> = records.filter_map(|record| record.own_namespace).collect();
-        for namespace in namespaces {
+        let left = namespaces.into_iter().filter(|id| self.networks.namespace(*id).is_ok());
+        for namespace in left {
             if let Err(failure) = self.networks.release(namespace) {
                 tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
             }

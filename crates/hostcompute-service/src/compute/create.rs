@@ -7,7 +7,7 @@ use hostcompute_engine::compute::{Cause, Found, Leash, NetworkPlace, Phase, Work
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
 use super::cell::Cell;
-use super::{Networks, Placed, Shared, WorkerOf};
+use super::{Adoption, Networks, Placed, Shared, WorkerOf};
 use crate::sync::{Arc, lock};
 
 impl<W: Workers, N: Networks> Shared<W, N> {
@@ -99,6 +99,10 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 found.map_err(|failure| failure.at(format!("{AT}.Namespace")))
             }
             WantedNetwork::Endpoints(endpoints) => {
+                if self.settings.adoption == Adoption::WhenAsked {
+                    // An endpoint may still be with a system that ended while nobody looked.
+                    self.sweep_networks();
+                }
                 let id = self.fresh();
                 let planned = self.networks.plan(id, endpoints);
                 let planned =

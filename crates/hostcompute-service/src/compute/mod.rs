@@ -55,9 +55,20 @@ use crate::sync::{Arc, Mutex, lock};
 use cell::{Aftermath, Cell};
 use pool::Pool;
 
+/// When a service looks for systems that it did not make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Adoption {
+    /// When it starts: it stays, and wants to hear of their ends.
+    #[default]
+    AtStart,
+    /// When a client asks for one, or for all: it is there for one command.
+    WhenAsked,
+}
+
 /// What can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    pub adoption: Adoption,
     /// How many calls may be carried out at once.
     pub threads: usize,
     /// How many calls may wait for a thread.
@@ -70,7 +81,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threads: 16, queue: 4096, backlog: 1024, policy: Policy::Ignore }
+        Self {
+            adoption: Adoption::AtStart,
+            threads: 16,
+            queue: 4096,
+            backlog: 1024,
+            policy: Policy::Ignore,
+        }
     }
 }
 
@@ -102,7 +119,8 @@ impl<W: Workers, N: Networks> fmt::Debug for Compute<W, N> {
 }
 
 impl<W: Workers, N: Networks> Compute<W, N> {
-    /// Finds the systems that are there, and lets go of the networks of those that ended while nobody looked.
+    /// Finds the systems that are there, and lets go of the networks of those that ended while nobody looked, unless the settings
+    /// say later.
     ///
     /// # Errors
     /// What is there cannot be read.
@@ -121,8 +139,10 @@ impl<W: Workers, N: Networks> Compute<W, N> {
             pool: Pool::new(settings.threads),
             random: Mutex::new(random),
         });
-        shared.clone().adopt_all()?;
-        shared.sweep_networks();
+        if settings.adoption == Adoption::AtStart {
+            shared.clone().adopt_all()?;
+            shared.sweep_networks();
+        }
         Ok(Self { shared })
     }
 

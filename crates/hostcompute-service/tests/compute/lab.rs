@@ -108,6 +108,11 @@ impl Default for Lab {
 impl Lab {
     /// Another service, on a host that others may serve as well.
     pub fn on(machine: &Machine, nets: &Nets) -> Self {
+        Self::with(machine, nets, Settings { threads: 4, ..Settings::default() })
+    }
+
+    /// The same, with other settings.
+    pub fn with(machine: &Machine, nets: &Nets, settings: Settings) -> Self {
         let (machine, nets) = (machine.process(), nets.clone());
         // Each service draws other numbers: ids of systems and namespaces come from them.
         static SERVICES: AtomicU64 = AtomicU64::new(1);
@@ -116,7 +121,6 @@ impl Lab {
             state += 1;
             state.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
-        let settings = Settings { threads: 4, ..Settings::default() };
         let compute = Compute::open(machine.clone(), nets.clone(), settings, random);
         Self { machine, nets, compute: compute.expect("readable") }
     }

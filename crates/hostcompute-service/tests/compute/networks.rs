@@ -108,3 +108,23 @@ fn networks_of_systems_that_ended_unseen_go_at_the_next_start() {
     let exit = next.client().wait_for_exit("c", Duration::ZERO).expect("remembered");
     assert_eq!(exit.and_then(|exit| exit.status), Some(HResult::HCS_E_UNEXPECTED_EXIT.to_signed()));
 }
+
+#[test]
+fn a_service_for_one_command_looks_when_it_is_asked() {
+    use hostcompute_service::compute::{Adoption, Settings};
+    let lab = Lab::default();
+    lab.nets.with(|nets| nets.endpoints.insert(guid(7)));
+    let client = lab.client();
+    let networking = json!({ "NetworkAdapters": [guid(7).to_string()] });
+    client.running("old", &on(networking.clone()));
+    client.running("other", &on(json!({})));
+    lab.machine.die();
+    lab.machine.kill_worker("old");
+    let settings = Settings { adoption: Adoption::WhenAsked, ..Settings::default() };
+    let command = Lab::with(&lab.machine, &lab.nets, settings);
+    assert_eq!((command.compute.alive(), lab.nets.with(|nets| nets.namespaces.len())), (0, 1));
+    let client = command.client();
+    assert_eq!(client.properties("other").expect("found")["State"], "Running");
+    client.running("new", &on(networking));
+    assert_eq!(lab.nets.with(|nets| nets.namespaces.len()), 1, "the new one's");
+}
