@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::thread;
 
+use hostcompute::schema::hcs::StdHandle;
 use hostcompute::{Failure, Process};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
@@ -30,7 +31,7 @@ pub fn attend(mut process: Process, console: bool) -> Result<u32, Failure> {
     if input.is_some() || console {
         let process = process.clone();
         // Nobody waits for this thread: it may be reading when the command is over.
-        thread::spawn(move || feed(input, console.then_some(&*process)));
+        thread::spawn(move || feed(&process, input, console));
     }
     let carried = [
         output.map(|from| thread::spawn(move || carry(from, io::stdout()))),
@@ -62,12 +63,12 @@ fn carry(mut from: File, mut to: impl Write) {
 }
 
 /// Feeds a command with what this one reads, and its console with the size of this one's terminal.
-fn feed(mut to: Option<File>, console: Option<&Process>) {
+fn feed(process: &Process, mut to: Option<File>, console: bool) {
     let stdin = io::stdin();
     let mut piece = vec![0; PIECE];
     let mut size = terminal::size();
     loop {
-        if let Some(process) = console {
+        if console {
             let now = terminal::size();
             if let (Some([rows, columns]), true) = (now, now != size) {
                 // It may have ended.
@@ -76,7 +77,7 @@ fn feed(mut to: Option<File>, console: Option<&Process>) {
             }
         }
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
-        let patience = console.is_some().then_some(&GLANCE);
+        let patience = console.then_some(&GLANCE);
         let wanted = if to.is_some() { &mut waiting[..] } else { &mut [] };
         match poll(wanted, patience) {
             Ok(0) | Err(rustix::io::Errno::INTR) => continue,
@@ -92,10 +93,13 @@ fn feed(mut to: Option<File>, console: Option<&Process>) {
                     to = None;
                 }
             }
-            // Dropping the stream is what the command sees as its end.
-            _ => to = None,
+            _ => {
+                // Others may have the stream, too: the command sees the end when it is closed for all.
+                drop(to.take());
+                let _ = process.close(StdHandle::StdIn);
+            }
         }
-        if to.is_none() && console.is_none() {
+        if to.is_none() && !console {
             return;
         }
     }

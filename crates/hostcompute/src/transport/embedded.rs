@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 
 use hostcompute_engine as engine;
 use hostcompute_engine::State;
 use hostcompute_linux::{Linux, rootless};
+use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
 use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning};
 use hostcompute_service::{Body, Happened, Reading, Service, apply};
@@ -17,6 +18,7 @@ use super::{
     Source, Subscription, Topic, Transport,
 };
 use crate::local::compute::Desk;
+use crate::local::systems::systems;
 use crate::{Options, local};
 
 /// An open state directory and the host that it describes.
@@ -30,6 +32,8 @@ struct Inside {
     happened: Condvar,
     reading: Reading,
     options: Options,
+    /// The compute service, once somebody has asked for it.
+    compute: OnceLock<Box<dyn Desk>>,
 }
 
 impl Embedded {
@@ -37,7 +41,13 @@ impl Embedded {
     pub fn open(mut options: Options) -> Result<Self, Failure> {
         let service = Mutex::new(local::open(&mut options)?);
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
-        Ok(Self(Arc::new(Inside { service, happened: Condvar::new(), reading, options })))
+        Ok(Self(Arc::new(Inside {
+            service,
+            happened: Condvar::new(),
+            reading,
+            options,
+            compute: OnceLock::new(),
+        })))
     }
 
     /// The service, unless a call before has panicked in it.
@@ -56,11 +66,17 @@ impl Inside {
     }
 }
 
-impl Inside {
-    /// The session in which this process asks about compute systems.
+impl Embedded {
+    /// The session in which this process asks about compute systems; opened when it is first needed.
     fn desk(&self) -> Result<&dyn Desk, Failure> {
-        let why = "compute systems need the service of this machine";
-        Err(Failure::new(HResult::HCS_E_SERVICE_NOT_AVAILABLE, why).hint("start hostcomputed"))
+        if self.0.compute.get().is_none() {
+            let compute = systems(&self.0.options, Behind(Arc::downgrade(&self.0)))?;
+            let session = compute.session(Right::Manage)?;
+            // Whoever was quicker has opened the same.
+            let _ = self.0.compute.set(Box::new(session));
+        }
+        let lost = || Failure::new(HResult::E_UNEXPECTED, "the compute service was not opened");
+        self.0.compute.get().map(|desk| &**desk).ok_or_else(lost)
     }
 }
 
@@ -120,15 +136,15 @@ impl Transport for Embedded {
     }
 
     fn compute(&self, call: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure> {
-        self.0.desk()?.compute(call)
+        self.desk()?.compute(call)
     }
 
     fn compute_events(&self, system: &str) -> Result<ComputeEvents, Failure> {
-        self.0.desk()?.events(system)
+        self.desk()?.events(system)
     }
 
     fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure> {
-        self.0.desk()?.log(call)
+        self.desk()?.log(call)
     }
 
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
@@ -167,6 +183,38 @@ impl apply::Desk for Embedded {
 
     fn settle(&self) -> Result<(), Failure> {
         self.service()?.settle()
+    }
+}
+
+/// The network service as the compute service has it: without keeping it alive, since the compute service is part of it.
+struct Behind(Weak<Inside>);
+
+impl Behind {
+    fn embedded(&self) -> Result<Embedded, Failure> {
+        let closed = || Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the host is closed");
+        self.0.upgrade().map(Embedded).ok_or_else(closed)
+    }
+}
+
+impl apply::Desk for Behind {
+    fn carry_out(
+        &self,
+        call: &engine::apply::Call,
+        reading: Reading,
+    ) -> Result<Vec<Warning>, Failure> {
+        apply::Desk::carry_out(&self.embedded()?, call, reading)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Failure> {
+        self.embedded()?.look(look)
+    }
+
+    fn new_ids(&self, count: usize) -> Result<Vec<Guid>, Failure> {
+        self.embedded()?.new_ids(count)
+    }
+
+    fn settle(&self) -> Result<(), Failure> {
+        self.embedded()?.settle()
     }
 }
 
