@@ -75,7 +75,12 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         }
         _ => Vec::new(),
     };
-    let host = Host::auto(arguments.global.options())?;
+    let host = Host::auto(arguments.global.options());
+    let host = match command {
+        // Their status is that of a command, but for this one.
+        Command::Run(_) | Command::Exec(_) => host.map_err(compute::failed)?,
+        _ => host?,
+    };
     for line in host.repaired()? {
         print::note(&format!("hc: {line}"));
     }

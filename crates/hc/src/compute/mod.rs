@@ -10,5 +10,5 @@ mod run;
 mod terminal;
 mod verbs;
 
-pub use run::{exec, run};
+pub use run::{exec, failed, run};
 pub use verbs::{list, logs, system};

@@ -27,14 +27,14 @@ const NOT_FOUND: u8 = 127;
 /// # Errors
 /// [`Problem::Ended`] with the command's exit code, unless that is 0.
 pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
-    let mut defaults = defaults(options, typed).map_err(ours)?;
+    let mut defaults = defaults(options, typed).map_err(failed)?;
     if defaults.words.is_empty() {
         let why = "there is no command: neither one that was typed, nor one of an image";
-        return Err(ours(Failure::new(HResult::E_INVALIDARG, why)));
+        return Err(failed(Failure::new(HResult::E_INVALIDARG, why)));
     }
     let id = typed.name.clone().unwrap_or_else(random_id);
-    let network = Attached::to(host, &typed.network, &id).map_err(ours)?;
-    let system = make(host, &id, typed, &defaults, network.networking.clone()).map_err(ours)?;
+    let network = Attached::to(host, &typed.network, &id).map_err(failed)?;
+    let system = make(host, &id, typed, &defaults, network.networking.clone()).map_err(failed)?;
     // Its supervisor holds them now.
     defaults.holds.clear();
     let command = document::process(
@@ -67,7 +67,7 @@ pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
 /// # Errors
 /// As [`run`].
 pub fn exec(host: &Host, typed: &ExecArguments) -> Done {
-    let system = System::open(host, &typed.id).map_err(ours)?;
+    let system = System::open(host, &typed.id).map_err(failed)?;
     let size = terminal::size();
     let command = document::process(&typed.command, &typed.words, &Defaults::default(), true, size);
     attend(&system, &command)
@@ -76,7 +76,7 @@ pub fn exec(host: &Host, typed: &ExecArguments) -> Done {
 fn attend(system: &System, command: &ProcessParameters) -> Done {
     let process = system.run(command).map_err(not_started)?;
     let console = command.emulate_console == Some(true);
-    match relay::attend(process, console).map_err(ours)? {
+    match relay::attend(process, console).map_err(failed)? {
         0 => Ok(()),
         // Exit codes of Linux are bytes.
         code => Err(Problem::Ended { status: u8::try_from(code).unwrap_or(u8::MAX) }),
@@ -208,7 +208,7 @@ fn random_id() -> String {
 }
 
 /// A failure before the command, or beside it.
-fn ours(failure: Failure) -> Problem {
+pub fn failed(failure: Failure) -> Problem {
     Problem::NotStarted { why: format!("hc: {failure}"), status: OURS }
 }
 

@@ -168,16 +168,9 @@ fn patiently(
             return Ok(document(&value));
         }
         if limit.is_some_and(|limit| began.elapsed() >= limit) {
-            let why = format!("{} has not ended in time", subject(call));
+            let why = "it has not ended within the given time";
             return Err(Failure::new(HResult::WAIT_TIMEOUT, why));
         }
-    }
-}
-
-fn subject(call: &ComputeCall<'_>) -> String {
-    match call.pid {
-        Some(pid) => format!("process {pid} of {}", call.system),
-        None => call.system.to_owned(),
     }
 }
 
