@@ -111,11 +111,22 @@ goes_on() {
 until_true "nobody answers behind the load balancer" heard 10
 shown "a connection through the load balancer"
 
+[ "$(hc run --host-root -- echo hello)" = hello ] || fail "hc run says nothing"
+code=0
+hc run --host-root -- sh -c 'exit 42' || code=$?
+[ "$code" = 42 ] || fail "the exit code of a container is lost: $code"
+hc run --detach --name resident --host-root -- sleep 100000 >/dev/null
+lives() { [ "$(hc exec resident -- echo here)" = here ] || fail "the container is gone: $1"; }
+lives "after its start"
+systemctl list-units --no-legend 'hostcompute-supervisor@*' | grep -q running || fail "the container has no unit of its own"
+shown "containers, under units of their own"
+
 before=$(main_pid)
 systemctl restart hostcomputed.service
 replaced "$before" || fail "restart left the old process"
 ask /networks >/dev/null
 goes_on "restart"
+lives "restart"
 hc check >/dev/null || fail "hc check finds something after a restart"
 shown "restart: the connection carries on, nothing to repair"
 
@@ -123,6 +134,7 @@ before=$(main_pid)
 dpkg --install "$newer" >/dev/null 2>&1
 replaced "$before" || fail "the upgrade left the old process"
 goes_on "upgrade"
+lives "upgrade"
 hc check >/dev/null || fail "hc check finds something after an upgrade"
 shown "upgrade in place: the connection carries on"
 
@@ -131,6 +143,7 @@ kill -KILL "$before"
 ask /networks >/dev/null || fail "a client finds nobody after kill -9"
 until_true "kill -9: no new daemon" replaced "$before"
 goes_on "kill -9"
+lives "kill -9"
 hc check >/dev/null || fail "hc check finds something after kill -9"
 shown "kill -9: the next client is answered, nothing to repair"
 
@@ -151,6 +164,8 @@ systemctl restart hostcomputed.service
 
 systemd-analyze --no-pager security hostcomputed.service 2>/dev/null | tail -1 | sed 's/^/exposure: /' || true
 
+hc system terminate resident
+[ -z "$(hc ps -o id)" ] || fail "a container is left"
 kill "$talker"
 pkill --full create_server || true
 wait || true

@@ -16,7 +16,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, RenameFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,10 +116,7 @@ pub fn control(directory: &Path) -> io::Result<(File, PathBuf)> {
 /// There is no such system, or nobody listens.
 pub fn connect(directory: &Path) -> io::Result<OwnedFd> {
     let (_directory, path) = control(directory)?;
-    let (family, flags) = (AddressFamily::UNIX, SocketFlags::CLOEXEC);
-    let socket = rustix::net::socket_with(family, SocketType::SEQPACKET, flags, None)?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-    Ok(socket)
+    crate::wire::connect(&path)
 }
 
 /// Puts a finished directory in its place, unless there is one already (`AlreadyExists`).

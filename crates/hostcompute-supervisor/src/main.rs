@@ -40,16 +40,25 @@ fn main() -> ExitCode {
             println!("hostcompute-supervisor {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
+        // The service manager started it, with a connection for its input, and looks after it.
+        Some("--attended") => supervise(Attendance::Attended),
         Some(_) => {
             eprintln!("hostcompute-supervisor is started by hc and hostcomputed, not by people");
             ExitCode::from(2)
         }
-        None => supervise(),
+        None => supervise(Attendance::Alone),
     }
 }
 
-fn supervise() -> ExitCode {
-    match settle_in() {
+/// Who looks after this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attendance {
+    Alone,
+    Attended,
+}
+
+fn supervise(attendance: Attendance) -> ExitCode {
+    match settle_in(attendance) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(starter)) => match supervise::launch(starter).map(supervise::Supervisor::serve) {
             Some(Ok(())) => ExitCode::SUCCESS,
@@ -59,13 +68,15 @@ fn supervise() -> ExitCode {
     }
 }
 
-/// Becomes a process of nobody's: neither a child nor a session of the starter's. Returns the socket to the starter; `None` in the
-/// process that was started, which whoever started it collects at once.
-fn settle_in() -> io::Result<Option<OwnedFd>> {
-    if let sys::Side::Parent(_) = sys::split()? {
-        return Ok(None);
+/// Becomes a process of nobody's, unless somebody looks after it: neither a child nor a session of the starter's. Returns the socket to
+/// the starter; `None` in the process that was started, which whoever started it collects at once.
+fn settle_in(attendance: Attendance) -> io::Result<Option<OwnedFd>> {
+    if attendance == Attendance::Alone {
+        if let sys::Side::Parent(_) = sys::split()? {
+            return Ok(None);
+        }
+        rustix::process::setsid()?;
     }
-    rustix::process::setsid()?;
     // Host processes whose parent ends are ours: nobody else would know of them.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::chdir("/")?;

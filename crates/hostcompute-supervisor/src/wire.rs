@@ -40,6 +40,21 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
+/// A connection to the socket at this path.
+///
+/// # Errors
+/// Nobody listens there.
+pub fn connect(path: &std::path::Path) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
 /// Sends a message. On a socket that does not block, a full one is `WouldBlock`, and nothing has been sent.
 ///
 /// # Errors

@@ -27,6 +27,22 @@ pub use prove::{check, inside};
 const PACKAGE: &str = "hostcompute";
 
 /// The configuration file; an administrator's changes to it survive upgrades.
+/// What the service manager is told.
+const UNITS: [&str; 4] = [
+    "hostcomputed.service",
+    "hostcomputed.socket",
+    "hostcompute-supervisor@.service",
+    "hostcompute-supervisor.socket",
+];
+
+/// The program that keeps one compute system running.
+const SUPERVISOR: &str = "hostcompute-supervisor";
+
+/// Named, since what is built for the build itself (macros, scripts) cannot be static.
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
 const CONFIGURATION: &str = "etc/hostcompute/hostcomputed.toml";
 
 /// How the programs in the package are built.
@@ -84,6 +100,12 @@ fn programs(profile: Profile) -> Result<PathBuf> {
         Profile::Dev => "debug",
     };
     process::run(&mut build)?;
+    // Static: the same program is to run inside of guests, and nothing of it changes when the machine's libraries do.
+    let mut supervisor = cargo(&["build", "--locked", "--package", SUPERVISOR]);
+    supervisor.args(["--target", &target(), "--profile"]);
+    supervisor.arg(if name == "release" { name } else { "dev" });
+    supervisor.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    process::run(&mut supervisor)?;
     Ok(root::target().join(name))
 }
 
@@ -92,11 +114,15 @@ fn fill(tree: &Path, programs: &Path) -> Result<()> {
     let top = root::path();
     install(&programs.join("hc"), &tree.join("usr/bin/hc"), 0o755)?;
     install(&programs.join("hostcomputed"), &tree.join("usr/sbin/hostcomputed"), 0o755)?;
-    for program in ["usr/bin/hc", "usr/sbin/hostcomputed"] {
+    let name = programs.file_name().unwrap_or_default();
+    let supervisor = root::target().join(target()).join(name).join(SUPERVISOR);
+    let place = format!("usr/libexec/hostcompute/{SUPERVISOR}");
+    install(&supervisor, &tree.join(&place), 0o755)?;
+    for program in ["usr/bin/hc", "usr/sbin/hostcomputed", &place] {
         // What people debug with is in the release's own archive; here it would be nine tenths of the size.
         process::run(Command::new("strip").arg("--strip-unneeded").arg(tree.join(program)))?;
     }
-    for unit in ["hostcomputed.service", "hostcomputed.socket"] {
+    for unit in UNITS {
         let from = top.join("packaging/systemd").join(unit);
         install(&from, &tree.join("lib/systemd/system").join(unit), 0o644)?;
     }

@@ -74,7 +74,21 @@ fn start(
     lock: OwnedFd,
     sink: Sink,
 ) -> Result<Supervised, Fault> {
-    let program = &supervisors.options.program;
+    let ours = match wire::connect(&supervisors.options.launcher) {
+        Ok(socket) => socket,
+        // Nobody starts them for us.
+        Err(_) => spawn(&supervisors.options.program)?,
+    };
+    let link = Link::new(ours, directory.to_owned(), Listening::Now, sink);
+    supervisors.hub.add(&link).context(|| "listen to a supervisor")?;
+    match link.ask_with(Request::Launch(Box::new(launch)), &[lock.as_fd()])? {
+        (Answer::Done, _) => Ok(Supervised::new(link, &supervisors.hub)),
+        _ => Err(fault::nonsense()),
+    }
+}
+
+/// Starts a supervisor, and says by which socket it is spoken to.
+fn spawn(program: &Path) -> Result<OwnedFd, Fault> {
     let doing = || format!("start the supervisor {}", program.display());
     let (ours, theirs) = wire::pair().context(doing)?;
     let status = Command::new(program)
@@ -95,12 +109,7 @@ fn start(
         let message = format!("could not {}: {status}", doing());
         return Err(Fault::new(HResult::E_FAIL, message));
     }
-    let link = Link::new(ours, directory.to_owned(), Listening::Now, sink);
-    supervisors.hub.add(&link).context(|| "listen to a supervisor")?;
-    match link.ask_with(Request::Launch(Box::new(launch)), &[lock.as_fd()])? {
-        (Answer::Done, _) => Ok(Supervised::new(link, &supervisors.hub)),
-        _ => Err(fault::nonsense()),
-    }
+    Ok(ours)
 }
 
 fn resolve(

@@ -46,6 +46,9 @@ pub use worker::Supervised;
 /// Where supervisors are looked for when nobody says.
 const INSTALLED: &str = "/usr/libexec/hostcompute/hostcompute-supervisor";
 
+/// The service manager's socket, in the runtime directory.
+const LAUNCHER: &str = "supervisor.sock";
+
 /// How systems are carried.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -53,6 +56,9 @@ pub struct Options {
     pub runtime_dir: PathBuf,
     /// The supervisor's program; see [`find_supervisor`].
     pub program: PathBuf,
+    /// A socket behind which the service manager starts a supervisor for each connection, where there is one: such a supervisor
+    /// has nothing of the limits that the service itself lives with.
+    pub launcher: PathBuf,
     /// Who makes containers.
     pub runtime: Runtime,
     /// A user namespace for each container.
@@ -65,6 +71,7 @@ impl Options {
     /// The usual ones.
     pub fn new(runtime_dir: PathBuf) -> Self {
         Self {
+            launcher: runtime_dir.join(LAUNCHER),
             runtime_dir,
             program: find_supervisor(),
             runtime: Runtime::Builtin,
