@@ -261,7 +261,7 @@ fn a_supervisor_that_is_killed_leaves_nothing() {
     output.read_exact(&mut line).expect("a line");
     let text = fs::read_to_string(lab.path.join("run/systems/one/system.json")).expect("a record");
     let group =
-        text.split('"').find(|word| word.starts_with("hostcompute/")).expect("a group").to_owned();
+        text.split('"').find(|word| word.starts_with("hostcompute.")).expect("a group").to_owned();
     let group = Group::new(&group).expect("groups");
     let members = group.processes().expect("members");
     assert!(members.len() >= 2, "the first process and the sleeper");

@@ -159,11 +159,18 @@ fn split_off(
 ) -> Result<Made, Refusal> {
     let (ours, theirs) = wire::pair().context(|| "make a pair of sockets")?;
     let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?;
-    match sys::split_into(flags).context(|| "make the first process")? {
+    let entrance = group.map(Group::entrance).transpose().context(|| "open the control group")?;
+    let entrance = entrance.unwrap_or_default();
+    let born_in = entrance.born_in.as_ref().map(AsFd::as_fd);
+    match sys::split_into(flags, born_in).context(|| "make the first process")? {
         Side::Child => {
             drop((ours, go));
             // Nothing to read is the end of a supervisor that could not go on.
             if rustix::io::read(&wait, &mut [0]) != Ok(1) {
+                sys::leave(1);
+            }
+            if let Err(refusal) = entrance.enter().context(|| "enter the control group") {
+                let _ = wire::send(&theirs, &FromAgent::Failed(refusal), &[]);
                 sys::leave(1);
             }
             life(theirs);
@@ -175,7 +182,6 @@ fn split_off(
                 .context(|| "watch the first process")?;
             let made = Made { init, init_descriptor, agent: ours };
             let ready = (|| {
-                group.map_or(Ok(()), |group| group.join(init)).context(|| "join the groups")?;
                 users.map_or(Ok(()), |users| map_users(init, users)).context(|| "map users")?;
                 rustix::io::write(&go, b"g").context(|| "let the first process go")?;
                 wait_until_ready(&made.agent, isolation)
@@ -293,7 +299,7 @@ fn root_of(ranges: &[IdRange]) -> u32 {
 
 /// A user namespace with these users, and nobody in it.
 fn user_namespace(users: &Users) -> io::Result<OwnedFd> {
-    match sys::split_into(UnshareFlags::NEWUSER)? {
+    match sys::split_into(UnshareFlags::NEWUSER, None)? {
         Side::Child => loop {
             // Until it is killed, below.
             std::thread::park();

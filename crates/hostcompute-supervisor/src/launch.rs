@@ -17,7 +17,7 @@ pub struct Launch {
     pub network: Network,
     /// A user namespace of its own; `None` shares the host's.
     pub users: Option<Users>,
-    /// Where its processes are counted, below the top of each hierarchy, as `hostcompute/name`; `None` where nobody may make groups.
+    /// Where its processes are counted, below the top of each hierarchy, as `hostcompute.name`; `None` where nobody may make groups.
     pub cgroup: Option<String>,
     pub limits: Limits,
     pub devices: Vec<Device>,

@@ -34,16 +34,22 @@ pub fn split() -> io::Result<Side> {
     }
 }
 
-/// Splits the process in two, the child being in new namespaces of these kinds.
+/// Splits the process in two, the child being in new namespaces of these kinds, and in a control group of version 2.
 ///
 /// # Errors
 /// The kernel has no such namespaces, or the caller may not make them.
-pub fn split_into(namespaces: UnshareFlags) -> io::Result<Side> {
+pub fn split_into(namespaces: UnshareFlags, group: Option<BorrowedFd<'_>>) -> io::Result<Side> {
+    /// `CLONE_INTO_CGROUP`.
+    const INTO_GROUP: u64 = 1 << 33;
     // SAFETY: plain numbers, all zero but what is set below: without a stack of its own the child goes on with a copy of ours, as
     // after `fork`. What the C library does besides is for threads and for handlers of `fork`, and a supervisor has neither.
     let pid = unsafe {
         let mut arguments: libc::clone_args = std::mem::zeroed();
         arguments.flags = u64::from(namespaces.bits());
+        if let Some(group) = group {
+            arguments.flags |= INTO_GROUP;
+            arguments.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
+        }
         arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
         libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
     };

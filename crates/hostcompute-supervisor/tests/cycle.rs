@@ -5,7 +5,7 @@ mod lab;
 
 use std::time::{Duration, Instant};
 
-use hostcompute_supervisor::message::{Cause, Request, Status};
+use hostcompute_supervisor::message::{Answer, Cause, Request, Status};
 use lab::{Lab, is_possible, process};
 
 /// Name of each part, and how long it took in each round.
@@ -45,4 +45,44 @@ fn from_nothing_to_nothing() {
         spent.sort();
         println!("{name:<8} least {:>8.3?}  middle {:>8.3?}", spent[0], spent[spent.len() / 2]);
     }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn what_two_hundred_weigh() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let begin = Instant::now();
+    let mut systems: Vec<_> = (0..200)
+        .map(|number| {
+            let mut system = lab.start(lab.launch(&format!("one-{number}")));
+            system.run(process(&["sleep", "1000"])).expect("a process");
+            system
+        })
+        .collect();
+    println!("200 systems in {:?}", begin.elapsed());
+    let (mut supervisors, mut firsts) = (Vec::new(), Vec::new());
+    for system in &mut systems {
+        let Ok((Answer::Inspection(inspection), _)) = system.ask(Request::Inspect) else {
+            panic!("an inspection")
+        };
+        supervisors.push(private(inspection.supervisor));
+        firsts.extend(inspection.init.map(private));
+    }
+    for (name, mut weights) in [("supervisor", supervisors), ("first process", firsts)] {
+        weights.sort_unstable();
+        println!(
+            "{name:<14} private {} KiB in the middle, {} KiB at most",
+            weights[100], weights[199]
+        );
+    }
+}
+
+/// Memory of a process that it shares with nobody, in KiB.
+fn private(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("readable");
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }

@@ -192,7 +192,8 @@ fn group(runtime_dir: &Path, directory: &Path) -> String {
     let runtime = fs::canonicalize(runtime_dir).unwrap_or_else(|_| runtime_dir.to_owned());
     let service = place::hash(&runtime.to_string_lossy());
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    format!("hostcompute/{service:016x}/{name}")
+    // On one level: each would have to be made, and removed, in every hierarchy.
+    format!("hostcompute.{service:016x}.{name}")
 }
 
 /// A system with this id is there already.
