@@ -48,6 +48,16 @@ impl Subscription {
         self.mailbox.on_ready(Arc::new(ready));
     }
 
+    /// What ends it from another thread, as a service does that stops: what has come can still be taken.
+    pub fn ender(&self) -> impl Fn() + Send + Sync + use<> {
+        let mailbox = Arc::downgrade(&self.mailbox);
+        move || {
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.end(Notice::Disconnected(Disconnect::Stopping));
+            }
+        }
+    }
+
     /// Whether everything was taken and nothing comes any more.
     pub fn is_over(&self) -> bool {
         self.mailbox.is_over()

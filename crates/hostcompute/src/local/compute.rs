@@ -257,4 +257,8 @@ impl ComputeSource for Listening {
             }
         }
     }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {
+        Box::new(self.0.ender())
+    }
 }

@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use hostcompute_schema::hcs::ComputeEvent;
 use hostcompute_schema::{ComputeOperation, Failure, Warning};
 
+use super::Stopper;
+
 /// One call about compute systems.
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeCall<'a> {
@@ -79,10 +81,11 @@ pub enum ComputeNotice {
 
 /// What happens to one system from now on. Dropping it unsubscribes.
 ///
-/// As an iterator it blocks until something happens; it ends after the end of the system, after [`ComputeNotice::Disconnected`] and
-/// after an error.
+/// As an iterator it blocks until something happens; it ends after the end of the system, after [`ComputeNotice::Disconnected`],
+/// after an error, and when it is stopped ([`ComputeEvents::stopper`]).
 pub struct ComputeEvents {
     source: Box<dyn ComputeSource>,
+    stopper: Stopper,
     over: bool,
 }
 
@@ -93,12 +96,21 @@ pub trait ComputeSource: Send {
     /// # Errors
     /// Why there will be no more.
     fn wait(&mut self) -> Result<Option<ComputeNotice>, Failure>;
+
+    /// What makes [`Self::wait`] return with an error or with nothing, now and from now on, called by another thread.
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
 }
 
 impl ComputeEvents {
     /// The events that a transport hears.
     pub fn new(source: Box<dyn ComputeSource>) -> Self {
-        Self { source, over: false }
+        let stopper = Stopper::new(source.interrupter());
+        Self { source, stopper, over: false }
+    }
+
+    /// What ends them from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 }
 
@@ -116,8 +128,9 @@ impl Iterator for ComputeEvents {
             return None;
         }
         let next = self.source.wait().transpose();
-        self.over = !matches!(next, Some(Ok(ComputeNotice::Event(_))));
-        next
+        let stopped = self.stopper.has_stopped();
+        self.over = stopped || !matches!(next, Some(Ok(ComputeNotice::Event(_))));
+        next.filter(|_| !stopped)
     }
 }
 

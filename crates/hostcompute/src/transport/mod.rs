@@ -134,7 +134,7 @@ pub trait Source: Send {
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
 }
 
-/// Ends a [`Subscription`] that another thread may be waiting on. Clones end the same one.
+/// Ends a [`Subscription`], or [`ComputeEvents`], that another thread may be waiting on. Clones end the same one.
 #[derive(Clone)]
 pub struct Stopper {
     stopped: Arc<AtomicBool>,
@@ -142,6 +142,14 @@ pub struct Stopper {
 }
 
 impl Stopper {
+    fn new(interrupt: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { stopped: Arc::default(), interrupt: interrupt.into() }
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
     /// The subscription tells nothing more: who waits on it is told that it has ended.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
@@ -158,7 +166,7 @@ impl Debug for Stopper {
 impl Subscription {
     /// A subscription to what a transport hears.
     pub fn new(source: Box<dyn Source>) -> Self {
-        let stopper = Stopper { stopped: Arc::default(), interrupt: source.interrupter().into() };
+        let stopper = Stopper::new(source.interrupter());
         Self { source, stopper, over: false }
     }
 
@@ -183,7 +191,7 @@ impl Iterator for Subscription {
         }
         let next = self.source.wait();
         // What comes after it was stopped, that it was interrupted included, is for nobody.
-        let stopped = self.stopper.stopped.load(Ordering::Acquire);
+        let stopped = self.stopper.has_stopped();
         self.over = stopped || next.is_err();
         (!stopped).then_some(next)
     }

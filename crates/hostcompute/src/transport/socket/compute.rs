@@ -147,6 +147,21 @@ impl ComputeSource for Listening {
             }
         }
     }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send + Sync> {
+        interrupter(&self.stream)
+    }
+}
+
+/// What makes a blocking read of a stream end.
+fn interrupter(stream: &Incoming) -> Box<dyn Fn() + Send + Sync> {
+    let stream = stream.stream();
+    Box::new(move || {
+        if let Ok(stream) = &stream {
+            // One that has ended already is as good.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    })
 }
 
 fn parse_event(data: &serde_json::Value) -> Result<ComputeEvent, Failure> {
