@@ -13,6 +13,9 @@ pub const PROGRAM: &str = "XTASK_HC";
 /// The same for `hostcomputed`.
 pub const DAEMON: &str = "XTASK_HOSTCOMPUTED";
 
+/// Where services look for the supervisor, and we, too.
+pub const SUPERVISOR: &str = "HOSTCOMPUTE_SUPERVISOR";
+
 /// Builds `hc` (development profile: it is about speed of building here) and says where it is.
 ///
 /// # Errors
@@ -27,6 +30,14 @@ pub fn build() -> Result<PathBuf> {
 /// It does not build.
 pub fn daemon() -> Result<PathBuf> {
     program("hostcomputed", DAEMON)
+}
+
+/// As [`build`], for the program that keeps compute systems running.
+///
+/// # Errors
+/// It does not build.
+pub fn supervisor() -> Result<PathBuf> {
+    program("hostcompute-supervisor", SUPERVISOR)
 }
 
 fn program(name: &str, told: &str) -> Result<PathBuf> {

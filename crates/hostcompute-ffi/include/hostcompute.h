@@ -11,6 +11,7 @@
  *     HOSTCOMPUTE_SOCKET=PATH                          the service that listens there, and no other
  *     HOSTCOMPUTE_STATE_DIR, HOSTCOMPUTE_RUNTIME_DIR   a service inside the process, on these directories
  *     HOSTCOMPUTE_HOST_NETNS=PATH                      the network namespace that is the host for it
+ *     HOSTCOMPUTE_SUPERVISOR=PATH                      the program that keeps compute systems running, for a service inside the process
  *     HOSTCOMPUTE_WAIT=SECONDS                         how long to wait for a busy or restarting service (10)
  *   A service inside the process keeps its directory for itself while the process has an open handle or a registration; other
  *   processes wait meanwhile. Set the environment before the first call, and do not call on both sides of a fork.

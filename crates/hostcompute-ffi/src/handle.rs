@@ -2,18 +2,17 @@
 //! is of another kind is refused and does no harm. A number is given once in the life of a process.
 
 use std::collections::BTreeMap;
-use std::ffi::c_void;
-use std::ptr;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use hostcompute::{Failure, HResult};
 
+use crate::compute::{Operation, Process, System};
 use crate::network::{Entity, Listening, Reserved};
 
 /// A handle as C programs have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
-pub struct Handle(*mut c_void);
+pub struct Handle(usize);
 
 /// What a handle stands for.
 #[derive(Debug, Clone)]
@@ -21,6 +20,9 @@ pub enum Object {
     Entity(Arc<Entity>),
     Listening(Arc<Listening>),
     Reserved(Arc<Reserved>),
+    Operation(Arc<Operation>),
+    System(Arc<System>),
+    Process(Arc<Process>),
 }
 
 #[derive(Debug, Default)]
@@ -41,11 +43,7 @@ const BEFORE: usize = 0x1000;
 const MOST: usize = 1 << 20;
 
 impl Handle {
-    pub const NULL: Handle = Handle(ptr::null_mut());
-
-    fn number(self) -> usize {
-        self.0.addr()
-    }
+    pub const NULL: Handle = Handle(0);
 }
 
 /// A new handle.
@@ -61,7 +59,7 @@ pub fn add(object: Object) -> Result<Handle, Failure> {
     table.last += STEP;
     let number = BEFORE + table.last;
     table.objects.insert(number, object);
-    Ok(Handle(ptr::without_provenance_mut(number)))
+    Ok(Handle(number))
 }
 
 /// What a handle stands for, as the kind that `pick` picks.
@@ -70,7 +68,7 @@ pub fn add(object: Object) -> Result<Handle, Failure> {
 /// E_INVALIDARG for NULL, E_HANDLE for one that was closed, is of another kind, or never was.
 pub fn find<T>(handle: Handle, pick: impl Fn(&Object) -> Option<T>) -> Result<T, Failure> {
     let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-    table.objects.get(&handle.number()).and_then(pick).ok_or_else(|| refusal(handle))
+    table.objects.get(&handle.0).and_then(pick).ok_or_else(|| refusal(handle))
 }
 
 /// As [`find`]; the handle is none from then on.
@@ -79,7 +77,7 @@ pub fn find<T>(handle: Handle, pick: impl Fn(&Object) -> Option<T>) -> Result<T,
 /// As [`find`].
 pub fn remove<T>(handle: Handle, pick: impl Fn(&Object) -> Option<T>) -> Result<T, Failure> {
     let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-    let number = handle.number();
+    let number = handle.0;
     let picked = table.objects.get(&number).and_then(pick).ok_or_else(|| refusal(handle))?;
     let removed = table.objects.remove(&number);
     // What it held may take its time to go: others need not wait.

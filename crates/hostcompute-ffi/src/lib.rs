@@ -2,7 +2,7 @@
 //! shared library. What they promise to C programs stands in the headers in `include`, what they do is the crate [`hostcompute`]'s.
 //!
 //! ```text
-//!   network, core, storage     the exported functions: read arguments, ask the crate, hand out results
+//!   network, compute, storage  the exported functions: read arguments, ask the crate, hand out results
 //!   call                       what is common to all: no panic leaves, failures become codes and records
 //!   handle                     handles are numbers in a table, never addresses
 //!   gate                       callbacks: one at a time, none after the registration has ended
@@ -11,6 +11,7 @@
 
 mod boundary;
 mod call;
+mod compute;
 mod gate;
 mod handle;
 mod network;

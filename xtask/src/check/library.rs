@@ -23,13 +23,39 @@ struct Client {
     about: &'static str,
     /// Whether valgrind knows every system call that it makes; one that it does not know fails below it.
     watched: bool,
+    /// Which service it works with.
+    service: Service,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    /// One inside it as well as one that runs by itself.
+    Either,
+    /// One that runs by itself: containers have no other yet.
+    Daemon,
 }
 
 const CLIENTS: &[Client] = &[
-    Client { source: "network.c", about: "computenetwork", watched: true },
-    Client { source: "network.cc", about: "computenetwork", watched: true },
+    Client {
+        source: "network.c",
+        about: "computenetwork",
+        watched: true,
+        service: Service::Either,
+    },
+    Client {
+        source: "network.cc",
+        about: "computenetwork",
+        watched: true,
+        service: Service::Either,
+    },
     // Layers are walked with openat2, which valgrind does not know.
-    Client { source: "storage.c", about: "computestorage", watched: false },
+    Client {
+        source: "storage.c",
+        about: "computestorage",
+        watched: false,
+        service: Service::Either,
+    },
+    Client { source: "compute.c", about: "computecore", watched: true, service: Service::Daemon },
 ];
 
 /// Where programs put what they need for a while.
@@ -45,13 +71,16 @@ const SANITIZERS: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-rec
 const PREFIXES: &[&str] = &["Hcn", "Hcs", "HNS", "HostCompute", "CoTask", "LocalFree"];
 
 /// The libraries that are here as a whole, by their names in the list of what programs for Windows import.
-const WHOLE: &[&str] = &["computenetwork.dll", "computestorage.dll"];
+const WHOLE: &[&str] = &["computenetwork.dll", "computecore.dll", "computestorage.dll"];
 
 /// Installs, compares names, compiles programs and lets them work.
 ///
 /// # Errors
 /// A name is missing or unknown, or a program finds something that is not as it should be.
 pub fn check(_: &mut Counts) -> Result<Outcome> {
+    if !process::is_root() {
+        return Ok(Outcome::Skipped("layers and containers need root".to_owned()));
+    }
     packages::provide(packages::LIBRARY, false)?;
     let prefix = root::target().join("library");
     let file = library::install(&prefix, Profile::Development)?;
@@ -63,7 +92,9 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
         compile(&prefix, client, Kind::Sanitized)?;
     }
     let daemon = product::daemon()?;
-    let environment = [(product::DAEMON, &*daemon), (INSTALLED, &*prefix)];
+    let supervisor = product::supervisor()?;
+    let environment =
+        [(product::DAEMON, &*daemon), (product::SUPERVISOR, &*supervisor), (INSTALLED, &*prefix)];
     lab::run_inside(&["inside".to_owned(), "library".to_owned()], &environment)?;
     Ok(if compared {
         Outcome::Passed
@@ -82,23 +113,15 @@ pub fn run_inside() -> Result<()> {
     let before = snapshot::take()?;
     let folders = lab::Folders::new("library")?;
     fs::create_dir(folders.join(TEMPORARY)).context("making a folder for programs")?;
-    let suppressions = library::source().join("clients/valgrind.supp");
-    for Client { source, .. } in CLIENTS.iter().filter(|client| client.watched) {
-        let mut valgrind = Command::new("valgrind");
-        // What is "possibly lost" is reached by a pointer into its middle, as Rust's standard library has them.
-        valgrind.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
-        valgrind.args(["--show-leak-kinds=definite", "--error-exitcode=9"]);
-        valgrind.arg(format!("--suppressions={}", suppressions.display()));
-        valgrind.arg(program(&prefix, source, Kind::Plain));
-        process::run(in_place(&mut valgrind, &prefix, &folders))?;
-    }
-    for mut client in clients(&prefix) {
+    for mut client in clients(&prefix, Service::Either) {
         process::run(in_place(&mut client, &prefix, &folders))?;
     }
     let daemon = Daemon::start(&folders)?;
-    for mut client in clients(&prefix) {
-        let client = in_place(&mut client, &prefix, &folders);
-        process::run(client.env("HOSTCOMPUTE_SOCKET", daemon.socket()))?;
+    for service in [Service::Either, Service::Daemon] {
+        for mut client in clients(&prefix, service) {
+            let client = in_place(&mut client, &prefix, &folders);
+            process::run(client.env("HOSTCOMPUTE_SOCKET", daemon.socket()))?;
+        }
     }
     daemon.stop()?;
     drop(folders);
@@ -113,17 +136,36 @@ enum Kind {
     Sanitized,
 }
 
-fn clients(prefix: &Path) -> Vec<Command> {
-    let compiled = CLIENTS.iter().flat_map(|Client { source, .. }| {
-        [Kind::Plain, Kind::Sanitized].map(|kind| Command::new(program(prefix, source, kind)))
-    });
-    let interpreted = EXAMPLES.iter().map(|source| {
-        let mut python = Command::new("python3");
-        python.arg(library::source().join("clients").join(source));
-        python.env("PYTHONDONTWRITEBYTECODE", "1");
-        python
-    });
-    compiled.chain(interpreted).collect()
+/// Every way to run the programs that work with this service.
+fn clients(prefix: &Path, service: Service) -> Vec<Command> {
+    let mut runs = Vec::new();
+    for Client { source, watched, .. } in CLIENTS.iter().filter(|client| client.service == service)
+    {
+        let kinds = [Kind::Plain, Kind::Sanitized];
+        runs.extend(kinds.map(|kind| Command::new(program(prefix, source, kind))));
+        if *watched {
+            runs.push(valgrind(&program(prefix, source, Kind::Plain)));
+        }
+    }
+    if service == Service::Either {
+        for source in EXAMPLES {
+            let mut python = Command::new("python3");
+            python.arg(library::source().join("clients").join(source));
+            python.env("PYTHONDONTWRITEBYTECODE", "1");
+            runs.push(python);
+        }
+    }
+    runs
+}
+
+fn valgrind(program: &Path) -> Command {
+    let mut valgrind = Command::new("valgrind");
+    // What is "possibly lost" is reached by a pointer into its middle, as Rust's standard library has them.
+    valgrind.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    valgrind.args(["--show-leak-kinds=definite", "--error-exitcode=9"]);
+    let suppressions = library::source().join("clients/valgrind.supp");
+    valgrind.arg(format!("--suppressions={}", suppressions.display())).arg(program);
+    valgrind
 }
 
 fn program(prefix: &Path, source: &str, kind: Kind) -> PathBuf {

@@ -64,7 +64,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "thiserror",
         ],
     ),
-    ("hostcompute-ffi", &["hostcompute", "hostcompute-storage", "rustix", "serde_json"]),
+    (
+        "hostcompute-ffi",
+        &["hostcompute", "hostcompute-engine", "hostcompute-storage", "rustix", "serde_json"],
+    ),
     (
         "hc",
         &[

@@ -11,6 +11,7 @@ const ALLOWED: &[&str] = &[
     "crates/hostcompute-ffi/src/boundary/callback.rs",
     "crates/hostcompute-ffi/src/boundary/descriptor.rs",
     "crates/hostcompute-ffi/src/boundary/memory.rs",
+    "crates/hostcompute-ffi/src/boundary/options.rs",
     "crates/hostcompute-ffi/src/boundary/out.rs",
     "crates/hostcompute-ffi/src/boundary/text.rs",
     "crates/hostcompute-linux/examples/attach_cost.rs",

@@ -1,7 +1,8 @@
-//! File descriptors that C programs hand in, as the handles of Windows: the number as a pointer. 0 and -1 are none.
+//! File descriptors that C programs hand in and get, as the handles of Windows: the number as a pointer. 0 and -1 are none.
 
 use std::ffi::c_void;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::ptr;
 
 use hostcompute::{Failure, HResult};
 use rustix::io::{fcntl_dupfd_cloexec, fcntl_getfd};
@@ -15,6 +16,8 @@ pub struct Descriptor(*mut c_void);
 const LOWEST: i32 = 3;
 
 impl Descriptor {
+    pub const NONE: Descriptor = Descriptor(ptr::null_mut());
+
     /// Whether there is none: NULL, or INVALID_HANDLE_VALUE.
     pub fn is_none(self) -> bool {
         self.0.is_null() || self.0.addr() == usize::MAX
@@ -42,5 +45,22 @@ impl Descriptor {
         let theirs = unsafe { BorrowedFd::borrow_raw(number) };
         fcntl_getfd(theirs).map_err(|_| no("is no open file descriptor"))?;
         fcntl_dupfd_cloexec(theirs, LOWEST).map_err(|error| no(&format!("cannot be used: {error}")))
+    }
+
+    /// Makes a descriptor the caller's.
+    ///
+    /// # Errors
+    /// E_OUTOFMEMORY when there are no further descriptors.
+    pub fn give(owned: Option<OwnedFd>) -> Result<Descriptor, Failure> {
+        let Some(owned) = owned else { return Ok(Descriptor::NONE) };
+        let high = if owned.as_raw_fd() >= LOWEST {
+            owned
+        } else {
+            fcntl_dupfd_cloexec(&owned, LOWEST).map_err(|error| {
+                Failure::new(HResult::E_OUTOFMEMORY, format!("no descriptor is left: {error}"))
+            })?
+        };
+        let number = high.into_raw_fd();
+        Ok(Descriptor(ptr::without_provenance_mut(usize::try_from(number).unwrap_or_default())))
     }
 }

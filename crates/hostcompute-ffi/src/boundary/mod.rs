@@ -10,13 +10,19 @@ mod callback;
 mod descriptor;
 #[expect(unsafe_code, reason = "allocates what C programs free")]
 mod memory;
+#[expect(unsafe_code, reason = "reads a structure of the C program")]
+mod options;
 #[expect(unsafe_code, reason = "writes through pointers of the C program")]
 mod out;
 #[expect(unsafe_code, reason = "reads through pointers of the C program")]
 mod text;
 
-pub use callback::{Context, Notification, Notify};
+pub use callback::{
+    Completed, Completion, Context, EventFunction, Listener, Notification, Notify,
+    OPERATION_CALLBACK,
+};
 pub use descriptor::Descriptor;
 pub use memory::{Block, allocate};
+pub use options::{CreateOptions, CreateOptionsIn};
 pub use out::{Out, TextOut};
 pub use text::{GuidIn, Text};

@@ -54,6 +54,11 @@ impl<T: Copy> Out<T> {
         }
     }
 
+    /// Whether there is a place.
+    pub fn is_given(self) -> bool {
+        self.place().is_some()
+    }
+
     fn place(self) -> Option<NonNull<T>> {
         NonNull::new(self.0).filter(|place| place.is_aligned())
     }

@@ -16,6 +16,8 @@ pub struct GuidIn(*const [u8; 16]);
 pub const LONGEST: usize = 16 * 1024 * 1024;
 
 impl Text {
+    pub const NULL: Text = Text(std::ptr::null());
+
     /// The text, empty for NULL.
     ///
     /// # Errors
