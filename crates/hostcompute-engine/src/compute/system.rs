@@ -223,3 +223,83 @@ fn during_start(end: &End) -> Failure {
     };
     Failure::new(code, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compute::launch::Signal;
+    use crate::compute::worker::ProcessStatus;
+    use hostcompute_schema::hcs::SystemType;
+    use serde_json::Value;
+
+    fn running() -> System {
+        let record = Record {
+            id: "c".into(),
+            kind: SystemType::Container,
+            owner: "".into(),
+            runtime_id: hostcompute_schema::Guid::from_random(1),
+            ends_with_last_handle: false,
+            own_namespace: None,
+            namespace: None,
+            cpu_group: None,
+            document: Value::Null,
+        };
+        let mut system = System::new(record, Limits::default());
+        let limits = Limits::default();
+        system.made(&Found { phase: Phase::Running, limits, processes: Vec::new() });
+        system
+    }
+
+    /// A worker that tells more than it should changes nothing.
+    #[test]
+    fn what_is_told_twice_happened_once() {
+        let mut system = running();
+        let killed = ProcessStatus::Killed(Signal::KILL);
+        let exited = |status| Happening::ProcessExited { pid: 7, status };
+        assert_eq!(system.happened(exited(killed)), [], "a process that never was");
+        system.happened(Happening::ProcessCreated { pid: 7 });
+        assert_eq!(system.happened(exited(killed)).len(), 1);
+        assert_eq!(system.happened(exited(ProcessStatus::Exited(0))), []);
+        let key = system.processes.find(7).expect("known");
+        assert_eq!(system.processes.status(key).expect("known").exit_code, Some(137));
+        let end = End { cause: Cause::Terminated, out_of_memory: false };
+        assert_eq!(system.happened(Happening::Exited(end)).len(), 1);
+        let other = End { cause: Cause::WorkerDied, out_of_memory: false };
+        assert_eq!(system.happened(Happening::Exited(other)), []);
+        assert_eq!(system.happened(Happening::Phase(Phase::Paused)), []);
+        assert_eq!(system.state(), State::Stopped);
+        assert_eq!(system.end().map(|end| &end.cause), Some(&Cause::Terminated));
+    }
+
+    #[test]
+    fn a_process_id_that_comes_again_is_another_process() {
+        let mut system = running();
+        system.happened(Happening::ProcessCreated { pid: 7 });
+        let first = system.processes.find(7).expect("known");
+        system.processes.hold(first);
+        system.happened(Happening::ProcessExited { pid: 7, status: ProcessStatus::Exited(1) });
+        system.happened(Happening::ProcessCreated { pid: 7 });
+        let second = system.processes.find(7).expect("known");
+        assert_ne!(first, second);
+        assert!(system.processes.is_over(first) && !system.processes.is_over(second));
+        assert_eq!(system.processes.status(first).expect("held").exit_code, Some(1));
+    }
+
+    #[test]
+    fn ended_processes_are_forgotten_unless_they_are_held() {
+        let mut system = running();
+        for pid in 1..=200 {
+            system.happened(Happening::ProcessCreated { pid });
+            if pid == 1 {
+                let key = system.processes.find(1).expect("known");
+                system.processes.hold(key);
+            }
+            system.happened(Happening::ProcessExited { pid, status: ProcessStatus::Exited(0) });
+        }
+        let known = (1..=200).filter(|pid| system.processes.find(*pid).is_ok());
+        let known: Vec<u32> = known.collect();
+        assert_eq!(known.first(), Some(&1), "held");
+        assert_eq!(known.len(), 1 + 64);
+        assert_eq!(known.last(), Some(&200));
+    }
+}

@@ -211,12 +211,56 @@ fn the_last_handle_ends_it_whoever_closes_it() {
     });
 }
 
+/// Clients of a service find a system that it did not make, at the same time: it is one system, with all their handles.
+#[test]
+fn a_system_is_found_once() {
+    explore(|| {
+        let first = lab();
+        first.client().ask(Verb::Create, "c", container()).expect("made");
+        first.client().act(Verb::Terminate, "c").expect("ended");
+        let maker = first.client();
+        maker.running("c", &mortal());
+        first.compute.stop();
+        let lab = Arc::new(Lab::on(&first.machine, &first.nets));
+        let finder = Lab::with(
+            &first.machine,
+            &first.nets,
+            super::Settings { adoption: super::Adoption::WhenAsked, ..super::Settings::default() },
+        );
+        let finder = Arc::new(finder);
+        let (sender, found) = mpsc::channel();
+        let finders: Vec<_> = (0..2)
+            .map(|_| {
+                let (finder, sender) = (finder.clone(), sender.clone());
+                thread::spawn(move || {
+                    let client = finder.client();
+                    client.open("c").expect("it lives");
+                    let _ = sender.send(client);
+                })
+            })
+            .collect();
+        let clients: Vec<Client> = (0..2).map(|_| found.recv().expect("opened")).collect();
+        join(finders);
+        let [one, two] = clients.as_slice() else { panic!("two clients") };
+        one.close("c").expect("held");
+        assert_eq!(two.properties("c").expect("held")["State"], "Running");
+        two.close("c").expect("held");
+        finder.compute.settle();
+        assert!(lab.machine.is_empty());
+        lab.compute.stop();
+        finder.compute.stop();
+    });
+}
+
 /// A network that is a system's own is gone when the end is heard, and never while the system lives.
 #[test]
 fn networks_go_with_their_system() {
     explore(|| {
         let lab = Arc::new(lab());
-        lab.nets.with(|nets| nets.endpoints.insert(guid(7)));
+        lab.nets.with(|nets| {
+            nets.endpoints.insert(guid(7));
+            nets.pause = Some(thread::yield_now);
+        });
         let maker = lab.client();
         let networking = json!({ "NetworkAdapters": [guid(7).to_string()] });
         maker.running("c", &container_with("Networking", networking));

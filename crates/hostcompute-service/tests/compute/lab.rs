@@ -27,6 +27,8 @@ pub struct Inside {
     pub endpoints: BTreeSet<Guid>,
     /// The next namespace cannot be made.
     pub broken: bool,
+    /// Lets other threads go on while a namespace is removed.
+    pub pause: Option<fn()>,
 }
 
 impl Nets {
@@ -70,6 +72,9 @@ impl Networks for Nets {
     }
 
     fn release(&self, id: Guid) -> Result<(), Failure> {
+        if let Some(pause) = self.with(|nets| nets.pause) {
+            pause();
+        }
         self.with(|nets| drop(nets.namespaces.remove(&id)));
         Ok(())
     }

@@ -128,3 +128,21 @@ fn a_service_for_one_command_looks_when_it_is_asked() {
     client.running("new", &on(networking));
     assert_eq!(lab.nets.with(|nets| nets.namespaces.len()), 1, "the new one's");
 }
+
+/// One thread is enough: who ends a system removes its network, too, when nobody else does.
+#[test]
+fn ending_a_system_needs_no_second_thread() {
+    use hostcompute_engine::compute::sim::Machine;
+    use hostcompute_service::compute::{Call, Settings};
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let lab = Lab::with(&Machine::default(), &crate::lab::Nets::default(), settings);
+    lab.nets.with(|nets| nets.endpoints.insert(guid(7)));
+    let client = lab.client();
+    client.running("c", &on(json!({ "NetworkAdapters": [guid(7).to_string()] })));
+    let (sender, answered) = std::sync::mpsc::channel();
+    client.submit(Call::of(Verb::Terminate, "c", ""), move |answer| {
+        let _ = sender.send(answer.is_ok());
+    });
+    assert_eq!(answered.recv_timeout(Duration::from_secs(60)), Ok(true));
+    assert!(lab.nets.with(|nets| nets.namespaces.is_empty()));
+}

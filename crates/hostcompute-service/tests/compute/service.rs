@@ -131,3 +131,23 @@ fn sv_4_groups_of_processors_hold_the_systems_in_them() {
     let guard = json!({ "PropertyType": "ContainerCredentialGuard", "Settings": {} });
     assert_eq!(change(guard), HResult::ERROR_NOT_SUPPORTED);
 }
+
+#[test]
+fn a_group_that_the_host_refuses_has_no_member() {
+    use hostcompute_engine::compute::Fault;
+    use hostcompute_engine::compute::sim::{Doing, Trouble};
+    let lab = Lab::default();
+    let client = lab.client();
+    let id = guid(3).to_string();
+    let create = group("CreateGroup", json!({ "GroupId": id, "LogicalProcessors": [0] }));
+    client.ask(Verb::ModifyService, "", create).expect("made");
+    client.running("c", &container());
+    let fault = Fault::new(HResult::E_ACCESSDENIED, "not today");
+    lab.machine.order(Doing::Update, Trouble::Refused(fault));
+    let assign =
+        json!({ "ResourcePath": "Container/Processor/CpuGroup", "Settings": { "Id": id } });
+    let failure = client.ask(Verb::Modify, "c", assign).expect_err("refused");
+    assert_eq!(failure.hresult, HResult::E_ACCESSDENIED);
+    let delete = group("DeleteGroup", json!({ "GroupId": id }));
+    client.ask(Verb::ModifyService, "", delete).expect("nobody is in it");
+}
