@@ -14,6 +14,7 @@ use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{LogRequest, Remains, Stdio, Worker, Workers};
 use hostcompute_schema::hcs::{ComputeEvent, Properties, SystemQuery};
 use hostcompute_schema::{ComputeOperation, Document, Failure, HResult};
+use hostcompute_service::apply::Systems;
 use hostcompute_service::compute::{Answer, Body, Call, Networks, Notice, Session, Subscription};
 use serde_json::Value;
 
@@ -54,7 +55,7 @@ pub fn verb(operation: ComputeOperation) -> Option<Verb> {
 }
 
 /// A session of the compute service, whoever carries its systems.
-pub(crate) trait Desk: Send + Sync {
+pub(crate) trait Desk: Systems + Send + Sync {
     fn compute(&self, call: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure>;
     fn events(&self, system: &str) -> Result<ComputeEvents, Failure>;
     fn log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure>;

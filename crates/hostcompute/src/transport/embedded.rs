@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 
 use hostcompute_engine as engine;
 use hostcompute_engine::State;
+use hostcompute_engine::apply::PresentSystem;
 use hostcompute_linux::{Linux, rootless};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
@@ -126,7 +127,7 @@ impl Transport for Embedded {
         files: &[HostFile],
         tell: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Step>, Obstacle> {
-        apply::carry_out(self, &(), work, files, self.0.reading, tell)
+        apply::carry_out(self, self, work, files, self.0.reading, tell)
     }
 
     fn events(&self, from: u64) -> Result<Events, Failure> {
@@ -158,6 +159,25 @@ impl Transport for Embedded {
         let (inside, ready) = (self.0.clone(), VecDeque::new());
         let interrupted = Arc::default();
         Ok(Subscription::new(Box::new(Listener { inside, to, next, ready, interrupted })))
+    }
+}
+
+/// The compute service is opened when a file speaks of compute systems.
+impl apply::Systems for Embedded {
+    fn present(&self) -> Result<Vec<PresentSystem>, Failure> {
+        self.desk()?.present()
+    }
+
+    fn make(&self, id: &str, document: &str) -> Result<(), Failure> {
+        self.desk()?.make(id, document)
+    }
+
+    fn run(&self, id: &str, process: &str) -> Result<(), Failure> {
+        self.desk()?.run(id, process)
+    }
+
+    fn end(&self, id: &str) -> Result<(), Failure> {
+        self.desk()?.end(id)
     }
 }
 
