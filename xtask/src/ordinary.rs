@@ -34,6 +34,9 @@ impl Ordinary {
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
         }
         std::fs::copy(hc, programs.join("hc")).context("copying hc")?;
+        let supervisor = product::supervisor()?;
+        std::fs::copy(supervisor, programs.join("hostcompute-supervisor"))
+            .context("copying hostcompute-supervisor")?;
         let ourselves = std::env::current_exe().context("finding our own program")?;
         std::fs::copy(ourselves, programs.join("xtask")).context("copying xtask")?;
         for example in std::fs::read_dir(root::path().join("examples"))?.flatten() {
@@ -70,6 +73,7 @@ impl Ordinary {
             .env("XDG_RUNTIME_DIR", self.folders.join("xdg"))
             .env("PATH", process::path_with(&programs))
             .env(product::PROGRAM, programs.join("hc"))
+            .env(product::SUPERVISOR, programs.join("hostcompute-supervisor"))
             .env(root::TOP, self.home());
         command
     }

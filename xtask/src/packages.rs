@@ -19,8 +19,11 @@ const IP: Need =
     Need { program: "ip", package: "iproute2", reason: "the outside, and what was there before" };
 const UNSHARE: Need = Need { program: "unshare", package: "util-linux", reason: "sandboxes" };
 
+const BUSYBOX: Need =
+    Need { program: "busybox", package: "busybox-static", reason: "a container's programs" };
+
 /// For the demo.
-pub const DEMO: &[Need] = &[IP, UNSHARE];
+pub const DEMO: &[Need] = &[IP, UNSHARE, BUSYBOX];
 
 /// For everything that CI checks: foreign tools that read what we made, and send packets through it.
 pub const TEST: &[Need] = &[
@@ -41,7 +44,7 @@ pub const TEST: &[Need] = &[
     Need { program: "setpriv", package: "util-linux", reason: "other users" },
     Need { program: "pkill", package: "procps", reason: "ends programs by name" },
     Need { program: "python3", package: "python3", reason: "README's example, OpenAPI tools" },
-    Need { program: "busybox", package: "busybox-static", reason: "a container's programs" },
+    BUSYBOX,
 ];
 
 /// For the console.

@@ -3,6 +3,7 @@
 //! By default the host that is configured is a sandbox ([`crate::lab`]) with a simulated outside, so the demo disturbs nothing;
 //! `--host` does it on the machine itself. An ordinary user gets the sandbox inside a user namespace.
 
+mod containers;
 mod proof;
 mod site;
 
@@ -39,13 +40,16 @@ pub fn run(arguments: &[String]) -> Result<()> {
     packages::provide(packages::DEMO, yes)?;
     println!("Building hc ...");
     let program = product::build()?;
+    product::supervisor()?;
     if on_host {
         if !process::is_root() {
             bail!("--host changes the machine's own network and needs root");
         }
         return show(&program, None);
     }
-    lab::run_inside(&["inside".to_owned(), "demo".to_owned()], &[(product::PROGRAM, &program)])
+    let supervisor = product::supervisor()?;
+    let told = [(product::PROGRAM, program.as_path()), (product::SUPERVISOR, &supervisor)];
+    lab::run_inside(&["inside".to_owned(), "demo".to_owned()], &told)
 }
 
 /// The part that runs in the sandbox.
@@ -87,6 +91,7 @@ fn show(program: &Path, outside: Option<&Outside>) -> Result<()> {
     heading("And away again");
     hc.shown(&["down", DOCUMENT])?;
     outcome?;
+    containers::show(&hc, &mut proofs)?;
     proofs.check("hc check finds nothing", || {
         let said = hc.output(&["check"])?;
         Ok(said.lines().next().unwrap_or("documents, journal and kernel agree").to_owned())
@@ -125,6 +130,9 @@ impl Hc<'_> {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.program);
         self.folders.apply(&mut command).current_dir(root::path()).args(arguments);
+        if let Ok(supervisor) = product::supervisor() {
+            command.env("HOSTCOMPUTE_SUPERVISOR", supervisor);
+        }
         command
     }
 
