@@ -52,7 +52,13 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         if !cell.is_alive() {
             self.forget(&cell);
         }
-        Ok(known.unwrap_or(cell))
+        Ok(match known {
+            Some(known) => {
+                cell.retire();
+                known
+            }
+            None => cell,
+        })
     }
 
     /// Removes the networks of systems that ended while nobody looked.

@@ -175,8 +175,7 @@ impl<W: Worker> Cell<W> {
     /// Something happened.
     pub fn happened(&self, happening: Happening) -> Aftermath {
         let mut inside = self.lock();
-        let known = inside.system.is_some() && inside.worker.is_some();
-        if !known && inside.fate != Fate::Failed {
+        if inside.fate == Fate::Making {
             inside.early.happenings.push(happening);
             return Aftermath::default();
         }
@@ -238,7 +237,9 @@ impl<W: Worker> Cell<W> {
     ) -> Result<(W, T), Failure> {
         let inside = self.lock();
         let looked = look(inside.system()?)?;
-        let worker = inside.worker.clone().ok_or_else(|| not_found(&self.key))?;
+        let worker = inside.worker.clone().ok_or_else(|| {
+            Failure::new(HResult::HCS_E_SYSTEM_ALREADY_STOPPED, "the system has ended")
+        })?;
         Ok((worker, looked))
     }
 
@@ -336,6 +337,12 @@ impl<W: Worker> Cell<W> {
         {
             tracing::warn!(system = self.key, "could not be let go: {fault}");
         }
+    }
+
+    /// Lets go of the worker: nothing is done or heard here any more.
+    pub fn retire(&self) {
+        let worker = self.lock().worker.take();
+        drop(worker);
     }
 
     /// Ends all subscriptions.
@@ -482,7 +489,12 @@ impl<W: Worker> Inside<W> {
             (self.cleanup, self.cleaning) = (own, true);
         }
         let events = system.happened(happening);
-        Aftermath { ended, ..self.tell(events) }
+        let mut aftermath = self.tell(events);
+        // A worker holds its sink, and that holds this: nobody needs it any more.
+        if let Some(worker) = self.worker.take_if(|_| ended) {
+            aftermath.calls.push(Box::new(move || drop(worker)));
+        }
+        Aftermath { ended, ..aftermath }
     }
 
     fn tell(&mut self, events: Vec<Event>) -> Aftermath {

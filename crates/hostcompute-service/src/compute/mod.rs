@@ -253,6 +253,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
 impl<W: Workers, N: Networks> Drop for Shared<W, N> {
     fn drop(&mut self) {
         self.pool.close();
+        std::mem::take(&mut *lock(&self.systems)).into_values().for_each(|cell| cell.retire());
     }
 }
 

@@ -100,3 +100,24 @@ fn asking_takes_no_handle() {
     lab.compute.settle();
     assert_eq!(maker.properties("c").expect("mine")["State"], "Paused");
 }
+
+#[test]
+fn nothing_is_kept_of_what_carried_systems_that_ended() {
+    let lab = Lab::default();
+    let other = Lab::on(&lab.machine, &lab.nets);
+    let before = lab.machine.handles();
+    let (here, there) = (lab.client(), other.client());
+    for id in ["a", "b", "c"] {
+        here.running(id, &container());
+        there.open(id).expect("found");
+        there.act(Verb::Terminate, id).expect("ended");
+    }
+    assert_eq!(lab.machine.handles(), before);
+    here.running("d", &container());
+    drop((here, there, other));
+    let closed = lab.client();
+    closed.act(Verb::Terminate, "d").expect("ended");
+    drop(closed);
+    lab.compute.settle();
+    assert!(lab.machine.handles() < before, "the other service's is gone");
+}

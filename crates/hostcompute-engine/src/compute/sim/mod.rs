@@ -73,12 +73,20 @@ impl Default for Machine {
 }
 
 /// Who carries one system.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SimWorker {
     machine: Machine,
+    /// As a connection has it.
+    _sink: Sink,
     id: String,
     /// Which of the systems that ever had this id.
     incarnation: u64,
+}
+
+impl core::fmt::Debug for SimWorker {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SimWorker").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// One end of a pipe: what it belongs to.
@@ -152,6 +160,11 @@ impl Machine {
         Some(look(&seen))
     }
 
+    /// How many handles there are to this machine and to what carries its systems.
+    pub fn handles(&self) -> usize {
+        Arc::strong_count(&self.inside)
+    }
+
     /// Whether nothing at all is left: no system, nothing untold.
     pub fn is_empty(&self) -> bool {
         let state = self.lock();
@@ -213,10 +226,10 @@ impl Workers for Machine {
     type Worker = SimWorker;
 
     fn create(&self, launch: &Launch, sink: Sink) -> Result<SimWorker, Fault> {
-        let incarnation = self.lock().create(launch, self.process, sink);
+        let incarnation = self.lock().create(launch, self.process, sink.clone());
         self.tell_all();
         let id = launch.id.clone();
-        Ok(SimWorker { machine: self.clone(), id, incarnation: incarnation? })
+        Ok(SimWorker { machine: self.clone(), _sink: sink, id, incarnation: incarnation? })
     }
 
     fn list(&self) -> Result<Vec<String>, Fault> {
@@ -226,9 +239,9 @@ impl Workers for Machine {
     fn adopt(&self, id: &str, sink: Sink) -> Result<Adopted<SimWorker>, Fault> {
         let mut state = self.lock();
         let system = state.systems.get_mut(&key(id)).ok_or_else(|| not_found(id))?;
-        system.sinks.push((self.process, sink));
+        system.sinks.push((self.process, sink.clone()));
         let (id, incarnation) = (system.launch.id.clone(), system.incarnation);
-        let worker = SimWorker { machine: self.clone(), id, incarnation };
+        let worker = SimWorker { machine: self.clone(), _sink: sink, id, incarnation };
         Ok(Adopted { worker, record: system.launch.record.clone(), found: system.found() })
     }
 
