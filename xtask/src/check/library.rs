@@ -23,39 +23,15 @@ struct Client {
     about: &'static str,
     /// Whether valgrind knows every system call that it makes; one that it does not know fails below it.
     watched: bool,
-    /// Which service it works with.
-    service: Service,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
-    /// One inside it as well as one that runs by itself.
-    Either,
-    /// One that runs by itself: containers have no other yet.
-    Daemon,
 }
 
 const CLIENTS: &[Client] = &[
-    Client {
-        source: "network.c",
-        about: "computenetwork",
-        watched: true,
-        service: Service::Either,
-    },
-    Client {
-        source: "network.cc",
-        about: "computenetwork",
-        watched: true,
-        service: Service::Either,
-    },
+    Client { source: "network.c", about: "computenetwork", watched: true },
+    Client { source: "network.cc", about: "computenetwork", watched: true },
+    Client { source: "threads.c", about: "computenetwork", watched: true },
     // Layers are walked with openat2, which valgrind does not know.
-    Client {
-        source: "storage.c",
-        about: "computestorage",
-        watched: false,
-        service: Service::Either,
-    },
-    Client { source: "compute.c", about: "computecore", watched: true, service: Service::Daemon },
+    Client { source: "storage.c", about: "computestorage", watched: false },
+    Client { source: "compute.c", about: "computecore", watched: true },
 ];
 
 /// Where programs put what they need for a while.
@@ -113,15 +89,13 @@ pub fn run_inside() -> Result<()> {
     let before = snapshot::take()?;
     let folders = lab::Folders::new("library")?;
     fs::create_dir(folders.join(TEMPORARY)).context("making a folder for programs")?;
-    for mut client in clients(&prefix, Service::Either) {
+    for mut client in clients(&prefix) {
         process::run(in_place(&mut client, &prefix, &folders))?;
     }
     let daemon = Daemon::start(&folders)?;
-    for service in [Service::Either, Service::Daemon] {
-        for mut client in clients(&prefix, service) {
-            let client = in_place(&mut client, &prefix, &folders);
-            process::run(client.env("HOSTCOMPUTE_SOCKET", daemon.socket()))?;
-        }
+    for mut client in clients(&prefix) {
+        let client = in_place(&mut client, &prefix, &folders);
+        process::run(client.env("HOSTCOMPUTE_SOCKET", daemon.socket()))?;
     }
     daemon.stop()?;
     drop(folders);
@@ -136,24 +110,21 @@ enum Kind {
     Sanitized,
 }
 
-/// Every way to run the programs that work with this service.
-fn clients(prefix: &Path, service: Service) -> Vec<Command> {
+/// Every way to run the programs.
+fn clients(prefix: &Path) -> Vec<Command> {
     let mut runs = Vec::new();
-    for Client { source, watched, .. } in CLIENTS.iter().filter(|client| client.service == service)
-    {
+    for Client { source, watched, .. } in CLIENTS {
         let kinds = [Kind::Plain, Kind::Sanitized];
         runs.extend(kinds.map(|kind| Command::new(program(prefix, source, kind))));
         if *watched {
             runs.push(valgrind(&program(prefix, source, Kind::Plain)));
         }
     }
-    if service == Service::Either {
-        for source in EXAMPLES {
-            let mut python = Command::new("python3");
-            python.arg(library::source().join("clients").join(source));
-            python.env("PYTHONDONTWRITEBYTECODE", "1");
-            runs.push(python);
-        }
+    for source in EXAMPLES {
+        let mut python = Command::new("python3");
+        python.arg(library::source().join("clients").join(source));
+        python.env("PYTHONDONTWRITEBYTECODE", "1");
+        runs.push(python);
     }
     runs
 }
