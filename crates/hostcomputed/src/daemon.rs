@@ -18,6 +18,7 @@ use hostcompute::{Options, local};
 use hostcompute_linux::peer::UserNamespace;
 use hostcompute_linux::{Linux, rootless};
 use hostcompute_service::Service;
+use hostcompute_service::compute::Adoption;
 use hostcompute_service::server::{Groups, Server, Settings};
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,7 +78,7 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         .build()
         .context("starting threads")?;
     // Root's: what a system needs of the network was asked for by somebody who may make systems.
-    let compute = local::systems::systems(&options, server.desk()?)?;
+    let compute = local::systems::systems(&options, server.desk()?, Adoption::AtStart)?;
     let edge = Edge::new(
         server.clone(),
         ours,

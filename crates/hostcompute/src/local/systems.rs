@@ -3,24 +3,26 @@
 use hostcompute_linux::compute::Supervisors;
 use hostcompute_schema::Failure;
 use hostcompute_service::apply::Desk;
-use hostcompute_service::compute::{Compute, OverDesk, Settings};
+use hostcompute_service::compute::{Adoption, Compute, OverDesk, Settings};
 
 use crate::Options;
 
 /// A compute service whose network service is behind this desk.
 pub type Systems<D> = Compute<Supervisors, OverDesk<D>>;
 
-/// Opens the compute service of a host. Systems that run are adopted.
+/// Opens the compute service of a host, which looks for systems that run when `adoption` says.
 ///
 /// # Errors
 /// The runtime directory cannot be made or read.
 pub fn systems<D: Desk + Send + Sync + 'static>(
     options: &Options,
     desk: D,
+    adoption: Adoption,
 ) -> Result<Systems<D>, Failure> {
     let kept = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
     let names = options.netns_dir();
     let name = move |id: hostcompute_schema::Guid| names.join(id.to_string()).display().to_string();
     let networks = OverDesk::new(desk, name);
-    Compute::open(Supervisors::open(kept)?, networks, Settings::default(), Box::new(crate::random))
+    let settings = Settings { adoption, ..Settings::default() };
+    Compute::open(Supervisors::open(kept)?, networks, settings, Box::new(crate::random))
 }

@@ -11,6 +11,7 @@ use hostcompute_linux::{Linux, rootless};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
 use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning};
+use hostcompute_service::compute::Adoption;
 use hostcompute_service::{Body, Happened, Reading, Service, apply};
 use serde_json::Value;
 
@@ -71,7 +72,8 @@ impl Embedded {
     /// The session in which this process asks about compute systems; opened when it is first needed.
     fn desk(&self) -> Result<&dyn Desk, Failure> {
         if self.0.compute.get().is_none() {
-            let compute = systems(&self.0.options, Behind(Arc::downgrade(&self.0)))?;
+            let behind = Behind(Arc::downgrade(&self.0));
+            let compute = systems(&self.0.options, behind, Adoption::WhenAsked)?;
             let session = compute.session(Right::Manage)?;
             // Whoever was quicker has opened the same.
             let _ = self.0.compute.set(Box::new(session));
