@@ -469,3 +469,36 @@ fn what_cannot_be_made_is_undone() {
         }
     });
 }
+
+/// Set in the copy of this test that is an ordinary user's.
+const ORDINARY: &str = "HOSTCOMPUTE_TEST_ORDINARY";
+
+#[test]
+fn an_ordinary_user_has_containers_too() {
+    if std::env::var_os(ORDINARY).is_some() {
+        // Root of a namespace, and nobody outside: without control groups.
+        let lab = Lab::new();
+        let mut launch = lab.launch("one");
+        launch.cgroup = None;
+        let mut system = lab.start(launch);
+        assert_eq!(system.prints("id -u; echo x > /tmp/x; hostname"), "0\none\n");
+        let (_, _, status) = system.shell("mount -t tmpfs x /tmp");
+        assert_ne!(status, Status::Exited(0));
+        let paused = system.ask(Request::Pause).expect_err("no control group");
+        assert_eq!(paused.kind, RefusalKind::Unsupported);
+        assert!(matches!(system.ask(Request::Statistics), Ok((Answer::Statistics(_), _))));
+        system.terminate();
+    } else if is_possible() {
+        let own = std::env::current_exe().expect("this program");
+        let status = std::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare"])
+            .args(["--user", "--map-root-user", "--mount", "--net"])
+            .arg(own)
+            .args(["--exact", "an_ordinary_user_has_containers_too", "--nocapture"])
+            .env(ORDINARY, "1")
+            .env("TMPDIR", "/tmp")
+            .status()
+            .expect("setpriv and unshare");
+        assert!(status.success());
+    }
+}
