@@ -47,6 +47,7 @@ pub const TEST: &[Need] = &[
     Need { program: "skopeo", package: "skopeo", reason: "another's images" },
     Need { program: "umoci", package: "umoci", reason: "another's way to unpack them" },
     BUSYBOX,
+    Need { program: "crun", package: "crun", reason: "containers of another runtime's making" },
 ];
 
 /// For the console.

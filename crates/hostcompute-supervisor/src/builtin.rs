@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
-use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, Users};
+use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, Runtime, Users};
 use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said};
 use hostcompute_supervisor::wire;
 use rustix::pipe::PipeFlags;
@@ -22,6 +22,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use crate::agent::message::FromAgent;
 use crate::agent::{self, Plan};
 use crate::devices::Node;
+use crate::external::External;
 use crate::inside::{self, Inside};
 use crate::refusal::{Context, refuse};
 use crate::root::Mapping;
@@ -40,8 +41,16 @@ pub struct Made {
     pub init: Pid,
     /// Readable when it has ended.
     pub init_descriptor: OwnedFd,
-    /// Where the agent is spoken to.
-    pub agent: OwnedFd,
+    pub maker: Maker,
+}
+
+/// Who makes the processes of a system.
+#[derive(Debug)]
+pub enum Maker {
+    /// The first process, which is spoken to here.
+    Agent(OwnedFd),
+    /// A runtime's program.
+    External(Box<External>),
 }
 
 /// Everything of the host that a system needs, opened; its first process is not there yet.
@@ -49,6 +58,7 @@ pub struct Made {
 pub enum Prepared {
     Container(Box<Inside>),
     HostProcess,
+    External(Box<External>),
 }
 
 /// Opens what the launch names; makes nothing that is seen anywhere else.
@@ -58,6 +68,9 @@ pub fn prepare(launch: &Launch, group: Option<&Group>) -> Result<Prepared, Refus
             crate::root::show(&launch.root, &launch.directory, launch.root_at.as_deref())?;
         }
         return Ok(Prepared::HostProcess);
+    }
+    if let Runtime::External(program) = &launch.runtime {
+        return Ok(Prepared::External(Box::new(External::prepare(launch, program)?)));
     }
     let bundle = launch.directory.join(directory::BUNDLE);
     let files = files::write(launch, &bundle)?;
@@ -97,6 +110,7 @@ impl Prepared {
         match self {
             Self::Container(inside) => start_container(launch, &inside, group),
             Self::HostProcess => start_host_process(launch, group, host),
+            Self::External(external) => start_external(launch, *external),
         }
     }
 }
@@ -121,6 +135,17 @@ fn start_container(
             .context(|| "come back from the container's network")?;
     }
     made
+}
+
+fn start_external(launch: &Launch, external: External) -> Result<Made, Refusal> {
+    let network = network_path(&launch.network)?;
+    let started = external.start(launch, network.as_deref()).and_then(|init| {
+        let init_descriptor = rustix::process::pidfd_open(init, PidfdFlags::empty())
+            .context(|| "watch the first process")?;
+        Ok((init, init_descriptor))
+    });
+    let (init, init_descriptor) = started.inspect_err(|_| external.delete())?;
+    Ok(Made { init, init_descriptor, maker: Maker::External(Box::new(external)) })
 }
 
 fn start_host_process(
@@ -180,11 +205,12 @@ fn split_off(
             drop((theirs, wait));
             let init_descriptor = rustix::process::pidfd_open(init, PidfdFlags::empty())
                 .context(|| "watch the first process")?;
-            let made = Made { init, init_descriptor, agent: ours };
+            let made = Made { init, init_descriptor, maker: Maker::Agent(ours) };
             let ready = (|| {
+                let Maker::Agent(agent) = &made.maker else { return Ok(()) };
                 users.map_or(Ok(()), |users| map_users(init, users)).context(|| "map users")?;
                 rustix::io::write(&go, b"g").context(|| "let the first process go")?;
-                wait_until_ready(&made.agent, isolation)
+                wait_until_ready(agent, isolation)
             })();
             match ready {
                 Ok(()) => Ok(made),
@@ -247,19 +273,24 @@ fn foreign_sys(launch: &Launch) -> Result<Option<OwnedFd>, Refusal> {
 /// Moves this process into the network that its child is to be born in; returns its own. From within a user namespace of its own the child
 /// could not join it any more.
 fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
-    let path = match network {
-        Network::Own | Network::Host => return Ok(None),
-        Network::Path(path) => path.clone(),
-        Network::System(directory) => {
-            PathBuf::from(format!("/proc/{}/ns/net", other_init(directory)?))
-        }
-    };
+    let Some(path) = network_path(network)? else { return Ok(None) };
     let doing = || format!("join the network namespace {}", path.display());
     let theirs = File::open(&path).context(doing)?;
     let own = File::open("/proc/self/ns/net").context(doing)?;
     rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::Network))
         .context(doing)?;
     Ok(Some(own.into()))
+}
+
+/// The file of the network namespace that is joined, if one is.
+fn network_path(network: &Network) -> Result<Option<PathBuf>, Refusal> {
+    Ok(match network {
+        Network::Own | Network::Host => None,
+        Network::Path(path) => Some(path.clone()),
+        Network::System(directory) => {
+            Some(PathBuf::from(format!("/proc/{}/ns/net", other_init(directory)?)))
+        }
+    })
 }
 
 /// The first process of another system, which its supervisor tells.
@@ -315,12 +346,11 @@ fn user_namespace(users: &Users) -> io::Result<OwnedFd> {
     }
 }
 
-/// Takes back what host processes saw of a root of their own.
-pub fn hide_root(launch: &Launch) -> io::Result<()> {
-    if launch.isolation == Isolation::HostProcess && launch.root != Root::Shared {
-        return crate::root::hide(&launch.directory, launch.root_at.as_deref());
-    }
-    Ok(())
+/// Takes back what was mounted in the supervisor's own namespace: for host processes, and for another runtime.
+pub fn unmount(launch: &Launch) -> io::Result<()> {
+    let below = directory::mounts_below(&launch.directory)?;
+    let shown = launch.root_at.iter().filter(|_| launch.root != Root::Shared).cloned();
+    below.into_iter().chain(shown).try_for_each(|place| crate::root::unmount(&place))
 }
 
 /// The standard devices and those of the launch; with the host's own nodes where nobody may make others.

@@ -10,9 +10,11 @@
 //! RUNTIME/exited/NAME.NUMBER/        what is left of those that have ended: exit.json, log, system.json
 //! ```
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, RenameFlags};
@@ -171,8 +173,49 @@ pub fn remains(exited: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes everything but what is worth keeping.
+/// What is mounted in a directory, in this process's mount namespace, the deepest first.
+///
+/// # Errors
+/// The mounts cannot be read.
+pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let directory = fs::canonicalize(directory)?;
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut found: Vec<PathBuf> = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4).map(unescape))
+        .filter(|point| point.starts_with(&directory))
+        .collect();
+    found.reverse();
+    Ok(found)
+}
+
+/// `\040` is a space, and so on.
+fn unescape(text: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = code.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code.filter(|_| byte == b'\\') {
+            Some(code) => {
+                bytes.push(code);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+/// Removes everything but what is worth keeping; nothing at all where something is mounted, which is not ours to empty.
 fn clear(directory: &Path) -> io::Result<()> {
+    if let Some(mount) = mounts_below(directory)?.first() {
+        let message = format!("something is mounted at {}", mount.display());
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+    }
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -181,7 +224,7 @@ fn clear(directory: &Path) -> io::Result<()> {
             continue;
         }
         let removed = if text == ROOT {
-            // Something is mounted there at most, which is not ours to empty.
+            // Only ever mounted on.
             fs::remove_dir(entry.path())
         } else if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())
@@ -262,6 +305,12 @@ mod tests {
         assert_eq!(read::<u32>(&left.join(SYSTEM)).expect("read"), 1);
         assert!(!left.join(ROOT).exists());
         self::place(&fresh, &place).expect("it is free");
+    }
+
+    #[test]
+    fn names_of_mounts_are_read() {
+        assert_eq!(unescape("/a\\040b\\134"), Path::new("/a b\\"));
+        assert_eq!(unescape("/a\\0"), Path::new("/a\\0"));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | [`builtin`], [`inside`] | containers and host processes |
 //! | [`agent`] | the first process of a system, which makes the others |
 //! | [`files`], [`devices`], [`seccomp`] | what containers are given, and what not |
+//! | [`external`], [`spec`], [`pause`] | containers by another runtime |
 //! | [`root`], [`mounts`] | file systems |
 //! | [`process_list`] | `/proc` |
 //!
@@ -23,13 +24,16 @@ use std::process::ExitCode;
 mod agent;
 mod builtin;
 mod devices;
+mod external;
 mod files;
 mod inside;
 mod mounts;
+mod pause;
 mod process_list;
 mod refusal;
 mod root;
 mod seccomp;
+mod spec;
 mod status;
 mod supervise;
 mod sys;

@@ -43,6 +43,13 @@ pub fn open(mount: &Mount) -> Result<Mapped, Refusal> {
     open().context(|| format!("map {}", mount.source.display()))
 }
 
+/// Mounts it out here, for a runtime that takes it from there.
+pub fn stage(mount: &Mount, place: &Path) -> Result<Mount, Refusal> {
+    let mapped = Mapped { target: place.to_owned(), ..open(mount)? };
+    mapped.attach()?;
+    Ok(Mount { source: place.to_owned(), ..mount.clone() })
+}
+
 impl Mapped {
     /// Mounts it, in the container's namespace.
     pub fn attach(&self) -> Result<(), Refusal> {

@@ -68,11 +68,10 @@ pub fn show(root: &Root, system: &Path, at: Option<&Path>) -> Result<(), Refusal
     attach(mount.as_fd(), place).context(|| format!("show the root at {}", place.display()))
 }
 
-/// Takes back [`show`].
-pub fn hide(system: &Path, at: Option<&Path>) -> io::Result<()> {
-    let own = system.join(directory::ROOT);
+/// Takes a mount away; whoever is in it keeps it.
+pub fn unmount(place: &Path) -> io::Result<()> {
     let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
-    Ok(rustix::mount::unmount(at.unwrap_or(&own), flags)?)
+    Ok(rustix::mount::unmount(place, flags)?)
 }
 
 /// A copy of what is seen at a path, mounts below it included, that is mounted nowhere.

@@ -23,7 +23,7 @@ use crate::{seccomp, sys};
 
 pub mod message;
 mod spawn;
-mod user;
+pub mod user;
 
 pub use spawn::set_size;
 

@@ -33,7 +33,8 @@ fn read(path: &str) -> Result<String, Refusal> {
     }
 }
 
-fn look_up(text: &str, passwd: &str, group: &str) -> Result<User, Refusal> {
+/// The same, in these files.
+pub fn look_up(text: &str, passwd: &str, group: &str) -> Result<User, Refusal> {
     let (name, group_name) = match text.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),

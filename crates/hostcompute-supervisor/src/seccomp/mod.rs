@@ -6,6 +6,8 @@
 
 use std::io;
 
+use serde_json::{Value, json};
+
 use crate::sys::{self, Instruction};
 
 mod calls;
@@ -112,6 +114,26 @@ fn ranges() -> Vec<(u32, u32)> {
         }
     }
     ranges
+}
+
+/// The same filter for another runtime (`linux.seccomp`).
+pub fn for_runtimes() -> Value {
+    let names: Vec<&str> =
+        calls::ALLOWED.iter().map(|(name, _)| name.trim_start_matches("SYS_")).collect();
+    let argument = |value: u64, second: u64, operator: &str| json!([{ "index": 0, "value": value, "valueTwo": second, "op": operator }]);
+    let mut calls = vec![
+        json!({ "names": names, "action": "SCMP_ACT_ALLOW" }),
+        json!({ "names": ["clone"], "action": "SCMP_ACT_ALLOW",
+            "args": argument(NAMESPACES.into(), 0, "SCMP_CMP_MASKED_EQ") }),
+        json!({ "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS }),
+        json!({ "names": ["socket"], "action": "SCMP_ACT_ALLOW",
+            "args": argument(AF_VSOCK.into(), 0, "SCMP_CMP_NE") }),
+    ];
+    for known in PERSONALITIES {
+        calls.push(json!({ "names": ["personality"], "action": "SCMP_ACT_ALLOW",
+            "args": argument(known.into(), 0, "SCMP_CMP_EQ") }));
+    }
+    json!({ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": EPERM, "syscalls": calls })
 }
 
 fn load(offset: u32) -> Instruction {

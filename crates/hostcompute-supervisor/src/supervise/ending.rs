@@ -1,18 +1,22 @@
 //! The end of a system: everybody killed, everything that was written passed on, everything released, then told.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use hostcompute_supervisor::directory;
-use hostcompute_supervisor::launch::Life;
+use hostcompute_supervisor::launch::{Life, Runtime};
 use hostcompute_supervisor::message::{Answer, Cause, Exit, Moment, Notice, Status};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::requests::OUTPUTS;
 use super::{Ending, Supervisor};
-use crate::builtin;
+use crate::builtin::{self, Made, Maker};
+
+/// How often it is looked whether anybody is left.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How long readers have, at the end, to take what is left.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,8 +29,10 @@ impl Supervisor {
             waiting: Vec::new(),
             force: None,
             forced: false,
+            look: None,
         });
         ending.forced = true;
+        ending.look = None;
         ending.force = None;
         self.kill_init();
         // Whoever is frozen cannot end; it is killed by now, so it runs no more.
@@ -54,13 +60,35 @@ impl Supervisor {
             waiting: Vec::new(),
             force: None,
             forced: false,
+            look: None,
         });
         ending.force = force.or(ending.force);
+        if self.launch.runtime != Runtime::Builtin {
+            ending.look = Some(Instant::now());
+        }
     }
 
     pub(super) fn force_if_due(&mut self) {
         let due = |ending: &Ending| ending.force.is_some_and(|force| force <= Instant::now());
         if self.ending.as_ref().is_some_and(due) {
+            self.end(Cause::ShutDown);
+        }
+    }
+
+    /// No first process of another runtime tells that nobody is left: it is looked for.
+    pub(super) fn end_if_empty(&mut self) {
+        let Some(until) = self.ending.as_ref().and_then(|ending| ending.look) else { return };
+        if until > Instant::now() {
+            return;
+        }
+        let init = self.made.as_ref().map(|made| made.init.as_raw_nonzero().get());
+        let others = |pids: BTreeSet<i32>| pids.into_iter().any(|pid| Some(pid) != init);
+        let left = self.group.as_ref().map(|group| group.processes().map(others));
+        if let Some(Ok(true)) = left {
+            if let Some(ending) = &mut self.ending {
+                ending.look = Some(Instant::now() + LOOK);
+            }
+        } else {
             self.end(Cause::ShutDown);
         }
     }
@@ -81,13 +109,12 @@ impl Supervisor {
     /// The agent has ended, and with it, in a container, everybody.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.hear_agent();
-        let status = match &self.made {
-            Some(made) => {
-                let id = WaitId::PidFd(made.init_descriptor.as_fd());
-                rustix::process::waitid(id, WaitIdOptions::EXITED)?
-            }
-            None => None,
-        };
+        self.collect();
+        if let (Some(made), None) = (&self.made, self.init_status) {
+            let id = WaitId::PidFd(made.init_descriptor.as_fd());
+            let status = rustix::process::waitid(id, WaitIdOptions::EXITED)?;
+            self.init_status = status.as_ref().map(crate::status::of_child);
+        }
         self.hear_memory();
         if let Some(group) = &self.group {
             // Host processes, and whatever else somebody put into the group.
@@ -105,9 +132,10 @@ impl Supervisor {
         let (cause, waiting) = match ending {
             Some(ending) => (ending.cause, ending.waiting),
             None => {
-                let signal = status.as_ref().and_then(|status| status.terminating_signal());
-                let how = signal
-                    .map_or("ended".to_owned(), |signal| format!("was ended by signal {signal}"));
+                let how = match self.init_status {
+                    Some(Status::Killed(signal)) => format!("was ended by signal {signal}"),
+                    _ => "ended".to_owned(),
+                };
                 (Cause::Crashed(format!("its first process {how}")), Vec::new())
             }
         };
@@ -160,7 +188,10 @@ impl Supervisor {
     fn release(&mut self) -> io::Result<()> {
         self.memory = None;
         self.prepared = None;
-        let hidden = builtin::hide_root(&self.launch);
+        if let Some(Made { maker: Maker::External(external), .. }) = &self.made {
+            external.delete();
+        }
+        let hidden = builtin::unmount(&self.launch);
         let removed = self.group.as_ref().map_or(Ok(()), |group| group.remove());
         hidden.and(removed)
     }

@@ -64,6 +64,7 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
         agent_is_there: true,
         prepared: Some(prepared),
         made: None,
+        init_status: None,
         host,
         group,
         limits: launch.limits.clone(),

@@ -18,10 +18,13 @@ use std::time::{Duration, Instant};
 use hostcompute_supervisor::cgroup::{Group, OomWatch};
 use hostcompute_supervisor::launch::{Launch, Limits};
 use hostcompute_supervisor::log;
-use hostcompute_supervisor::message::{Answer, Cause, Moment, Notice, Refusal, State, Stream};
+use hostcompute_supervisor::message::{
+    Answer, Cause, Moment, Notice, Refusal, State, Status, Stream,
+};
 use hostcompute_supervisor::wire;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SocketFlags;
+use rustix::process::WaitOptions;
 
 mod client;
 mod ending;
@@ -33,10 +36,11 @@ mod requests;
 pub use launching::launch;
 
 use client::Client;
+pub use process::Newcomer;
 use process::{Process, Streaming};
 
 use crate::agent::message::{FromAgent, ToAgent};
-use crate::builtin::{Made, Prepared};
+use crate::builtin::{Made, Maker, Prepared};
 
 /// How often, and how long, it is looked whether the memory limit ended somebody, after memory was short.
 const LOOK: Duration = Duration::from_millis(10);
@@ -57,6 +61,8 @@ pub struct Supervisor {
     prepared: Option<Prepared>,
     /// The first process, from the start on.
     made: Option<Made>,
+    /// How it ended, where that is known.
+    init_status: Option<Status>,
     /// The host's own mount namespace.
     host: File,
     /// Whether the agent has not hung up.
@@ -96,6 +102,8 @@ struct Ending {
     force: Option<Instant>,
     /// Killed already.
     forced: bool,
+    /// When it is looked whether anybody is left, where nobody tells.
+    look: Option<Instant>,
 }
 
 /// What poll is asked about.
@@ -105,6 +113,8 @@ enum Source {
     Client(u64),
     Agent,
     Init,
+    /// One of another runtime's processes, which is ours now.
+    Child,
     Memory,
     Input(u32),
     Output(u32, Stream),
@@ -125,6 +135,7 @@ impl Supervisor {
                     Source::Client(id) => self.hear(id),
                     Source::Agent => self.hear_agent(),
                     Source::Init => init_ended = true,
+                    Source::Child => {}
                     Source::Memory => self.hear_memory(),
                     Source::Input(pid) => self.pass_input(pid),
                     Source::Output(pid, stream) => self.pass_output(pid, stream),
@@ -133,9 +144,11 @@ impl Supervisor {
             if self.look.is_some_and(|(next, _)| next <= Instant::now()) {
                 self.hear_memory();
             }
+            self.collect();
             self.tell_ends();
             self.drop_gone();
             self.force_if_due();
+            self.end_if_empty();
             let never_began = self.made.is_none() && self.is_forced();
             if init_ended || never_began {
                 return self.finish();
@@ -153,8 +166,16 @@ impl Supervisor {
         };
         if let Some(made) = &self.made {
             add(Source::Init, PollFd::new(&made.init_descriptor, PollFlags::IN));
-            if self.agent_is_there {
-                add(Source::Agent, PollFd::new(&made.agent, PollFlags::IN));
+            match &made.maker {
+                Maker::Agent(agent) if self.agent_is_there => {
+                    add(Source::Agent, PollFd::new(agent, PollFlags::IN));
+                }
+                Maker::Agent(_) => {}
+                Maker::External(_) => {
+                    for process in self.processes.iter().filter(|one| one.status.is_none()) {
+                        add(Source::Child, PollFd::new(&process.descriptor, PollFlags::IN));
+                    }
+                }
             }
         }
         for client in &self.clients {
@@ -199,8 +220,9 @@ impl Supervisor {
     fn timeout(&self) -> Option<Timespec> {
         let ends = self.processes.iter().filter_map(Process::until);
         let force = self.ending.as_ref().and_then(|ending| ending.force);
+        let empty = self.ending.as_ref().and_then(|ending| ending.look);
         let look = self.look.map(|(next, _)| next);
-        let first = ends.chain(force).chain(look).min()?;
+        let first = ends.chain(force).chain(empty).chain(look).min()?;
         let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
@@ -252,8 +274,10 @@ impl Supervisor {
     }
 
     fn hear_agent(&mut self) {
-        while let Some(made) = self.made.as_ref().filter(|_| self.agent_is_there) {
-            match wire::receive::<FromAgent>(&made.agent) {
+        while let Some(Made { maker: Maker::Agent(agent), .. }) =
+            self.made.as_ref().filter(|_| self.agent_is_there)
+        {
+            match wire::receive::<FromAgent>(agent) {
                 Ok(Some(received)) => self.hear_from_agent(received.message, received.descriptors),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // It has ended, as its descriptor will tell, or talks nonsense.
@@ -299,7 +323,18 @@ impl Supervisor {
             self.agent_is_there = false;
             return self.kill_init();
         };
-        match streaming.into_process(pid, descriptor, descriptors.next()) {
+        let terminal = descriptors.next();
+        self.welcome(
+            (client, number),
+            streaming,
+            Newcomer { pid, child: None, descriptor, terminal },
+        );
+    }
+
+    /// There is a new process: tells everybody, and gives whoever asked for it its ends of the streams.
+    fn welcome(&mut self, (client, number): (u64, u64), streaming: Streaming, newcomer: Newcomer) {
+        let pid = newcomer.pid;
+        match streaming.into_process(newcomer) {
             Ok((process, ends)) => {
                 // The number is free again when the kernel gives it a second time.
                 self.processes.retain(|old| old.pid != pid);
@@ -352,6 +387,26 @@ impl Supervisor {
         }
     }
 
+    /// Collects those that another runtime left to us: processes that were asked for, its first, and what it could not make, which would
+    /// keep the first from ending.
+    fn collect(&mut self) {
+        if !matches!(&self.made, Some(Made { maker: Maker::External(_), .. })) {
+            return;
+        }
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let status = crate::status::of(status);
+            if self.made.as_ref().is_some_and(|made| made.init == pid) {
+                self.init_status = Some(status);
+            }
+            let known = |process: &&mut Process| process.child == Some(pid);
+            if let Some(process) = self.processes.iter_mut().find(known) {
+                process.end(status);
+                let pid = process.pid;
+                self.drain(pid);
+            }
+        }
+    }
+
     /// Reads what a process that has ended left in its pipes.
     fn drain(&mut self, pid: u32) {
         self.pass_output(pid, Stream::Output);
@@ -383,7 +438,9 @@ impl Supervisor {
 
     /// Says something to the agent.
     fn tell_agent(&self, message: &ToAgent, ends: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let made = self.made.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        wire::send(&made.agent, message, ends)
+        match &self.made {
+            Some(Made { maker: Maker::Agent(agent), .. }) => wire::send(agent, message, ends),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }

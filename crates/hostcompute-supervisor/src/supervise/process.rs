@@ -7,6 +7,8 @@ use hostcompute_supervisor::message::{
     ProcessState, Refusal, RefusalKind, Status, Stream, Streams,
 };
 
+use rustix::process::Pid;
+
 use super::relay::{Input, Output, Pipe};
 use crate::refusal::{Context, refuse};
 
@@ -21,6 +23,8 @@ const REMEMBERED: usize = 128;
 pub struct Process {
     /// Inside the system.
     pub pid: u32,
+    /// The host's number, where it is the supervisor's child.
+    pub child: Option<Pid>,
     pub descriptor: OwnedFd,
     pub terminal: Option<OwnedFd>,
     pub input: Input,
@@ -31,6 +35,17 @@ pub struct Process {
     told: bool,
     /// When its end is told at the latest.
     until: Option<Instant>,
+}
+
+/// A process that was just made.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// Inside the system.
+    pub pid: u32,
+    /// The host's number, where it is the supervisor's child.
+    pub child: Option<Pid>,
+    pub descriptor: OwnedFd,
+    pub terminal: Option<OwnedFd>,
 }
 
 /// The ends of streams that others get, in the order of [`Streams`].
@@ -113,12 +128,8 @@ impl Streaming {
     }
 
     /// The process is there.
-    pub fn into_process(
-        self,
-        pid: u32,
-        descriptor: OwnedFd,
-        terminal: Option<OwnedFd>,
-    ) -> Result<(Process, Ends), Refusal> {
+    pub fn into_process(self, newcomer: Newcomer) -> Result<(Process, Ends), Refusal> {
+        let Newcomer { pid, child, descriptor, terminal } = newcomer;
         let Self { mut input, mut output, error, client, is_terminal, .. } = self;
         if is_terminal {
             let terminal = terminal
@@ -131,6 +142,7 @@ impl Streaming {
         }
         let process = Process {
             pid,
+            child,
             descriptor,
             terminal,
             input,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hostcompute_supervisor::launch::{Isolation, Life, Limits, Mount};
+use hostcompute_supervisor::launch::{Isolation, Life, Limits, Mount, Runtime};
 use hostcompute_supervisor::message::{
     Answer, Cause, Inspection, Moment, ProcessLaunch, Refusal, RefusalKind, Request, State,
     Statistics, Stream, Streams,
@@ -13,6 +13,7 @@ use super::{BeingMade, Supervisor};
 use rustix::process::Pid;
 
 use crate::agent::message::ToAgent;
+use crate::builtin::{Made, Maker};
 use crate::refusal::{Context, refuse};
 use crate::{mounts, process_list, sys};
 
@@ -148,6 +149,13 @@ impl Supervisor {
             return Err(refuse(RefusalKind::Ended, "the system is about to end"));
         }
         let streaming = Streaming::new(launch.streams, launch.terminal.is_some())?;
+        if let Some(Made { maker: Maker::External(external), .. }) = &mut self.made {
+            let mut streaming = streaming;
+            let ends = std::mem::take(&mut streaming.process);
+            let spawned = external.spawn(&self.launch, &launch, ends.streams, ends.descriptors)?;
+            self.welcome((client, number), streaming, spawned);
+            return Ok(Outcome::Later);
+        }
         let order = self.number();
         let streams = streaming.process.streams;
         let message = ToAgent::Spawn { number: order, launch: Box::new(launch), streams };
@@ -270,11 +278,14 @@ impl Supervisor {
                 sys::signal(&process.descriptor, signal).context(|| "send the signal")?;
             }
             None => {
-                if self.launch.isolation == Isolation::HostProcess {
+                let is_external = self.launch.runtime != Runtime::Builtin;
+                if is_external || self.launch.isolation == Isolation::HostProcess {
                     self.signal_group(signal)?;
                 }
-                self.tell_agent(&ToAgent::End { signal }, &[])
-                    .context(|| "speak to the first process")?;
+                if !is_external {
+                    self.tell_agent(&ToAgent::End { signal }, &[])
+                        .context(|| "speak to the first process")?;
+                }
             }
         }
         self.shut_down_begins(force);
