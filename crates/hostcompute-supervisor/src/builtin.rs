@@ -25,7 +25,7 @@ use crate::devices::Node;
 use crate::external::External;
 use crate::inside::{self, Inside};
 use crate::refusal::{Context, refuse};
-use crate::root::Mapping;
+use crate::root::{Holds, Mapping};
 use crate::sys::{self, MountAttributes, Side};
 use crate::{devices, files, mounts};
 
@@ -62,15 +62,19 @@ pub enum Prepared {
 }
 
 /// Opens what the launch names; makes nothing that is seen anywhere else.
-pub fn prepare(launch: &Launch, group: Option<&Group>) -> Result<Prepared, Refusal> {
+pub fn prepare(
+    launch: &Launch,
+    group: Option<&Group>,
+    holds: &mut Holds,
+) -> Result<Prepared, Refusal> {
     if launch.isolation == Isolation::HostProcess {
         if launch.root != Root::Shared {
-            crate::root::show(&launch.root, &launch.directory, launch.root_at.as_deref())?;
+            crate::root::show(&launch.root, &launch.directory, launch.root_at.as_deref(), holds)?;
         }
         return Ok(Prepared::HostProcess);
     }
     if let Runtime::External(program) = &launch.runtime {
-        return Ok(Prepared::External(Box::new(External::prepare(launch, program)?)));
+        return Ok(Prepared::External(Box::new(External::prepare(launch, program, holds)?)));
     }
     let bundle = launch.directory.join(directory::BUNDLE);
     let files = files::write(launch, &bundle)?;
@@ -86,7 +90,7 @@ pub fn prepare(launch: &Launch, group: Option<&Group>) -> Result<Prepared, Refus
     let mapped = etc.chain(launch.mounts.iter().cloned());
     let mapped = mapped.map(|mount| mounts::open(&mount)).collect::<Result<_, _>>()?;
     Ok(Prepared::Container(Box::new(Inside {
-        root: crate::root::open(&launch.root, &launch.directory, mapping)?,
+        root: crate::root::open(&launch.root, &launch.directory, mapping, holds)?,
         place,
         host_name: launch.host_name.clone(),
         raise_loopback: launch.network == Network::Own,

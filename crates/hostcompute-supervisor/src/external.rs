@@ -23,8 +23,9 @@ use rustix::process::{Pid, PidfdFlags};
 
 use crate::agent::user::{self, User};
 use crate::refusal::{Context, refuse};
+use crate::root::Holds;
 use crate::supervise::Newcomer;
-use crate::{files, mounts, pause, root, spec};
+use crate::{agent, files, mounts, pause, root, spec};
 
 /// Where the first process's program is seen.
 const FIRST: &str = "/.hostcompute-init";
@@ -42,7 +43,7 @@ pub struct External {
 
 impl External {
     /// Puts everything in its place, in the supervisor's own mount namespace.
-    pub fn prepare(launch: &Launch, program: &Path) -> Result<Self, Refusal> {
+    pub fn prepare(launch: &Launch, program: &Path, holds: &mut Holds) -> Result<Self, Refusal> {
         if launch.users.is_some() {
             let message = "users are mapped by the builtin runtime only";
             return Err(refuse(RefusalKind::Unsupported, message));
@@ -52,7 +53,7 @@ impl External {
         let state = launch.directory.join(directory::RUNTIME);
         let files = files::write(launch, &bundle)?;
         root::make(&state, 0o700).context(|| "make the runtime's directory")?;
-        root::show(&launch.root, &launch.directory, None)?;
+        root::show(&launch.root, &launch.directory, None, holds)?;
         let first = bundle.join("init");
         fs::write(&first, pause::program())
             .and_then(|()| fs::set_permissions(&first, fs::Permissions::from_mode(0o755)))
@@ -132,6 +133,10 @@ impl External {
             .context(|| "watch the process")?;
         let terminal = console.map(|console| console.take()).transpose();
         let terminal = terminal.context(|| "take the terminal")?;
+        if let (Some(terminal), Some(size)) = (&terminal, process.terminal) {
+            // Not every runtime does what the description says.
+            agent::set_size(terminal, size).context(|| "set the terminal's size")?;
+        }
         Ok(Newcomer { pid: inside(pid), child: Some(pid), descriptor, terminal })
     }
 

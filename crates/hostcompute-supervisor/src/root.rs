@@ -1,6 +1,7 @@
 //! The root file system: a mount in no other namespace than the container's and the supervisor's own, with which it vanishes.
 //!
-//! Unions are made by `hostcompute_storage::overlay`; their layers are held for as long as this process lives. Everything is mounted without device nodes: those of `/dev` are made apart.
+//! Unions are made by `hostcompute_storage::overlay`; their layers are held for as long as the system is there. Everything is
+//! mounted without device nodes: those of `/dev` are made apart.
 
 use std::fs;
 use std::io;
@@ -36,10 +37,15 @@ pub struct Mapping<'n> {
 }
 
 /// The root, mounted nowhere yet.
-pub fn open(root: &Root, system: &Path, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
+pub fn open(
+    root: &Root,
+    system: &Path,
+    users: Option<Mapping<'_>>,
+    holds: &mut Holds,
+) -> Result<OwnedFd, Refusal> {
     match root {
-        Root::Layers { layers, scratch } => union(layers, scratch, system, users),
-        Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, system, users),
+        Root::Layers { layers, scratch } => union(layers, scratch, (system, users), holds),
+        Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, (system, users), holds),
         Root::Directory { path, read_only } => {
             as_it_is(path, if *read_only { sys::MOUNT_ATTR_RDONLY } else { 0 }, users)
         }
@@ -58,13 +64,18 @@ fn as_it_is(path: &Path, attributes: u64, users: Option<Mapping<'_>>) -> Result<
 }
 
 /// Shows a root to host processes, in the supervisor's own mount namespace.
-pub fn show(root: &Root, system: &Path, at: Option<&Path>) -> Result<(), Refusal> {
+pub fn show(
+    root: &Root,
+    system: &Path,
+    at: Option<&Path>,
+    holds: &mut Holds,
+) -> Result<(), Refusal> {
     let own = system.join(directory::ROOT);
     let place = at.unwrap_or(&own);
     if at.is_none() {
         make(&own, 0o755).context(|| "make the root's directory")?;
     }
-    let mount = open(root, system, None)?;
+    let mount = open(root, system, None, holds)?;
     attach(mount.as_fd(), place).context(|| format!("show the root at {}", place.display()))
 }
 
@@ -107,8 +118,8 @@ fn path_of(descriptor: &OwnedFd) -> PathBuf {
 fn union(
     layers: &[PathBuf],
     scratch: &Scratch,
-    system: &Path,
-    users: Option<Mapping<'_>>,
+    (system, users): (&Path, Option<Mapping<'_>>),
+    holds: &mut Holds,
 ) -> Result<OwnedFd, Refusal> {
     if layers.is_empty() {
         return Err(refuse(RefusalKind::Invalid, "a root needs a layer"));
@@ -126,10 +137,10 @@ fn union(
         for directory in [place, &place.join("upper"), &place.join("work")] {
             make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
         }
-        keep(place, Hold::alone)?;
+        holds.take(place, Hold::alone)?;
     }
     for layer in layers {
-        keep(layer, Hold::shared)?;
+        holds.take(layer, Hold::shared)?;
     }
     if let (None, [only]) = (&place, layers) {
         // A union takes two directories at least.
@@ -168,11 +179,15 @@ fn union(
     })
 }
 
-/// Keeps a directory in use for as long as this process lives: whoever would remove a layer, or use a scratch too, looks for that.
-fn keep(directory: &Path, hold: fn(&Path) -> io::Result<Hold>) -> Result<(), Refusal> {
-    let held = hold(directory).context(|| format!("use {}", directory.display()))?;
-    std::mem::forget(held);
-    Ok(())
+/// Directories that are in use until this is dropped: whoever would remove a layer, or use a scratch too, looks for that.
+#[derive(Debug, Default)]
+pub struct Holds(Vec<Hold>);
+
+impl Holds {
+    fn take(&mut self, path: &Path, hold: fn(&Path) -> io::Result<Hold>) -> Result<(), Refusal> {
+        self.0.push(hold(path).context(|| format!("use {}", path.display()))?);
+        Ok(())
+    }
 }
 
 /// Whether root here is an ordinary user of the host.

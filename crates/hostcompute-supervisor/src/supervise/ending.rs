@@ -14,6 +14,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions};
 use super::requests::OUTPUTS;
 use super::{Ending, Supervisor};
 use crate::builtin::{self, Made, Maker};
+use crate::root::Holds;
 
 /// How often it is looked whether anybody is left.
 const LOOK: Duration = Duration::from_millis(10);
@@ -192,6 +193,7 @@ impl Supervisor {
             external.delete();
         }
         let hidden = builtin::unmount(&self.launch);
+        self.holds = Holds::default();
         let removed = self.group.as_ref().map_or(Ok(()), |group| group.remove());
         hidden.and(removed)
     }

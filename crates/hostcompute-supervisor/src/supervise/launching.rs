@@ -14,6 +14,7 @@ use super::client::Client;
 use super::{Supervisor, relay};
 use crate::builtin;
 use crate::refusal::{Context, refuse};
+use crate::root::Holds;
 use crate::{devices, root};
 
 /// Waits for the launch on the starter's socket, and makes the system. `None`: it was refused, or nobody wanted one.
@@ -50,10 +51,11 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
     let group = group.context(|| "find the control groups")?;
     let prepared = (|| {
         let memory = set_up(&launch, group.as_ref())?;
-        let prepared = builtin::prepare(&launch, group.as_ref())?;
-        Ok((memory, prepared, listen(&launch)?))
+        let mut holds = Holds::default();
+        let prepared = builtin::prepare(&launch, group.as_ref(), &mut holds)?;
+        Ok((memory, (prepared, holds), listen(&launch)?))
     })();
-    let (memory, prepared, listener) = prepared.inspect_err(|_| remove(group.as_ref()))?;
+    let (memory, (prepared, holds), listener) = prepared.inspect_err(|_| remove(group.as_ref()))?;
     Ok(Supervisor {
         _lock: lock,
         listener,
@@ -63,6 +65,7 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
         started: None,
         agent_is_there: true,
         prepared: Some(prepared),
+        holds,
         made: None,
         init_status: None,
         host,

@@ -41,6 +41,7 @@ use process::{Process, Streaming};
 
 use crate::agent::message::{FromAgent, ToAgent};
 use crate::builtin::{Made, Maker, Prepared};
+use crate::root::Holds;
 
 /// How often, and how long, it is looked whether the memory limit ended somebody, after memory was short.
 const LOOK: Duration = Duration::from_millis(10);
@@ -59,6 +60,8 @@ pub struct Supervisor {
     started: Option<(Moment, Instant)>,
     /// What waits for the start.
     prepared: Option<Prepared>,
+    /// Layers and scratch, in use until the end.
+    holds: Holds,
     /// The first process, from the start on.
     made: Option<Made>,
     /// How it ended, where that is known.
