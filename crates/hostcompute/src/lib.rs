@@ -41,6 +41,8 @@ mod load_balancer;
 pub mod local;
 mod namespace;
 mod network;
+#[cfg(feature = "embedded")]
+pub mod operation;
 mod options;
 mod process;
 mod system;

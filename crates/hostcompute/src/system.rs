@@ -16,7 +16,7 @@ use crate::{Host, Process};
 ///
 /// Systems live until they end, are shut down or are terminated; dropping the handle changes nothing, unless the document says
 /// `ShouldTerminateOnLastHandleClosed` and it is the last one. Nothing of a system survives a reboot. Calls return when what they ask for
-/// is done; [`crate::operation::Operation`] does not wait for them.
+/// is done; `operation::Operation` does not wait for them.
 ///
 /// ```no_run
 /// use hostcompute::schema::hcs::{ComputeSystem, ProcessParameters};
@@ -74,6 +74,12 @@ impl System {
     pub fn open(host: &Host, id: &str) -> Result<Self, Failure> {
         host.compute(&ComputeCall::on(ComputeOperation::OpenComputeSystem, id, ""))?;
         Ok(Self { host: host.clone(), id: id.to_owned() })
+    }
+
+    /// The handle of a system that is being made.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn expected(host: &Host, id: &str) -> Self {
+        Self { host: host.clone(), id: id.to_owned() }
     }
 
     /// The id.
