@@ -1,0 +1,209 @@
+//! Commands in containers, whether `hc` carries the service or asks a running one: what goes in and out, how they end, what is told of
+//! them, and that nothing is left behind.
+
+mod sandbox;
+
+use sandbox::Sandbox;
+use serde_json::{Value, json};
+
+/// Each scenario is two tests: one for each way to run.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() {
+                if !crate::supervisor_was_built() { return }
+                let Some(host) = crate::Sandbox::new() else { return };
+                crate::$name(&crate::Containers { host: &host });
+            })*
+        }
+
+        mod served {
+            $(#[test] fn $name() {
+                if !crate::supervisor_was_built() { return }
+                let Some(host) = crate::Sandbox::served() else { return };
+                crate::$name(&crate::Containers { host: &host });
+            })*
+        }
+    };
+}
+
+scenarios! {
+    a_command_reads_writes_and_ends_with_its_own_status,
+    what_cannot_be_run_is_told_as_shells_do,
+    a_container_is_as_it_was_asked_for,
+    a_container_that_was_left_running_is_looked_at_and_ended,
+    systems_by_document_are_refused_with_their_place,
+    a_system_that_is_not_left_running_ends_with_its_command,
+}
+
+/// Whether the program that carries containers is beside `hc`, where it is looked for.
+fn supervisor_was_built() -> bool {
+    let hc = std::path::Path::new(env!("CARGO_BIN_EXE_hc"));
+    let program = hc.with_file_name("hostcompute-supervisor");
+    if program.is_file() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
+        "{} was not built: cargo build --package hostcompute-supervisor",
+        program.display()
+    );
+    eprintln!("skipped: hostcompute-supervisor was not built");
+    false
+}
+
+/// A host whose containers end with the test, however that ends.
+struct Containers<'a> {
+    host: &'a Sandbox,
+}
+
+impl Drop for Containers<'_> {
+    fn drop(&mut self) {
+        let running = self.host.hc(&["ps", "-o", "id"]).out;
+        for id in running.lines() {
+            self.host.hc(&["system", "terminate", id]);
+        }
+    }
+}
+
+/// A container of the host's own files, with this command.
+fn run<'a>(options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "--host-root"], options, &["--"], command].concat()
+}
+
+fn a_command_reads_writes_and_ends_with_its_own_status(containers: &Containers<'_>) {
+    let host = containers.host;
+    let said = host.hc(&run(&[], &["sh", "-c", "echo out; echo err >&2; exit 42"]));
+    assert_eq!((said.out.as_str(), said.err.as_str(), said.status), ("out\n", "err\n", Some(42)));
+    assert_eq!(host.hc_reading(&run(&["-i"], &["cat"]), "in and out").ok(), "in and out");
+    assert_eq!(host.hc_reading(&run(&["-i"], &["wc", "-c"]), "").ok().trim(), "0");
+    // More than any pipe holds.
+    let many = "x".repeat(3_000_000);
+    assert_eq!(host.hc_reading(&run(&["-i"], &["wc", "-c"]), &many).ok().trim(), "3000000");
+    let zeros = host.hc(&run(&[], &["head", "-c", "3000000", "/dev/zero"]));
+    assert_eq!(zeros.out.len(), 3_000_000);
+    // Killed by a signal, as shells tell it.
+    host.hc(&run(&[], &["sh", "-c", "kill -TERM $$"])).refused(128 + 15);
+    assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
+}
+
+fn what_cannot_be_run_is_told_as_shells_do(containers: &Containers<'_>) {
+    let host = containers.host;
+    assert!(host.hc(&run(&[], &["/nowhere/at/all"])).refused(127).contains("/nowhere/at/all"));
+    host.hc(&run(&[], &["/etc/passwd"])).refused(126);
+    host.hc(&run(&["-v", "nonsense"], &["true"])).refused(125);
+    host.hc(&run(&["--network", "nowhere"], &["true"])).refused(125);
+    host.hc(&["exec", "nowhere", "true"]).refused(125);
+    // Neither a file system, nor two.
+    host.hc(&["run", "--", "true"]).refused(2);
+    host.hc(&run(&["--rootfs", "/"], &["true"])).refused(2);
+    assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
+}
+
+fn a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
+    let host = containers.host;
+    let shared = host.path("shared");
+    std::fs::create_dir(&shared).expect("made");
+    std::fs::write(shared.join("file"), "content").expect("written");
+    let volume = format!("{}:/mnt:ro", shared.display());
+    let options = ["--hostname", "inside", "-e", "A=b", "-w", "/tmp", "-v", &volume];
+    let script = "hostname; echo $A; pwd; cat /mnt/file; echo; echo x > /mnt/file || echo kept";
+    let told = host.hc(&run(&options, &["sh", "-c", script]));
+    assert_eq!(told.out, "inside\nb\n/tmp\ncontent\nkept\n", "{}", told.err);
+    // The host's root is seen, and what is written is gone.
+    let script = "echo x > /written-by-a-test && cat /written-by-a-test";
+    assert_eq!(host.hc(&run(&[], &["sh", "-c", script])).ok(), "x\n");
+    assert!(!std::path::Path::new("/written-by-a-test").exists());
+    // Without a network there is only the loopback interface.
+    let links = host.hc(&run(&[], &["cat", "/proc/net/dev"])).ok();
+    let links: Vec<&str> = links
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .collect();
+    assert_eq!(links, ["lo"]);
+}
+
+fn a_container_that_was_left_running_is_looked_at_and_ended(containers: &Containers<'_>) {
+    let host = containers.host;
+    let command = ["sh", "-c", "echo begun; exec sleep 1000"];
+    assert_eq!(host.hc(&run(&["-d", "--name", "web"], &command)).ok(), "web\n");
+    let again = host.hc(&run(&["-d", "--name", "WEB"], &command)).refused(125);
+    assert!(again.contains("HCS_E_SYSTEM_ALREADY_EXISTS"), "{again}");
+    let listed = host.json(&["ps"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_eq!((&listed[0]["Id"], &listed[0]["State"]), (&json!("web"), &json!("Running")));
+    assert_eq!(listed[0]["Owner"], "hc");
+    assert_eq!(host.json(&["ps", "--owner", "nobody"]), json!([]));
+    host.hc(&["exec", "web", "--", "sh", "-c", "exit 3"]).refused(3);
+    let told = host.json(&["system", "properties", "web", "Statistics", "ProcessList"]);
+    assert!(told["Statistics"]["Uptime100ns"].as_u64().is_some_and(|uptime| uptime > 0));
+    let names: Vec<&Value> =
+        told["ProcessList"].as_array().expect("a list").iter().map(|p| &p["ImageName"]).collect();
+    assert!(names.contains(&&json!("sleep")), "{names:?}");
+    host.hc(&["system", "pause", "web"]).ok();
+    assert_eq!(host.json(&["system", "show", "web"])["State"], "Paused");
+    assert!(host.hc(&["system", "pause", "web"]).refused(1).contains("HCS_E_INVALID_STATE"));
+    host.hc(&["system", "resume", "web"]).ok();
+    let wait = host.hc(&["system", "wait", "web", "--timeout", "0"]).refused(1);
+    assert!(wait.contains("WAIT_TIMEOUT"), "{wait}");
+    assert!(host.hc(&["logs", "web"]).ok().starts_with("begun\n"));
+    host.hc(&["system", "terminate", "web"]).ok();
+    assert_eq!(host.json(&["ps"]), json!([]));
+    let ended = host.json(&["ps", "--all"]);
+    assert_eq!((&ended[0]["Id"], &ended[0]["ExitType"]), (&json!("web"), &json!("ForcedExit")));
+    assert!(host.hc(&["logs", "-n", "1", "web"]).ok().lines().count() == 1);
+    let gone = host.hc(&["system", "show", "web"]).refused(3);
+    assert!(gone.contains("HCS_E_SYSTEM_NOT_FOUND"), "{gone}");
+}
+
+fn systems_by_document_are_refused_with_their_place(containers: &Containers<'_>) {
+    let host = containers.host;
+    let create = ["system", "create", "--id", "x", "-"];
+    for (text, told) in [
+        ("{", "1:1"),
+        (r#"{"SchemaVersion":{"Major":2},"Container":{"Foo":1}}"#, "(at $.Container.Foo, 1:"),
+        (r#"{"SchemaVersion":{"Major":1},"Container":{}}"#, "$.SchemaVersion"),
+        (r#"{"SchemaVersion":{"Major":2}}"#, "one of Container, VirtualMachine and HostedSystem"),
+        (
+            r#"{"SchemaVersion":{"Major":2},"Container":{"Storage":{"Layers":[{"Path":"/nowhere"}]}}}"#,
+            "$.Container.Storage.Layers[0].Path",
+        ),
+    ] {
+        let said = host.hc_reading(&create, text).refused(1);
+        assert!(said.contains(told), "{said}\ninstead of {told}");
+    }
+    let text = r#"{"SchemaVersion":{"Major":2,"Minor":1},"Owner":"test","Container":{"Storage":{"Layers":[{"Path":"/"}]}}}"#;
+    assert_eq!(host.hc_reading(&create, text).ok(), "x\n");
+    assert_eq!(host.json(&["system", "show", "x"])["State"], "Created");
+    assert!(host.hc(&["exec", "x", "true"]).refused(125).contains("HCS_E_INVALID_STATE"));
+    host.hc(&["system", "start", "x"]).ok();
+    assert_eq!(host.hc(&["exec", "x", "echo", "hello"]).ok(), "hello\n");
+    let modify =
+        r#"{"ResourcePath":"Container/Memory/SizeMB","RequestType":"Update","Settings":1}"#;
+    host.hc_reading(&["system", "modify", "x", "-"], modify).refused(1);
+    host.hc(&["system", "terminate", "x"]).ok();
+}
+
+/// Also when the command that waits for it is killed: its handle is the last one.
+fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containers<'_>) {
+    let host = containers.host;
+    let words = run(&["--name", "short", "-i"], &["sh", "-c", "echo begun; exec sleep 1000"]);
+    let mut command = host.inside(env!("CARGO_BIN_EXE_hc"), &words);
+    command.stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let mut line = String::new();
+    let mut reader = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut reader, &mut line).expect("text");
+    assert_eq!(line, "begun\n");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    // It may take a moment; whoever waits is told.
+    let status = host.hc(&["system", "wait", "short", "--timeout", "60"]);
+    match status.status {
+        Some(0) => assert!(status.out.contains("ForcedExit"), "{}", status.out),
+        _ => assert!(status.err.contains("HCS_E_SYSTEM_NOT_FOUND"), "{}", status.err),
+    }
+    let ended = host.json(&["ps", "--all"]);
+    assert_eq!((&ended[0]["Id"], &ended[0]["ExitType"]), (&json!("short"), &json!("ForcedExit")));
+}
