@@ -212,7 +212,7 @@ HRESULT HcsModifyComputeSystem(HCS_SYSTEM computeSystem, HCS_OPERATION operation
 HRESULT HcsEnumerateComputeSystems(PCWSTR query, HCS_OPERATION operation);
 HRESULT HcsEnumerateComputeSystemsInNamespace(PCWSTR idNamespace, PCWSTR query, HCS_OPERATION operation);
 
-/* What happens to the system from the calls made so far on. One callback for a handle (0x80370119); NULL takes it away, and waits as
+/* What happens to the system from now on; to one that is being made, from its beginning. One callback for a handle (0x80370119); NULL takes it away, and waits as
  * closing does. */
 HRESULT HcsSetComputeSystemCallback(HCS_SYSTEM computeSystem, HCS_EVENT_OPTIONS callbackOptions, const void *context, HCS_EVENT_CALLBACK callback);
 

@@ -1,4 +1,4 @@
-//! Registered callbacks of systems and processes: each has a thread that listens, from its turn among the calls on.
+//! Registered callbacks of systems and processes: each has a thread that listens, from the registration on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -96,6 +96,14 @@ impl Party {
         Ok(())
     }
 
+    /// Makes a registered callback hear; one that cannot is none.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn at_once(&self, listen: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        listen().inspect_err(|_| self.end())
+    }
+
     /// The handle is closed: nothing is told any more.
     pub fn end(&self) {
         // Taking a callback away is never refused.

@@ -92,7 +92,7 @@ pub fn call(
     })
 }
 
-/// HcsSetProcessCallback: from the call's turn on.
+/// HcsSetProcessCallback: from now on, or from when a process that is being started is known.
 pub fn set_callback(
     handle: Handle,
     delivery: Delivery,
@@ -102,6 +102,10 @@ pub fn set_callback(
     let registered = listener.map(Registered::new);
     process.party.register(registered.clone(), delivery)?;
     let Some(registered) = registered else { return Ok(()) };
+    if let Some(pid) = process.birth.known() {
+        let listen = || registered.listen(&process.host, &process.system, Some(pid));
+        return process.party.at_once(listen);
+    }
     let (host, system) = (process.host.clone(), process.system.clone());
     let birth = process.birth.clone();
     process.party.follow(move || {

@@ -132,7 +132,7 @@ pub fn modify(
     call(handle, operation, verb, document)
 }
 
-/// HcsSetComputeSystemCallback: from the call's turn on.
+/// HcsSetComputeSystemCallback: from now on, or from the beginning of a system that is being made.
 pub fn set_callback(
     handle: Handle,
     delivery: Delivery,
@@ -241,6 +241,10 @@ impl System {
         let registered = listener.map(Registered::new);
         self.party.register(registered.clone(), delivery)?;
         let Some(registered) = registered else { return Ok(()) };
+        if self.birth.succeeded() {
+            return self.party.at_once(|| registered.listen(&self.host, &self.id, None));
+        }
+        // What comes after its making is heard: calls that are made from now on wait for this.
         let (host, id, birth) = (self.host.clone(), self.id.clone(), self.birth.clone());
         self.party.follow(move || {
             // A system that was not made, or has gone already, has nothing to tell.
