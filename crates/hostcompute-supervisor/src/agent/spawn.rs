@@ -1,7 +1,7 @@
 //! Makes one process: everything between `fork` and `execve`.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -126,6 +126,8 @@ fn become_program(
     rustix::stdio::dup2_stdin(input).context(|| "set the standard input")?;
     rustix::stdio::dup2_stdout(output).context(|| "set the standard output")?;
     rustix::stdio::dup2_stderr(error).context(|| "set the standard error")?;
+    // Whoever started the supervisor may have been spared by the kernel when memory is short; processes are not.
+    let _ = fs::write("/proc/self/oom_score_adj", "0");
     let directory = if launch.directory.is_empty() { "/" } else { &launch.directory };
     rustix::process::chdir(directory).context(|| format!("go to {directory}"))?;
     become_user(user)?;
