@@ -2,12 +2,16 @@
 //!
 //! - Reading and validating end with a document or with failures that say what and where, never with a panic.
 //! - What was read strictly is printed, and the print read again, strictly and as an answer, is the same document.
+//! - What it means for a container is said, or refused with a reason; what is kept as a text is the same when it is read again.
 //! - Reading and validation by the tables agree on what is a document; validation only knows more of what may be anything.
 
+use hostcompute_engine::compute::cpu_group::CpuGroups;
+use hostcompute_engine::compute::record::Record;
+use hostcompute_engine::compute::{HostFacts, Limits, properties, service_properties};
 use hostcompute_schema::hcs::listing::STRUCTS;
 use hostcompute_schema::hcs::{self, ResultError};
 use hostcompute_schema::schema::StructSchema;
-use hostcompute_schema::{Document, Failure, validate};
+use hostcompute_schema::{Document, Failure, Guid, validate};
 use serde_json::Value;
 
 use super::Seen;
@@ -53,7 +57,40 @@ pub fn run(data: &[u8]) -> Seen {
         told(&failure, text);
     }
     untyped(text, hash(data));
+    means(text);
     Seen::one(accepted)
+}
+
+/// What the text means for a container, whatever document it may be. What is refused is refused with its reason.
+fn means(text: &str) {
+    use hostcompute_engine::compute::document as read;
+    let facts = HostFacts::default();
+    let (limits, groups) = (Limits::default(), CpuGroups::from_text(text));
+    let fresh = Guid::from_random(1);
+    let refused = [
+        read::read_system("c", text, &facts, read::Policy::Refuse, fresh).err(),
+        read::read_process(text).err(),
+        read::read_process_modify(text).err(),
+        read::read_signal(text).err(),
+        read::read_shutdown(text).err(),
+        read::check_start(text).err(),
+        read::check_pause(text).err(),
+        read::read_modify(text, &limits, &facts).err(),
+        properties::read_query(text).err(),
+        properties::read_filter(text).err(),
+        service_properties::answer(text, &facts, &groups).err(),
+        service_properties::read_modification(text, &facts).err(),
+    ];
+    refused.iter().flatten().for_each(|failure| told(failure, text));
+    let kept = groups.to_text();
+    assert_eq!(CpuGroups::from_text(&kept).to_text(), kept, "groups that are kept are others");
+    if let Ok(record) = Record::from_text(text) {
+        assert_eq!(
+            Record::from_text(&record.to_text()),
+            Ok(record),
+            "a record that is kept is another"
+        );
+    }
 }
 
 /// Whether the text is a document of this type.

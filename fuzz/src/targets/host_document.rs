@@ -53,7 +53,8 @@ fn plan(
 ) -> Result<Vec<Task>, Refusal> {
     let mut ids: Vec<_> = (0..wishes.len() + 1).map(|_| machine.guid()).collect();
     let mut fresh = || ids.pop().unwrap_or_default();
-    up(wishes, sources, &machine.state, &mut fresh)
+    // Compute systems are made by their own service: there are none here.
+    Ok(up(wishes, sources, &machine.state, &[], &mut fresh)?.tasks)
 }
 
 /// Carries out the tasks; when one fails, takes back those before it. Whether all succeeded.
