@@ -489,13 +489,18 @@ fn an_ordinary_user_has_containers_too() {
         assert!(matches!(system.ask(Request::Statistics), Ok((Answer::Statistics(_), _))));
         system.terminate();
     } else if is_possible() {
-        let own = std::env::current_exe().expect("this program");
+        // Copies: not everybody may look where Cargo builds.
+        let lab = Lab::new();
+        let (own, supervisor) = (lab.path.join("test"), lab.path.join("supervisor"));
+        fs::copy(std::env::current_exe().expect("this program"), &own).expect("copied");
+        fs::copy(lab::supervisor(), &supervisor).expect("copied");
         let status = std::process::Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare"])
             .args(["--user", "--map-root-user", "--mount", "--net"])
-            .arg(own)
+            .arg(&own)
             .args(["--exact", "an_ordinary_user_has_containers_too", "--nocapture"])
             .env(ORDINARY, "1")
+            .env(lab::SUPERVISOR, supervisor)
             .env("TMPDIR", "/tmp")
             .status()
             .expect("setpriv and unshare");
