@@ -34,6 +34,7 @@ scenarios! {
     a_container_that_was_left_running_is_looked_at_and_ended,
     systems_by_document_are_refused_with_their_place,
     a_system_that_is_not_left_running_ends_with_its_command,
+    a_container_on_a_network_has_an_endpoint_for_its_life,
 }
 
 /// Whether the program that carries containers is beside `hc`, where it is looked for.
@@ -206,4 +207,17 @@ fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containe
     }
     let ended = host.json(&["ps", "--all"]);
     assert_eq!((&ended[0]["Id"], &ended[0]["ExitType"]), (&json!("short"), &json!("ForcedExit")));
+}
+
+fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers<'_>) {
+    let host = containers.host;
+    let lan =
+        r#"{"Name":"lan","Type":"NAT","Ipams":[{"Subnets":[{"IpAddressPrefix":"10.9.0.0/24"}]}]}"#;
+    host.hc_reading(&["network", "create", "-"], lan).ok();
+    let told =
+        host.hc(&run(&["--network", "lan"], &["ip", "-o", "-4", "addr", "show", "eth0"])).ok();
+    assert!(told.contains("10.9.0."), "{told}");
+    assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
+    host.hc(&["check"]).ok();
+    host.hc(&["network", "delete", "lan"]).ok();
 }

@@ -1,10 +1,10 @@
 //! `hc run` and `hc exec`: a command in a container, and its exit code as one's own.
 
 use hostcompute::image::{ImageLayer, Images};
-use hostcompute::schema::HostComputeEndpoint;
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
+use hostcompute::schema::{HostComputeEndpoint, HostComputeNamespace};
 use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, Options, System};
 
 use super::arguments::{ExecArguments, RunArguments};
@@ -147,14 +147,16 @@ fn host_cpus(host: &Host) -> Result<u32, Failure> {
 struct Attached {
     networking: Option<Networking>,
     endpoint: Option<Endpoint>,
+    namespace: Option<Namespace>,
 }
 
 impl Attached {
     fn to(host: &Host, wish: &str, id: &str) -> Result<Self, Failure> {
         let mut networking = Networking::default();
-        let mut endpoint = None;
         match wish.split_once(':') {
-            None if wish == "none" => return Ok(Self { networking: None, endpoint }),
+            None if wish == "none" => {
+                return Ok(Self { networking: None, endpoint: None, namespace: None });
+            }
             None if wish == "host" => networking.namespace = Some(host_namespace(host)?),
             Some(("container", other)) => {
                 networking.network_shared_container_name = Some(other.to_owned());
@@ -167,16 +169,31 @@ impl Attached {
                 let mut document = HostComputeEndpoint::default();
                 document.base.name = Some(id.to_owned());
                 let made = Endpoint::create(&network, &document)?;
-                networking.network_adapters = Some(vec![made.id()]);
-                endpoint = Some(made);
+                // From here on a failure takes it back.
+                let mut attached = Self { networking: None, endpoint: Some(made), namespace: None };
+                attached.join(host, &mut networking)?;
+                attached.networking = Some(networking);
+                return Ok(attached);
             }
         }
-        Ok(Self { networking: Some(networking), endpoint })
+        Ok(Self { networking: Some(networking), endpoint: None, namespace: None })
     }
 
-    /// The endpoint stays as long as somebody wants it.
+    /// A namespace of its own, with the endpoint in it.
+    fn join(&mut self, host: &Host, networking: &mut Networking) -> Result<(), Failure> {
+        let namespace = Namespace::create(host, &HostComputeNamespace::default())?;
+        networking.namespace = Some(namespace.id().to_string());
+        let namespace = self.namespace.insert(namespace);
+        match &self.endpoint {
+            Some(endpoint) => namespace.add(endpoint),
+            None => Ok(()),
+        }
+    }
+
+    /// Endpoint and namespace stay as long as somebody wants them.
     fn keep(mut self) {
         self.endpoint = None;
+        self.namespace = None;
     }
 }
 
@@ -186,6 +203,11 @@ impl Drop for Attached {
             && let Err(failure) = endpoint.delete()
         {
             print::note(&format!("hc: the endpoint {} stays: {failure}", endpoint.id()));
+        }
+        if let Some(namespace) = self.namespace.take()
+            && let Err(failure) = namespace.delete()
+        {
+            print::note(&format!("hc: the namespace {} stays: {failure}", namespace.id()));
         }
     }
 }
