@@ -225,6 +225,16 @@ fn what_has_no_counterpart_is_refused() {
 }
 
 #[test]
+fn nothing_is_mapped_twice() {
+    let one = |path: &str| json!({ "HostPath": "/d", "ContainerPath": path });
+    let twice = json!({ "MappedDirectories": [one("/x"), one("/y"), one("//x/")] });
+    refused(twice, INVALID, "$.Container.MappedDirectories[2].ContainerPath");
+    let pipe = json!({ "ContainerPipeName": "p", "HostPath": "/p" });
+    let twice = json!({ "MappedPipes": [pipe, pipe] });
+    refused(twice, INVALID, "$.Container.MappedPipes[1].ContainerPipeName");
+}
+
+#[test]
 fn all_mistakes_are_found_at_once() {
     let members = json!({
         "GuestOs": { "HostName": "not a name" },

@@ -1,6 +1,7 @@
 //! ComputeSystem and Container (hcs.md 3.1, 3.2): the document that a system is made of.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -206,8 +207,9 @@ fn mounts(directories: &[MappedDirectory], notes: &mut Notes) -> Option<Vec<Moun
         })
         .collect();
     let mounts: Vec<Mount> = read.into_iter().collect::<Option<_>>()?;
+    let mut taken = BTreeSet::new();
     for (index, mount) in mounts.iter().enumerate() {
-        if mounts.iter().take(index).any(|other| other.container_path == mount.container_path) {
+        if !taken.insert(mount.container_path.as_str()) {
             let at = alloc::format!("$.Container.MappedDirectories[{index}].ContainerPath");
             notes.invalid(at, alloc::format!("{} is mapped twice", mount.container_path));
         }
@@ -257,8 +259,9 @@ fn pipes(mapped: &[MappedPipe], facts: &HostFacts, notes: &mut Notes) -> Option<
         })
         .collect();
     let pipes: Vec<Pipe> = read.into_iter().collect::<Option<_>>()?;
+    let mut taken = BTreeSet::new();
     for (index, pipe) in pipes.iter().enumerate() {
-        if pipes.iter().take(index).any(|other| other.name == pipe.name) {
+        if !taken.insert(pipe.name.as_str()) {
             let at = alloc::format!("$.Container.MappedPipes[{index}].ContainerPipeName");
             notes.invalid(at, alloc::format!("there are two pipes {}", pipe.name));
         }
