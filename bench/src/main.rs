@@ -47,7 +47,12 @@ struct Options {
     #[arg(long)]
     no_peers: bool,
     /// Measure only these parts.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "attach,service,balance,list")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "attach,service,balance,list,containers"
+    )]
     only: Vec<Part>,
     /// Numbers of endpoints present while attach and detach are measured.
     #[arg(long, value_delimiter = ',', value_name = "N")]
@@ -75,6 +80,7 @@ enum Part {
     Service,
     Balance,
     List,
+    Containers,
 }
 
 const NETAVARK_PLACES: [&str; 4] = [
@@ -121,6 +127,18 @@ fn compare(options: &Options) -> anyhow::Result<()> {
         && let Some(hc) = program("hc", &mut notes)
     {
         measured.list = measure::list(&plan, &hc, if options.quick { 5 } else { 100 })?;
+    }
+    if wants(Part::Containers)
+        && let (Some(hc), Some(_)) =
+            (program("hc", &mut notes), program("hostcompute-supervisor", &mut notes))
+    {
+        if measured.attach.is_empty() {
+            let floor = Kind::Floor(Sequence::Fused);
+            measured.attach = measure::attach(&Plan { sides: vec![floor], ..plan.clone() })?;
+        }
+        let count = if options.quick { 3 } else { 60 };
+        let rows = measure::containers::containers(&plan, &hc, count, &mut notes)?;
+        measured.list.extend(rows);
     }
     let after = machine::idle(Duration::from_secs(1))?;
     let report = Report::new(machine, (before, after), notes, &measured);

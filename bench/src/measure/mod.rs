@@ -6,6 +6,7 @@
 mod attach;
 mod balance;
 mod connections;
+pub mod containers;
 mod listing;
 mod service;
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{AttachLine, BalanceLine, CommandLine};
 use crate::floor::Sequence;
+use crate::measure::containers;
 use crate::side::{OURS, SERVICE};
 
 /// A promise about a number.
@@ -42,7 +43,8 @@ pub(super) fn all(
     budgets.extend(serving(attach));
     budgets.extend(growing(attach));
     budgets.extend(balancing(balance));
-    if let Some(list) = commands.first() {
+    budgets.extend(containing(attach, commands));
+    if let Some(list) = commands.first().filter(|first| first.command.starts_with("hc network")) {
         let wall = list.wall.p50 / 1e3;
         let promise = format!("{}, p50 in ms", list.command);
         budgets.push(Budget::new(promise, wall, Bound::AtMost(10.0)));
@@ -71,6 +73,19 @@ fn attaching(lines: &[AttachLine]) -> Vec<Budget> {
     let answered = ours.detach.p50 / 1e3;
     budgets.push(Budget::new("detach answered, p50 in ms", answered, Bound::AtMost(0.2)));
     budgets
+}
+
+/// A container that does nothing, beside a runtime's and an attach of the floor.
+fn containing(attach: &[AttachLine], commands: &[CommandLine]) -> Vec<Budget> {
+    let of = |name: &str| commands.iter().find(|line| line.command == name);
+    let floor = attach.iter().find(|line| line.side == Sequence::Fused.name());
+    let (Some(ours), Some(crun), Some(floor)) = (of(containers::OURS), of(containers::CRUN), floor)
+    else {
+        return Vec::new();
+    };
+    let ratio = ours.wall.p50 / (crun.wall.p50 + floor.attach.p50);
+    let promise = format!("hc run over crun run and \"{}\"", floor.side);
+    vec![Budget::new(promise, ratio, Bound::AtMost(1.5))]
 }
 
 /// At the lowest level, through the socket: against the floor.
