@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::devices::Node;
 use crate::external::External;
 use crate::inside::{self, Inside};
 use crate::refusal::{Context, refuse};
-use crate::root::{Holds, Mapping};
+use crate::root::{Holds, Host, Mapping};
 use crate::sys::{self, MountAttributes, Side};
 use crate::{devices, files, mounts};
 
@@ -104,17 +104,17 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// Makes the first process. `host` is the mount namespace in which host processes are that have no root of their own.
+    /// Makes the first process. `host` is where host processes are that have no root of their own, and where networks have names.
     pub fn start(
         self,
         launch: &Launch,
         group: Option<&Group>,
-        host: &File,
+        host: &Host,
     ) -> Result<Made, Refusal> {
         match self {
-            Self::Container(inside) => start_container(launch, &inside, group),
-            Self::HostProcess => start_host_process(launch, group, host),
-            Self::External(external) => start_external(launch, *external),
+            Self::Container(inside) => start_container(launch, &inside, group, host),
+            Self::HostProcess => start_host_process(launch, group, &host.mounts),
+            Self::External(external) => start_external(launch, *external, host),
         }
     }
 }
@@ -123,9 +123,10 @@ fn start_container(
     launch: &Launch,
     inside: &Inside,
     group: Option<&Group>,
+    host: &Host,
 ) -> Result<Made, Refusal> {
     let flags = namespaces(launch);
-    let stay = join_network(&launch.network)?;
+    let stay = join_network(&launch.network, host)?;
     let made = split_off(flags, group, launch.users.as_ref(), Isolation::Container, |socket| {
         if let Err(refusal) = inside.enter() {
             let _ = wire::send(&socket, &FromAgent::Failed(refusal), &[]);
@@ -141,8 +142,13 @@ fn start_container(
     made
 }
 
-fn start_external(launch: &Launch, external: External) -> Result<Made, Refusal> {
-    let network = network_path(&launch.network)?;
+fn start_external(launch: &Launch, external: External, host: &Host) -> Result<Made, Refusal> {
+    // By number: the runtime has the mounts of this process, not the host's.
+    let network = open_network(&launch.network, host)?;
+    let number = |network: &File| {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), network.as_raw_fd()))
+    };
+    let network = network.as_ref().map(number);
     let started = external.start(launch, network.as_deref()).and_then(|init| {
         let init_descriptor = rustix::process::pidfd_open(init, PidfdFlags::empty())
             .context(|| "watch the first process")?;
@@ -276,14 +282,20 @@ fn foreign_sys(launch: &Launch) -> Result<Option<OwnedFd>, Refusal> {
 
 /// Moves this process into the network that its child is to be born in; returns its own. From within a user namespace of its own the child
 /// could not join it any more.
-fn join_network(network: &Network) -> Result<Option<OwnedFd>, Refusal> {
-    let Some(path) = network_path(network)? else { return Ok(None) };
-    let doing = || format!("join the network namespace {}", path.display());
-    let theirs = File::open(&path).context(doing)?;
+fn join_network(network: &Network, host: &Host) -> Result<Option<OwnedFd>, Refusal> {
+    let Some(theirs) = open_network(network, host)? else { return Ok(None) };
+    let doing = || "join the container's network namespace";
     let own = File::open("/proc/self/ns/net").context(doing)?;
     rustix::thread::move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::Network))
         .context(doing)?;
     Ok(Some(own.into()))
+}
+
+/// The network namespace that is joined, if one is.
+fn open_network(network: &Network, host: &Host) -> Result<Option<File>, Refusal> {
+    let Some(path) = network_path(network)? else { return Ok(None) };
+    let doing = || format!("open the network namespace {}", path.display());
+    host.open(&path).context(doing).map(Some)
 }
 
 /// The file of the network namespace that is joined, if one is.

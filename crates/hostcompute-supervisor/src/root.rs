@@ -3,7 +3,7 @@
 //! Unions are made by `hostcompute_storage::overlay`; their layers are held for as long as the system is there. Everything is
 //! mounted without device nodes: those of `/dev` are made apart.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -14,12 +14,39 @@ use hostcompute_storage::overlay::{self, Devices, Marks, Overlay, Syncing};
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::{Root, Scratch};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use crate::refusal::{self, Context, refuse};
 use crate::sys::{self, MountAttributes};
+
+/// The host's file systems, from before this process had mounts of its own: what is mounted later on the host is found through it, also
+/// where the host keeps its mounts to itself (a private root).
+#[derive(Debug)]
+pub struct Host {
+    root: OwnedFd,
+    /// Its mount namespace.
+    pub mounts: File,
+}
+
+impl Host {
+    /// The host of the process as it is now.
+    pub fn now() -> Result<Self, Refusal> {
+        let doing = || "look at the host's mounts";
+        let mounts = File::open("/proc/self/ns/mnt").context(doing)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty()).context(doing)?;
+        Ok(Self { root, mounts })
+    }
+
+    /// Opens a file of the host's by its absolute path.
+    pub fn open(&self, path: &Path) -> io::Result<File> {
+        let below = path.strip_prefix("/").unwrap_or(path);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.root, below, flags, Mode::empty())?.into())
+    }
+}
 
 /// Moves into a mount namespace of its own: nothing goes out of it, what is mounted on the host comes in.
 pub fn enter_own_namespace() -> Result<(), Refusal> {

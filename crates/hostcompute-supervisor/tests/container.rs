@@ -371,6 +371,29 @@ fn a_network_is_shared_or_joined() {
     });
 }
 
+/// As NetworkAdapters have it: the namespace is made, and gets its name, when the system has been made. Where the host keeps its mounts
+/// to itself the supervisor's own mounts do not show it.
+#[test]
+fn a_network_that_is_named_later_is_joined() {
+    with_lab(|lab| {
+        let name = lab.root().with_file_name("later");
+        fs::write(&name, "").expect("room");
+        let mut launch = lab.launch("one");
+        launch.network = Network::Path(name.clone());
+        let mut system = lab.create(launch).expect("created");
+        let run = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            assert!(command.args(arguments).arg(&name).status().expect(program).success());
+        };
+        run("mount", &["--bind", "/proc/self/ns/net"]);
+        let started = system.ask(Request::Start);
+        let ours = fs::read_link("/proc/self/ns/net").expect("a namespace");
+        let theirs = started.as_ref().map(|_| system.prints("readlink /proc/self/ns/net"));
+        run("umount", &[]);
+        assert_eq!(theirs.expect("started").trim(), ours.to_string_lossy());
+    });
+}
+
 #[test]
 fn users_are_others_on_the_host() {
     with_lab(|lab| {

@@ -1,7 +1,6 @@
 //! From a launch to a system that waits for its start: wholly, or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use hostcompute_supervisor::cgroup::{Group, OomWatch};
@@ -45,7 +44,7 @@ pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
 }
 
 fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
-    let host = File::open("/proc/self/ns/mnt").context(|| "look at the host's mounts")?;
+    let host = root::Host::now()?;
     root::enter_own_namespace()?;
     let group = launch.cgroup.as_deref().map(Group::new).transpose();
     let group = group.context(|| "find the control groups")?;

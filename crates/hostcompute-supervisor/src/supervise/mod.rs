@@ -10,7 +10,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ use process::{Process, Streaming};
 
 use crate::agent::message::{FromAgent, ToAgent};
 use crate::builtin::{Made, Maker, Prepared};
-use crate::root::Holds;
+use crate::root::{Holds, Host};
 
 /// How often, and how long, it is looked whether the memory limit ended somebody, after memory was short.
 const LOOK: Duration = Duration::from_millis(10);
@@ -66,8 +65,7 @@ pub struct Supervisor {
     made: Option<Made>,
     /// How it ended, where that is known.
     init_status: Option<Status>,
-    /// The host's own mount namespace.
-    host: File,
+    host: Host,
     /// Whether the agent has not hung up.
     agent_is_there: bool,
     group: Option<Group>,
