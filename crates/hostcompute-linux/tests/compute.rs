@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use hostcompute_engine::compute::{
-    Cause, Happening, Isolation, Launch, Leash, Limits, LogRequest, Mount, NetworkPlace, Phase,
-    ProcessLaunch, ProcessStatus, Root, Scratch, Sink, Worker, Workers,
+    Cause, Happening, Isolation, Launch, Leash, Limits, LogRequest, Mount, NetworkPlace, OnBehalf,
+    Phase, ProcessLaunch, ProcessStatus, Root, Scratch, Sink, Worker, Workers,
 };
 use hostcompute_linux::compute::{Options, Supervised, Supervisors};
 use hostcompute_schema::{Guid, HResult};
@@ -99,6 +99,7 @@ impl Lab {
             resolv_conf: None,
             devices: Vec::new(),
             isolation: Isolation::Container,
+            on_behalf: None,
         }
     }
 
@@ -301,6 +302,54 @@ fn a_leash_ends_the_system_with_its_last_holder() {
     let end = heard.wait_for(|happening| matches!(happening, Happening::Exited(_)));
     let Happening::Exited(end) = end else { panic!("an end") };
     assert_eq!(end.cause, Cause::LastHandleClosed);
+}
+
+/// Whoever may make systems and is not root names paths with the rights of its own.
+#[test]
+fn a_clients_paths_are_opened_with_the_clients_rights() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new("rights");
+    let closed = lab.path.join("closed");
+    fs::create_dir(&closed).expect("room");
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("ours");
+    let open = lab.path.join("open");
+    fs::create_dir(&open).expect("room");
+    fs::write(open.join("word"), "hello").expect("room");
+    let user = OnBehalf { uid: 65_534, gid: 65_534, groups: Vec::new() };
+    let mount = |path: &Path, read_only| Mount {
+        host_path: path.to_string_lossy().into_owned(),
+        container_path: "/mnt".into(),
+        read_only,
+    };
+    let launch =
+        |mount| Launch { mounts: vec![mount], on_behalf: Some(user.clone()), ..lab.launch("one") };
+    for refused in [mount(&closed, true), mount(&open, false)] {
+        let (sink, _) = Heard::new();
+        let fault = lab.supervisors.create(&launch(refused), sink).expect_err("not the user's");
+        let place = Some(hostcompute_engine::compute::Place::Mount(0));
+        assert_eq!((fault.hresult, fault.place), (HResult::E_ACCESSDENIED, place));
+    }
+    let root = Launch { root: Root::Host, ..launch(mount(&open, true)) };
+    let (sink, _) = Heard::new();
+    let fault = lab.supervisors.create(&root, sink).expect_err("the host's root");
+    assert_eq!(fault.hresult, HResult::E_ACCESSDENIED);
+    let (sink, _) = Heard::new();
+    let worker = lab.supervisors.create(&launch(mount(&open, true)), sink).expect("the user's");
+    worker.start().expect("started");
+    let created = worker.create_process(&shell("cat /mnt/word")).expect("a process");
+    let mut said = String::new();
+    let output = created.stdio.output.expect("asked for");
+    File::from(output).read_to_string(&mut said).expect("text");
+    assert_eq!(said, "hello");
+    let later = Mount { container_path: "/later".into(), ..mount(&closed, true) };
+    let fault = worker.add_mount(&later, Some(&user)).expect_err("not the user's");
+    assert_eq!(fault.hresult, HResult::E_ACCESSDENIED);
+    let later = Mount { container_path: "/later".into(), ..mount(&open, true) };
+    worker.add_mount(&later, Some(&user)).expect("the user's");
+    worker.terminate(Cause::Terminated).expect("ended");
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl External {
         fs::write(&first, pause::program())
             .and_then(|()| fs::set_permissions(&first, fs::Permissions::from_mode(0o755)))
             .context(|| "write the first process's program")?;
-        let own = Mount { source: first, target: FIRST.into(), read_only: true };
+        let own = Mount { source: first, target: FIRST.into(), read_only: true, identity: None };
         let wanted = files.iter().map(files::EtcFile::as_mount).chain([own]);
         let mut mapped = Vec::new();
         for (number, mount) in wanted.chain(launch.mounts.iter().cloned()).enumerate() {

@@ -18,7 +18,12 @@ pub struct EtcFile {
 
 impl EtcFile {
     pub fn as_mount(&self) -> Mount {
-        Mount { source: self.source.clone(), target: self.target.into(), read_only: false }
+        Mount {
+            source: self.source.clone(),
+            target: self.target.into(),
+            read_only: false,
+            identity: None,
+        }
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Mount {
     /// An absolute path in the system. What is missing on the way is made.
     pub target: PathBuf,
     pub read_only: bool,
+    /// Device and inode that the source must be: whoever looked whether a client may use it found that.
+    #[serde(default)]
+    pub identity: Option<(u64, u64)>,
 }
 
 /// Which network namespace.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use hostcompute_supervisor::launch::{Device, Mount};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
+use rustix::fs::FileType;
 use rustix::fs::{CWD, Mode};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, WaitOptions};
@@ -33,11 +34,16 @@ pub struct Mapped {
 pub fn open(mount: &Mount) -> Result<Mapped, Refusal> {
     let open = || {
         let tree = root::clone(&mount.source)?;
+        let found = rustix::fs::fstat(&tree)?;
+        if mount.identity.is_some_and(|identity| identity != (found.st_dev, found.st_ino)) {
+            let why = "another thing has taken its place meanwhile";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
         let set = if mount.read_only { sys::MOUNT_ATTR_RDONLY } else { 0 };
         // What is mounted below on the host later comes in; nothing goes out.
         let propagation = sys::PROPAGATE_IN;
         sys::set_mount_attributes(&tree, MountAttributes { set, propagation, users: None })?;
-        let is_directory = fs::metadata(&mount.source)?.is_dir();
+        let is_directory = FileType::from_raw_mode(found.st_mode).is_dir();
         Ok::<_, io::Error>(Mapped { tree, target: mount.target.clone(), is_directory })
     };
     open().context(|| format!("map {}", mount.source.display()))
@@ -47,7 +53,7 @@ pub fn open(mount: &Mount) -> Result<Mapped, Refusal> {
 pub fn stage(mount: &Mount, place: &Path) -> Result<Mount, Refusal> {
     let mapped = Mapped { target: place.to_owned(), ..open(mount)? };
     mapped.attach()?;
-    Ok(Mount { source: place.to_owned(), ..mount.clone() })
+    Ok(Mount { source: place.to_owned(), identity: None, ..mount.clone() })
 }
 
 impl Mapped {

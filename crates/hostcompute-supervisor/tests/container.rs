@@ -19,7 +19,7 @@ fn with_lab(test: impl FnOnce(&Lab)) {
 }
 
 fn mount(source: &Path, target: &str, read_only: bool) -> Mount {
-    Mount { source: source.to_owned(), target: PathBuf::from(target), read_only }
+    Mount { source: source.to_owned(), target: PathBuf::from(target), read_only, identity: None }
 }
 
 #[test]

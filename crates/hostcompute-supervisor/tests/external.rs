@@ -34,7 +34,8 @@ fn processes_run_and_everything_goes() {
         launch.resolver = Some("nameserver 10.0.0.1\n".into());
         let source = lab.path.join("source");
         std::fs::create_dir(&source).expect("a directory");
-        launch.mounts = vec![Mount { source, target: "/mapped".into(), read_only: true }];
+        launch.mounts =
+            vec![Mount { source, target: "/mapped".into(), read_only: true, identity: None }];
         let mut system = lab.start(launch);
         let (output, error, status) = system.shell("echo out; echo err >&2; exit 3");
         assert_eq!((output.as_str(), error.as_str()), ("out\n", "err\n"));

@@ -29,6 +29,16 @@ pub struct Launch {
     pub resolv_conf: Option<String>,
     pub devices: Vec<DeviceNodes>,
     pub isolation: Isolation,
+    /// Whose rights the host's paths are opened with; absent: those of the service.
+    pub on_behalf: Option<OnBehalf>,
+}
+
+/// A client that is not root: the user and the groups that it was when it connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnBehalf {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
 }
 
 /// Where the root file system comes from.

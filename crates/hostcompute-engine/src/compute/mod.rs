@@ -28,8 +28,8 @@ pub mod worker;
 
 pub use facts::{Cpu, Enforceable, HostFacts};
 pub use launch::{
-    ConsoleSize, DeviceNodes, Isolation, Launch, Limits, Mount, NetworkPlace, Pipe, Place,
-    ProcessLaunch, Quota, Root, Scratch, Signal, StandardStream,
+    ConsoleSize, DeviceNodes, Isolation, Launch, Limits, Mount, NetworkPlace, OnBehalf, Pipe,
+    Place, ProcessLaunch, Quota, Root, Scratch, Signal, StandardStream,
 };
 pub use worker::{
     Adopted, Cause, Created, End, Fault, Found, Happening, Leash, LogRequest, Phase, ProcessEntry,

@@ -18,7 +18,7 @@ use hostcompute_schema::{Failure, HResult};
 
 use super::facts::HostFacts;
 use super::launch::{
-    ConsoleSize, DeviceNodes, Launch, Limits, Mount, Pipe, Place, ProcessLaunch, Signal,
+    ConsoleSize, DeviceNodes, Launch, Limits, Mount, OnBehalf, Pipe, Place, ProcessLaunch, Signal,
     StandardStream,
 };
 
@@ -137,11 +137,11 @@ pub trait Worker: Clone + Debug + Send + Sync + 'static {
     /// What the host refused; the old limits hold then.
     fn update(&self, limits: &Limits) -> Result<(), Fault>;
 
-    /// Lets a system that runs see one more directory.
+    /// Lets a system that runs see one more directory, if who asks may open it.
     ///
     /// # Errors
-    /// ERROR_PATH_NOT_FOUND for a host path, ERROR_ALREADY_EXISTS when something is mapped to that container path.
-    fn add_mount(&self, mount: &Mount) -> Result<(), Fault>;
+    /// E_ACCESSDENIED; ERROR_PATH_NOT_FOUND for a host path, ERROR_ALREADY_EXISTS when something is mapped to that container path.
+    fn add_mount(&self, mount: &Mount, on_behalf: Option<&OnBehalf>) -> Result<(), Fault>;
 
     /// Takes a mapped directory away, by its path in the container. Processes that use it keep what they have open.
     ///
@@ -153,7 +153,7 @@ pub trait Worker: Clone + Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Self::add_mount`].
-    fn add_pipe(&self, pipe: &Pipe) -> Result<(), Fault>;
+    fn add_pipe(&self, pipe: &Pipe, on_behalf: Option<&OnBehalf>) -> Result<(), Fault>;
 
     /// Takes a pipe away, by its name.
     ///

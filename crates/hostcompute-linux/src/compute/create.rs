@@ -23,6 +23,7 @@ use hostcompute_supervisor::wire;
 use super::fault::Context;
 use super::link::{Link, Listening};
 use super::place::{self, Stored};
+use super::rights::Opened;
 use super::{Supervised, Supervisors, exists, fault, group, translate};
 
 /// Takes the id, makes the system, or leaves nothing.
@@ -36,7 +37,10 @@ pub(super) fn create(
     if directory.exists() && systems.find(&wanted.id).is_ok() {
         return Err(exists(&wanted.id));
     }
-    let launch = resolve(supervisors, wanted, &directory)?;
+    let mut opened = Opened::default();
+    let wanted = &opened.launch(wanted)?;
+    let mut launch = resolve(supervisors, wanted, &directory)?;
+    launch.mounts = launch.mounts.into_iter().map(|mount| opened.pinned(mount)).collect();
     let doing = || format!("make the directory of {}", wanted.id);
     let fresh = systems.fresh().context(doing)?;
     let disk = launch.limits.io_devices.first().copied().or_else(|| disk_of_root(&launch));

@@ -9,6 +9,7 @@
 //! | `translate` | the engine's words and the supervisor's |
 //! | `link`, `hub` | connections: questions, answers, notices |
 //! | `worker` | the handle |
+//! | `rights` | paths, opened with the rights of whoever names them |
 //! | `place` | directories: names, who is there, what is left |
 //! | `output` | logs |
 //! | `facts` | the machine |
@@ -34,6 +35,7 @@ mod hub;
 mod link;
 mod output;
 mod place;
+mod rights;
 mod translate;
 mod worker;
 

@@ -131,6 +131,7 @@ pub(super) fn mount(mount: &engine::Mount) -> Mount {
         source: PathBuf::from(&mount.host_path),
         target: PathBuf::from(&mount.container_path),
         read_only: mount.read_only,
+        identity: None,
     }
 }
 
@@ -139,6 +140,7 @@ pub(super) fn pipe(pipe: &engine::Pipe) -> Mount {
         source: PathBuf::from(&pipe.host_path),
         target: pipe_target(&pipe.name),
         read_only: false,
+        identity: None,
     }
 }
 

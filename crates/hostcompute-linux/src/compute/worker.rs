@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostcompute_engine::compute::{
-    Cause, ConsoleSize, Created, DeviceNodes, Fault, Found, Leash, Limits, Mount, Pipe,
+    Cause, ConsoleSize, Created, DeviceNodes, Fault, Found, Leash, Limits, Mount, OnBehalf, Pipe,
     ProcessEntry, ProcessLaunch, Signal, StandardStream, Statistics, Stdio, Worker,
 };
 use hostcompute_supervisor::launch::Device;
@@ -15,6 +15,7 @@ use hostcompute_supervisor::message::{Answer, Request, Stream, Streams};
 
 use super::hub::Hub;
 use super::link::Link;
+use super::rights::Opened;
 use super::{create, fault, place, translate};
 
 /// A system that a supervisor carries.
@@ -91,16 +92,26 @@ impl Worker for Supervised {
         self.link.tell(Request::Update(translate::limits(limits, disk)))
     }
 
-    fn add_mount(&self, mount: &Mount) -> Result<(), Fault> {
-        self.link.tell(Request::AddMount(translate::mount(mount)))
+    fn add_mount(&self, mount: &Mount, on_behalf: Option<&OnBehalf>) -> Result<(), Fault> {
+        let mut opened = Opened::default();
+        let mount = on_behalf
+            .map(|user| opened.mount(user, mount))
+            .transpose()?
+            .unwrap_or_else(|| mount.clone());
+        self.link.tell(Request::AddMount(opened.pinned(translate::mount(&mount))))
     }
 
     fn remove_mount(&self, container_path: &str) -> Result<(), Fault> {
         self.link.tell(Request::RemoveMount { target: PathBuf::from(container_path) })
     }
 
-    fn add_pipe(&self, pipe: &Pipe) -> Result<(), Fault> {
-        self.link.tell(Request::AddMount(translate::pipe(pipe)))
+    fn add_pipe(&self, pipe: &Pipe, on_behalf: Option<&OnBehalf>) -> Result<(), Fault> {
+        let mut opened = Opened::default();
+        let pipe = on_behalf
+            .map(|user| opened.pipe(user, pipe))
+            .transpose()?
+            .unwrap_or_else(|| pipe.clone());
+        self.link.tell(Request::AddMount(opened.pinned(translate::pipe(&pipe))))
     }
 
     fn remove_pipe(&self, name: &str) -> Result<(), Fault> {

@@ -3,7 +3,9 @@
 use hostcompute_engine::compute::document::{Meaning, Wanted, WantedNetwork, read_system};
 use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::system::System;
-use hostcompute_engine::compute::{Cause, Found, Leash, NetworkPlace, Phase, Worker, Workers};
+use hostcompute_engine::compute::{
+    Cause, Found, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
+};
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
 use super::cell::Cell;
@@ -32,8 +34,9 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         cell: &Arc<Cell<WorkerOf<W>>>,
         id: &str,
         document: &str,
+        client: Option<&OnBehalf>,
     ) -> Result<Vec<Warning>, Failure> {
-        let made = self.make(cell, id, document);
+        let made = self.make(cell, id, document, client);
         if made.is_err() {
             self.forget(cell);
             cell.failed().call();
@@ -46,6 +49,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         cell: &Arc<Cell<WorkerOf<W>>>,
         id: &str,
         document: &str,
+        client: Option<&OnBehalf>,
     ) -> Result<Vec<Warning>, Failure> {
         let facts = self.workers.facts();
         let mut wanted =
@@ -56,7 +60,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             };
         let place = self.place(&mut wanted).map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
-        let launch = wanted.launch(place.place, resolv_conf);
+        let launch = wanted.launch(place.place, resolv_conf, client.cloned());
         let record = wanted.record.clone();
         let refused = |record: &Record, fault| record.failure(fault).in_document(document);
         cell.describe(System::new(record.clone(), launch.limits.clone()));

@@ -40,7 +40,7 @@ use std::sync::Weak;
 
 use hostcompute_engine::compute::document::Policy;
 use hostcompute_engine::compute::record;
-use hostcompute_engine::compute::{Happening, HostFacts, Sink, Worker, Workers};
+use hostcompute_engine::compute::{Happening, HostFacts, OnBehalf, Sink, Worker, Workers};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
@@ -151,8 +151,20 @@ impl<W: Workers, N: Networks> Compute<W, N> {
     /// # Errors
     /// HCS_E_SERVICE_DISCONNECT once the service stops.
     pub fn session(&self, right: Right) -> Result<Session<W, N>, Failure> {
+        self.session_of(right, None)
+    }
+
+    /// As [`Self::session`], for a client whose own rights count where it names paths of the host.
+    ///
+    /// # Errors
+    /// As [`Self::session`].
+    pub fn session_of(
+        &self,
+        right: Right,
+        client: Option<OnBehalf>,
+    ) -> Result<Session<W, N>, Failure> {
         self.shared.refuse_stopping()?;
-        Ok(Session::begin(self.shared.clone(), right))
+        Ok(Session::begin(self.shared.clone(), right, client))
     }
 
     /// The host.

@@ -3,7 +3,7 @@
 use hostcompute_engine::compute::cpu_group::CpuGroups;
 use hostcompute_engine::compute::document::{Change, read_modify};
 use hostcompute_engine::compute::verb::Verb;
-use hostcompute_engine::compute::{Fault, Limits, Worker, Workers};
+use hostcompute_engine::compute::{Fault, Limits, OnBehalf, Worker, Workers};
 use hostcompute_schema::{Failure, Guid, HResult};
 
 use super::cell::Cell;
@@ -17,6 +17,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         &self,
         cell: &Arc<Cell<WorkerOf<W>>>,
         document: &str,
+        client: Option<&OnBehalf>,
     ) -> Result<(), Failure> {
         // The network can be modified whenever anything can be.
         let looked = |system: &hostcompute_engine::compute::system::System| {
@@ -29,9 +30,9 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         let refused = |fault: Fault| refused_by_worker(fault, AT).in_document(document);
         let answer = match change {
             Change::Limits(changed) => self.limit(cell, &worker, changed),
-            Change::AddMount(mount) => worker.add_mount(&mount),
+            Change::AddMount(mount) => worker.add_mount(&mount, client),
             Change::RemoveMount(path) => worker.remove_mount(&path),
-            Change::AddPipe(pipe) => worker.add_pipe(&pipe),
+            Change::AddPipe(pipe) => worker.add_pipe(&pipe, client),
             Change::RemovePipe(name) => worker.remove_pipe(&name),
             Change::AddDevices(devices) => worker.add_devices(&devices),
             Change::RemoveDevices(devices) => worker.remove_devices(&devices),

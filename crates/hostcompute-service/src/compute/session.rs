@@ -15,7 +15,7 @@ use hostcompute_engine::compute::exit::system_status;
 use hostcompute_engine::compute::process::ProcessKey;
 use hostcompute_engine::compute::record::{self, Record};
 use hostcompute_engine::compute::verb::Verb;
-use hostcompute_engine::compute::{LogRequest, Remains, Workers};
+use hostcompute_engine::compute::{LogRequest, OnBehalf, Remains, Workers};
 use hostcompute_schema::hcs::{ProcessStatus, SystemExitStatus};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, HResult};
@@ -30,6 +30,7 @@ use crate::sync::{Arc, Mutex, lock};
 pub struct Session<W: Workers, N: Networks> {
     shared: Arc<Shared<W, N>>,
     right: Right,
+    client: Option<OnBehalf>,
     held: Arc<Mutex<Held<WorkerOf<W>>>>,
 }
 
@@ -96,14 +97,14 @@ type CellOf<W> = Arc<Cell<WorkerOf<W>>>;
 type Told<W> = Result<Answer<StreamOf<W>>, Failure>;
 
 impl<W: Workers, N: Networks> Session<W, N> {
-    pub(super) fn begin(shared: Arc<Shared<W, N>>, right: Right) -> Self {
+    pub(super) fn begin(shared: Arc<Shared<W, N>>, right: Right, client: Option<OnBehalf>) -> Self {
         let held = Held {
             systems: BTreeMap::new(),
             earlier: BTreeMap::new(),
             processes: Vec::new(),
             ended: false,
         };
-        Self { shared, right, held: Arc::new(Mutex::new(held)) }
+        Self { shared, right, client, held: Arc::new(Mutex::new(held)) }
     }
 
     /// What the client may do.
@@ -375,7 +376,8 @@ impl<W: Workers, N: Networks> Session<W, N> {
     }
 
     fn asking(&self) -> Asking<W, N> {
-        Asking { shared: self.shared.clone(), held: self.held.clone() }
+        let client = self.client.clone();
+        Asking { shared: self.shared.clone(), client, held: self.held.clone() }
     }
 }
 
@@ -394,6 +396,7 @@ enum Way<W: hostcompute_engine::compute::Worker> {
 /// What a call has of its session, which may end meanwhile.
 struct Asking<W: Workers, N: Networks> {
     shared: Arc<Shared<W, N>>,
+    client: Option<OnBehalf>,
     held: Arc<Mutex<Held<WorkerOf<W>>>>,
 }
 
@@ -449,12 +452,14 @@ impl<W: Workers, N: Networks> Asking<W, N> {
         let document = call.document.as_str();
         match call.verb {
             Verb::Create => {
-                let made = self.shared.create(cell, &call.system, document);
+                let made = self.shared.create(cell, &call.system, document, self.client.as_ref());
                 self.settle_new(cell, made.is_ok());
                 return Ok(Answer { body: Body::Nothing, warnings: made? });
             }
             Verb::Terminate => self.shared.terminate(cell, document)?,
-            Verb::Modify | Verb::ModifyNetwork => self.shared.modify(cell, document)?,
+            Verb::Modify | Verb::ModifyNetwork => {
+                self.shared.modify(cell, document, self.client.as_ref())?;
+            }
             Verb::CreateProcess => {
                 let (key, answer) = self.shared.create_process(cell, document)?;
                 self.keep_process(cell, key);

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::http::{HeaderMap, HeaderValue};
-use hostcompute_engine::compute::Stdio;
+use hostcompute_engine::compute::{OnBehalf, Stdio};
 use hostcompute_linux::Linux;
 use hostcompute_linux::peer::{self, Whereabouts};
 use hostcompute_schema::operation::Right;
@@ -62,9 +62,21 @@ impl Session {
         }
         let stopping = || Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service stops");
         let edge = self.edge.upgrade().ok_or_else(stopping)?;
-        let begun = edge.compute.session(self.network.right())?;
+        let begun = edge.compute.session_of(self.network.right(), self.client())?;
         // Of two that come at once one is dropped, and holds nothing.
         Ok(self.compute.get_or_init(|| begun))
+    }
+
+    /// Whose rights count where paths are named; root's are the service's own.
+    pub fn client(&self) -> Option<OnBehalf> {
+        let caller = self.network.caller();
+        let user = || OnBehalf { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() };
+        (caller.uid != 0 && !self.is_rootless()).then(user)
+    }
+
+    /// A rootless service and its client are the same user, by another name.
+    fn is_rootless(&self) -> bool {
+        self.edge.upgrade().is_some_and(|edge| edge.settings.options.rootless)
     }
 
     /// Keeps the streams of a new process until they are asked for.

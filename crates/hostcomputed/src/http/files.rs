@@ -58,7 +58,11 @@ impl Work {
         let caller = asked.session.caller().clone();
         Ok(Some(Self {
             session: asked.client.edge.server.connect_as(caller, asked.session.right())?,
-            systems: asked.client.edge.compute.session(asked.session.right())?,
+            systems: asked
+                .client
+                .edge
+                .compute
+                .session_of(asked.session.right(), asked.session.client())?,
             operation: asked.operation,
             files: HostFiles::of_body(&asked.document)?,
             reading: if strict { Reading::Strict } else { Reading::Lenient },

@@ -14,7 +14,7 @@ use hostcompute_schema::{Document, Failure, Guid, HResult, Warning};
 use super::networking::{self, Resolver, WantedNetwork};
 use super::{Notes, devices, limits, path, storage};
 use crate::compute::facts::HostFacts;
-use crate::compute::launch::{Isolation, Launch, Mount, NetworkPlace, Pipe};
+use crate::compute::launch::{Isolation, Launch, Mount, NetworkPlace, OnBehalf, Pipe};
 use crate::compute::record::Record;
 
 /// What to do with settings that Linux cannot have and that take nothing away.
@@ -53,8 +53,14 @@ pub struct Wanted {
 
 impl Wanted {
     /// What the worker is told, once it is known where the network is.
-    pub fn launch(&self, network: NetworkPlace, resolv_conf: Option<String>) -> Launch {
-        Launch { record: self.record.to_text(), network, resolv_conf, ..self.launch.clone() }
+    pub fn launch(
+        &self,
+        network: NetworkPlace,
+        resolv_conf: Option<String>,
+        on_behalf: Option<OnBehalf>,
+    ) -> Launch {
+        let record = self.record.to_text();
+        Launch { record, network, resolv_conf, on_behalf, ..self.launch.clone() }
     }
 }
 
@@ -149,6 +155,7 @@ fn read_container(
             true => Isolation::HostProcess { root_at },
             false => Isolation::Container,
         },
+        on_behalf: None,
     };
     Some(Wanted { record, network: network?, resolver, warnings: Vec::new(), launch })
 }

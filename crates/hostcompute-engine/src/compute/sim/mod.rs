@@ -20,7 +20,8 @@ use hostcompute_schema::HResult;
 
 use super::facts::HostFacts;
 use super::launch::{
-    ConsoleSize, DeviceNodes, Launch, Limits, Mount, Pipe, ProcessLaunch, Signal, StandardStream,
+    ConsoleSize, DeviceNodes, Launch, Limits, Mount, OnBehalf, Pipe, ProcessLaunch, Signal,
+    StandardStream,
 };
 use super::record::key;
 use super::worker::{
@@ -340,7 +341,7 @@ impl Worker for SimWorker {
         })
     }
 
-    fn add_mount(&self, mount: &Mount) -> Result<(), Fault> {
+    fn add_mount(&self, mount: &Mount, _: Option<&OnBehalf>) -> Result<(), Fault> {
         self.act(Some(Doing::Mount), |state, key| state.add_mount(key, mount))
     }
 
@@ -351,7 +352,7 @@ impl Worker for SimWorker {
         })
     }
 
-    fn add_pipe(&self, pipe: &Pipe) -> Result<(), Fault> {
+    fn add_pipe(&self, pipe: &Pipe, _: Option<&OnBehalf>) -> Result<(), Fault> {
         self.act(None, |state, key| {
             let pipes = &mut state.system(key)?.pipes;
             put(pipes, pipe.clone(), |other| other.name == pipe.name)

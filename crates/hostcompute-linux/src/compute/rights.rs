@@ -1,0 +1,198 @@
+//! Paths of a client's document, opened with that client's rights.
+//!
+//! A thread takes on the client's user and groups for good, opens what is named and looks whether it may be used so, and ends. What it
+//! opened is handed on by its own name, without links, and for mapped directories and pipes with its device and inode: the supervisor, which
+//! opens it anew among its own mounts, refuses what somebody has put in its place in between.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use hostcompute_engine::compute::{
+    Fault, Isolation, Launch, Mount, OnBehalf, Pipe, Place, Root, Scratch,
+};
+use hostcompute_schema::HResult;
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::process::{Gid, Uid};
+
+/// What was opened: by name, device and inode.
+#[derive(Debug, Default)]
+pub(super) struct Opened(HashMap<PathBuf, (u64, u64)>);
+
+/// What is to be done with a path.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    Read,
+    Write,
+}
+
+impl Opened {
+    /// The launch with paths that name what its client may use.
+    ///
+    /// # Errors
+    /// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND, with the place in the launch.
+    pub fn launch(&mut self, launch: &Launch) -> Result<Launch, Fault> {
+        let mut launch = launch.clone();
+        let Some(user) = launch.on_behalf.clone() else { return Ok(launch) };
+        if let Isolation::HostProcess { .. } = launch.isolation {
+            return Err(denied("processes of the host are root's to start"));
+        }
+        match &mut launch.root {
+            Root::Layers { layers, scratch } => {
+                for (place, layer) in layers.iter_mut().enumerate() {
+                    let opened = self.open(&user, layer, Use::Read);
+                    *layer = opened.map_err(|fault| fault.at(Place::Layer(place)))?;
+                }
+                if let Scratch::Directory(path) = scratch {
+                    let opened = self.open(&user, path, Use::Write);
+                    *path = opened.map_err(|fault| fault.at(Place::Scratch))?;
+                }
+            }
+            Root::Directory { path } => {
+                let opened = self.open(&user, path, Use::Write);
+                *path = opened.map_err(|fault| fault.at(Place::Scratch))?;
+            }
+            Root::Host => {
+                let refused = denied("the host's root is root's to show").at(Place::Layer(0));
+                return Err(refused);
+            }
+            Root::Shared => {}
+        }
+        for (place, mount) in launch.mounts.iter_mut().enumerate() {
+            *mount = self.mount(&user, mount).map_err(|fault| fault.at(Place::Mount(place)))?;
+        }
+        for (place, pipe) in launch.pipes.iter_mut().enumerate() {
+            *pipe = self.pipe(&user, pipe).map_err(|fault| fault.at(Place::Pipe(place)))?;
+        }
+        Ok(launch)
+    }
+
+    /// A mapped directory whose path names what its client may use.
+    ///
+    /// # Errors
+    /// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND.
+    pub fn mount(&mut self, user: &OnBehalf, mount: &Mount) -> Result<Mount, Fault> {
+        let wanted = if mount.read_only { Use::Read } else { Use::Write };
+        Ok(Mount { host_path: self.open(user, &mount.host_path, wanted)?, ..mount.clone() })
+    }
+
+    /// As [`Self::mount`], for a pipe.
+    pub fn pipe(&mut self, user: &OnBehalf, pipe: &Pipe) -> Result<Pipe, Fault> {
+        Ok(Pipe { host_path: self.open(user, &pipe.host_path, Use::Write)?, ..pipe.clone() })
+    }
+
+    /// The mount, of nothing but what was opened under its name.
+    pub fn pinned(
+        &self,
+        mount: hostcompute_supervisor::launch::Mount,
+    ) -> hostcompute_supervisor::launch::Mount {
+        let identity = self.0.get(&mount.source).copied();
+        hostcompute_supervisor::launch::Mount { identity, ..mount }
+    }
+
+    fn open(&mut self, user: &OnBehalf, path: &str, wanted: Use) -> Result<String, Fault> {
+        let opened = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| open_as(user, path, wanted));
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+        });
+        let file = opened.map_err(|error| {
+            let message = format!("user {}: {path}: {error}", user.uid);
+            match error.kind() {
+                io::ErrorKind::NotFound => Fault::new(HResult::ERROR_PATH_NOT_FOUND, message),
+                _ => denied(&message),
+            }
+        })?;
+        let named = || {
+            let found = rustix::fs::fstat(&file)?;
+            let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+            Ok::<_, io::Error>((name, (found.st_dev, found.st_ino)))
+        };
+        let (name, identity) = named().map_err(|error| denied(&format!("{path}: {error}")))?;
+        let text = name.to_str().map(str::to_owned);
+        self.0.insert(name, identity);
+        text.ok_or_else(|| denied("the path's own name is no UTF-8"))
+    }
+}
+
+fn denied(message: &str) -> Fault {
+    Fault::new(HResult::E_ACCESSDENIED, message)
+        .hint("a client's paths are opened with the client's own rights")
+}
+
+/// The calling thread is that user's afterwards, and good for nothing else.
+fn open_as(user: &OnBehalf, path: &str, wanted: Use) -> io::Result<OwnedFd> {
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let is_directory =
+        rustix::fs::fstat(&file)?.st_mode & rustix::fs::FileType::Directory.as_raw_mode() != 0;
+    let mut access = Access::READ_OK;
+    access.set(Access::WRITE_OK, matches!(wanted, Use::Write));
+    access.set(Access::EXEC_OK, is_directory);
+    let by_descriptor = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+    rustix::fs::accessat(rustix::fs::CWD, by_descriptor, access, AtFlags::empty())?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody() -> OnBehalf {
+        OnBehalf { uid: 65534, gid: 65534, groups: vec![65534] }
+    }
+
+    fn code(path: &str, wanted: Use) -> HResult {
+        let opened = Opened::default().open(&nobody(), path, wanted);
+        opened.map_or_else(|fault| fault.hresult, |_| HResult::S_OK)
+    }
+
+    #[test]
+    fn a_clients_paths_are_the_clients() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: needs root");
+        }
+        let closed =
+            std::env::temp_dir().join(format!("hostcompute-rights-{}", std::process::id()));
+        std::fs::create_dir(&closed).expect("room");
+        rustix::fs::chmod(&closed, Mode::RWXU).expect("ours");
+        let inside = closed.join("inside");
+        std::fs::create_dir(&inside).expect("room");
+        let text = |path: &std::path::Path| path.display().to_string();
+        assert_eq!(code(&text(&closed), Use::Read), HResult::E_ACCESSDENIED);
+        assert_eq!(code(&text(&inside), Use::Read), HResult::E_ACCESSDENIED);
+        assert_eq!(code("/etc/shadow", Use::Read), HResult::E_ACCESSDENIED);
+        assert_eq!(code("/etc", Use::Read), HResult::S_OK);
+        assert_eq!(code("/etc", Use::Write), HResult::E_ACCESSDENIED);
+        assert_eq!(code("/nowhere", Use::Read), HResult::ERROR_PATH_NOT_FOUND);
+        assert_eq!(code("/tmp", Use::Write), HResult::S_OK);
+        assert!(rustix::process::geteuid().is_root(), "this thread is still ours");
+        std::fs::remove_dir_all(&closed).expect("ours");
+    }
+
+    #[test]
+    fn what_was_opened_is_what_is_used() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: needs root");
+        }
+        let folder = std::env::temp_dir().join(format!("hostcompute-swap-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("room");
+        std::fs::write(folder.join("mine"), "").expect("room");
+        rustix::fs::chmod(&folder, Mode::from_raw_mode(0o755)).expect("ours");
+        let mut opened = Opened::default();
+        let name = opened.open(&nobody(), &folder.display().to_string(), Use::Read).expect("open");
+        let moved = folder.with_extension("moved");
+        std::fs::rename(&folder, &moved).expect("ours");
+        std::os::unix::fs::symlink("/root", &folder).expect("room");
+        let mount = Mount { host_path: name, container_path: "/mnt".into(), read_only: true };
+        let found = rustix::fs::stat(&moved).expect("moved");
+        let identity = opened.pinned(super::super::translate::mount(&mount)).identity;
+        assert_eq!(identity, Some((found.st_dev, found.st_ino)), "not what is there now");
+        std::fs::remove_file(&folder).expect("ours");
+        std::fs::remove_dir_all(&moved).expect("ours");
+    }
+}
