@@ -29,7 +29,7 @@ pub enum ImageVerb {
     /// Import an image from a registry
     #[cfg(feature = "registry")]
     Pull {
-        /// HOST[:PORT]/PATH[:TAG][@DIGEST]
+        /// `HOST[:PORT]/PATH[:TAG][@DIGEST]`
         reference: String,
         #[command(flatten)]
         how: How,

@@ -93,7 +93,7 @@ fn describe(selection: &Selection, operation: ComputeOperation) -> Value {
         parameters.push(json!({
             "name": "Upgrade", "in": "header", "required": true,
             "description": "What the connection is upgraded to.",
-            "schema": { "type": "string", "const": STDIO_UPGRADE },
+            "schema": { "type": "string", "example": STDIO_UPGRADE },
         }));
     }
     if !parameters.is_empty() {
