@@ -41,7 +41,7 @@ fn read(members: Value) -> Result<Box<Wanted>, Failure> {
 
 #[track_caller]
 fn launch(members: Value) -> Launch {
-    read(members).expect("a container").launch(NetworkPlace::Own, None)
+    read(members).expect("a container").launch(NetworkPlace::Own, None, None)
 }
 
 #[track_caller]
@@ -178,11 +178,12 @@ fn host_process_containers_share_what_the_host_has() {
     };
     let wanted = host(json!({})).expect("no root needed");
     assert_eq!(wanted.network, WantedNetwork::Host);
-    let launch = wanted.launch(NetworkPlace::Host, None);
+    let launch = wanted.launch(NetworkPlace::Host, None, None);
     assert_eq!(launch.root, Root::Shared);
     assert_eq!(launch.isolation, Isolation::HostProcess { root_at: None });
     let own = json!({ "Layers": [{ "Path": "/l" }], "PrivilegedContainerRootPath": "/mnt/root" });
-    let launch = host(json!({ "Storage": own })).expect("seen").launch(NetworkPlace::Host, None);
+    let launch =
+        host(json!({ "Storage": own })).expect("seen").launch(NetworkPlace::Host, None, None);
     let root_at = Some("/mnt/root".to_string());
     assert_eq!(launch.isolation, Isolation::HostProcess { root_at });
     for (members, path) in [

@@ -13,7 +13,7 @@
 //! image names, which a repeated import finds ready and [`Store::prune`] removes.
 //!
 //! *After a power cut* a renamed file may be empty. Each import writes a note in `staging` with the boot's id and removes it when all is
-//! on disk; a note of an earlier boot makes the next writer drop what no image names ([`sweep`]).
+//! on disk; a note of an earlier boot makes the next writer drop what no image names (`sweep`).
 //!
 //! *Several processes.* Who writes holds `lock` shared, who collects holds it alone; `index.lock` guards one change of the list. A tree
 //! that two processes want is made by one, the other waits at its lock in `staging`.
