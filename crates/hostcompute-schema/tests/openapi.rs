@@ -208,3 +208,12 @@ fn the_definitions_of_the_overview_are_covered() {
     assert_eq!(definitions["SubnetPolicyType"]["enum"], json!(["VLAN", "VSID"]));
     assert_eq!(definitions["IpamType"]["enum"], json!(["Static", "Dhcp"]));
 }
+
+/// A type of the compute service took the place of one of the service's own with the same name.
+#[test]
+fn no_type_of_the_service_takes_the_place_of_another() {
+    let description = service();
+    let schemas = &description["components"]["schemas"];
+    assert!(schemas["HostFiles"]["properties"]["Files"].is_object(), "files to carry out");
+    assert!(schemas["HcsHostFiles"]["properties"]["file"].is_object(), "files of a silo");
+}

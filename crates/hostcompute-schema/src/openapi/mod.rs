@@ -109,7 +109,9 @@ pub fn service() -> Value {
     service::extend(&selection, &mut paths);
     let mut components = json!({ "responses": path::responses() });
     service::add_components(&selection, &mut components);
-    let beside = selection.beside(hcn::listing::STRUCTS, hcn::listing::ENUMS);
+    let structs = [hcn::listing::STRUCTS, crate::service::STRUCTS].concat();
+    let enums = [hcn::listing::ENUMS, crate::service::ENUMS].concat();
+    let beside = selection.beside(&structs, &enums);
     schemas.extend(beside.definitions(Api::Hcs));
     compute::add_schema(&beside, &mut schemas);
     compute::paths(&beside, &mut paths);

@@ -414,6 +414,14 @@ impl Trouble {
                     | io::ErrorKind::NotFound
                     | io::ErrorKind::WouldBlock
             ),
+            // The other side has gone without having read all of the request (unix_release_sock in net/unix/af_unix.c): it carries out none
+            // of it.
+            Self::Broken(error)
+                if [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset]
+                    .contains(&error.kind()) =>
+            {
+                !letter.is_farewell
+            }
             Self::Broken(error) => {
                 letter.is_repeatable && error.kind() != io::ErrorKind::InvalidData
             }
