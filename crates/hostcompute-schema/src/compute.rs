@@ -6,6 +6,7 @@
 //! business. Functions without a route concern handles, operations or memory of the calling process,
 //! or are refused there.
 
+use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
@@ -388,6 +389,19 @@ const TAIL: Parameter = Parameter {
 /// answer the service sends one byte, the sum of [`STDIN`], [`STDOUT`] and [`STDERR`] as far as the
 /// process has them, and with it that many descriptors in this order (SCM_RIGHTS); then it closes.
 pub const STDIO_UPGRADE: &str = "hostcompute-stdio";
+
+/// A text as a part of a path or of a query string: an id of a system, say.
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&alloc::format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
 
 /// There is a descriptor that writes what the process reads.
 pub const STDIN: u8 = 1;

@@ -15,7 +15,7 @@ use hostcompute_schema::HResult;
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::{
-    Device, Isolation, Launch, Life, Network, Root, Scratch, Security,
+    Device, Isolation, Launch, Life, Mount, Network, Root, Scratch, Security,
 };
 use hostcompute_supervisor::message::{Answer, Request};
 use hostcompute_supervisor::wire;
@@ -23,8 +23,7 @@ use hostcompute_supervisor::wire;
 use super::fault::Context;
 use super::link::{Link, Listening};
 use super::place::{self, Stored};
-use super::rights::Opened;
-use super::{Supervised, Supervisors, exists, fault, group, translate};
+use super::{Supervised, Supervisors, exists, fault, group, rights, translate};
 
 /// Takes the id, makes the system, or leaves nothing.
 pub(super) fn create(
@@ -37,10 +36,7 @@ pub(super) fn create(
     if directory.exists() && systems.find(&wanted.id).is_ok() {
         return Err(exists(&wanted.id));
     }
-    let mut opened = Opened::default();
-    let wanted = &opened.launch(wanted)?;
-    let mut launch = resolve(supervisors, wanted, &directory)?;
-    launch.mounts = launch.mounts.into_iter().map(|mount| opened.pinned(mount)).collect();
+    let launch = resolve(supervisors, wanted, &directory)?;
     let doing = || format!("make the directory of {}", wanted.id);
     let fresh = systems.fresh().context(doing)?;
     let disk = launch.limits.io_devices.first().copied().or_else(|| disk_of_root(&launch));
@@ -128,15 +124,16 @@ fn resolve(
             (Isolation::HostProcess, root_at.as_ref().map(PathBuf::from))
         }
     };
-    let root = root(&wanted.root)?;
+    let root = root(&rights::root(wanted)?)?;
+    let user = wanted.on_behalf.as_ref();
     let mut mounts = Vec::new();
     for (place, mount) in wanted.mounts.iter().enumerate() {
-        need(&mount.host_path).map_err(|fault| fault.at(engine::Place::Mount(place)))?;
-        mounts.push(translate::mount(mount));
+        let mount = rights::mount(user, mount).and_then(there);
+        mounts.push(mount.map_err(|fault| fault.at(engine::Place::Mount(place)))?);
     }
     for (place, pipe) in wanted.pipes.iter().enumerate() {
-        need(&pipe.host_path).map_err(|fault| fault.at(engine::Place::Pipe(place)))?;
-        mounts.push(translate::pipe(pipe));
+        let pipe = rights::pipe(user, pipe).and_then(there);
+        mounts.push(pipe.map_err(|fault| fault.at(engine::Place::Pipe(place)))?);
     }
     let mut devices = Vec::new();
     for (place, nodes) in wanted.devices.iter().enumerate() {
@@ -213,6 +210,12 @@ fn root(wanted: &engine::Root) -> Result<Root, Fault> {
 /// What layers for Windows have, and no others.
 fn is_for_windows(layer: &Path) -> bool {
     layer.join("Hives").is_dir() || layer.join("Files/Windows/System32").is_dir()
+}
+
+/// A mount whose source is there.
+fn there(mount: Mount) -> Result<Mount, Fault> {
+    need(&mount.source.to_string_lossy())?;
+    Ok(mount)
 }
 
 fn need(path: &str) -> Result<(), Fault> {

@@ -4,21 +4,19 @@
 //! opened is handed on by its own name, without links, and for mapped directories and pipes with its device and inode: the supervisor, which
 //! opens it anew among its own mounts, refuses what somebody has put in its place in between.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hostcompute_engine::compute::{
-    Fault, Isolation, Launch, Mount, OnBehalf, Pipe, Place, Root, Scratch,
+    self as engine, Fault, Isolation, Launch, OnBehalf, Place, Root, Scratch,
 };
 use hostcompute_schema::HResult;
+use hostcompute_supervisor::launch::Mount;
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::process::{Gid, Uid};
 
-/// What was opened: by name, device and inode.
-#[derive(Debug, Default)]
-pub(super) struct Opened(HashMap<PathBuf, (u64, u64)>);
+use super::translate;
 
 /// What is to be done with a path.
 #[derive(Debug, Clone, Copy)]
@@ -27,92 +25,84 @@ enum Use {
     Write,
 }
 
-impl Opened {
-    /// The launch with paths that name what its client may use.
-    ///
-    /// # Errors
-    /// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND, with the place in the launch.
-    pub fn launch(&mut self, launch: &Launch) -> Result<Launch, Fault> {
-        let mut launch = launch.clone();
-        let Some(user) = launch.on_behalf.clone() else { return Ok(launch) };
-        if let Isolation::HostProcess { .. } = launch.isolation {
-            return Err(denied("processes of the host are root's to start"));
-        }
-        match &mut launch.root {
-            Root::Layers { layers, scratch } => {
-                for (place, layer) in layers.iter_mut().enumerate() {
-                    let opened = self.open(&user, layer, Use::Read);
-                    *layer = opened.map_err(|fault| fault.at(Place::Layer(place)))?;
-                }
-                if let Scratch::Directory(path) = scratch {
-                    let opened = self.open(&user, path, Use::Write);
-                    *path = opened.map_err(|fault| fault.at(Place::Scratch))?;
-                }
+/// The root, by paths that name what its client may use.
+///
+/// # Errors
+/// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND, with the place in the launch.
+pub(super) fn root(launch: &Launch) -> Result<Root, Fault> {
+    let mut root = launch.root.clone();
+    let Some(user) = &launch.on_behalf else { return Ok(root) };
+    if let Isolation::HostProcess { .. } = launch.isolation {
+        return Err(denied("processes of the host are root's to start"));
+    }
+    let named = |path: &str, wanted, place| {
+        let opened = open(user, path, wanted).and_then(|(name, _)| text(&name));
+        opened.map_err(|fault| fault.at(place))
+    };
+    match &mut root {
+        Root::Layers { layers, scratch } => {
+            for (place, layer) in layers.iter_mut().enumerate() {
+                *layer = named(layer, Use::Read, Place::Layer(place))?;
             }
-            Root::Directory { path } => {
-                let opened = self.open(&user, path, Use::Write);
-                *path = opened.map_err(|fault| fault.at(Place::Scratch))?;
+            if let Scratch::Directory(path) = scratch {
+                *path = named(path, Use::Write, Place::Scratch)?;
             }
-            Root::Host => {
-                let refused = denied("the host's root is root's to show").at(Place::Layer(0));
-                return Err(refused);
-            }
-            Root::Shared => {}
         }
-        for (place, mount) in launch.mounts.iter_mut().enumerate() {
-            *mount = self.mount(&user, mount).map_err(|fault| fault.at(Place::Mount(place)))?;
+        Root::Directory { path } => *path = named(path, Use::Write, Place::Scratch)?,
+        Root::Host => {
+            return Err(denied("the host's root is root's to show").at(Place::Layer(0)));
         }
-        for (place, pipe) in launch.pipes.iter_mut().enumerate() {
-            *pipe = self.pipe(&user, pipe).map_err(|fault| fault.at(Place::Pipe(place)))?;
+        Root::Shared => {}
+    }
+    Ok(root)
+}
+
+/// A mapped directory, of nothing but what its client may use.
+///
+/// # Errors
+/// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND.
+pub(super) fn mount(user: Option<&OnBehalf>, mount: &engine::Mount) -> Result<Mount, Fault> {
+    let wanted = if mount.read_only { Use::Read } else { Use::Write };
+    pinned(user, translate::mount(mount), &mount.host_path, wanted)
+}
+
+/// As [`mount`], for a pipe.
+///
+/// # Errors
+/// As [`mount`].
+pub(super) fn pipe(user: Option<&OnBehalf>, pipe: &engine::Pipe) -> Result<Mount, Fault> {
+    pinned(user, translate::pipe(pipe), &pipe.host_path, Use::Write)
+}
+
+fn pinned(user: Option<&OnBehalf>, mount: Mount, path: &str, wanted: Use) -> Result<Mount, Fault> {
+    let Some(user) = user else { return Ok(mount) };
+    let (source, identity) = open(user, path, wanted)?;
+    Ok(Mount { source, identity: Some(identity), ..mount })
+}
+
+fn text(name: &Path) -> Result<String, Fault> {
+    name.to_str().map(str::to_owned).ok_or_else(|| denied("the path's own name is no UTF-8"))
+}
+
+/// What is at a path: its own name, its device and inode.
+fn open(user: &OnBehalf, path: &str, wanted: Use) -> Result<(PathBuf, (u64, u64)), Fault> {
+    let opened = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| open_as(user, path, wanted));
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    });
+    let file = opened.map_err(|error| {
+        let message = format!("user {}: {path}: {error}", user.uid);
+        match error.kind() {
+            io::ErrorKind::NotFound => Fault::new(HResult::ERROR_PATH_NOT_FOUND, message),
+            _ => denied(&message),
         }
-        Ok(launch)
-    }
-
-    /// A mapped directory whose path names what its client may use.
-    ///
-    /// # Errors
-    /// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND.
-    pub fn mount(&mut self, user: &OnBehalf, mount: &Mount) -> Result<Mount, Fault> {
-        let wanted = if mount.read_only { Use::Read } else { Use::Write };
-        Ok(Mount { host_path: self.open(user, &mount.host_path, wanted)?, ..mount.clone() })
-    }
-
-    /// As [`Self::mount`], for a pipe.
-    pub fn pipe(&mut self, user: &OnBehalf, pipe: &Pipe) -> Result<Pipe, Fault> {
-        Ok(Pipe { host_path: self.open(user, &pipe.host_path, Use::Write)?, ..pipe.clone() })
-    }
-
-    /// The mount, of nothing but what was opened under its name.
-    pub fn pinned(
-        &self,
-        mount: hostcompute_supervisor::launch::Mount,
-    ) -> hostcompute_supervisor::launch::Mount {
-        let identity = self.0.get(&mount.source).copied();
-        hostcompute_supervisor::launch::Mount { identity, ..mount }
-    }
-
-    fn open(&mut self, user: &OnBehalf, path: &str, wanted: Use) -> Result<String, Fault> {
-        let opened = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| open_as(user, path, wanted));
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
-        });
-        let file = opened.map_err(|error| {
-            let message = format!("user {}: {path}: {error}", user.uid);
-            match error.kind() {
-                io::ErrorKind::NotFound => Fault::new(HResult::ERROR_PATH_NOT_FOUND, message),
-                _ => denied(&message),
-            }
-        })?;
-        let named = || {
-            let found = rustix::fs::fstat(&file)?;
-            let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-            Ok::<_, io::Error>((name, (found.st_dev, found.st_ino)))
-        };
-        let (name, identity) = named().map_err(|error| denied(&format!("{path}: {error}")))?;
-        let text = name.to_str().map(str::to_owned);
-        self.0.insert(name, identity);
-        text.ok_or_else(|| denied("the path's own name is no UTF-8"))
-    }
+    })?;
+    let found = || {
+        let found = rustix::fs::fstat(&file)?;
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        Ok::<_, io::Error>((name, (found.st_dev, found.st_ino)))
+    };
+    found().map_err(|error| denied(&format!("{path}: {error}")))
 }
 
 fn denied(message: &str) -> Fault {
@@ -147,7 +137,7 @@ mod tests {
     }
 
     fn code(path: &str, wanted: Use) -> HResult {
-        let opened = Opened::default().open(&nobody(), path, wanted);
+        let opened = open(&nobody(), path, wanted);
         opened.map_or_else(|fault| fault.hresult, |_| HResult::S_OK)
     }
 
@@ -162,7 +152,7 @@ mod tests {
         rustix::fs::chmod(&closed, Mode::RWXU).expect("ours");
         let inside = closed.join("inside");
         std::fs::create_dir(&inside).expect("room");
-        let text = |path: &std::path::Path| path.display().to_string();
+        let text = |path: &Path| path.display().to_string();
         assert_eq!(code(&text(&closed), Use::Read), HResult::E_ACCESSDENIED);
         assert_eq!(code(&text(&inside), Use::Read), HResult::E_ACCESSDENIED);
         assert_eq!(code("/etc/shadow", Use::Read), HResult::E_ACCESSDENIED);
@@ -183,15 +173,17 @@ mod tests {
         std::fs::create_dir(&folder).expect("room");
         std::fs::write(folder.join("mine"), "").expect("room");
         rustix::fs::chmod(&folder, Mode::from_raw_mode(0o755)).expect("ours");
-        let mut opened = Opened::default();
-        let name = opened.open(&nobody(), &folder.display().to_string(), Use::Read).expect("open");
+        let wish = engine::Mount {
+            host_path: folder.display().to_string(),
+            container_path: "/mnt".into(),
+            read_only: true,
+        };
+        let mapped = mount(Some(&nobody()), &wish).expect("open");
         let moved = folder.with_extension("moved");
         std::fs::rename(&folder, &moved).expect("ours");
         std::os::unix::fs::symlink("/root", &folder).expect("room");
-        let mount = Mount { host_path: name, container_path: "/mnt".into(), read_only: true };
         let found = rustix::fs::stat(&moved).expect("moved");
-        let identity = opened.pinned(super::super::translate::mount(&mount)).identity;
-        assert_eq!(identity, Some((found.st_dev, found.st_ino)), "not what is there now");
+        assert_eq!(mapped.identity, Some((found.st_dev, found.st_ino)), "not what is there now");
         std::fs::remove_file(&folder).expect("ours");
         std::fs::remove_dir_all(&moved).expect("ours");
     }

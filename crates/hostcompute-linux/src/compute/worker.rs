@@ -15,8 +15,7 @@ use hostcompute_supervisor::message::{Answer, Request, Stream, Streams};
 
 use super::hub::Hub;
 use super::link::Link;
-use super::rights::Opened;
-use super::{create, fault, place, translate};
+use super::{create, fault, place, rights, translate};
 
 /// A system that a supervisor carries.
 #[derive(Debug, Clone)]
@@ -93,12 +92,7 @@ impl Worker for Supervised {
     }
 
     fn add_mount(&self, mount: &Mount, on_behalf: Option<&OnBehalf>) -> Result<(), Fault> {
-        let mut opened = Opened::default();
-        let mount = on_behalf
-            .map(|user| opened.mount(user, mount))
-            .transpose()?
-            .unwrap_or_else(|| mount.clone());
-        self.link.tell(Request::AddMount(opened.pinned(translate::mount(&mount))))
+        self.link.tell(Request::AddMount(rights::mount(on_behalf, mount)?))
     }
 
     fn remove_mount(&self, container_path: &str) -> Result<(), Fault> {
@@ -106,12 +100,7 @@ impl Worker for Supervised {
     }
 
     fn add_pipe(&self, pipe: &Pipe, on_behalf: Option<&OnBehalf>) -> Result<(), Fault> {
-        let mut opened = Opened::default();
-        let pipe = on_behalf
-            .map(|user| opened.pipe(user, pipe))
-            .transpose()?
-            .unwrap_or_else(|| pipe.clone());
-        self.link.tell(Request::AddMount(opened.pinned(translate::pipe(&pipe))))
+        self.link.tell(Request::AddMount(rights::pipe(on_behalf, pipe)?))
     }
 
     fn remove_pipe(&self, name: &str) -> Result<(), Fault> {

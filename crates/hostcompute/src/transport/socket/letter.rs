@@ -1,5 +1,6 @@
 //! What is asked, as a request of HTTP: routes from the tables, parameters, keys.
 
+use hostcompute_schema::compute::percent_encoded;
 use hostcompute_schema::operation::{Input, Method, Operation, Verb};
 use hostcompute_schema::service::{HostFile, HostFiles};
 use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation, compute};
@@ -199,7 +200,7 @@ impl Target {
         for part in route.split('/').skip(1) {
             text.push('/');
             match part {
-                "{id}" => encode(system, &mut text),
+                "{id}" => text.push_str(&percent_encoded(system)),
                 "{pid}" => text.push_str(pid),
                 part => text.push_str(part),
             }
@@ -211,19 +212,8 @@ impl Target {
         self.text.push(self.separator);
         self.text.push_str(name);
         self.text.push('=');
-        encode(value, &mut self.text);
+        self.text.push_str(&percent_encoded(value));
         self.separator = '&';
-    }
-}
-
-/// Appends a text in the form that stands in a target.
-fn encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            into.push_str(&format!("%{byte:02X}"));
-        }
     }
 }
 

@@ -21,7 +21,7 @@ use hostcompute_engine::compute::properties::read_filter;
 use hostcompute_engine::compute::verb::Verb;
 use hostcompute_linux::Linux;
 use hostcompute_linux::compute::Supervisors;
-use hostcompute_schema::compute::{ComputeOperation, Input};
+use hostcompute_schema::compute::{ComputeOperation, Input, percent_encoded};
 use hostcompute_schema::{Document, Failure, HResult};
 use hostcompute_service::compute::{self, Body, Call, OverDesk, ProcessInformation};
 use tokio::sync::oneshot;
@@ -175,7 +175,7 @@ impl Asked {
 
     async fn create(self) -> Result<Response, Failure> {
         let id = self.parameters.get("id").unwrap_or_default().to_owned();
-        let place = format!("/systems/{}", encoded(&id));
+        let place = format!("/systems/{}", percent_encoded(&id));
         let answered = self.blocking(move |session, asked| {
             session.call(&Call::of(Verb::Create, &id, &asked.document))
         });
@@ -204,7 +204,7 @@ impl Asked {
                 session.park(&system, pid, stdio);
                 let status = process_running(pid).to_value();
                 let mut response = answer::document(StatusCode::CREATED, &status);
-                let place = format!("/systems/{}/processes/{pid}", encoded(&system));
+                let place = format!("/systems/{}/processes/{pid}", percent_encoded(&system));
                 if let Ok(place) = HeaderValue::from_str(&place) {
                     response.headers_mut().insert(LOCATION, place);
                 }
@@ -304,20 +304,6 @@ impl Asked {
     }
 }
 
-/// An id as a part of a path.
-fn encoded(id: &str) -> String {
-    let mut text = String::new();
-    for byte in id.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte));
-            }
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,7 +311,7 @@ mod tests {
     #[test]
     fn ids_travel_in_paths_whatever_they_are() {
         for id in ["web", "a/b c", "ö%", "..", "\u{1F433}"] {
-            let path = format!("/systems/{}/processes/7", encoded(id));
+            let path = format!("/systems/{}/processes/7", percent_encoded(id));
             let read = place(ComputeOperation::GetProcessProperties, &path);
             assert_eq!(read.expect("a place"), (id.to_owned(), Some(7)));
         }
