@@ -11,7 +11,7 @@ macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
         mod embedded {
             $(#[test] fn $name() {
-                if !crate::supervisor_was_built() { return }
+                if !crate::sandbox::supervisor_was_built() { return }
                 let Some(host) = crate::Sandbox::new() else { return };
                 crate::$name(&crate::Containers { host: &host });
             })*
@@ -19,7 +19,7 @@ macro_rules! scenarios {
 
         mod served {
             $(#[test] fn $name() {
-                if !crate::supervisor_was_built() { return }
+                if !crate::sandbox::supervisor_was_built() { return }
                 let Some(host) = crate::Sandbox::served() else { return };
                 crate::$name(&crate::Containers { host: &host });
             })*
@@ -35,22 +35,6 @@ scenarios! {
     systems_by_document_are_refused_with_their_place,
     a_system_that_is_not_left_running_ends_with_its_command,
     a_container_on_a_network_has_an_endpoint_for_its_life,
-}
-
-/// Whether the program that carries containers is beside `hc`, where it is looked for.
-fn supervisor_was_built() -> bool {
-    let hc = std::path::Path::new(env!("CARGO_BIN_EXE_hc"));
-    let program = hc.with_file_name("hostcompute-supervisor");
-    if program.is_file() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
-        "{} was not built: cargo build --package hostcompute-supervisor",
-        program.display()
-    );
-    eprintln!("skipped: hostcompute-supervisor was not built");
-    false
 }
 
 /// A host whose containers end with the test, however that ends.

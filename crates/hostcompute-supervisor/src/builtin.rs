@@ -68,6 +68,10 @@ pub fn prepare(
     holds: &mut Holds,
 ) -> Result<Prepared, Refusal> {
     if launch.isolation == Isolation::HostProcess {
+        if launch.read_only {
+            let message = "processes of the host write to the host's root";
+            return Err(refuse(RefusalKind::Unsupported, message));
+        }
         if launch.root != Root::Shared {
             crate::root::show(&launch.root, &launch.directory, launch.root_at.as_deref(), holds)?;
         }
@@ -91,6 +95,7 @@ pub fn prepare(
     let mapped = mapped.map(|mount| mounts::open(&mount)).collect::<Result<_, _>>()?;
     Ok(Prepared::Container(Box::new(Inside {
         root: crate::root::open(&launch.root, &launch.directory, mapping, holds)?,
+        read_only: launch.read_only,
         place,
         host_name: launch.host_name.clone(),
         raise_loopback: launch.network == Network::Own,

@@ -48,6 +48,10 @@ impl External {
             let message = "users are mapped by the builtin runtime only";
             return Err(refuse(RefusalKind::Unsupported, message));
         }
+        if launch.read_only && root::is_in_pieces(&launch.root) {
+            let message = "a root in pieces is made read-only by the builtin runtime only";
+            return Err(refuse(RefusalKind::Unsupported, message));
+        }
         leave_hybrid();
         let bundle = launch.directory.join(directory::BUNDLE);
         let state = launch.directory.join(directory::RUNTIME);

@@ -46,6 +46,7 @@ pub const READ_ONLY: [&str; 5] =
 #[derive(Debug)]
 pub struct Inside {
     pub root: OwnedFd,
+    pub read_only: bool,
     /// A directory of the host's to mount the root on, for a moment.
     pub place: PathBuf,
     pub host_name: Option<String>,
@@ -78,6 +79,9 @@ impl Inside {
             sys::raise_loopback().context(|| "bring the loopback interface up")?;
         }
         let old = self.change_root().context(|| "change the root")?;
+        if self.read_only {
+            self.close_root().context(|| "make the root read-only")?;
+        }
         self.mount_standard()?;
         let before = rustix::process::umask(Mode::empty());
         self.make_devices().context(|| "make the devices")?;
@@ -102,6 +106,19 @@ impl Inside {
         rustix::process::pivot_root(".", ".")?;
         rustix::process::chdir("/")?;
         Ok(old)
+    }
+
+    /// Makes the root read-only, with all that it is made of. What is mounted on it afterwards finds its place.
+    fn close_root(&self) -> io::Result<()> {
+        for place in ["/proc", "/dev", "/sys"] {
+            fs::create_dir_all(place)?;
+        }
+        // A place that lies in what is mapped elsewhere is made there, later.
+        self.mapped.iter().try_for_each(Mapped::make_place)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty())?;
+        let set = sys::MOUNT_ATTR_RDONLY;
+        sys::set_mount_attributes(&root, MountAttributes { set, ..Default::default() })
     }
 
     fn mount_standard(&self) -> Result<(), Refusal> {

@@ -12,6 +12,9 @@ pub struct Launch {
     /// Its directory (see [`crate::directory`]), which exists and is locked.
     pub directory: PathBuf,
     pub root: Root,
+    /// Nobody may write to the root; what is mounted on it says for itself.
+    #[serde(default)]
+    pub read_only: bool,
     pub mounts: Vec<Mount>,
     pub host_name: Option<String>,
     pub network: Network,
@@ -42,7 +45,7 @@ pub enum Root {
     /// The host's own root, under a scratch.
     Host { scratch: Scratch },
     /// A directory as it is.
-    Directory { path: PathBuf, read_only: bool },
+    Directory { path: PathBuf },
     /// None of its own: for host processes.
     Shared,
 }
@@ -54,8 +57,6 @@ pub enum Scratch {
     Own,
     /// Into `upper` and `work` of this directory, which are made where they are missing, and stay.
     Directory(PathBuf),
-    /// Nowhere: the union cannot be written to.
-    None,
 }
 
 /// Something of the host's in the system.

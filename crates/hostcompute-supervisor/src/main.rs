@@ -11,7 +11,7 @@
 //! | [`agent`] | the first process of a system, which makes the others |
 //! | [`files`], [`devices`], [`seccomp`] | what containers are given, and what not |
 //! | [`external`], [`spec`], [`pause`] | containers by another runtime |
-//! | [`root`], [`mounts`] | file systems |
+//! | [`root`], [`pieces`], [`mounts`] | file systems |
 //! | [`process_list`] | `/proc` |
 //!
 //! [`Launch`]: hostcompute_supervisor::launch::Launch
@@ -29,6 +29,7 @@ mod files;
 mod inside;
 mod mounts;
 mod pause;
+mod pieces;
 mod process_list;
 mod refusal;
 mod root;

@@ -62,8 +62,13 @@ impl Mapped {
         self.try_attach().context(|| format!("mount {}", self.target.display()))
     }
 
+    /// Makes what it is mounted on, where it is missing.
+    pub fn make_place(&self) -> io::Result<()> {
+        make_place(&self.target, self.is_directory)
+    }
+
     fn try_attach(&self) -> io::Result<()> {
-        make_place(&self.target, self.is_directory)?;
+        self.make_place()?;
         root::attach(self.tree.as_fd(), &self.target)
     }
 }

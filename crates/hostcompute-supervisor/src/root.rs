@@ -18,6 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
+use crate::pieces;
 use crate::refusal::{self, Context, refuse};
 use crate::sys::{self, MountAttributes};
 
@@ -72,19 +73,23 @@ pub fn open(
 ) -> Result<OwnedFd, Refusal> {
     match root {
         Root::Layers { layers, scratch } => union(layers, scratch, (system, users), holds),
+        root if is_in_pieces(root) => pieces::open(system),
         Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, (system, users), holds),
-        Root::Directory { path, read_only } => {
-            as_it_is(path, if *read_only { sys::MOUNT_ATTR_RDONLY } else { 0 }, users)
-        }
+        Root::Directory { path } => as_it_is(path, users),
         Root::Shared => Err(refuse(RefusalKind::Invalid, "a container takes a root")),
     }
 }
 
+/// Whether the root is several mounts.
+pub fn is_in_pieces(root: &Root) -> bool {
+    matches!(root, Root::Host { .. }) && in_user_namespace()
+}
+
 /// One directory as the root.
-fn as_it_is(path: &Path, attributes: u64, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
+fn as_it_is(path: &Path, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
     let doing = || format!("use {} as the root", path.display());
     let mount = map_users(path, users.map(|users| users.namespace)).context(doing)?;
-    let set = sys::MOUNT_ATTR_NODEV | attributes;
+    let set = sys::MOUNT_ATTR_NODEV;
     sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
         .context(doing)?;
     Ok(mount)
@@ -152,26 +157,18 @@ fn union(
         return Err(refuse(RefusalKind::Invalid, "a root needs a layer"));
     }
     let place = match scratch {
-        Scratch::None => None,
-        Scratch::Own => Some(system.join(directory::SCRATCH)),
+        Scratch::Own => system.join(directory::SCRATCH),
         // The merged view is there already (`HcsAttachLayerStorageFilter`).
-        Scratch::Directory(path) if overlay::is_mounted_at(path) => {
-            return as_it_is(path, 0, users);
-        }
-        Scratch::Directory(path) => Some(path.clone()),
+        Scratch::Directory(path) if overlay::is_mounted_at(path) => return as_it_is(path, users),
+        Scratch::Directory(path) => path.clone(),
     };
-    if let Some(place) = &place {
-        for directory in [place, &place.join("upper"), &place.join("work")] {
-            make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
-        }
-        holds.take(place, Hold::alone)?;
+    let writable = overlay::Scratch::of(&place);
+    for directory in [&place, &writable.upper, &writable.work] {
+        make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
     }
+    holds.take(&place, Hold::alone)?;
     for layer in layers {
         holds.take(layer, Hold::shared)?;
-    }
-    if let (None, [only]) = (&place, layers) {
-        // A union takes two directories at least.
-        return as_it_is(only, sys::MOUNT_ATTR_RDONLY, users);
     }
     // Held until the union is made, which then has its own hold.
     let mut held = Vec::new();
@@ -184,16 +181,16 @@ fn union(
             held.push(mapped);
         }
     }
-    let writable = place.map(|place| (place.join("upper"), place.join("work")));
-    if let (Some((upper, _)), Some(users)) = (&writable, users) {
+    if let Some(users) = users {
         // The union itself cannot be mapped: what is written is the host's users' whom the container's are.
         let (uid, gid) = users.root;
+        let upper = &writable.upper;
         std::os::unix::fs::chown(upper, Some(uid), Some(gid))
             .context(|| format!("use {} as scratch", upper.display()))?;
     }
     let view = Overlay {
         layers,
-        scratch: writable.map(|(upper, work)| overlay::Scratch { upper, work }),
+        scratch: Some(writable),
         marks: if in_user_namespace() { Marks::User } else { Marks::Trusted },
         // Nobody waits at the end until what is thrown away is on the disk.
         syncing: if *scratch == Scratch::Own { Syncing::Never } else { Syncing::Usual },

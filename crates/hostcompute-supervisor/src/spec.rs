@@ -56,7 +56,7 @@ pub fn write(bundle: &Bundle<'_>, directory: &Path) -> Result<(), Refusal> {
     let spec = json!({
         "ociVersion": "1.0.2",
         "process": process(bundle.first, launch, &root),
-        "root": { "path": bundle.root, "readonly": false },
+        "root": { "path": bundle.root, "readonly": launch.read_only },
         "hostname": launch.host_name,
         "mounts": mounts,
         "linux": linux,

@@ -135,15 +135,35 @@ fn layers_lie_above_each_other_and_the_scratch_stays() {
 fn a_directory_is_a_root_as_it_is() {
     with_lab(|lab| {
         let mut launch = lab.launch("one");
-        launch.root = Root::Directory { path: lab.root(), read_only: false };
+        launch.root = Root::Directory { path: lab.root() };
         let mut system = lab.start(launch.clone());
         system.prints("echo kept > /tmp/kept");
         system.terminate();
         assert_eq!(fs::read_to_string(lab.root().join("tmp/kept")).expect("read"), "kept\n");
-        launch.root = Root::Directory { path: lab.root(), read_only: true };
+        launch.read_only = true;
         let mut system = lab.start(launch);
         let (_, _, status) = system.shell("touch /tmp/more");
         assert_ne!(status, Status::Exited(0));
+    });
+}
+
+#[test]
+fn a_root_that_is_closed_still_has_what_is_mounted_on_it() {
+    with_lab(|lab| {
+        let shared = lab.path.join("shared");
+        fs::create_dir(&shared).expect("a directory");
+        let mut launch = lab.launch("one");
+        launch.read_only = true;
+        launch.mounts = vec![mount(&shared, "/where/nothing/is", false)];
+        launch.resolver = Some("nameserver 192.0.2.1\n".into());
+        let mut system = lab.start(launch);
+        system.prints("echo x > /where/nothing/is/file; echo x > /dev/shm/file; test -c /dev/null");
+        assert_eq!(fs::read_to_string(shared.join("file")).expect("read"), "x\n");
+        assert_eq!(system.prints("cat /etc/resolv.conf"), "nameserver 192.0.2.1\n");
+        for place in ["/file", "/etc/file", "/where/file", "/tmp/file"] {
+            let (_, _, status) = system.shell(&format!("touch {place}"));
+            assert_ne!(status, Status::Exited(0), "{place}");
+        }
     });
 }
 
@@ -484,7 +504,7 @@ fn what_cannot_be_made_is_undone() {
                         access: "r".into(),
                     }]
                 }
-                3 => launch.root = Root::Directory { path: "/nowhere".into(), read_only: false },
+                3 => launch.root = Root::Directory { path: "/nowhere".into() },
                 _ => launch.limits.cpu_set = Some("9999".into()),
             }
             let refusal = lab.create(launch).expect_err("refused");

@@ -57,6 +57,18 @@ fn processes_run_and_everything_goes() {
 }
 
 #[test]
+fn a_root_may_be_closed() {
+    with_each(|lab, runtime| {
+        let mut launch = lab.launch("one");
+        launch.runtime = runtime;
+        launch.read_only = true;
+        let mut system = lab.start(launch);
+        assert_eq!(system.prints("touch /file 2>/dev/null || echo kept"), "kept\n");
+        system.prints("echo x > /dev/shm/file");
+    });
+}
+
+#[test]
 fn streams_terminals_and_signals() {
     with_each(|lab, runtime| {
         let mut launch = lab.launch("one");

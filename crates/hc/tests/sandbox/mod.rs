@@ -243,3 +243,19 @@ impl Drop for Sandbox {
         drop(self.daemon.take());
     }
 }
+
+/// Whether the program that carries containers is beside `hc`, where it is looked for.
+pub fn supervisor_was_built() -> bool {
+    let hc = Path::new(env!("CARGO_BIN_EXE_hc"));
+    let program = hc.with_file_name("hostcompute-supervisor");
+    if program.is_file() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(),
+        "{} was not built: cargo build --package hostcompute-supervisor",
+        program.display()
+    );
+    eprintln!("skipped: hostcompute-supervisor was not built");
+    false
+}

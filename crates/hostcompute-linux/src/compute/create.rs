@@ -158,6 +158,7 @@ fn resolve(
         id: wanted.id.clone(),
         directory: directory.to_owned(),
         root,
+        read_only: false,
         mounts,
         host_name,
         network,
@@ -201,7 +202,7 @@ fn root(wanted: &engine::Root) -> Result<Root, Fault> {
         engine::Root::Host => Root::Host { scratch: Scratch::Own },
         engine::Root::Directory { path } => {
             need(path).map_err(|fault| fault.at(engine::Place::Scratch))?;
-            Root::Directory { path: path.into(), read_only: false }
+            Root::Directory { path: path.into() }
         }
         engine::Root::Shared => Root::Shared,
     })
