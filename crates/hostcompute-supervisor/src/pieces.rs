@@ -24,10 +24,14 @@ use crate::refusal::Context;
 use crate::root;
 use crate::sys::{self, MountAttributes};
 
+/// Everybody's to write in, below the first level: a union there could not copy the directory, which is root's.
+const FRESH: &str = "/var/tmp";
+
 /// The root, mounted nowhere.
 pub fn open(system: &Path) -> Result<OwnedFd, Refusal> {
     let (place, scratch) = (system.join(directory::ROOT), system.join(directory::SCRATCH));
-    let mounted = mount_points().context(|| "look at what is mounted")?;
+    let mut mounted = mount_points().context(|| "look at what is mounted")?;
+    mounted.insert(FRESH.into());
     let made = (|| {
         for directory in [&place, &scratch] {
             root::make(directory, 0o755)?;
@@ -55,6 +59,7 @@ fn memory() -> io::Result<OwnedFd> {
 
 /// What is needed while the root is put together.
 struct Assembly {
+    /// What is left empty.
     mounted: BTreeSet<PathBuf>,
     scratch: PathBuf,
     unions: usize,
