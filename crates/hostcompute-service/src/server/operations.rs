@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hostcompute_schema::{Failure, Guid, HResult};
@@ -93,6 +95,8 @@ impl fmt::Debug for Shared {
 
 struct Entry {
     operation: LongOperation,
+    /// What its worker looks at, where that can end in the middle.
+    cancelled: Option<StdArc<AtomicBool>>,
     /// Orders the operations of a user.
     begun: Instant,
     ended: Option<Instant>,
@@ -114,7 +118,8 @@ impl Operations {
         let id = new_id();
         let (stage, progress) = (Stage::Running, Vec::new());
         let operation = LongOperation { id, what: what.into(), owner, stage, progress };
-        let entry = Entry { operation, begun: now, ended: None, followers: Vec::new() };
+        let entry =
+            Entry { operation, cancelled: None, begun: now, ended: None, followers: Vec::new() };
         entries.insert(id, entry);
         Ok(Running { shared: self.shared.clone(), id, ended: false })
     }
@@ -150,6 +155,26 @@ impl Operations {
                 return Ok(operation.clone());
             }
             entries = wait_within(&self.shared.finished, entries, left);
+        }
+    }
+
+    /// Asks an operation to end where it is: its worker is told, and says when it has. One that has ended is left alone.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; E_NOTIMPL for one that ends only when it is done.
+    pub fn cancel(&self, id: Guid, uid: u32) -> Result<(), Failure> {
+        let entries = lock(&self.shared.entries);
+        let entry = find(&entries, id, uid)?;
+        match &entry.cancelled {
+            _ if entry.operation.stage != Stage::Running => Ok(()),
+            Some(cancelled) => {
+                cancelled.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            None => {
+                let why = format!("{} ends only when it is done", entry.operation.what);
+                Err(Failure::new(HResult::E_NOTIMPL, why))
+            }
         }
     }
 
@@ -216,6 +241,13 @@ impl Running {
     /// The operation's id.
     pub fn id(&self) -> Guid {
         self.id
+    }
+
+    /// Whoever carries it out looks at this again and again: true says that it is to end where it is.
+    pub fn cancellable(&self, cancelled: StdArc<AtomicBool>) {
+        if let Some(entry) = lock(&self.shared.entries).get_mut(&self.id) {
+            entry.cancelled = Some(cancelled);
+        }
     }
 
     /// Tells how far it is.
@@ -342,6 +374,24 @@ mod tests {
             panic!("failed")
         };
         assert_eq!(failure.hresult, HResult::E_UNEXPECTED);
+    }
+
+    #[test]
+    fn only_what_looks_for_it_is_cancelled() {
+        let operations = Operations::default();
+        let (deaf, listening) = (operations.begin(7, "up"), operations.begin(7, "import"));
+        let (deaf, listening) = (deaf.expect("room"), listening.expect("room"));
+        let cancelled = StdArc::new(AtomicBool::new(false));
+        listening.cancellable(cancelled.clone());
+        let refused = operations.cancel(deaf.id(), 7).expect_err("it does not look");
+        assert_eq!(refused.hresult, HResult::E_NOTIMPL);
+        assert!(operations.cancel(listening.id(), 8).is_err(), "another user's");
+        assert!(!cancelled.load(Ordering::Relaxed));
+        assert_eq!(operations.cancel(listening.id(), 7), Ok(()));
+        assert!(cancelled.load(Ordering::Relaxed));
+        let id = deaf.id();
+        deaf.finish(Ok(json!(null)));
+        assert_eq!(operations.cancel(id, 7), Ok(()), "it has ended");
     }
 
     #[test]

@@ -110,6 +110,14 @@ impl<H: Host + Send + 'static> Session<H> {
         self.right
     }
 
+    /// Whether the caller may do what needs this right.
+    ///
+    /// # Errors
+    /// E_ACCESSDENIED.
+    pub fn require(&self, needed: Right) -> Result<(), Failure> {
+        require(self.right, needed)
+    }
+
     /// Counts a request that something else than this service answers against the caller's limits.
     ///
     /// # Errors
