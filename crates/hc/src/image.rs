@@ -1,4 +1,4 @@
-//! `hc image`: images in the store of the state directory.
+//! `hc image`: images in the store of the service that runs, or else in that of the state directory.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -131,7 +131,7 @@ pub enum Compress {
 /// # Errors
 /// What the store refuses.
 pub fn run(options: &Options, form: Form, verb: &ImageVerb) -> Done {
-    let images = Images::open(options)?;
+    let images = Images::auto(options)?;
     match verb {
         ImageVerb::Import { source, how } => import(&images, form, source, how),
         #[cfg(feature = "registry")]

@@ -1,14 +1,13 @@
 //! `hc layer`: directories that containers are made of, and the merged view upon them.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use hostcompute::image::Images;
-use hostcompute::layer::{self, Compression};
+use hostcompute::layer::{self, Compression, Layers};
 use hostcompute::schema::hcs::{ExportLayerOptions, Layer, LayerData};
-use hostcompute::{Failure, HResult, Options};
+use hostcompute::{Failure, Options};
 use serde_json::{Value, json};
 
 use crate::arguments::Form;
@@ -76,22 +75,25 @@ pub struct Parents {
 /// # Errors
 /// What is refused.
 pub fn run(options: &Options, form: Form, verb: &LayerVerb) -> Done {
+    let layers = &Layers::auto(options)?;
     match verb {
         LayerVerb::Import { layer: path, source, parents, bounds } => {
             let data = parents.data(options)?;
-            import(path, source, &data, bounds)?;
+            import(layers, path, source, &data, bounds)?;
             told(form, path)
         }
-        LayerVerb::Export { layer: path, target, writable } => export(path, target, *writable),
-        LayerVerb::Destroy { layers } => destroy(layers),
+        LayerVerb::Export { layer: path, target, writable } => {
+            export(layers, path, target, *writable)
+        }
+        LayerVerb::Destroy { layers: paths } => destroy(layers, paths),
         LayerVerb::Init { layer: path, parents } => {
-            layer::initialize_writable(path, &parents.data(options)?)?;
+            layers.initialize_writable(path, &parents.data(options)?)?;
             told(form, path)
         }
         LayerVerb::Attach { layer: path, parents } => {
-            Ok(layer::attach(path, &parents.data(options)?)?)
+            Ok(layers.attach(path, &parents.data(options)?)?)
         }
-        LayerVerb::Detach { layer: path } => Ok(layer::detach(path)?),
+        LayerVerb::Detach { layer: path } => Ok(layers.detach(path)?),
         LayerVerb::Ls => list(options, form),
     }
 }
@@ -108,7 +110,7 @@ impl Parents {
         };
         let mut layers: Vec<Layer> = self.parents.iter().map(named).collect();
         if let Some(image) = &self.image {
-            layers.extend(Images::open(options)?.find(image)?.layer_documents());
+            layers.extend(Images::auto(options)?.find(image)?.layer_documents());
         }
         Ok(LayerData { layers: Some(layers), ..LayerData::default() })
     }
@@ -127,59 +129,44 @@ fn told(form: Form, path: &Path) -> Done {
     }
 }
 
-fn import(path: &Path, source: &Path, data: &LayerData, bounds: &Bounds) -> Result<(), Failure> {
+fn import(
+    layers: &Layers,
+    path: &Path,
+    source: &Path,
+    data: &LayerData,
+    bounds: &Bounds,
+) -> Result<(), Failure> {
     let meter = Meter::new();
     let watch = |event: layer::Event<'_>| meter.hear(event);
     let limits = bounds.limits();
     if source == Path::new("-") {
         let archive = standard(std::io::stdin().as_fd())?;
-        return layer::import_archive(path, archive, data, &limits, &watch);
+        return layers.import_archive(path, archive, data, &limits, &watch);
     }
-    layer::import(path, source, data, &limits, &watch)
+    layers.import(path, source, data, &limits, &watch)
 }
 
-fn export(path: &Path, target: &Path, writable: bool) -> Done {
+fn export(layers: &Layers, path: &Path, target: &Path, writable: bool) -> Done {
     let meter = Meter::new();
     let watch = |event: layer::Event<'_>| meter.hear(event);
     let options =
         ExportLayerOptions { is_writable_layer: Some(writable), ..ExportLayerOptions::default() };
-    let name = target.to_string_lossy();
-    let compression = match name.as_ref() {
-        "-" => Some(Compression::None),
-        name if name.ends_with(".tar") => Some(Compression::None),
-        name if name.ends_with(".gz") || name.ends_with(".tgz") => Some(Compression::Gzip),
-        name if name.ends_with(".zst") => Some(Compression::Zstd),
-        _ => None,
-    };
-    let Some(compression) = compression else {
-        return Ok(layer::export(path, target, &LayerData::default(), &options, &watch)?);
-    };
-    if name == "-" {
+    if target == Path::new("-") {
         let output = standard(std::io::stdout().as_fd())?;
-        return Ok(layer::export_archive(path, output, compression, &options, &watch)?);
+        let plain = Compression::None;
+        return Ok(layers.export_archive(path, output, plain, &options, &watch)?);
     }
-    let output = File::create_new(target).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => HResult::ERROR_ALREADY_EXISTS,
-            std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
-            _ => HResult::ERROR_PATH_NOT_FOUND,
-        };
-        Failure::new(code, format!("cannot write {}: {error}", target.display()))
-    })?;
-    layer::export_archive(path, output, compression, &options, &watch).map_err(|failure| {
-        let _ = std::fs::remove_file(target);
-        Problem::from(failure)
-    })
+    Ok(layers.export(path, target, &LayerData::default(), &options, &watch)?)
 }
 
-fn destroy(layers: &[PathBuf]) -> Done {
-    let failed = layers.iter().filter_map(|path| layer::destroy(path).err());
+fn destroy(layers: &Layers, paths: &[PathBuf]) -> Done {
+    let failed = paths.iter().filter_map(|path| layers.destroy(path).err());
     let problems: Vec<Problem> = failed.map(Problem::from).collect();
     if problems.is_empty() { Ok(()) } else { Err(Problem::Several(problems)) }
 }
 
 fn list(options: &Options, form: Form) -> Done {
-    let layers = Images::open(options)?.layers()?;
+    let layers = Images::auto(options)?.layers()?;
     match form {
         Form::Json | Form::Yaml => {
             let all: Vec<Value> =

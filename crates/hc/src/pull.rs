@@ -1,7 +1,7 @@
 //! How `hc image pull` reaches a registry: a password by standard input, never by the command line, which others can read.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hostcompute::image::RegistryOptions;
@@ -37,9 +37,17 @@ impl Access {
             Some(user) => Some((user.clone(), password()?)),
             None => None,
         };
-        let certificates = self.ca.clone();
+        let certificates = self.ca.as_deref().map(read).transpose()?;
         Ok(RegistryOptions { credentials, is_plain: self.plain_http, certificates })
     }
+}
+
+/// The text of a file with certificates.
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let why = format!("cannot read the certificates in {}: {error}", path.display());
+        Failure::new(HResult::E_INVALIDARG, why)
+    })
 }
 
 fn password() -> Result<String, Failure> {

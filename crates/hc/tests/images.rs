@@ -1,26 +1,77 @@
-//! `hc image` and `hc layer` as people use them, on a state directory of the test's own; no service, no namespaces but for mounts.
+//! `hc image` and `hc layer` as people use them, on a state directory of the test's own, whether `hc` has the store in it or a service
+//! has; and what a service does for users who are not root, for whoever does not wait, and for whoever leaves.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod sandbox;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use sandbox::Sandbox;
 use serde_json::Value;
 
+/// Each scenario is two tests: one for each way to run.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() {
+                crate::$name(&crate::Place::new(stringify!($name)));
+            })*
+        }
+
+        mod served {
+            $(#[test] fn $name() {
+                let Some(place) = crate::Place::served(stringify!($name)) else { return };
+                crate::$name(&place);
+            })*
+        }
+    };
+}
+
+scenarios! {
+    an_image_comes_is_shown_goes_out_and_is_removed,
+    an_image_goes_through_pipes,
+    what_is_refused_says_why,
+    a_layer_comes_and_goes,
+}
+
 /// A state directory and the files of a test.
-struct Place(PathBuf);
+struct Place {
+    directory: PathBuf,
+    /// Where the service is that has the store.
+    host: Option<Sandbox>,
+}
 
 impl Place {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hc-images-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self::with(name, None)
+    }
+
+    fn served(name: &str) -> Option<Self> {
+        Some(Self::with(&format!("served-{name}"), Some(Sandbox::served()?)))
+    }
+
+    fn with(name: &str, host: Option<Sandbox>) -> Self {
+        let name = format!("hc-images-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        Self { directory, host }
     }
 
     fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.directory.join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        if let Some(host) = &self.host {
+            return host.inside(env!("CARGO_BIN_EXE_hc"), words);
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hc"));
+        command.arg("--state-dir").arg(self.join("state")).args(words).stdin(Stdio::null());
+        command
     }
 
     fn text(&self, name: &str) -> String {
@@ -28,9 +79,7 @@ impl Place {
     }
 
     fn hc(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hc"));
-        command.arg("--state-dir").arg(self.join("state")).args(words);
-        command.stdin(Stdio::null()).output().unwrap()
+        self.command(words).output().unwrap()
     }
 
     #[track_caller]
@@ -84,7 +133,7 @@ impl Place {
         fs::write(self.join("manifest.json"), manifest.to_string()).unwrap();
         let archive = self.text("saved.tar");
         let tar = Command::new("tar")
-            .args(["-C", self.0.to_str().unwrap(), "-cf", &archive])
+            .args(["-C", self.directory.to_str().unwrap(), "-cf", &archive])
             .args(["layer.tar", "config.json", "manifest.json"])
             .status();
         assert!(tar.unwrap().success());
@@ -94,13 +143,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
-#[test]
-fn an_image_comes_is_shown_goes_out_and_is_removed() {
-    let place = Place::new("life");
+fn an_image_comes_is_shown_goes_out_and_is_removed(place: &Place) {
     let archive = place.saved("demo:1", "hello");
     assert_eq!(place.ok(&["image", "import", &archive]), "demo:1\n");
     let list = place.ok(&["image", "ls"]);
@@ -133,20 +180,9 @@ fn an_image_comes_is_shown_goes_out_and_is_removed() {
     assert!(place.ok(&["image", "prune"]).starts_with("removed 0 layers"));
 }
 
-#[test]
-fn an_image_goes_through_pipes() {
-    let place = Place::new("pipes");
+fn an_image_goes_through_pipes(place: &Place) {
     let archive = place.saved("demo:1", "hello");
-    let run = |words: &[&str], input: Stdio| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hc"));
-        command
-            .arg("--state-dir")
-            .arg(place.join("state"))
-            .args(words)
-            .stdin(input)
-            .output()
-            .unwrap()
-    };
+    let run = |words: &[&str], input: Stdio| place.command(words).stdin(input).output().unwrap();
     let input = || Stdio::from(fs::File::open(&archive).unwrap());
     assert!(run(&["image", "import", "-"], input()).status.success());
     let output = run(&["image", "export", "demo:1", "-", "--compress", "zstd"], Stdio::null());
@@ -155,9 +191,7 @@ fn an_image_goes_through_pipes() {
     assert_eq!(place.ok(&["image", "ls", "-o", "id"]).lines().count(), 1);
 }
 
-#[test]
-fn what_is_refused_says_why() {
-    let place = Place::new("refused");
+fn what_is_refused_says_why(place: &Place) {
     fs::write(place.join("text"), "no image").unwrap();
     let said = place.refused(&["image", "import", &place.text("text")], 1);
     assert!(said.contains("HCS_E_INVALID_LAYER"), "{said}");
@@ -171,9 +205,7 @@ fn what_is_refused_says_why() {
     assert_eq!(place.ok(&["image", "ls", "-o", "json"]), "[]\n");
 }
 
-#[test]
-fn a_layer_comes_and_goes() {
-    let place = Place::new("layer");
+fn a_layer_comes_and_goes(place: &Place) {
     let archive = place.archive("base.tar", "file", "content");
     let (layer, out) = (place.text("base"), place.text("out.tar.gz"));
     let id = place.ok(&["layer", "import", &layer, &archive, "-o", "id"]);

@@ -26,6 +26,8 @@ pub enum Subject {
     Service,
     /// The state of a virtual machine, kept in files.
     Machine,
+    /// An image of the store.
+    Image,
     /// A layer of a file system.
     Layer,
     /// An operation object of the calling process.
@@ -43,6 +45,8 @@ pub enum Input {
     Document(&'static StructSchema),
     /// A document that may be left out.
     Options(&'static StructSchema),
+    /// An archive, compressed or not, unless a parameter says where it is.
+    Archive,
     /// Nothing but what the function's own arguments say.
     Arguments,
 }
@@ -66,8 +70,24 @@ pub enum Output {
     Streams,
     /// What processes wrote.
     Log,
+    /// An archive.
+    Archive,
+    /// Long work: its answer at the end, or, where the caller accepts `application/x-ndjson`, lines of
+    /// [`WorkLine`].
+    Work(Done),
     /// Something that only the calling process can use.
     Local,
+}
+
+/// What long work ends with.
+#[derive(Clone, Copy, Debug)]
+pub enum Done {
+    /// Nothing to say.
+    Nothing,
+    /// A document.
+    Document(&'static StructSchema),
+    /// A list of documents.
+    Documents(&'static StructSchema),
 }
 
 macro_rules! compute_operations {
@@ -306,31 +326,65 @@ compute_operations! {
     SetOperationCallback = "HcsSetOperationCallback": Operation, Read, ,
         Arguments => Local, ["2.1"];
 
-    /// Makes a layer out of what was unpacked.
-    ImportLayer = "HcsImportLayer": Layer, Manage, , Arguments => Local, ["2.1"];
-    /// Packs a layer.
-    ExportLayer = "HcsExportLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    /// Lists all images, sorted by their names.
+    EnumerateImages: Image, Read, Get "/images", None => Documents(Image::SCHEMA), [];
+    /// Shows one image: by a name, a digest, or the unique beginning of its id.
+    GetImage: Image, Read, Get "/images/{image}", None => Document(Image::SCHEMA), [];
+    /// Imports the images of an archive (OCI or `docker save`, compressed or not), which is the body or a
+    /// file, or of a directory with an OCI layout.
+    ImportImage: Image, Manage, Post "/images/import",
+        Archive => Work(Done::Documents(ImportedImage::SCHEMA)), [],
+        [SOURCE, STEM, NAME, PLATFORM, LIMIT_SIZE, LIMIT_ENTRIES];
+    /// Imports an image from a registry.
+    PullImage: Image, Manage, Post "/images/pull",
+        Options(RegistryAccess::SCHEMA) => Work(Done::Document(ImportedImage::SCHEMA)), [],
+        [REFERENCE, NAME, PLATFORM, LIMIT_SIZE, LIMIT_ENTRIES];
+    /// Writes an image to a file or directory where nothing is.
+    ExportImage: Image, Manage, Post "/images/{image}/export",
+        None => Work(Done::Document(Image::SCHEMA)), [], [TARGET, FORM, COMPRESSION];
+    /// Hands over an image as an archive.
+    GetImageArchive: Image, Manage, Post "/images/{image}/archive", None => Archive, [],
+        [FORM, COMPRESSION];
+    /// Gives an image a name; the name leaves the image that had it.
+    TagImage: Image, Manage, Post "/images/{image}/tag", None => None, [], [TAG];
+    /// Takes a name away; by id, all names. What nobody uses any more goes.
+    RemoveImage: Image, Manage, Delete "/images/{image}", None => Document(RemovedImage::SCHEMA), [];
+    /// Removes what no image names and nobody uses.
+    PruneImages: Image, Manage, Post "/images/prune", None => Document(PrunedImages::SCHEMA), [];
+
+    /// Lists the layers of all images.
+    EnumerateLayers: Layer, Read, Get "/layers", None => Documents(StoredLayer::SCHEMA), [];
+    /// Makes a layer of an archive, which is the body or a file, or of a transport folder.
+    ImportLayer = "HcsImportLayer": Layer, Manage, Post "/layers/{layer}/import",
+        Archive => Work(Done::Nothing), ["2.1"], [SOURCE, PARENTS, LIMIT_SIZE, LIMIT_ENTRIES];
+    /// Writes a layer to a file (its name ends with `.tar`, `.tar.gz` or `.tar.zst`), or to a transport folder.
+    ExportLayer = "HcsExportLayer": Layer, Manage, Post "/layers/{layer}/export",
+        Options(LayerData::SCHEMA) => Work(Done::Nothing), ["2.1"], [TARGET, WRITABLE];
+    /// Hands over a layer as an archive.
+    GetLayerArchive: Layer, Manage, Post "/layers/{layer}/archive", None => Archive, [],
+        [WRITABLE, COMPRESSION];
     /// Packs the layer that an older container wrote.
     ExportLegacyWritableLayer = "HcsExportLegacyWritableLayer": Layer, Manage, ,
         Arguments => Local, ["2.1"];
     /// Deletes a layer.
-    DestroyLayer = "HcsDestroyLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    DestroyLayer = "HcsDestroyLayer": Layer, Manage, Delete "/layers/{layer}", None => None, ["2.1"];
     /// Makes a base layer usable.
-    SetupBaseOSLayer = "HcsSetupBaseOSLayer": Layer, Manage, , Arguments => Local, ["2.1"];
+    SetupBaseOSLayer = "HcsSetupBaseOSLayer": Layer, Manage, Post "/layers/{layer}/setup",
+        Options(OsLayerOptions::SCHEMA) => None, ["2.1"];
     /// Makes a base layer on a volume usable.
     SetupBaseOSVolume = "HcsSetupBaseOSVolume": Layer, Manage, , Arguments => Local, ["2.3"];
     /// Prepares an empty layer to be written.
-    InitializeWritableLayer = "HcsInitializeWritableLayer": Layer, Manage, ,
-        Arguments => Local, ["2.1"];
+    InitializeWritableLayer = "HcsInitializeWritableLayer": Layer, Manage,
+        Post "/layers/{layer}/initialize", Options(LayerData::SCHEMA) => None, ["2.1"];
     /// Prepares an empty layer of the older kind to be written.
     InitializeLegacyWritableLayer = "HcsInitializeLegacyWritableLayer": Layer, Manage, ,
         Arguments => Local, ["2.1"];
     /// Makes layers seen as one file system.
-    AttachLayerStorageFilter = "HcsAttachLayerStorageFilter": Layer, Manage, ,
-        Arguments => Local, ["2.1"];
+    AttachLayerStorageFilter = "HcsAttachLayerStorageFilter": Layer, Manage,
+        Post "/layers/{layer}/attach", Options(LayerData::SCHEMA) => None, ["2.1"];
     /// Takes that back.
-    DetachLayerStorageFilter = "HcsDetachLayerStorageFilter": Layer, Manage, ,
-        Arguments => Local, ["2.1"];
+    DetachLayerStorageFilter = "HcsDetachLayerStorageFilter": Layer, Manage,
+        Post "/layers/{layer}/detach", None => None, ["2.1"];
     /// Makes layers seen as one file system, by a filter of the caller's choice.
     AttachOverlayFilter = "HcsAttachOverlayFilter": Layer, Manage, , Arguments => Local, [];
     /// Takes that back.
@@ -385,6 +439,93 @@ const TAIL: Parameter = Parameter {
     doc: "Only so many of the last lines.",
 };
 
+const SOURCE: Parameter = Parameter {
+    name: "source",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "The file or directory, instead of a body: an absolute path, opened with the caller's rights.",
+};
+
+const STEM: Parameter = Parameter {
+    name: "stem",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "What names begin with that are only a tag, where the archive is the body.",
+};
+
+const NAME: Parameter = Parameter {
+    name: "name",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "What it shall be called; what it calls itself when left out.",
+};
+
+const PLATFORM: Parameter = Parameter {
+    name: "platform",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "For which platform, such as `linux/amd64`, where there are several; the service's own when left out.",
+};
+
+const LIMIT_SIZE: Parameter = Parameter {
+    name: "limit-size",
+    kind: schema::Kind::Unsigned(64),
+    required: false,
+    doc: "Refuse a layer that unpacks to more bytes.",
+};
+
+const LIMIT_ENTRIES: Parameter = Parameter {
+    name: "limit-entries",
+    kind: schema::Kind::Unsigned(64),
+    required: false,
+    doc: "Refuse a layer with more files.",
+};
+
+const REFERENCE: Parameter = Parameter {
+    name: "reference",
+    kind: schema::Kind::Text,
+    required: true,
+    doc: "`HOST[:PORT]/PATH[:TAG][@DIGEST]`.",
+};
+
+const TARGET: Parameter = Parameter {
+    name: "target",
+    kind: schema::Kind::Text,
+    required: true,
+    doc: "Where nothing is: an absolute path, made with the caller's rights.",
+};
+
+const FORM: Parameter = Parameter {
+    name: "form",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "`oci-archive`, `docker-archive`, or `oci`, a directory; the first when left out.",
+};
+
+const COMPRESSION: Parameter = Parameter {
+    name: "compression",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "`none`, `gzip` or `zstd`.",
+};
+
+const TAG: Parameter =
+    Parameter { name: "name", kind: schema::Kind::Text, required: true, doc: "The other name." };
+
+const PARENTS: Parameter = Parameter {
+    name: "parents",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "The layers below (LayerData).",
+};
+
+const WRITABLE: Parameter = Parameter {
+    name: "writable",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "What was written into a writable layer.",
+};
+
 /// What a connection is upgraded to that brings the streams of a process. After the head of the
 /// answer the service sends one byte, the sum of [`STDIN`], [`STDOUT`] and [`STDERR`] as far as the
 /// process has them, and with it that many descriptors in this order (SCM_RIGHTS); then it closes.
@@ -434,7 +575,8 @@ impl ComputeOperation {
     }
 
     /// The HTTP method and path; `{id}` stands for the percent-encoded id of a system, `{pid}` for the
-    /// number of a process.
+    /// number of a process, `{image}` for the percent-encoded name or id of an image, `{layer}` for the
+    /// percent-encoded absolute path of a layer.
     pub fn route(self) -> Option<(Method, &'static str)> {
         self.row().route
     }
@@ -479,6 +621,7 @@ impl Subject {
             Subject::Process => "process",
             Subject::Service => "compute service",
             Subject::Machine => "virtual machine",
+            Subject::Image => "image",
             Subject::Layer => "layer",
             Subject::Operation => "operation",
         }
@@ -511,13 +654,13 @@ mod tests {
     use alloc::collections::BTreeSet;
 
     /// 60 of the 64 names of computecore.dll (the others are in an import library only), the 14 of
-    /// computestorage.dll, and the log.
+    /// computestorage.dll, the log, and what there is about images.
     #[test]
     fn every_exported_function_has_a_row() {
         let symbols: BTreeSet<_> =
             ComputeOperation::ALL.iter().filter_map(|operation| operation.symbol()).collect();
         assert_eq!(symbols.len(), 60 + 14);
-        assert_eq!(ComputeOperation::ALL.len(), 60 + 14 + 1);
+        assert_eq!(ComputeOperation::ALL.len(), 60 + 14 + 1 + 11);
         for operation in ComputeOperation::ALL {
             assert_eq!(operation.name().parse(), Ok(*operation));
             assert!(operation.doc().ends_with('.'), "{operation}");

@@ -50,6 +50,6 @@ pub use registry::RegistryOptions;
 #[cfg(feature = "store")]
 pub use store::{Collected, DIRECTORY, Store, StoredLayer};
 #[cfg(feature = "store")]
-pub use transfer::{ExportOptions, Form, ImportOptions, Imported, Outer};
+pub use transfer::{ExportOptions, Form, ImportOptions, Imported, Outer, archive_stem};
 #[cfg(feature = "store")]
 pub use unpack::Lost;

@@ -58,13 +58,10 @@ impl Host {
     /// # Errors
     /// As [`Self::connect`] and [`Self::embedded`].
     pub fn auto(options: Options) -> Result<Self, Failure> {
-        if options.way != Way::Embedded {
-            match Self::running(&options) {
-                Err(failure) if options.way == Way::Any && may_be_embedded(&options, &failure) => {}
-                reached => return reached,
-            }
+        match service_of(&options)? {
+            Some(host) => Ok(host),
+            None => Self::within(options),
         }
-        Self::within(options)
     }
 
     /// The service that runs on this machine: at the socket of [`Options::way`], else at the first of [`Options::sockets`] that answers.
@@ -125,6 +122,12 @@ impl Host {
     /// The way to the service.
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
+    }
+
+    /// The same way, for what is kept longer than a borrow.
+    #[cfg(feature = "images")]
+    pub(crate) fn shared_transport(&self) -> Arc<dyn Transport> {
+        self.transport.clone()
     }
 
     /// Carries out one operation.
@@ -287,6 +290,20 @@ impl Host {
 
     fn ask(&self, ask: &Ask<'_>) -> Result<Value, Failure> {
         Ok(self.serve(ask)?)
+    }
+}
+
+/// The service that runs on this machine; none where one inside the process is what the options want.
+///
+/// # Errors
+/// Why the service cannot be reached, where only that one is wanted.
+pub(crate) fn service_of(options: &Options) -> Result<Option<Host>, Failure> {
+    if options.way == Way::Embedded {
+        return Ok(None);
+    }
+    match Host::running(options) {
+        Err(failure) if options.way == Way::Any && may_be_embedded(options, &failure) => Ok(None),
+        reached => reached.map(Some),
     }
 }
 

@@ -45,6 +45,8 @@ mod network;
 pub mod operation;
 mod options;
 mod process;
+#[cfg(feature = "images")]
+pub mod store;
 mod system;
 pub mod transport;
 

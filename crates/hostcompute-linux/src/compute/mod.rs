@@ -43,6 +43,7 @@ use fault::Context;
 use hub::Hub;
 use link::{Link, Listening};
 use place::Place;
+pub use rights::acting;
 pub use worker::Supervised;
 
 /// Where supervisors are looked for when nobody says.

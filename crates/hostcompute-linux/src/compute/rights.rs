@@ -84,13 +84,26 @@ fn text(name: &Path) -> Result<String, Fault> {
     name.to_str().map(str::to_owned).ok_or_else(|| denied("the path's own name is no UTF-8"))
 }
 
+/// Does something as that user, on a thread that is good for nothing else afterwards, and waits for it.
+///
+/// # Errors
+/// The user's rights cannot be taken on: nothing was done.
+pub fn acting(user: &OnBehalf, work: &mut (dyn FnMut() + Send)) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            become_user(user)?;
+            work();
+            Ok(())
+        });
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })
+}
+
 /// What is at a path: its own name, its device and inode.
 fn open(user: &OnBehalf, path: &str, wanted: Use) -> Result<(PathBuf, (u64, u64)), Fault> {
-    let opened = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| open_as(user, path, wanted));
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
-    });
-    let file = opened.map_err(|error| {
+    let mut opened = Err(io::Error::other("nothing was opened"));
+    let acted = acting(user, &mut || opened = open_path(path, wanted));
+    let file = acted.and(opened).map_err(|error| {
         let message = format!("user {}: {path}: {error}", user.uid);
         match error.kind() {
             io::ErrorKind::NotFound => Fault::new(HResult::ERROR_PATH_NOT_FOUND, message),
@@ -111,12 +124,16 @@ fn denied(message: &str) -> Fault {
 }
 
 /// The calling thread is that user's afterwards, and good for nothing else.
-fn open_as(user: &OnBehalf, path: &str, wanted: Use) -> io::Result<OwnedFd> {
+fn become_user(user: &OnBehalf) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     rustix::thread::set_thread_groups(&groups)?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+fn open_path(path: &str, wanted: Use) -> io::Result<OwnedFd> {
     let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let is_directory =
         rustix::fs::fstat(&file)?.st_mode & rustix::fs::FileType::Directory.as_raw_mode() != 0;

@@ -4,7 +4,22 @@ use crate::document::Document;
 use crate::hcs::*;
 use crate::schema::{EnumSchema, StructSchema};
 
-/// Every document type.
+/// The types of the service's own that no published schema has.
+pub static OWN: &[&StructSchema] = &[
+    Image::SCHEMA,
+    ImagePlatform::SCHEMA,
+    ImageLayer::SCHEMA,
+    ImageExecution::SCHEMA,
+    ImportedImage::SCHEMA,
+    RemovedImage::SCHEMA,
+    PrunedImages::SCHEMA,
+    StoredLayer::SCHEMA,
+    RegistryAccess::SCHEMA,
+    WorkLine::SCHEMA,
+    WorkBegun::SCHEMA,
+];
+
+/// Every document type of the published schema.
 pub static STRUCTS: &[&StructSchema] = &[
     Version::SCHEMA,
     ComputeSystem::SCHEMA,

@@ -7,15 +7,20 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
 use super::definition::{Selection, put};
-use crate::compute::{ComputeOperation, Input, Output, STDIO_UPGRADE, Subject};
+use crate::compute::{ComputeOperation, Done, Input, Output, STDIO_UPGRADE, Subject};
 use crate::document::Document;
-use crate::hcs::{self, ResultError};
+use crate::hcs::{self, ResultError, WorkLine};
 use crate::service::Parameter;
+
+/// Bytes that mean nothing to HTTP.
+const OCTETS: &str = "application/octet-stream";
 
 /// Every route that belongs in.
 pub(super) fn paths(selection: &Selection, paths: &mut Map<String, Value>) {
     let included = |operation: &&ComputeOperation| {
-        let newest = hcs::LATEST;
+        // Their own types belong to no version.
+        let is_own = matches!(operation.subject(), Subject::Image | Subject::Layer);
+        let newest = if is_own { return selection.is_whole() } else { hcs::LATEST };
         selection
             .includes(operation.since().or_else(|| operation.symbol().is_none().then_some(newest)))
     };
@@ -26,9 +31,18 @@ pub(super) fn paths(selection: &Selection, paths: &mut Map<String, Value>) {
     }
 }
 
+/// The types of the service's own.
+pub(super) fn add_own(selection: &Selection, schemas: &mut Map<String, Value>) {
+    if selection.is_whole() {
+        selection.describe(hcs::listing::OWN, &[], schemas);
+        schemas.sort_keys();
+    }
+}
+
 /// One word of explanation for each group of routes.
 pub(super) fn tags() -> Vec<Value> {
-    let groups = [Subject::System, Subject::Process, Subject::Service];
+    let groups =
+        [Subject::System, Subject::Process, Subject::Service, Subject::Image, Subject::Layer];
     groups.iter().map(|subject| json!({ "name": subject.name() })).collect()
 }
 
@@ -46,6 +60,16 @@ fn path_item(path: &str) -> Value {
             "name": "pid", "in": "path", "required": true,
             "description": "The number of the process.",
             "schema": { "type": "integer", "format": "uint32", "minimum": 0 },
+        }));
+    }
+    let places = [
+        ("image", "A name of the image, its digest, or the beginning of its id."),
+        ("layer", "The absolute path of the layer's directory."),
+    ];
+    for (name, doc) in places.iter().filter(|(name, _)| path.contains(&format!("{{{name}}}"))) {
+        parameters.push(json!({
+            "name": name, "in": "path", "required": true, "description": doc,
+            "schema": { "type": "string", "minLength": 1 },
         }));
     }
     let mut item = json!({});
@@ -87,7 +111,15 @@ fn describe(selection: &Selection, operation: ComputeOperation) -> Value {
         Input::Options(schema) if selection.includes(schema.since()) => {
             put(&mut described, "requestBody", body(selection.reference(schema.name), false));
         }
+        Input::Archive => {
+            let content = json!({ OCTETS: { "schema": { "type": "string", "format": "binary" } } });
+            put(&mut described, "requestBody", json!({ "required": false, "content": content }));
+        }
         Input::None | Input::Options(_) | Input::Arguments => {}
+    }
+    let is_long = matches!(operation.output(), Output::Work(_)) && selection.is_of_service();
+    if is_long {
+        parameters.push(json!({ "$ref": "#/components/parameters/Prefer" }));
     }
     if let Output::Streams = operation.output() {
         parameters.push(json!({
@@ -99,7 +131,11 @@ fn describe(selection: &Selection, operation: ComputeOperation) -> Value {
     if !parameters.is_empty() {
         put(&mut described, "parameters", parameters);
     }
-    put(&mut described, "responses", answers(selection, operation.output()));
+    let mut answers = answers(selection, operation.output());
+    if is_long {
+        put(&mut answers, "202", json!({ "$ref": "#/components/responses/Accepted" }));
+    }
+    put(&mut described, "responses", answers);
     described
 }
 
@@ -112,6 +148,8 @@ fn in_query(selection: &Selection, row: &Parameter) -> Value {
 
 fn answers(selection: &Selection, output: Output) -> Value {
     let json_of = |schema: Value| json!({ "application/json": { "schema": schema } });
+    let list = |name: &str| json!({ "type": "array", "items": selection.reference(name) });
+    let binary = || json!({ OCTETS: { "schema": { "type": "string", "format": "binary" } } });
     let (status, description, content) = match output {
         Output::None | Output::Local => ("204", "It was done.", None),
         Output::Place => ("201", "It was made.", None),
@@ -121,18 +159,23 @@ fn answers(selection: &Selection, output: Output) -> Value {
         Output::Document(schema) => {
             ("200", "The document.", Some(json_of(selection.reference(schema.name))))
         }
-        Output::Documents(schema) => {
-            let list = json!({ "type": "array", "items": selection.reference(schema.name) });
-            ("200", "The documents.", Some(json_of(list)))
-        }
+        Output::Documents(schema) => ("200", "The documents.", Some(json_of(list(schema.name)))),
         Output::Events(schema) => {
             let events =
                 json!({ "text/event-stream": { "schema": selection.reference(schema.name) } });
             ("200", "What happens, as it happens.", Some(events))
         }
-        Output::Log => {
-            let text = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
-            ("200", "What was written.", Some(text))
+        Output::Log => ("200", "What was written.", Some(binary())),
+        Output::Archive => ("200", "The archive.", Some(binary())),
+        Output::Work(done) => {
+            let mut content = match done {
+                Done::Nothing => json!({}),
+                Done::Document(schema) => json_of(selection.reference(schema.name)),
+                Done::Documents(schema) => json_of(list(schema.name)),
+            };
+            let lines = json!({ "schema": selection.reference(WorkLine::SCHEMA.name) });
+            put(&mut content, "application/x-ndjson", lines);
+            ("200", "What came of it: at the end, or line by line as it is done.", Some(content))
         }
         Output::Streams => (
             "101",

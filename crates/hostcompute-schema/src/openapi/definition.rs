@@ -50,6 +50,16 @@ impl Selection {
         Selection { dialect: self.dialect, version: self.version, taken }
     }
 
+    /// Whether everything is described, whatever brought it.
+    pub fn is_whole(&self) -> bool {
+        self.version.is_none() && self.dialect == Dialect::OpenApi3
+    }
+
+    /// Whether the types stand beside those of the network service, in the document of the service itself.
+    pub fn is_of_service(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
     /// What a type is called in the document.
     fn called(&self, name: &str) -> String {
         if self.taken.contains(&name) { format!("Hcs{name}") } else { name.into() }

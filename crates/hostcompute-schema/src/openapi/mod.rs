@@ -81,6 +81,7 @@ pub fn openapi3(api: Api, version: Option<SchemaVersion>) -> Value {
         Api::Hcn => (path::tags(), path::paths(&selection)),
         Api::Hcs => {
             compute::add_schema(&selection, &mut schemas);
+            compute::add_own(&selection, &mut schemas);
             compute::add_response(&selection, &mut responses);
             let mut paths = Map::new();
             compute::paths(&selection, &mut paths);
@@ -114,6 +115,7 @@ pub fn service() -> Value {
     let beside = selection.beside(&structs, &enums);
     schemas.extend(beside.definitions(Api::Hcs));
     compute::add_schema(&beside, &mut schemas);
+    compute::add_own(&beside, &mut schemas);
     compute::paths(&beside, &mut paths);
     if let Some(responses) = components.get_mut("responses") {
         compute::add_response(&beside, responses);

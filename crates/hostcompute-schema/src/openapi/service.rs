@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::definition::{Selection, put};
 use super::path::{self, id_schema};
 use crate::document::Document;
+use crate::hcs::WorkLine;
 use crate::operation::{self, Operation, Right, Verb};
 use crate::schema::StructSchema;
 use crate::service::{
@@ -323,11 +324,17 @@ fn events(selection: &Selection, schema: &StructSchema) -> Value {
     } else {
         "What is told, as it is told.".into()
     };
+    // What is worked on is a host document, or images and layers.
+    let told = if schema.name == ProgressLine::SCHEMA.name {
+        one_of(selection, &[schema, WorkLine::SCHEMA])
+    } else {
+        selection.reference(schema.name)
+    };
     json!({
         "200": {
             "description": description,
             "headers": { "Hostcompute-Session": header("Hostcompute-Session") },
-            "content": { "text/event-stream": { "schema": selection.reference(schema.name) } },
+            "content": { "text/event-stream": { "schema": told } },
         },
         "default": { "$ref": "#/components/responses/Problem" },
     })

@@ -163,6 +163,8 @@ service_operations! {
 
     /// Tells how far a request has got that was not waited for.
     GetOperation: Read, Get "/operations/{id}", None => Document(LongOperation::SCHEMA), [WAIT];
+    /// Asks a request that is worked on to end where it is; that it has is told as its failure (E_ABORT).
+    CancelOperation: Manage, Delete "/operations/{id}", None => None;
     /// Sends what a request tells while it is carried out.
     FollowOperation: Read, Get "/operations/{id}/events", None => Events(ProgressLine::SCHEMA);
 

@@ -6,7 +6,7 @@ mod reference;
 use std::path::PathBuf;
 
 use hostcompute_schema::hcs::Layer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use document::{Execution, Platform};
 pub use reference::Reference;
@@ -14,7 +14,7 @@ pub use reference::Reference;
 use crate::digest::Digest;
 
 /// An image of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Image {
     /// The digest of its configuration: what most tools call the image's id.
@@ -38,7 +38,7 @@ pub struct Image {
 }
 
 /// One layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ImageLayer {
     /// The digest of its blob, as it travels.

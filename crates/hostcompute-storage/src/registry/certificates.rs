@@ -17,16 +17,16 @@ const BUNDLES: [&str; 4] = [
 /// The variable that all TLS programs know.
 const VARIABLE: &str = "SSL_CERT_FILE";
 
-/// The system's certificates, and those of a file.
+/// The system's certificates, and further ones.
 ///
 /// # Errors
-/// The file cannot be read, or there is nobody to trust at all.
-pub(super) fn trusted(further: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
+/// A file cannot be read, what was given holds none, or there is nobody to trust at all.
+pub(super) fn trusted(further: Option<&str>) -> Result<Vec<Certificate<'static>>> {
     let mut found = Vec::new();
-    if let Some(path) = further {
-        let own = read(path)?;
+    if let Some(text) = further {
+        let own = parsed(text.as_bytes());
         if own.is_empty() {
-            let message = format!("there is no certificate in {}", path.display());
+            let message = "there is no certificate (PEM) in what shall be trusted";
             return Err(Error::new(Kind::Argument, message));
         }
         found.extend(own);
@@ -46,9 +46,13 @@ pub(super) fn trusted(further: Option<&Path>) -> Result<Vec<Certificate<'static>
 
 fn read(path: &Path) -> Result<Vec<Certificate<'static>>> {
     let bytes = std::fs::read(path).map_err(|error| Error::system("read", path, error))?;
-    let items = parse_pem(&bytes).filter_map(|item| match item {
+    Ok(parsed(&bytes))
+}
+
+fn parsed(bytes: &[u8]) -> Vec<Certificate<'static>> {
+    let items = parse_pem(bytes).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,
     });
-    Ok(items.collect())
+    items.collect()
 }

@@ -8,7 +8,6 @@ mod challenge;
 mod connection;
 
 use std::io::Read;
-use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Reference;
@@ -25,8 +24,8 @@ pub struct RegistryOptions {
     pub credentials: Option<(String, String)>,
     /// Plain HTTP also for other machines.
     pub is_plain: bool,
-    /// A file of certificates (PEM) to trust beside the system's.
-    pub certificates: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub certificates: Option<String>,
 }
 
 impl std::fmt::Debug for RegistryOptions {
@@ -34,7 +33,7 @@ impl std::fmt::Debug for RegistryOptions {
         f.debug_struct("RegistryOptions")
             .field("user", &self.credentials.as_ref().map(|(user, _)| user))
             .field("is_plain", &self.is_plain)
-            .field("certificates", &self.certificates)
+            .field("certificates", &self.certificates.is_some())
             .finish()
     }
 }

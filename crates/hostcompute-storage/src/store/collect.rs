@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
 
 use super::layer::record_path;
 use super::{Store, stage};
@@ -13,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::hold::{self, Hold};
 
 /// What was collected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Collected {
     /// Blobs that are gone.
     pub blobs: u64,

@@ -121,7 +121,7 @@ impl Store {
 }
 
 /// A tree of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct StoredLayer {
     /// The name-GUID of its directory, as documents have it.

@@ -1,16 +1,19 @@
 //! Images into the store.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use super::fetch::{Origin, Wanted};
 use super::source::{self, Found, Members, Source};
+use crate::blocks::BLOCK;
 use crate::compression::{self, Compression};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::image::document::{self, Configuration, Descriptor, Manifest, Platform};
-use crate::limits::{Bounded, Limits, Watch};
+use crate::limits::{Bounded, Event, Limits, Watch, tell};
 use crate::store::{self, Import, Store};
 
 /// How images are imported.
@@ -25,7 +28,8 @@ pub struct ImportOptions {
 }
 
 /// An image that is in the store now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Imported {
     /// The name that it got.
     pub name: Option<String>,
@@ -46,7 +50,7 @@ impl Store {
         options: &ImportOptions,
         watch: Watch<'_>,
     ) -> Result<Vec<Imported>> {
-        let stem = stem(path);
+        let stem = archive_stem(path);
         if path.is_dir() {
             let import = self.begin()?;
             let source = Source::directory(path)?;
@@ -78,12 +82,12 @@ impl Store {
             }
         }
         // A stream cannot be looked up in; what it says at its end is needed first.
-        let spool = self.spool(file, &options.limits)?;
+        let spool = self.spool(file, &options.limits, watch)?;
         self.import_from(&Source::archive(spool)?, stem, options, watch, import)
     }
 
     /// The decompressed stream as a file that has no name, and goes with its last user.
-    fn spool(&self, stream: File, limits: &Limits) -> Result<File> {
+    fn spool(&self, stream: File, limits: &Limits, watch: Watch<'_>) -> Result<File> {
         use rustix::fs::{Mode, OFlags};
         let staging = self.staging();
         let failed = |error: io::Error| Error::system("keep the archive in", &staging, error);
@@ -92,7 +96,21 @@ impl Store {
             .map_err(|errno| failed(errno.into()))?;
         let mut file = File::from(file);
         let plain = compression::decoder(stream)?;
-        io::copy(&mut Bounded::new(plain, limits.layer_bytes), &mut file).map_err(failed)?;
+        let mut plain = Bounded::new(plain, limits.layer_bytes);
+        tell(watch, Event::Begins { what: "archive", total: None })?;
+        let mut block = vec![0; BLOCK];
+        loop {
+            let length = match plain.read(&mut block) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            file.write_all(block.get(..length).unwrap_or_default()).map_err(failed)?;
+            tell(watch, Event::Advanced(length as u64))?;
+        }
+        // What was not wanted any more may look like its end.
+        tell(watch, Event::Ended)?;
         io::Seek::rewind(&mut file).map_err(failed)?;
         Ok(file)
     }
@@ -216,7 +234,7 @@ fn fits(manifest: &Manifest, configuration: &Configuration, options: &ImportOpti
 }
 
 /// A file's name without what it ends in, as the beginning of an image's name.
-fn stem(path: &Path) -> String {
+pub fn archive_stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut stem = name.as_str();
     for ending in [".gz", ".zst", ".tgz", ".tar", ".oci"] {

@@ -7,7 +7,7 @@ mod import;
 mod source;
 
 pub use export::{ExportOptions, Form, Outer};
-pub use import::{ImportOptions, Imported};
+pub use import::{ImportOptions, Imported, archive_stem};
 
 #[cfg(feature = "registry")]
 pub(crate) use fetch::{Origin, Sink};

@@ -150,6 +150,15 @@ impl Transport for Embedded {
         self.desk()?.log(call)
     }
 
+    #[cfg(feature = "images")]
+    fn store(
+        &self,
+        call: crate::store::StoreCall<'_>,
+        watch: hostcompute_storage::Watch<'_>,
+    ) -> Result<Value, Failure> {
+        crate::store::carry_out(&self.options().state_dir, &crate::store::Own, call, watch)
+    }
+
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
         if let Topic::Network(id) = to {
             self.service()?.state().resolve(engine::Kind::Network, &id.to_string())?;

@@ -252,4 +252,19 @@ pub trait Transport: Debug + Send + Sync {
     /// # Errors
     /// HCS_E_SYSTEM_NOT_FOUND, or why the service cannot be reached.
     fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure>;
+
+    /// Carries out a call about images or layers; null where there is nothing to say.
+    ///
+    /// # Errors
+    /// What the service refuses, or why it cannot be reached; E_ABORT when the watcher does not want to go on; E_NOTIMPL for a
+    /// transport that leads to no store.
+    #[cfg(feature = "images")]
+    fn store(
+        &self,
+        call: crate::store::StoreCall<'_>,
+        _watch: hostcompute_storage::Watch<'_>,
+    ) -> Result<Value, Failure> {
+        let why = format!("{} is not asked this way", call.operation);
+        Err(Failure::new(hostcompute_schema::HResult::E_NOTIMPL, why))
+    }
 }

@@ -100,6 +100,11 @@ fn told(edge: &Edge, work: Work) -> Response {
         let outcome = work.carry_out(&mut |progress| tell(progress.line()));
         tell(ProgressLine::end(&outcome));
     });
+    lines(receiver)
+}
+
+/// An answer of lines as they come.
+pub fn lines(receiver: mpsc::UnboundedReceiver<String>) -> Response {
     answer::typed(StatusCode::OK, "application/x-ndjson", Body::new(Lines(receiver)))
 }
 

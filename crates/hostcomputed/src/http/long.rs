@@ -10,7 +10,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hostcompute_schema::service::{self as documents, Obstacle, OperationState, Progress};
-use hostcompute_schema::{Document, Failure};
+use hostcompute_schema::{Document, Failure, HResult};
 use hostcompute_service::server::{Following, LongOperation, Running, Stage, Update};
 use hostcompute_service::{Answer, Body, Call};
 use serde_json::{Value, json};
@@ -74,7 +74,12 @@ fn told_as_one(obstacle: Obstacle) -> Failure {
     failure
 }
 
-fn begin(client: &Client, session: &Session, what: &str) -> Result<(Running, Response), Failure> {
+/// Begins something that is carried out by whoever asks for this.
+pub fn begin(
+    client: &Client,
+    session: &Session,
+    what: &str,
+) -> Result<(Running, Response), Failure> {
     let operations = client.edge.server.operations();
     let uid = session.caller().uid;
     let running = operations.begin(uid, what)?;
@@ -110,6 +115,15 @@ async fn end(following: Following) {
         if following.is_over() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+/// Asks an operation to end where it is.
+pub fn cancel(asked: &Asked) -> Result<Response, Failure> {
+    let id = request::guid(&asked.place)?;
+    asked.session.require(asked.operation.right())?;
+    asked.client.edge.server.operations().cancel(id, asked.session.caller().uid)?;
+    asked.session.audit(asked.operation.name(), HResult::S_OK);
+    Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
 /// Sends what an operation tells.

@@ -30,6 +30,7 @@ mod refusals;
 mod request;
 mod routes;
 mod service;
+mod store;
 mod traffic;
 
 use std::hash::{BuildHasher, RandomState};

@@ -5,11 +5,12 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
+use hostcompute_schema::compute::Subject;
 use hostcompute_schema::operation::{self, Operation, Right};
 use hostcompute_schema::{ComputeOperation, Failure, HResult, ServiceOperation};
 
 use super::client::{Client, SESSION};
-use super::{answer, call, compute, connection, service};
+use super::{answer, call, compute, connection, service, store};
 
 /// Every route.
 pub fn router() -> Router {
@@ -54,8 +55,12 @@ fn routed(wanted: impl Fn(Right, operation::Method, &str) -> bool) -> Router {
         if !wanted(operation.right(), method, path) {
             continue;
         }
+        let is_stored = matches!(operation.subject(), Subject::Image | Subject::Layer);
         let handle = move |request: Request| {
-            answered(request, move |client, request| compute::answer(client, *operation, request))
+            answered(request, async move |client, request| match is_stored {
+                true => store::answer(client, *operation, request).await,
+                false => compute::answer(client, *operation, request).await,
+            })
         };
         router = router.route(path, on(filter(method), handle));
     }

@@ -82,6 +82,7 @@ impl Asked {
                 blocking(&edge, move || held::ports(&self)).await??
             }
             O::GetOperation => long::tell(self).await?,
+            O::CancelOperation => long::cancel(&self)?,
             O::FollowOperation => long::follow(&self)?,
             O::Metrics => metrics::answer(self).await?,
             O::Version => version(),

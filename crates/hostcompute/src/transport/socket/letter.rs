@@ -135,6 +135,34 @@ impl<'a> Letter<'a> {
         Ok(Self { request, is_repeatable: method == Method::Get, is_farewell })
     }
 
+    /// A call about images or layers. Only what looks is asked twice.
+    ///
+    /// # Errors
+    /// E_NOTIMPL for what concerns the calling process only; E_INVALIDARG when the path needs something that is not given.
+    #[cfg(feature = "images")]
+    pub fn of_store(call: &crate::store::StoreCall<'a>) -> Result<Self, Failure> {
+        let operation = call.operation;
+        let Some((method, path)) = operation.route() else {
+            let why = format!("{operation} is not asked over a socket");
+            return Err(Failure::new(HResult::E_NOTIMPL, why));
+        };
+        if path.contains('{') && call.place.is_empty() {
+            let why = format!("{operation} needs to know which one");
+            return Err(Failure::new(HResult::E_INVALIDARG, why));
+        }
+        let mut target = Target::new(path, &percent_encoded(call.place));
+        for (name, value) in call.parameters {
+            target.add(name, value);
+        }
+        let takes_document = matches!(operation.input(), compute::Input::Options(_));
+        let body = if takes_document { call.document } else { "" };
+        let is_long = matches!(operation.output(), compute::Output::Work(_));
+        let headers = is_long.then(|| ("accept", NDJSON.to_owned())).into_iter().collect();
+        let request = Request { method: method.name(), target: target.text, headers, body };
+        let is_repeatable = method == Method::Get;
+        Ok(Self { request, is_repeatable, is_farewell: false })
+    }
+
     /// The same letter, to be carried out in the session of another connection.
     pub fn in_session(&mut self, session: Option<String>) {
         self.request.headers.extend(session.map(|session| (SESSION, session)));

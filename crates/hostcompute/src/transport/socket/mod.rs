@@ -7,11 +7,14 @@
 mod compute;
 mod letter;
 mod listen;
+#[cfg(feature = "images")]
+mod store;
 mod streams;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -233,29 +236,46 @@ impl Socket {
     /// Reads progress line by line, up to the end.
     fn follow(
         &self,
-        mut incoming: Incoming,
+        incoming: Incoming,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Step>, Obstacle> {
         let broken = |error: io::Error| {
             Obstacle::from(Trouble::Broken(error).failure(self.path(), "carry out the files"))
         };
-        let mut text = Vec::new();
         let mut end = None;
-        while incoming.more(&mut text).map_err(broken)? {
+        let heard = self.lines(incoming, &mut |line| {
+            match ProgressLine::told(line) {
+                Some(Told::Progress(progress)) => tell(progress),
+                Some(Told::End(outcome)) => end = Some(outcome),
+                // Something that a newer service tells.
+                None => {}
+            }
+            ControlFlow::Continue(())
+        });
+        // Every line was wanted.
+        let _ = heard.map_err(broken)?;
+        end.unwrap_or_else(|| Err(broken(io::ErrorKind::UnexpectedEof.into())))
+    }
+
+    /// Reads lines of JSON up to the end, or until nobody wants more of them; a connection that still speaks is then ended.
+    fn lines(
+        &self,
+        mut incoming: Incoming,
+        hear: &mut dyn FnMut(&Value) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        let mut text = Vec::new();
+        while incoming.more(&mut text)? {
             while let Some(length) = text.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = text.drain(..=length).collect();
                 let line = serde_json::from_slice(&line).unwrap_or(Value::Null);
-                match ProgressLine::told(&line) {
-                    Some(Told::Progress(progress)) => tell(progress),
-                    Some(Told::End(outcome)) => end = Some(outcome),
-                    // Something that a newer service tells.
-                    None => {}
+                if hear(&line).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
-        let (_, _, connection) = incoming.whole().map_err(broken)?;
+        let (_, _, connection) = incoming.whole()?;
         self.keep(connection);
-        end.unwrap_or_else(|| Err(broken(io::ErrorKind::UnexpectedEof.into())))
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -333,6 +353,15 @@ impl Transport for Socket {
 
     fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure> {
         self.read_log(call)
+    }
+
+    #[cfg(feature = "images")]
+    fn store(
+        &self,
+        call: crate::store::StoreCall<'_>,
+        watch: hostcompute_storage::Watch<'_>,
+    ) -> Result<Value, Failure> {
+        self.store_call(call, watch)
     }
 }
 

@@ -74,6 +74,10 @@ const HEADERS: usize = 64;
 /// What is read at once.
 const PIECE: usize = 16 * 1024;
 
+/// What is sent at once of a body that has no known length.
+#[cfg(feature = "images")]
+const CHUNK: usize = 128 * 1024;
+
 impl Connection {
     /// Connects to a socket.
     ///
@@ -103,12 +107,46 @@ impl Connection {
         Ok(self.stream)
     }
 
+    /// Sends a request whose body is what a file or pipe holds, and reads the head of the answer.
+    ///
+    /// # Errors
+    /// The file cannot be read (the request is then left unfinished), the connection broke, or the answer is none.
+    #[cfg(feature = "images")]
+    pub(super) fn pour(
+        mut self,
+        request: &Request<'_>,
+        mut from: std::fs::File,
+    ) -> io::Result<Incoming> {
+        let mut sent = self.stream.write_all(head_of_chunks(request).as_bytes());
+        let mut piece = vec![0; CHUNK];
+        while sent.is_ok() {
+            let read = match from.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let chunk = piece.get(..read).unwrap_or_default();
+            // One of no bytes is the last.
+            sent = self.stream.write_all(format!("{read:x}\r\n").as_bytes());
+            sent = sent.and_then(|()| self.stream.write_all(chunk));
+            sent = sent.and_then(|()| self.stream.write_all(b"\r\n"));
+            if read == 0 {
+                break;
+            }
+        }
+        self.answered(request, sent)
+    }
+
     /// Sends a request and reads the head of the answer.
     ///
     /// # Errors
     /// The connection broke, or the answer is none.
     pub fn ask(mut self, request: &Request<'_>) -> io::Result<Incoming> {
         let sent = self.stream.write_all(&written(request));
+        self.answered(request, sent)
+    }
+
+    /// The head of the answer to what was sent, as far as it could be.
+    fn answered(mut self, request: &Request<'_>, sent: io::Result<()>) -> io::Result<Incoming> {
         self.eager.spoken();
         // Whoever refuses a long request may answer and close before it was sent: that answer counts.
         let head = match (self.head(request.method), sent) {
@@ -321,11 +359,24 @@ impl Incoming {
     }
 }
 
-fn written(request: &Request<'_>) -> Vec<u8> {
+/// What stands before every body.
+fn head_of(request: &Request<'_>) -> String {
     let mut text = format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", request.method, request.target);
     for (name, value) in &request.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
+    text
+}
+
+/// What stands before a body of unknown length.
+#[cfg(feature = "images")]
+fn head_of_chunks(request: &Request<'_>) -> String {
+    let kind = "content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    head_of(request) + kind
+}
+
+fn written(request: &Request<'_>) -> Vec<u8> {
+    let mut text = head_of(request);
     if !request.body.is_empty() {
         let length = request.body.len();
         text.push_str(&format!("content-type: application/json\r\ncontent-length: {length}\r\n"));

@@ -96,7 +96,7 @@ fn place(operation: ComputeOperation, path: &str) -> Result<(String, Option<u32>
 }
 
 /// A part of a path with its percent signs resolved.
-fn decoded(text: &str) -> Result<String, Failure> {
+pub fn decoded(text: &str) -> Result<String, Failure> {
     let wrong = || {
         let why = format!("{text:?} is no percent-encoded text");
         Failure::new(HResult::E_INVALIDARG, why)
