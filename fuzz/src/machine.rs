@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hostcompute_engine::host::{Host, Surroundings};
+use hostcompute_engine::host::{Host, Surroundings, Uplink};
 use hostcompute_engine::plan::{Fact, Family, Step, undo};
 use hostcompute_engine::sim::{Listener, Simulator};
 use hostcompute_engine::{Context, Decision, Record, Request, State, decide};
@@ -24,6 +24,15 @@ impl Machine {
             prefixes: ["198.51.100.0/24"].map(|net| net.parse().expect("a prefix")).into(),
             addresses: vec!["198.51.100.1".parse().expect("an address")],
             uplink_mtu: Some(1400),
+            uplinks: vec![Uplink {
+                name: "up0".into(),
+                index: 2,
+                mtu: 1400,
+                up: true,
+                addresses: vec!["198.51.100.1/24".parse().expect("a prefix")],
+                default_route: true,
+                ..Uplink::default()
+            }],
         };
         let mut host = Simulator::new(surroundings);
         let listener =

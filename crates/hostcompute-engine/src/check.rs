@@ -48,7 +48,7 @@ impl State {
 
     fn check_endpoints(&self, broken: &mut Vec<Broken>) {
         let mut interfaces: BTreeMap<u32, Guid> =
-            self.networks().map(|n| (n.interface, n.id)).collect();
+            self.networks().flat_map(|n| n.interfaces().map(|index| (index, n.id))).collect();
         let mut owners: BTreeMap<(Guid, IpAddr), Guid> = BTreeMap::new();
         for endpoint in self.endpoints() {
             let mut report =
@@ -60,7 +60,9 @@ impl State {
             for address in &endpoint.addresses {
                 let address = address.addr();
                 let home = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address));
-                if home.is_none_or(|subnet| subnet.reserves(address)) {
+                // Those on other hosts may have any.
+                let here = endpoint.remote.is_none();
+                if here && home.is_none_or(|subnet| subnet.reserves(address)) {
                     report(alloc::format!(
                         "{address} is not an address for endpoints of its network"
                     ));

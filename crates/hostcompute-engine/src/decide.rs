@@ -10,6 +10,7 @@ use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Parsed, Warning};
 use serde_json::Value;
 
+use crate::network::overlay::{self, Overlay};
 use crate::network::{endpoint, load_balancer, namespace, network};
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
@@ -288,12 +289,21 @@ impl Touched {
         for change in changes {
             let (kind, id) = change.subject();
             match kind {
-                Kind::Network => drop(self.networks.insert(id)),
+                Kind::Network => {
+                    self.networks.insert(id);
+                    let old = state.networks.get(id).map(AsRef::as_ref);
+                    let new = match change {
+                        Change::Put(Object::Network(network)) => Some(network.as_ref()),
+                        _ => None,
+                    };
+                    self.endpoints.extend(overlay::concerned(state, old, new));
+                }
                 Kind::Namespace => drop(self.namespaces.insert(id)),
                 Kind::Endpoint => {
                     self.endpoint(state, id);
                     if let Change::Put(Object::Endpoint(endpoint)) = change {
                         self.residents(state, endpoint);
+                        self.behind_the_same_mac(state, endpoint);
                     }
                 }
                 Kind::LoadBalancer => {
@@ -311,6 +321,7 @@ impl Touched {
         self.endpoints.insert(id);
         if let Some(endpoint) = state.endpoints.get(id) {
             self.residents(state, endpoint);
+            self.behind_the_same_mac(state, endpoint);
         }
         for balancer in state.balancers_of(id) {
             self.load_balancers.insert(balancer);
@@ -324,6 +335,21 @@ impl Touched {
         self.namespaces.insert(attachment.namespace);
         if attachment.namespace != namespace::HOST_DEFAULT {
             self.endpoints.extend(state.attached(attachment.namespace).map(|other| other.id));
+        }
+    }
+
+    /// Remote endpoints of one MAC, and remote subnets behind it, have one entry in the tunnel's table.
+    fn behind_the_same_mac(&mut self, state: &State, endpoint: &endpoint::Endpoint) {
+        if endpoint.remote.is_none() {
+            return;
+        }
+        let network = endpoint.network;
+        self.endpoints.extend(state.remote_endpoints(network, endpoint.mac).map(|other| other.id));
+        let overlay = state.networks.get(network).and_then(|network| network.overlay.as_ref());
+        let is_router =
+            |overlay: &Overlay| overlay.remotes.iter().any(|remote| remote.mac == endpoint.mac);
+        if overlay.is_some_and(is_router) {
+            self.networks.insert(network);
         }
     }
 

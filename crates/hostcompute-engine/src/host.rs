@@ -9,6 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use hostcompute_schema::{Failure, Guid};
 use ipnet::IpNet;
 
+use crate::mac::Mac;
 use crate::plan::{Fact, Port, Step, Stray};
 
 /// A machine (or one host namespace of it) that can be brought to have facts.
@@ -213,6 +214,24 @@ pub struct Surroundings {
     pub addresses: Vec<IpAddr>,
     /// Smallest MTU of the interfaces that carry default routes, if there is one.
     pub uplink_mtu: Option<u32>,
+    /// The links that a network may stand on, the most suitable first: those with a default route, then by their indexes.
+    pub uplinks: Vec<Uplink>,
+}
+
+/// A link of the host that is not ours and leads to other machines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uplink {
+    pub name: String,
+    /// Other names by which it answers.
+    pub other_names: Vec<String>,
+    pub index: u32,
+    pub mac: Mac,
+    pub mtu: u32,
+    pub up: bool,
+    /// Its addresses that other machines can know, with the lengths of their prefixes.
+    pub addresses: Vec<IpNet>,
+    /// Whether a default route leads through it.
+    pub default_route: bool,
 }
 
 /// Traffic counters of a port; "received" is what the endpoint received.

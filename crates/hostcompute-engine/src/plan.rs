@@ -42,6 +42,12 @@ pub enum Fact {
     Forwarding(Family),
     /// The device of a network, which holds its gateway addresses.
     Anchor(Anchor),
+    /// The way to the same virtual subnet on other hosts.
+    Tunnel(Tunnel),
+    /// Which other host a MAC is behind.
+    Peer(Peer),
+    /// Addresses that are behind a tunnel.
+    RemoteRoute(RemoteRoute),
     /// A named network namespace.
     Netns(Guid),
     /// The interface of an endpoint in its namespace, with both ends, addresses and routes.
@@ -74,6 +80,49 @@ pub struct Anchor {
     pub gateways: Vec<IpNet>,
     /// The network's subnets, each with an `unreachable` route, so that an address nobody has is not sought elsewhere.
     pub subnets: Vec<IpNet>,
+}
+
+/// The VXLAN device of one virtual subnet (VSID): a port of ours whose far end is other hosts.
+///
+/// In group [`PORT_GROUP`], so that the table asks it the same questions as every port; learns nothing and floods nothing: where
+/// packets go is said by [`Peer`]s and [`RemoteRoute`]s alone. IPv4 forwarding on, no IPv6 address generation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tunnel {
+    pub network: Guid,
+    /// `hx…`.
+    pub name: String,
+    pub index: u32,
+    /// The VXLAN network identifier.
+    pub vsid: u32,
+    /// The UDP port at both ends.
+    pub port: u16,
+    /// This host's address on the network below.
+    pub local: IpAddr,
+    /// The distributed router's: the destination of packets that other hosts send here.
+    pub mac: Mac,
+    pub mtu: u32,
+}
+
+/// Frames to this MAC go to that host: an entry of a tunnel's forwarding table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer {
+    /// Name and index of the tunnel.
+    pub device: String,
+    pub index: u32,
+    pub mac: Mac,
+    pub provider: IpAddr,
+}
+
+/// A route through a tunnel to one MAC: a stand-in for the next hop (the first address of the range) is a permanent neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemoteRoute {
+    /// Name and index of the tunnel.
+    pub device: String,
+    pub index: u32,
+    pub destination: IpNet,
+    pub mac: Mac,
+    /// The host's preferred source toward it: a gateway address of the network.
+    pub prefer: Option<IpAddr>,
 }
 
 /// A routed port: a veth pair whose host end carries a route to each of the endpoint's addresses.
@@ -234,6 +283,12 @@ pub enum Element {
     Outbound { subnet: IpNet },
     /// `hidden`: the subnet and the host do not see each other (Private).
     Hidden { subnet: IpNet },
+    /// `apart`: the host and these addresses see each other only through what is published (Overlay without HostRoute).
+    Apart { subnet: IpNet },
+    /// `published`: translated traffic may come here from anywhere, though the subnet has no way out of its own.
+    Published { subnet: IpNet },
+    /// `beyond`: what may come out of a tunnel. Key: name of the tunnel . address.
+    Beyond { device: String, subnet: IpNet },
     /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).
     Isolated { address: IpAddr },
     /// `portmap` (any local address) or `portmap_vip`: protocol . port -> address . port.

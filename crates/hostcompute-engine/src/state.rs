@@ -10,12 +10,14 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, Guid, HResult};
+use ipnet::IpNet;
 
 use crate::host::Ports;
+use crate::mac::Mac;
 use crate::network::endpoint::Endpoint;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
-use crate::network::network::{Mode, Network};
+use crate::network::network::Network;
 use crate::network::subnet::{Subnet, number};
 use crate::object::{Change, Kind, Object, Record};
 use crate::plan::{Family, PREPARED_INTERFACES};
@@ -107,6 +109,8 @@ pub(crate) struct Index {
     pub addresses: BTreeMap<(Guid, IpAddr), Guid>,
     /// MAC addresses in use on a network, as numbers, with the count of their users.
     pub macs: BTreeMap<(Guid, u64), u32>,
+    /// Endpoints on other hosts, by network and MAC.
+    pub remotes: BTreeMap<(Guid, u64), BTreeSet<Guid>>,
     /// Published ports: who holds them.
     pub mappings: BTreeMap<Frontend, Guid>,
     /// Load-balanced frontends: who holds them.
@@ -189,6 +193,36 @@ impl State {
         ids.filter_map(|id| self.endpoints.get(*id))
     }
 
+    /// The endpoints of a network that live on other hosts.
+    pub(crate) fn all_remote_endpoints(
+        &self,
+        network: Guid,
+    ) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let ids = self.index.remotes.range((network, 0)..=(network, u64::MAX));
+        ids.flat_map(|(_, ids)| ids).filter_map(|id| self.endpoints.get(*id))
+    }
+
+    /// Those of them that have a MAC.
+    pub(crate) fn remote_endpoints(
+        &self,
+        network: Guid,
+        mac: Mac,
+    ) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let ids = self.index.remotes.get(&(network, mac.to_u64())).into_iter().flatten();
+        ids.filter_map(|id| self.endpoints.get(*id))
+    }
+
+    /// Those of them that have an address in a range.
+    pub(crate) fn remote_endpoints_in(
+        &self,
+        network: Guid,
+        range: IpNet,
+    ) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let range = (network, range.network())..=(network, range.broadcast());
+        let found = self.index.addresses.range(range).filter_map(|(_, id)| self.endpoints.get(*id));
+        found.filter(|endpoint| endpoint.remote.is_some())
+    }
+
     /// The endpoints in a namespace, in order of attachment.
     pub fn attached(&self, namespace: Guid) -> impl Iterator<Item = &Arc<Endpoint>> {
         let ids = self.index.attached.get(&namespace).into_iter().flat_map(BTreeMap::values);
@@ -218,7 +252,10 @@ impl State {
     }
 
     fn advance_cursors(&mut self, endpoint: &Endpoint) {
-        for address in endpoint.addresses.iter().map(ipnet::IpNet::addr) {
+        if endpoint.remote.is_some() {
+            return;
+        }
+        for address in endpoint.addresses.iter().map(IpNet::addr) {
             let cursor = self.cursors.entry((endpoint.network, Family::of(&address))).or_default();
             if endpoint.sequence > cursor.0 {
                 *cursor = (endpoint.sequence, number(address) + 1);
@@ -445,7 +482,7 @@ fn sequence_end(object: &Object) -> u64 {
 /// One past the last interface index that the object uses, of those that the engine chooses.
 fn interface_end(object: &Object) -> u32 {
     match object {
-        Object::Network(o) => o.interface + 2,
+        Object::Network(o) => o.interfaces().max().map_or(0, |index| index + 2),
         Object::Endpoint(o) => {
             let chosen = o.attachment.as_ref().map(|attachment| attachment.interface);
             chosen.filter(|index| !PREPARED_INTERFACES.contains(index)).map_or(0, |index| index + 2)
@@ -487,7 +524,11 @@ impl Index {
         for address in &endpoint.addresses {
             self.addresses.insert((endpoint.network, address.addr()), endpoint.id);
         }
-        *self.macs.entry((endpoint.network, endpoint.mac.to_u64())).or_default() += 1;
+        let mac = (endpoint.network, endpoint.mac.to_u64());
+        *self.macs.entry(mac).or_default() += 1;
+        if endpoint.remote.is_some() {
+            self.remotes.entry(mac).or_default().insert(endpoint.id);
+        }
         for mapping in &endpoint.policies.port_mappings {
             self.mappings.insert(mapping.frontend(), endpoint.id);
         }
@@ -547,6 +588,8 @@ impl Index {
         };
         let mac = (endpoint.network, endpoint.mac.to_u64());
         remove_from(&mut self.macs, mac, release, |users| *users == 0);
+        let take = |ids: &mut BTreeSet<Guid>| ids.remove(&endpoint.id);
+        remove_from(&mut self.remotes, mac, take, BTreeSet::is_empty);
         for mapping in &endpoint.policies.port_mappings {
             self.mappings.remove(&mapping.frontend());
         }
@@ -561,7 +604,7 @@ impl Index {
 /// outside need the uplink to. IPv6 forwards by the host's global switch alone.
 fn forwards(network: &Network) -> (bool, bool) {
     let has = |family| network.subnets.iter().any(|subnet| subnet.family() == family);
-    (network.mode == Mode::Nat && has(Family::V4), has(Family::V6))
+    (network.mode.publishes() && has(Family::V4), has(Family::V6))
 }
 
 /// Takes something out of the collection at `key` and drops the entry when that leaves it empty.

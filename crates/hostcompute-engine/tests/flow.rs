@@ -223,7 +223,7 @@ fn refusals_name_the_member() {
     let cases = [
         (
             Operation::CreateNetwork,
-            json!({"Type": "Overlay"}),
+            json!({"Type": "Mirrored"}),
             HResult::HCN_E_INVALID_NETWORK_TYPE,
             "Type",
         ),

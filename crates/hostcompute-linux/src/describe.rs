@@ -19,6 +19,11 @@ pub fn fact(fact: &Fact) -> String {
         Fact::Table => "packet filter".to_owned(),
         Fact::Forwarding(family) => format!("forwarding of IP{family:?}").to_lowercase(),
         Fact::Anchor(anchor) => format!("device {} of network {}", anchor.name, anchor.network),
+        Fact::Tunnel(tunnel) => {
+            format!("tunnel {} of VSID {}, network {}", tunnel.name, tunnel.vsid, tunnel.network)
+        }
+        Fact::Peer(peer) => format!("host {} behind {}", peer.provider, peer.device),
+        Fact::RemoteRoute(route) => format!("route to {} on another host", route.destination),
         Fact::Netns(netns) => format!("namespace {netns}"),
         Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
         Fact::HostAddress(host) => {
@@ -43,6 +48,9 @@ fn element(element: &Element) -> String {
         Element::Intra { from, to } => format!("traffic from {from} to {to}"),
         Element::Outbound { subnet } => format!("outbound traffic of {subnet}"),
         Element::Hidden { subnet } => format!("hiding of {subnet}"),
+        Element::Apart { subnet } => format!("separation of {subnet} from the host"),
+        Element::Published { subnet } => format!("published ports of {subnet}"),
+        Element::Beyond { device, subnet } => format!("{subnet} behind {device}"),
         Element::Isolated { address } => format!("isolation of {address}"),
         Element::PortMapping { vip: None, port, to, .. } => {
             format!("mapping of port {port} to {to}")

@@ -15,7 +15,7 @@
 
 use std::os::fd::AsFd;
 
-use hostcompute_engine::plan::{Fact, Port, Service, Step};
+use hostcompute_engine::plan::{Fact, Port, Service, Step, Tunnel};
 use rustix::io::Errno;
 
 use crate::cleanup::Retired;
@@ -30,7 +30,7 @@ use crate::pool::POOL_GROUP;
 use crate::port::Pair;
 use crate::route::link::{self, Link};
 use crate::route::path;
-use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep};
+use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep, tunnel};
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
 const PORTS: usize = 24;
@@ -76,6 +76,9 @@ fn is_link(fact: &Fact) -> bool {
     matches!(
         fact,
         Fact::Anchor(_)
+            | Fact::Tunnel(_)
+            | Fact::Peer(_)
+            | Fact::RemoteRoute(_)
             | Fact::Netns(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
@@ -152,6 +155,7 @@ fn service_entries(service: &Service) -> Result<Vec<Entry>, Error> {
 pub(crate) fn link_index(fact: &Fact) -> Option<u32> {
     match fact {
         Fact::Anchor(anchor) => Some(anchor.index),
+        Fact::Tunnel(tunnel) => Some(tunnel.index),
         Fact::Port(port) => Some(port.index),
         Fact::Shaper(shaper) => Some(shaper.index),
         _ => None,
@@ -211,6 +215,9 @@ impl<'p> Performance<'_, 'p> {
                 self.host.pool.empty();
             }
             Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new),
+            Fact::Tunnel(new) => tunnel::push_add(&mut self.datagram, step, new),
+            Fact::Peer(new) => tunnel::push_add_peer(&mut self.datagram, step, new),
+            Fact::RemoteRoute(new) => tunnel::push_add_route(&mut self.datagram, step, new),
             Fact::Netns(netns) => self.host.namespaces.create(*netns, &mut self.host.pool)?,
             Fact::Port(new) => self.begin_port(step, new)?,
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
@@ -256,7 +263,9 @@ impl<'p> Performance<'_, 'p> {
     }
 
     fn remove(&mut self, step: usize, fact: &'p Fact) -> Result<(), Error> {
-        self.retired.indexes.extend(link_index(fact));
+        if !matches!(fact, Fact::Tunnel(_)) {
+            self.retired.indexes.extend(link_index(fact));
+        }
         match fact {
             Fact::Forwarding(family) => {
                 // The switch sets every device, ours too; they are gone or going.
@@ -266,6 +275,9 @@ impl<'p> Performance<'_, 'p> {
                 self.host.pool.empty();
             }
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
+            Fact::Tunnel(old) => tunnel::push_remove(&mut self.datagram, step, old),
+            Fact::Peer(old) => tunnel::push_remove_peer(&mut self.datagram, step, old),
+            Fact::RemoteRoute(old) => tunnel::push_remove_route(&mut self.datagram, step, old),
             Fact::Netns(netns) => {
                 if self.begun.iter().any(|begun| begun.port.netns == *netns) {
                     self.flush()?;
@@ -396,9 +408,7 @@ impl<'p> Performance<'_, 'p> {
     /// Whether a link, address or route that the step was to make is there, or a pair that was ready is gone.
     fn is_in_the_way(&self, refusal: &Refusal) -> bool {
         let adds = match self.plan.get(refusal.step) {
-            Some(Step::Add(fact) | Step::Change { to: fact, .. }) => {
-                matches!(fact, Fact::Anchor(_) | Fact::Port(_) | Fact::Shaper(_))
-            }
+            Some(Step::Add(fact) | Step::Change { to: fact, .. }) => link_index(fact).is_some(),
             _ => false,
         };
         adds && matches!(refusal.errno, Errno::EXIST | Errno::NODEV)
@@ -431,6 +441,13 @@ impl<'p> Performance<'_, 'p> {
                 delete_ours(&mut self.host.route, anchor.index, &anchor.name)?;
                 let mut datagram = Datagram::default();
                 anchor::push_add(&mut datagram, step, anchor);
+                self.host.route.exchange(&mut datagram)
+            }
+            Fact::Tunnel(tunnel) => {
+                delete_ours(&mut self.host.route, tunnel.index, &tunnel.name)?;
+                delete_former_tunnel(&mut self.host.route, tunnel)?;
+                let mut datagram = Datagram::default();
+                tunnel::push_add(&mut datagram, step, tunnel);
                 self.host.route.exchange(&mut datagram)
             }
             Fact::Shaper(shaper) => {
@@ -480,6 +497,21 @@ fn delete_ours(socket: &mut Socket, index: u32, name: &str) -> Result<(), Error>
         }
         if !marks::is_ours(&link) {
             return Err(Error::Taken { what: format!("the interface {}", link.name) });
+        }
+        delete(socket, link.index)?;
+    }
+    Ok(())
+}
+
+/// Deletes a device of ours that has the tunnel's identifier. One of somebody else is named.
+fn delete_former_tunnel(socket: &mut Socket, tunnel: &Tunnel) -> Result<(), Error> {
+    let same = |link: &Link| {
+        link.vxlan.is_some_and(|vxlan| (vxlan.id, vxlan.port) == (tunnel.vsid, tunnel.port))
+    };
+    for link in link::dump(socket)?.into_iter().filter(same) {
+        if !marks::is_ours(&link) {
+            let what = format!("VSID {} (by the interface {})", tunnel.vsid, link.name);
+            return Err(Error::Taken { what });
         }
         delete(socket, link.index)?;
     }

@@ -1,12 +1,15 @@
 //! What the host has on its own, so that documents do not collide with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
-use hostcompute_engine::host::Surroundings;
+use hostcompute_engine::host::{Surroundings, Uplink};
+use ipnet::IpNet;
 
 use crate::error::Error;
 use crate::marks;
 use crate::netlink::Socket;
+use crate::route::link::Link;
 use crate::route::path::{ORIGIN, Target};
 use crate::route::{address, link, path};
 
@@ -21,6 +24,17 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
             found.addresses.push(address.address.addr());
         }
     }
+    let mut uplinks: BTreeMap<u32, Uplink> = links
+        .iter()
+        .filter(|link| leads_elsewhere(link) && !ours.contains(&link.index))
+        .map(|link| (link.index, uplink(link)))
+        .collect();
+    for address in address::dump(socket)? {
+        if let Some(uplink) = uplinks.get_mut(&address.index).filter(|_| is_known(&address.address))
+        {
+            uplink.addresses.push(address.address);
+        }
+    }
     for route in path::dump(socket)? {
         let through_ours = route.device.is_some_and(|device| ours.contains(&device));
         if route.path.destination.prefix_len() == 0 {
@@ -28,6 +42,9 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
                 Target::Device(index) | Target::Gateway(index, _) => Some(index),
                 Target::Unreachable | Target::Other => None,
             };
+            if let Some(uplink) = uplink.and_then(|index| uplinks.get_mut(&index)) {
+                uplink.default_route = true;
+            }
             let mtu = uplink
                 .and_then(|index| links.iter().find(|link| link.index == index))
                 .map(|link| route.mtu.unwrap_or(link.mtu).min(link.mtu));
@@ -39,9 +56,45 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
             found.prefixes.push(route.path.destination);
         }
     }
+    found.uplinks = uplinks.into_values().collect();
+    found.uplinks.sort_by_key(|uplink| {
+        (!uplink.default_route, !uplink.up || uplink.addresses.is_empty(), uplink.index)
+    });
     found.prefixes.sort();
     found.prefixes.dedup();
     found.addresses.sort();
     found.addresses.dedup();
     Ok(found)
+}
+
+/// ARPHRD_ETHER: links with MACs.
+const ETHERNET: u16 = 1;
+/// The loopback interface has this index in every namespace.
+const LOOPBACK: u32 = 1;
+
+/// Whether the link could be an uplink: it has MACs, and is no device for tests or redirection.
+fn leads_elsewhere(link: &Link) -> bool {
+    link.header == ETHERNET
+        && link.index != LOOPBACK
+        && !matches!(link.kind.as_str(), "ifb" | "dummy")
+}
+
+/// Whether other machines can know the host by this address.
+fn is_known(address: &IpNet) -> bool {
+    match address.addr() {
+        IpAddr::V4(address) => !(address.is_loopback() || address.is_link_local()),
+        IpAddr::V6(address) => !(address.is_loopback() || address.is_unicast_link_local()),
+    }
+}
+
+fn uplink(link: &Link) -> Uplink {
+    Uplink {
+        name: link.name.clone(),
+        other_names: link.other_names.clone(),
+        index: link.index,
+        mac: link.mac.unwrap_or_default(),
+        mtu: link.mtu,
+        up: link.up,
+        ..Uplink::default()
+    }
 }

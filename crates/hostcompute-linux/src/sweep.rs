@@ -16,6 +16,7 @@ use crate::netlink::{Datagram, Lenient};
 use crate::nft::element::{Data, Entry};
 use crate::nft::set::Set;
 use crate::nft::transaction::Change;
+use crate::route::destination::{self, Destination};
 use crate::route::path::{self, Path, Target};
 use crate::route::{address, link};
 use crate::{Linux, cleanup, forwarding, marks, resolver};
@@ -26,6 +27,7 @@ pub(crate) enum Handle {
     Link { index: u32, name: String },
     Address { index: u32, address: IpNet },
     Path(Path),
+    Destination(Destination),
     Netns(String),
     Resolver(Guid),
     Forwarding(Family),
@@ -71,6 +73,9 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
             address::push_remove(&mut datagram, note("remove the address"), index, address);
         }
         Handle::Path(path) => path::push_remove(&mut datagram, note("remove the route"), &path),
+        Handle::Destination(entry) => {
+            destination::push_remove(&mut datagram, note("make the tunnel forget a host"), entry);
+        }
         Handle::Netns(name) => {
             if let Ok(netns) = name.parse() {
                 host.namespaces.remove(netns)?;
@@ -98,6 +103,9 @@ impl fmt::Display for Handle {
                     Target::Gateway(index, hop) => write!(f, "gateway {index} {hop}"),
                     Target::Unreachable | Target::Other => write!(f, "unreachable"),
                 }
+            }
+            Self::Destination(Destination { index, mac, host }) => {
+                write!(f, "destination {index} {mac} {host}")
             }
             Self::Netns(name) => write!(f, "netns {name}"),
             Self::Resolver(netns) => write!(f, "resolver {netns}"),
@@ -143,6 +151,11 @@ fn parse(text: &str) -> Option<Handle> {
                 _ => return None,
             },
         }),
+        ["destination", index, mac, host] => Handle::Destination(Destination {
+            index: index.parse().ok()?,
+            mac: mac.parse().ok()?,
+            host: host.parse().ok()?,
+        }),
         ["netns", name] => Handle::Netns((*name).to_owned()),
         ["resolver", netns] => Handle::Resolver(netns.parse().ok()?),
         ["forwarding", "V4"] => Handle::Forwarding(Family::V4),
@@ -174,6 +187,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hostcompute_engine::mac::Mac;
 
     #[track_caller]
     fn check(handle: Handle) {
@@ -192,6 +206,8 @@ mod tests {
             let destination = "10.1.0.0/16".parse().unwrap();
             check(Handle::Path(Path { destination, target, source: None, metric: 5 }));
         }
+        let (mac, host) = (Mac([2, 0, 0, 0, 0, 1]), "192.0.2.1".parse().unwrap());
+        check(Handle::Destination(Destination { index: 4, mac, host }));
         check(Handle::Forwarding(Family::V6));
         check(Handle::Table);
         check(Handle::Chain("x".to_owned()));

@@ -121,6 +121,9 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         Fact::Table
         | Fact::Forwarding(_)
         | Fact::Anchor(_)
+        | Fact::Tunnel(_)
+        | Fact::Peer(_)
+        | Fact::RemoteRoute(_)
         | Fact::HostAddress(_)
         | Fact::VipRoute(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
@@ -144,7 +147,12 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
 
 fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
     let thing = match element {
-        Element::Intra { .. } | Element::Outbound { .. } | Element::Hidden { .. } => return false,
+        Element::Intra { .. }
+        | Element::Outbound { .. }
+        | Element::Hidden { .. }
+        | Element::Apart { .. }
+        | Element::Published { .. }
+        | Element::Beyond { .. } => return false,
         Element::Source { address, .. }
         | Element::Loop { address }
         | Element::Isolated { address }

@@ -11,6 +11,7 @@ use crate::decide::Draft;
 use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
+use crate::network::overlay;
 use crate::network::subnet::Subnet;
 use crate::object::Object;
 use crate::plan::{Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Shaper, host_end};
@@ -33,6 +34,11 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
         return Err(Failure::new(HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS, why)
             .at("Settings.EndpointId")
             .hint("remove it there first"));
+    }
+    if endpoint.remote.is_some() {
+        let why = alloc::format!("endpoint {id} lives on another host");
+        return Err(Failure::new(HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION, why)
+            .at("Settings.EndpointId"));
     }
     permitted(&endpoint, namespace)?;
     let slot = free_slot(draft.state, &endpoint, namespace);
@@ -121,7 +127,7 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
         routes,
         prefer: match network.mode {
             Mode::Private => Vec::new(),
-            Mode::Nat | Mode::Internal => prefer(network, &endpoint.addresses),
+            Mode::Nat | Mode::Internal | Mode::Overlay => prefer(network, &endpoint.addresses),
         },
     })
 }
@@ -193,6 +199,9 @@ fn prefer(network: &Network, addresses: &[IpNet]) -> Vec<IpAddr> {
 impl Endpoint {
     /// What the host has because of this endpoint: nothing while it is not attached.
     pub(crate) fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
+        if self.remote.is_some() {
+            return overlay::remote_facts(state, self, facts);
+        }
         let Some(attachment) = &self.attachment else { return };
         let Some(network) = state.networks.get(self.network) else { return };
         if let Some(port) = port(state, self) {
@@ -213,7 +222,7 @@ impl Endpoint {
                 facts.push(Fact::Element(Element::Isolated { address }));
             }
         }
-        self.policy_facts(attachment, facts);
+        self.policy_facts(network, attachment, facts);
     }
 
     /// A port may send as every endpoint of its namespace: which interface an answer leaves by is for the workload's
@@ -236,7 +245,7 @@ impl Endpoint {
         }
     }
 
-    fn policy_facts(&self, attachment: &Attachment, facts: &mut Vec<Fact>) {
+    fn policy_facts(&self, network: &Network, attachment: &Attachment, facts: &mut Vec<Fact>) {
         for mapping in &self.policies.port_mappings {
             let to =
                 self.addresses.iter().map(IpNet::addr).find(|a| a.is_ipv4() == mapping.is_ipv4());
@@ -250,6 +259,10 @@ impl Endpoint {
         }
         for address in self.addresses.iter().map(IpNet::addr) {
             self.policies.outbound_nat.facts(address, facts);
+            if self.policies.outbound_nat.stated && network.mode != Mode::Nat {
+                let subnet = IpNet::from(address);
+                facts.push(Fact::Element(Element::Outbound { subnet }));
+            }
         }
         let suffix = alloc::format!("{:x}", attachment.interface);
         self.policies.access.facts(&suffix, &self.addresses, facts);

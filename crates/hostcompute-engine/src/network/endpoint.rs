@@ -21,8 +21,9 @@ use serde_json::{Map, Value};
 
 use crate::decide::{Draft, Look};
 use crate::mac::Mac;
-use crate::network::network::{Mode, Network, unsupported_modification};
+use crate::network::network::{Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
+use crate::network::remote::{self, Remote};
 use crate::network::{attach, dns, ipam, load_balancer, macs, subnet};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::PortRoute;
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub attachment: Option<Attachment>,
     /// Whether it was attached before: Detached rather than Created.
     pub(crate) detached: bool,
+    /// It lives on another host.
+    pub remote: Option<Remote>,
 }
 
 /// Where an endpoint is plugged in.
@@ -85,6 +88,14 @@ impl Endpoint {
         self.document.flags.is_some_and(|flags| flags.0 & ISOLATED != 0)
     }
 
+    /// Whether it is remote in name only: nothing leads to it. Consumers make such for virtual IPs.
+    pub(crate) fn is_stand_in(&self, state: &State) -> bool {
+        let overlay = state.networks.get(self.network).and_then(|network| network.overlay.as_ref());
+        self.remote.as_ref().is_some_and(|remote| {
+            overlay.is_none_or(|overlay| remote.provider == Some(overlay.provider))
+        })
+    }
+
     /// The document with what follows from the state.
     pub fn describe(&self, state: &State) -> HostComputeEndpoint {
         let mut document = self.document.clone();
@@ -121,22 +132,36 @@ impl Endpoint {
         });
         let addresses = addresses(&document)?;
         let policies = policy::read(&document.policies, network, &addresses)?;
+        let remote = match is_remote(&document) {
+            true => Some(remote::read(&document.policies, &policies, network)?),
+            false => None,
+        };
+        let routes = match remote {
+            Some(_) => Vec::new(),
+            None => routes(&document.routes, network, &addresses)?,
+        };
         Ok(Endpoint {
             id,
             sequence: chosen.number("Sequence").unwrap_or_default(),
             network: network.id,
             mac: mac(&document)?,
-            routes: routes(&document.routes, network, &addresses)?,
+            routes,
             policies,
             addresses,
             attachment,
             detached: chosen.0.contains_key("Detached"),
             document,
+            remote,
         })
     }
 }
 
 const ISOLATED: u32 = EndpointFlags::DISABLE_INTER_COMPUTE_COMMUNICATION.0;
+const REMOTE: u32 = EndpointFlags::REMOTE_ENDPOINT.0;
+
+fn is_remote(document: &HostComputeEndpoint) -> bool {
+    document.flags.is_some_and(|flags| flags.0 & REMOTE != 0)
+}
 
 fn addresses(document: &HostComputeEndpoint) -> Result<Vec<IpNet>, Failure> {
     let parse = |config: &IpConfig| {
@@ -174,7 +199,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         .at("HostComputeNetwork"));
     };
     let network = draft.state.network(network).map_err(|f| f.at("HostComputeNetwork"))?.clone();
-    refuse_flags(&document)?;
+    refuse_flags(&document, &network)?;
     document.base.id = Some(id);
     document.host_compute_network = Some(network.id);
     document.host_compute_namespace = None;
@@ -184,7 +209,11 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     if document.dns.is_none() {
         document.dns = network.document.dns.clone();
     }
-    let addresses = ipam::choose(draft.state, &network, &document.ip_configurations)?;
+    let elsewhere = is_remote(&document);
+    let addresses = match elsewhere {
+        true => remote::addresses(draft.state, &network, &document.ip_configurations)?,
+        false => ipam::choose(draft.state, &network, &document.ip_configurations)?,
+    };
     document.ip_configurations = configurations(&document.ip_configurations, &addresses);
     if document.mac_address.as_deref().is_none_or(str::is_empty) {
         let salt = (draft.context.random)();
@@ -192,12 +221,23 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         document.mac_address = Some(mac.to_string());
     }
     let mac = mac(&document)?;
-    if document.routes.is_empty() {
+    if document.routes.is_empty() && !elsewhere {
         document.routes = default_routes(&network, &addresses);
     }
-    let routes = routes(&document.routes, &network, &addresses)?;
+    let routes = match elsewhere {
+        true => Vec::new(),
+        false => routes(&document.routes, &network, &addresses)?,
+    };
     let policies =
         policy::prepare(draft, &mut document.policies, "Policies", &network, &addresses)?;
+    let remote = match elsewhere {
+        true => Some(remote::read(&document.policies, &policies, &network)?),
+        false => None,
+    };
+    match &remote {
+        Some(remote) => remote::check(draft, &network, remote, &addresses, mac)?,
+        None => remote::check_local(&policies, &network)?,
+    }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
     let sequence = draft.next_sequence();
     let endpoint = Endpoint {
@@ -211,18 +251,20 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         policies,
         attachment: None,
         detached: false,
+        remote,
     };
     draft.put(Object::Endpoint(endpoint.into()));
     draft.created(id);
     Ok(())
 }
 
-fn refuse_flags(document: &HostComputeEndpoint) -> Result<(), Failure> {
+fn refuse_flags(document: &HostComputeEndpoint, network: &Network) -> Result<(), Failure> {
     let flags = document.flags.map_or(0, |flags| flags.0);
-    if flags & !ISOLATED == 0 {
+    let known = if remote::is_possible(network) { ISOLATED | REMOTE } else { ISOLATED };
+    if flags & !known == 0 {
         return Ok(());
     }
-    let which = EndpointFlags(flags & !ISOLATED);
+    let which = EndpointFlags(flags & !known);
     let why = alloc::format!("endpoint flags {which} are not supported on this network type");
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
 }
@@ -320,7 +362,15 @@ fn change_policies(
     let policies =
         policy::prepare(draft, &mut document.policies, "Settings.Policies", &network, addresses)?;
     policy::port_mapping::reserve(draft, endpoint.id, &policies, "Settings.Policies")?;
-    let changed = Endpoint { document, policies, ..endpoint.clone() };
+    let remote = match &endpoint.remote {
+        Some(_) => Some(remote::read(&document.policies, &policies, &network)?),
+        None => None,
+    };
+    match &remote {
+        Some(remote) => remote::check(draft, &network, remote, addresses, endpoint.mac)?,
+        None => remote::check_local(&policies, &network)?,
+    }
+    let changed = Endpoint { document, policies, remote, ..endpoint.clone() };
     if let Some(attachment) = &changed.attachment {
         attach::permitted(&changed, attachment.namespace)?;
     }
@@ -348,11 +398,16 @@ pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure>
 /// HcnQueryEndpointStats.
 pub(crate) fn statistics(look: &Look<'_>) -> Result<Reply, Failure> {
     let id = look.target()?;
-    let port = attach::port(look.state, look.state.endpoint(id)?).map(Box::new);
+    let endpoint = look.state.endpoint(id)?;
+    if endpoint.remote.is_some() {
+        let why = alloc::format!("endpoint {id} lives on another host, which counts its packets");
+        return Err(Failure::new(HResult::HCN_E_ENDPOINT_NOT_LOCAL, why));
+    }
+    let port = attach::port(look.state, endpoint).map(Box::new);
     Ok(Reply::Statistics { endpoint: id, port })
 }
 
 /// Private networks have no host: nothing of theirs is published there.
 pub(crate) fn publishes(network: &Network) -> bool {
-    network.mode == Mode::Nat
+    network.mode.publishes()
 }

@@ -86,7 +86,7 @@ fn choose_one(
     }
 }
 
-fn explicit(text: &str, path: &str) -> Result<IpAddr, Failure> {
+pub(crate) fn explicit(text: &str, path: &str) -> Result<IpAddr, Failure> {
     text.parse().map_err(|_| {
         Failure::new(HResult::HCN_E_INVALID_IP, alloc::format!("'{text}' is not an IP address"))
             .at(String::from(path))

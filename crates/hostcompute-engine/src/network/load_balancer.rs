@@ -337,7 +337,9 @@ fn refuse_conflicts(state: &State, balancer: &LoadBalancer) -> Result<(), Failur
         }
         let owner = |vip: IpAddr| {
             let networks = state.networks().map(|network| (network.id, vip));
-            networks.filter_map(|key| state.index.addresses.get(&key)).next()
+            let mut owners = networks.filter_map(|key| state.index.addresses.get(&key));
+            // Consumers make an endpoint for the virtual IP itself, which says that it lives nowhere in particular.
+            owners.find(|id| state.endpoints.get(**id).is_some_and(|e| !e.is_stand_in(state)))
         };
         if let Some((vip, owner)) = vip.and_then(|vip| Some((vip, owner(vip)?))) {
             let why = alloc::format!("{vip} is the address of endpoint {owner}");

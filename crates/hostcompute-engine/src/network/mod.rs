@@ -11,6 +11,9 @@ pub mod macs;
 pub mod namespace;
 #[expect(clippy::module_inception, reason = "networks are one kind of network objects")]
 pub mod network;
+pub mod overlay;
 pub mod policy;
+pub mod remote;
 pub mod slots;
 pub mod subnet;
+pub mod uplink;

@@ -1,21 +1,25 @@
 //! Networks: HcnCreateNetwork, HcnModifyNetwork, HcnDeleteNetwork (hcn.md 2.3, 3.2, 3.3).
 //!
-//! Built here: NAT, Internal and Private. The other types are refused by name until what carries them exists.
+//! Built here: NAT, Internal, Private and Overlay (see `overlay`). The other types are refused by name until what carries them
+//! exists.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use hostcompute_schema::{
     Failure, Guid, HResult, HostComputeNetwork, ModifyNetworkSettingRequest, ModifyRequestType,
-    NetworkFlags, NetworkMode, NetworkResourceType, Route, Version,
+    NetworkFlags, NetworkMode, NetworkPolicyType, NetworkResourceType, PolicyNetworkRequest, Route,
+    Version,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
-use crate::network::policy;
+use crate::network::overlay::{self, Overlay, Segment};
+use crate::network::policy::of_network::{self, NetworkPolicies};
 use crate::network::subnet::{self, Subnet};
-use crate::network::{dns, macs};
+use crate::network::{dns, macs, uplink};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Anchor, Element, Fact, Family};
 use crate::request::EventKind;
@@ -30,6 +34,20 @@ pub enum Mode {
     Internal,
     /// Endpoints reach each other.
     Private,
+    /// Endpoints reach each other, on other hosts too.
+    Overlay,
+}
+
+impl Mode {
+    /// Whether the network needs an adapter that leads to other machines.
+    pub fn stands_on_uplink(self) -> bool {
+        matches!(self, Self::Overlay)
+    }
+
+    /// Whether ports of the host can lead to endpoints, and endpoints to the outside under the host's address.
+    pub fn publishes(self) -> bool {
+        matches!(self, Self::Nat | Self::Overlay)
+    }
 }
 
 /// A network.
@@ -46,6 +64,8 @@ pub struct Network {
     pub mode: Mode,
     pub subnets: Vec<Subnet>,
     pub(crate) macs: macs::Ranges,
+    /// What it shares with other hosts, if it is an Overlay network.
+    pub overlay: Option<Overlay>,
 }
 
 /// The flags that change nothing here or are carried out.
@@ -77,6 +97,19 @@ impl Network {
         alloc::format!("hb{:x}", self.interface)
     }
 
+    /// Every range of addresses that it takes on this host: its own, and what is behind other hosts.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let remotes = self.overlay.iter().flat_map(|overlay| &overlay.remotes);
+        let own = self.subnets.iter().map(|subnet| subnet.prefix);
+        own.chain(remotes.map(|remote| remote.prefix))
+    }
+
+    /// Indexes of its interfaces.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        let segments = self.overlay.iter().flat_map(|overlay| &overlay.segments);
+        [self.interface].into_iter().chain(segments.map(|segment| segment.interface))
+    }
+
     pub(crate) fn chosen(&self) -> Map<String, Value> {
         let mut chosen = Map::new();
         chosen.insert("Sequence".into(), self.sequence.into());
@@ -92,6 +125,9 @@ impl Network {
             .collect();
         if !undeclared.is_empty() {
             chosen.insert("ChosenGateways".into(), Value::Array(undeclared));
+        }
+        if let Some(overlay) = &self.overlay {
+            chosen.insert("Overlay".into(), Value::Object(overlay.chosen()));
         }
         chosen
     }
@@ -109,6 +145,9 @@ impl Network {
             subnet.declared &= !chosen;
         }
         let macs = document.mac_pool.as_ref().map(macs::read).transpose()?.unwrap_or_default();
+        let policies = of_network::read(mode, &document.policies)?;
+        let overlay = Overlay::revive_choices(&parts.chosen)
+            .and_then(|(mtu, segments)| overlay_of(&policies, mtu, segments));
         Ok(Network {
             id,
             sequence: parts.chosen.number("Sequence").unwrap_or_default(),
@@ -118,6 +157,7 @@ impl Network {
             mode,
             subnets,
             macs,
+            overlay,
         })
     }
 
@@ -126,7 +166,7 @@ impl Network {
         let prefixes = || self.subnets.iter().map(|subnet| subnet.prefix);
         let gateways = match self.mode {
             Mode::Private => Vec::new(),
-            Mode::Nat | Mode::Internal => {
+            Mode::Nat | Mode::Internal | Mode::Overlay => {
                 self.subnets.iter().filter_map(Subnet::gateway_net).collect()
             }
         };
@@ -138,6 +178,9 @@ impl Network {
             gateways,
             subnets: prefixes().collect(),
         }));
+        if let Some(overlay) = &self.overlay {
+            return overlay::facts(self, overlay, facts);
+        }
         for from in prefixes() {
             let same_family = |to: &IpNet| to.addr().is_ipv4() == from.addr().is_ipv4();
             for to in prefixes().filter(same_family) {
@@ -146,7 +189,7 @@ impl Network {
             match self.mode {
                 Mode::Nat => facts.push(Fact::Element(Element::Outbound { subnet: from })),
                 Mode::Private => facts.push(Fact::Element(Element::Hidden { subnet: from })),
-                Mode::Internal => {}
+                Mode::Internal | Mode::Overlay => {}
             }
         }
     }
@@ -163,7 +206,9 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let mut document: HostComputeNetwork = draft.settings(hostcompute_schema::parse_network)?;
     let id = draft.new_id(Kind::Network, document.base.id)?;
     let mode = mode(&document)?;
-    refuse_unsupported(&document)?;
+    refuse_flags(&document)?;
+    of_network::normalise(draft, &mut document.policies, "Policies")?;
+    let policies = of_network::read(mode, &document.policies)?;
     dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
     let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
     if let Some(other) = draft.state.index.network_names.get(&name) {
@@ -172,6 +217,10 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     document.base.id = Some(id);
     let mut subnets = subnet::read(&document.ipams, mode)?;
+    if mode == Mode::Overlay && subnets.is_empty() {
+        let why = "an Overlay network needs a subnet: other hosts must know its addresses";
+        return Err(Failure::new(HResult::HCN_E_INVALID_NETWORK, why).at("Ipams"));
+    }
     if subnets.is_empty() && mode != Mode::Private {
         give_subnet(draft, &mut document)?;
         subnets = subnet::read(&document.ipams, mode)?;
@@ -187,9 +236,19 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let mtu = match mode {
         Mode::Nat => draft.context.surroundings.uplink_mtu.filter(|mtu| (576..1500).contains(mtu)),
         Mode::Internal | Mode::Private => None,
+        Mode::Overlay => None,
     };
     let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
-    let network = Network { id, document, sequence, interface, mtu, mode, subnets, macs };
+    let overlay = match mode {
+        Mode::Overlay => Some(stand(draft, &mut document, policies, &subnets)?),
+        _ => None,
+    };
+    let mtu = overlay.as_ref().map(|overlay| overlay.mtu).or(mtu);
+    let network = Network { id, document, sequence, interface, mtu, mode, subnets, macs, overlay };
+    if let Some(overlay) = &network.overlay {
+        overlay.check(&network.subnets)?;
+        refuse_remote_overlaps(draft, &network)?;
+    }
     let flags = network.flags();
     draft.put(Object::Network(network.into()));
     draft.network_event(EventKind::NetworkPreCreate, id, flags);
@@ -202,12 +261,13 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     let refuse = |why: String| {
         Err(Failure::new(HResult::HCN_E_INVALID_NETWORK_TYPE, why)
             .at("Type")
-            .hint("use NAT, Internal or Private"))
+            .hint("use NAT, Internal, Private or Overlay"))
     };
     match document.kind.as_ref() {
         None | Some(NetworkMode::NAT) => Ok(Mode::Nat),
         Some(NetworkMode::Internal) => Ok(Mode::Internal),
         Some(NetworkMode::Private) => Ok(Mode::Private),
+        Some(NetworkMode::Overlay) => Ok(Mode::Overlay),
         Some(NetworkMode::Unknown(name)) => {
             refuse(alloc::format!("'{name}' is not a network type"))
         }
@@ -217,20 +277,120 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     }
 }
 
-fn refuse_unsupported(document: &HostComputeNetwork) -> Result<(), Failure> {
+fn refuse_flags(document: &HostComputeNetwork) -> Result<(), Failure> {
     let flags = document.flags.map_or(0, |flags| flags.0);
-    if flags & !KNOWN_FLAGS != 0 {
-        let which = NetworkFlags(flags & !KNOWN_FLAGS);
-        let why = alloc::format!("network flags {which} are not supported on this network type");
-        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"));
+    if flags & !KNOWN_FLAGS == 0 {
+        return Ok(());
     }
-    match document.policies.first() {
-        None => Ok(()),
-        Some(policy) => {
-            let kind = policy.kind.as_ref().map_or("", |kind| kind.name());
-            Err(policy::refuse_network_policy(kind).at("Policies[0].Type"))
+    let which = NetworkFlags(flags & !KNOWN_FLAGS);
+    let why = alloc::format!("network flags {which} are not supported on this network type");
+    Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
+}
+
+/// Puts an Overlay network on an adapter, and says so in its document (hcn.md rule 24).
+fn stand(
+    draft: &mut Draft<'_, '_>,
+    document: &mut HostComputeNetwork,
+    mut policies: NetworkPolicies,
+    subnets: &[Subnet],
+) -> Result<Overlay, Failure> {
+    if let Some(layer) = policies.layer {
+        policies.adapter.address = Some(layer_address(draft.state, layer)?);
+    }
+    let chosen = policies.adapter.choose(&draft.context.surroundings.uplinks)?;
+    let Some(provider) = policies.adapter.address.or_else(|| uplink::address(chosen)) else {
+        let why =
+            alloc::format!("adapter {} has no address that other hosts can send to", chosen.name);
+        return Err(Failure::new(HResult::HCN_E_ADAPTER_NOT_FOUND, why).at("Policies"));
+    };
+    let overhead = overlay::overhead(provider);
+    let mtu = chosen.mtu.saturating_sub(overhead).max(SMALLEST_TUNNEL);
+    if policies.adapter.address.is_none() || !has(document, NetworkPolicyType::ProviderAddress) {
+        let setting = of_network::provider_setting(provider);
+        document.policies.push(of_network::chosen(NetworkPolicyType::ProviderAddress, setting));
+    }
+    policies.adapter.address = Some(provider);
+    let router = policies.router_mac.unwrap_or_else(|| overlay::router_of(provider));
+    if policies.router_mac.is_none() {
+        let setting = of_network::router_setting(router);
+        document.policies.push(of_network::chosen(NetworkPolicyType::DrMacAddress, setting));
+        policies.router_mac = Some(router);
+    }
+    let mut vsids: Vec<u32> = subnets.iter().filter_map(|subnet| subnet.vsid).collect();
+    vsids.sort_unstable();
+    vsids.dedup();
+    let segments = vsids.into_iter().map(|vsid| segment(draft, vsid)).collect::<Result<_, _>>()?;
+    Ok(overlay_of(&policies, mtu, segments).expect("the provider address and the router are set"))
+}
+
+/// The least that a tunnel must carry: the smallest IPv6 packet.
+const SMALLEST_TUNNEL: u32 = 1280;
+
+fn has(document: &HostComputeNetwork, kind: NetworkPolicyType) -> bool {
+    document.policies.iter().any(|policy| policy.kind.as_ref() == Some(&kind))
+}
+
+/// The address of the network on whose adapter another one is to stand.
+fn layer_address(state: &State, layer: Guid) -> Result<IpAddr, Failure> {
+    let overlay = state.networks.get(layer).and_then(|network| network.overlay.as_ref());
+    overlay.map(|overlay| overlay.provider).ok_or_else(|| {
+        let why = alloc::format!("there is no network {layer} that stands on an adapter");
+        Failure::new(HResult::HCN_E_LAYER_NOT_FOUND, why).at("Policies")
+    })
+}
+
+/// The same VSID twice would be one virtual subnet with two owners.
+fn segment(draft: &mut Draft<'_, '_>, vsid: u32) -> Result<Segment, Failure> {
+    let has = |network: &&alloc::sync::Arc<Network>| {
+        network.subnets.iter().any(|subnet| subnet.vsid == Some(vsid))
+    };
+    if let Some(other) = draft.state.networks().find(has) {
+        let why = alloc::format!("network '{}' has VSID {vsid} on this host", other.name());
+        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why).at("Ipams"));
+    }
+    Ok(Segment { vsid, interface: draft.next_interface() })
+}
+
+/// What the policies of an Overlay network mean, with what was chosen for it.
+fn overlay_of(policies: &NetworkPolicies, mtu: u32, segments: Vec<Segment>) -> Option<Overlay> {
+    Some(Overlay {
+        provider: policies.adapter.address?,
+        router: policies.router_mac?,
+        port: policies.vxlan_port.unwrap_or(overlay::VXLAN_PORT),
+        mtu,
+        host_route: policies.host_route,
+        segments,
+        remotes: policies.remote_subnets.clone(),
+    })
+}
+
+/// What is behind other hosts must not be on this one.
+fn refuse_remote_overlaps(draft: &Draft<'_, '_>, network: &Network) -> Result<(), Failure> {
+    let Some(overlay) = &network.overlay else { return Ok(()) };
+    for remote in &overlay.remotes {
+        let others = draft.state.networks().filter(|other| other.id != network.id);
+        for other in others {
+            let clash = other.prefixes().find(|used| subnet::overlap(used, &remote.prefix));
+            if let Some(used) = clash {
+                let why = alloc::format!(
+                    "{} overlaps {used} of network '{}'",
+                    remote.prefix,
+                    other.name()
+                );
+                return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"));
+            }
         }
+        overlay::agree(
+            draft.state,
+            network,
+            overlay,
+            remote.mac,
+            remote.provider,
+            HResult::HCN_E_INVALID_POLICY,
+        )
+        .map_err(|failure| failure.at("Policies"))?;
     }
+    Ok(())
 }
 
 /// NAT and Internal networks without a subnet get one that collides with nothing (V: TestCreateDeleteNetworks).
@@ -262,10 +422,7 @@ fn first_or_new<T: Default>(list: &mut Vec<T>) -> Option<&mut T> {
 fn used_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, IpNet)> + 'a {
     let of = |network: &'a alloc::sync::Arc<Network>| {
         let name = network.name();
-        network
-            .subnets
-            .iter()
-            .map(move |subnet| (alloc::format!("network '{name}'"), subnet.prefix))
+        network.prefixes().map(move |prefix| (alloc::format!("network '{name}'"), prefix))
     };
     let ours = draft.state.networks().flat_map(of);
     let host = draft.context.surroundings.prefixes.iter().map(|net| ("the host".to_string(), *net));
@@ -332,7 +489,7 @@ fn fill(draft: &mut Draft<'_, '_>, document: &mut HostComputeNetwork, subnets: &
     }
 }
 
-/// HcnModifyNetwork: DNS can be updated; policies exist on no type that is built.
+/// HcnModifyNetwork: DNS can be updated, and those policies that a network can change while it exists.
 pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let id = draft.target()?;
     let network = draft.state.network(id)?.clone();
@@ -351,15 +508,9 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             Some(NetworkResourceType::Policy),
             Some(Request::Add | Request::Update | Request::Remove | Request::Refresh),
         ) => {
-            let request: hostcompute_schema::PolicyNetworkRequest =
-                draft.part(&settings, "Settings")?;
-            match request.policies.first() {
-                None => Ok(()),
-                Some(policy) => {
-                    let kind = policy.kind.as_ref().map_or("", |kind| kind.name());
-                    Err(policy::refuse_network_policy(kind).at("Settings.Policies[0].Type"))
-                }
-            }
+            let asked: PolicyNetworkRequest = draft.part(&settings, "Settings")?;
+            let kind = request.request_type.as_ref().unwrap_or(&Request::Refresh);
+            change_policies(draft, &network, kind, asked)
         }
         (resource, kind) => Err(unsupported_modification(
             "network",
@@ -367,6 +518,35 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             kind.as_ref().map(|k| k.name()),
         )),
     }
+}
+
+fn change_policies(
+    draft: &mut Draft<'_, '_>,
+    network: &Network,
+    kind: &ModifyRequestType,
+    mut asked: PolicyNetworkRequest,
+) -> Result<(), Failure> {
+    let relocate = |failure: Failure| match failure.path.clone() {
+        Some(path) => failure.at(["Settings.", &path].concat()),
+        None => failure,
+    };
+    of_network::normalise(draft, &mut asked.policies, "Settings.Policies")?;
+    of_network::read(network.mode, &asked.policies).map_err(relocate)?;
+    if *kind == ModifyRequestType::Refresh {
+        return Ok(());
+    }
+    let mut changed = network.clone();
+    changed.document.policies =
+        of_network::combine(&network.document.policies, kind, asked.policies)?;
+    let policies = of_network::read(network.mode, &changed.document.policies)?;
+    if let Some(overlay) = &mut changed.overlay {
+        overlay.host_route = policies.host_route;
+        overlay.remotes = policies.remote_subnets;
+        overlay.check(&network.subnets).map_err(relocate)?;
+    }
+    refuse_remote_overlaps(draft, &changed).map_err(relocate)?;
+    draft.put(Object::Network(changed.into()));
+    Ok(())
 }
 
 /// The refusal of a combination of RequestType and ResourceType.

@@ -6,10 +6,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hostcompute_schema::{
     Failure, Guid, HResult, Ipam, IpamType, Route, Subnet as Document, SubnetFlags,
+    SubnetPolicyType, VsidPolicySetting,
 };
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::network::network::Mode;
+use crate::network::overlay::VSIDS;
 use crate::plan::Family;
 
 /// A subnet with its meaning.
@@ -21,6 +23,8 @@ pub struct Subnet {
     pub gateway: Option<IpAddr>,
     /// Whether the document declares the gateway. Without, low addresses stay reserved (hcn.md 3.4).
     pub declared: bool,
+    /// The virtual subnet, on Overlay networks.
+    pub vsid: Option<u32>,
 }
 
 impl Subnet {
@@ -104,9 +108,10 @@ fn read_one(document: &Document, mode: Mode, path: &str) -> Result<Option<Subnet
     };
     let prefix =
         prefix(text).map_err(|failure| failure.at(alloc::format!("{path}.IpAddressPrefix")))?;
-    refuse_extras(document, path)?;
-    let mut subnet =
-        Subnet { id: document.base.id.unwrap_or_default(), prefix, gateway: None, declared: false };
+    refuse_extras(document, mode, path)?;
+    let vsid = vsid(document, mode, path)?;
+    let id = document.base.id.unwrap_or_default();
+    let mut subnet = Subnet { id, prefix, gateway: None, declared: false, vsid };
     for (k, route) in document.routes.iter().enumerate() {
         let path = alloc::format!("{path}.Routes[{k}]");
         let (destination, next_hop) = read_route(route, &path)?;
@@ -140,7 +145,7 @@ fn mixed_families(path: &str) -> Failure {
         .at(alloc::format!("{path}.DestinationPrefix"))
 }
 
-fn refuse_extras(document: &Document, path: &str) -> Result<(), Failure> {
+fn refuse_extras(document: &Document, mode: Mode, path: &str) -> Result<(), Failure> {
     let unsupported = |member: &str, why: &str| {
         Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why.to_string())
             .at(alloc::format!("{path}.{member}")))
@@ -152,23 +157,55 @@ fn refuse_extras(document: &Document, path: &str) -> Result<(), Failure> {
         return unsupported("Flags", "the host owns the gateway address of this network type");
     }
     if !document.ip_subnets.is_empty() {
-        return unsupported(
-            "IpSubnets",
-            "blocks inside a subnet exist only on bridged and overlay networks",
-        );
+        return unsupported("IpSubnets", "blocks inside a subnet are not carried out");
     }
-    let Some(policy) = document.policies.first() else { return Ok(()) };
-    let kind = policy.kind.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (code, why) = match kind.as_str() {
-        "VSID" => (HResult::HCN_E_INVALID_POLICY, "VSID belongs to Overlay networks"),
-        "VLAN" => (
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
-            "this network type has no uplink that could carry a VLAN",
-        ),
-        _ => (HResult::HCN_E_INVALID_POLICY_TYPE, "unknown subnet policy"),
-    };
-    let why = alloc::format!("{why} (policy {kind})");
-    Err(Failure::new(code, why).at(alloc::format!("{path}.Policies[0]")))
+    for (i, policy) in document.policies.iter().enumerate() {
+        let kind = policy.kind.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (code, why) = match policy.kind {
+            Some(SubnetPolicyType::VSID) if mode == Mode::Overlay => continue,
+            Some(SubnetPolicyType::VSID) => {
+                (HResult::HCN_E_INVALID_POLICY, "VSID belongs to Overlay networks")
+            }
+            Some(SubnetPolicyType::VLAN) => (
+                HResult::HCN_E_REQUEST_UNSUPPORTED,
+                "nothing on this host keeps VLANs apart, and isolation is not promised unkept",
+            ),
+            _ => (HResult::HCN_E_INVALID_POLICY_TYPE, "unknown subnet policy"),
+        };
+        let why = alloc::format!("{why} (policy {kind})");
+        return Err(Failure::new(code, why).at(alloc::format!("{path}.Policies[{i}]")));
+    }
+    Ok(())
+}
+
+/// The virtual subnet that the policies name; Overlay networks need one for each subnet.
+fn vsid(document: &Document, mode: Mode, path: &str) -> Result<Option<u32>, Failure> {
+    if mode != Mode::Overlay {
+        return Ok(None);
+    }
+    let mut found = None;
+    for (i, policy) in document.policies.iter().enumerate() {
+        let path = alloc::format!("{path}.Policies[{i}].Settings");
+        let setting: VsidPolicySetting = crate::network::policy::parse(policy.settings.as_ref())
+            .map_err(|f| f.at(path.clone()))?;
+        let vsid = setting.isolation_id.unwrap_or_default();
+        if !VSIDS.contains(&vsid) {
+            let why = alloc::format!("a VSID is {} to {}, not {vsid}", VSIDS.start(), VSIDS.end());
+            return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why)
+                .at(alloc::format!("{path}.IsolationId")));
+        }
+        if found.replace(vsid).is_some_and(|other| other != vsid) {
+            let why = "a subnet has one VSID";
+            return Err(Failure::new(HResult::HCN_E_POLICY_ALREADY_EXISTS, why).at(path));
+        }
+    }
+    if found.is_none() {
+        let why = "a subnet of an Overlay network needs a policy VSID";
+        return Err(Failure::new(HResult::HCN_E_INVALID_NETWORK, why)
+            .at(alloc::format!("{path}.Policies"))
+            .hint(r#"add {"Type": "VSID", "Settings": {"IsolationId": 4096}}"#));
+    }
+    Ok(found)
 }
 
 /// The destination and next hop of a route; an empty or all-zero next hop means on-link.
@@ -282,6 +319,7 @@ mod tests {
             prefix: "10.0.0.0/28".parse().unwrap(),
             gateway: Some("10.0.0.1".parse().unwrap()),
             declared: false,
+            vsid: None,
         };
         let reserved = |subnet: &Subnet| {
             (0..16)

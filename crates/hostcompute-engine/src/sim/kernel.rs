@@ -2,6 +2,7 @@
 //!
 //! What a real kernel refuses is in `refusal.rs`. Effects modelled here, because plans and repairs depend on them:
 //! - the table takes its chains, elements and services with it;
+//! - a tunnel takes the routes through it and the MACs behind it;
 //! - an anchor takes the routes to virtual IPs and the addresses on it; ports that prefer one of its addresses as source lose
 //!   their host routes;
 //! - a namespace takes its ports; a port leaves its shaper without anything to shape;
@@ -97,6 +98,14 @@ impl Kernel {
                     self.sever(gateway.addr());
                 }
             }
+            Fact::Tunnel(tunnel) => {
+                let index = tunnel.index;
+                self.remove_all(|_, fact| match fact {
+                    Fact::Peer(peer) => peer.index == index,
+                    Fact::RemoteRoute(route) => route.index == index,
+                    _ => false,
+                });
+            }
             Fact::HostAddress(host) => self.sever(host.address),
             Fact::Netns(id) => {
                 for name in self.ports.get(id).cloned().unwrap_or_default() {
@@ -129,9 +138,11 @@ impl Kernel {
         let severed: Vec<Thing> = self
             .things
             .iter()
-            .filter(
-                |(_, held)| matches!(&held.fact, Fact::Port(port) if port.prefer.contains(&address)),
-            )
+            .filter(|(_, held)| match &held.fact {
+                Fact::Port(port) => port.prefer.contains(&address),
+                Fact::RemoteRoute(route) => route.prefer == Some(address),
+                _ => false,
+            })
             .map(|(thing, _)| thing.clone())
             .collect();
         for thing in severed {
@@ -203,6 +214,12 @@ impl Kernel {
                     self.routes.insert(subnet.trunc(), anchor.name.clone());
                 }
             }
+            Fact::Tunnel(tunnel) => {
+                self.links.insert(tunnel.index, tunnel.name.clone());
+            }
+            Fact::RemoteRoute(route) => {
+                self.routes.insert(route.destination, route.device.clone());
+            }
             Fact::Port(port) => {
                 self.links.insert(port.index, port.name.clone());
                 self.ports.entry(port.netns).or_default().insert(port.name.clone());
@@ -247,6 +264,12 @@ impl Kernel {
                 for subnet in &anchor.subnets {
                     self.routes.remove(&subnet.trunc());
                 }
+            }
+            Fact::Tunnel(tunnel) => {
+                self.links.remove(&tunnel.index);
+            }
+            Fact::RemoteRoute(route) => {
+                self.routes.remove(&route.destination);
             }
             Fact::Port(port) => {
                 self.links.remove(&port.index);

@@ -28,6 +28,8 @@ pub enum Origin {
     Host,
     /// A machine elsewhere, whose packets reach the host.
     Outside(IpAddr),
+    /// Whoever sends from this address into the tunnel of a virtual subnet.
+    Beyond(IpAddr, u32),
 }
 
 /// The first packet of a flow.
@@ -49,6 +51,8 @@ pub enum Receiver {
     Endpoint(Guid),
     Host,
     Outside,
+    /// The host with this address on the network below, by a tunnel.
+    Beyond(IpAddr),
 }
 
 /// A packet as it arrives.
@@ -94,14 +98,14 @@ pub struct Reach<'a> {
 
 /// A packet on its way.
 #[derive(Debug, Clone, Copy)]
-struct Packet<'a> {
+struct Packet {
     source: IpAddr,
     destination: IpAddr,
     protocol: u8,
     source_port: u16,
     port: u16,
-    /// The port it came in by.
-    from: Option<&'a Port>,
+    /// It came in by a port or a tunnel.
+    from_ours: bool,
     translated: bool,
 }
 
@@ -110,6 +114,8 @@ struct Packet<'a> {
 enum Way<'a> {
     Local,
     Port(&'a Port),
+    /// Behind a tunnel, at this host.
+    Beyond(IpAddr),
     Outside,
     Nowhere,
 }
@@ -127,7 +133,13 @@ impl<'a> Reach<'a> {
     pub fn connect(&self, connection: &Connection) -> Outcome {
         match connection.origin {
             Origin::Outside(source) => {
-                self.arrive(self.packet(connection, source, None), connection)
+                self.arrive(self.packet(connection, source, false), connection)
+            }
+            Origin::Beyond(source, vsid) => {
+                if !self.tables.may_come(vsid, source) || connection.to.is_loopback() {
+                    return Err(Lost::Spoofed);
+                }
+                self.arrive(self.packet(connection, source, true), connection)
             }
             Origin::Host => self.leave_host(connection, None),
             Origin::Endpoint(id) => match self.tables.port_of(id) {
@@ -152,14 +164,17 @@ impl<'a> Reach<'a> {
         found
     }
 
-    fn packet(
-        &self,
-        connection: &Connection,
-        source: IpAddr,
-        from: Option<&'a Port>,
-    ) -> Packet<'a> {
+    fn packet(&self, connection: &Connection, source: IpAddr, from_ours: bool) -> Packet {
         let Connection { to, protocol, source_port, port, .. } = *connection;
-        Packet { source, destination: to, protocol, source_port, port, from, translated: false }
+        Packet {
+            source,
+            destination: to,
+            protocol,
+            source_port,
+            port,
+            from_ours,
+            translated: false,
+        }
     }
 
     /// Out of a namespace, through the port's host end, into the host's prerouting.
@@ -167,7 +182,7 @@ impl<'a> Reach<'a> {
         let to = connection.to;
         let own = |net: &&IpNet| Family::of(&net.addr()) == Family::of(&to);
         let source = port.addresses.iter().find(own).ok_or(Lost::NoSource)?.addr();
-        let packet = self.packet(connection, source, Some(port));
+        let packet = self.packet(connection, source, true);
         if self.tables.ports_in(port.netns).any(|p| holds(p, to)) {
             let endpoint = self.tables.holder_in(port.netns, to).ok_or(Lost::NoRoute)?;
             return Ok(deliver(Receiver::Endpoint(endpoint), &packet));
@@ -177,22 +192,22 @@ impl<'a> Reach<'a> {
         if to.is_loopback() || !self.tables.may_send(leaving, source) {
             return Err(Lost::Spoofed);
         }
-        self.arrive(Packet { from: Some(leaving), ..packet }, connection)
+        self.arrive(packet, connection)
     }
 
     /// Prerouting and what follows.
-    fn arrive(&self, mut packet: Packet<'a>, connection: &Connection) -> Outcome {
+    fn arrive(&self, mut packet: Packet, connection: &Connection) -> Outcome {
         self.translate(&mut packet, connection.draw);
-        match self.tables.way(packet.destination) {
+        let way = self.tables.way(packet.destination);
+        match way {
             Way::Local => self.input(&packet),
             Way::Nowhere => Err(Lost::Unreachable),
-            Way::Port(port) => self.forward(&packet, Some(port)),
-            Way::Outside => self.forward(&packet, None),
+            Way::Outside | Way::Port(_) | Way::Beyond(_) => self.forward(&packet, way),
         }
     }
 
     /// Destination translation: services, node ports, port mappings; the first that matches.
-    fn translate(&self, packet: &mut Packet<'a>, draw: u64) {
+    fn translate(&self, packet: &mut Packet, draw: u64) {
         let local = self.tables.is_local(packet.destination) || packet.destination.is_loopback();
         let vip = self.tables.service(Some(packet.destination), packet);
         let service = vip.or_else(|| self.tables.service(None, packet).filter(|_| local));
@@ -208,33 +223,36 @@ impl<'a> Reach<'a> {
         }
     }
 
-    fn forward(&self, packet: &Packet<'a>, to: Option<&'a Port>) -> Outcome {
+    fn forward(&self, packet: &Packet, way: Way<'a>) -> Outcome {
+        let ours = !matches!(way, Way::Outside);
         // IPv4 asks the interface that the packet came in by, and ports say yes; IPv6 asks the whole host.
         let family = Family::of(&packet.destination);
-        let by_port = packet.from.is_some() && family == Family::V4;
+        let by_port = packet.from_ours && family == Family::V4;
         if !by_port && !self.tables.forwards(family) {
             return Err(Lost::NotForwarding);
         }
-        if packet.from.is_some() || to.is_some() {
-            self.forward_filter(packet, to.is_some())?;
+        if packet.from_ours || ours {
+            self.forward_filter(packet, ours)?;
         }
-        let source = self.source_outside(packet, to.is_some());
+        let source = self.source_outside(packet, ours);
         let packet = Packet { source, ..*packet };
-        match to {
-            Some(port) => self.enter(&packet, port),
-            None => Ok(deliver(Receiver::Outside, &packet)),
+        match way {
+            Way::Port(port) => self.enter(&packet, port),
+            Way::Beyond(host) => Ok(deliver(Receiver::Beyond(host), &packet)),
+            Way::Local | Way::Outside | Way::Nowhere => Ok(deliver(Receiver::Outside, &packet)),
         }
     }
 
-    fn forward_filter(&self, packet: &Packet<'a>, to_port: bool) -> Result<(), Lost> {
+    fn forward_filter(&self, packet: &Packet, to_port: bool) -> Result<(), Lost> {
         self.access(packet)?;
         let (source, destination) = (packet.source, packet.destination);
         let inside = self.tables.is_intra(source, destination);
         self.visible(packet)?;
-        if packet.translated && (self.tables.is_outbound(destination) || inside) {
+        let open = self.tables.is_outbound(destination) || self.tables.is_published(destination);
+        if packet.translated && (open || inside) {
             return Ok(());
         }
-        let from_port = packet.from.is_some();
+        let from_port = packet.from_ours;
         let isolated = self.tables.is_isolated(source) || self.tables.is_isolated(destination);
         if from_port && to_port && isolated {
             return Err(Lost::Filtered);
@@ -244,7 +262,7 @@ impl<'a> Reach<'a> {
     }
 
     /// A Private network is closed both ways, translated or not.
-    fn visible(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+    fn visible(&self, packet: &Packet) -> Result<(), Lost> {
         let (source, destination) = (packet.source, packet.destination);
         let hidden = self.tables.is_hidden(source) || self.tables.is_hidden(destination);
         let inside = self.tables.is_intra(source, destination);
@@ -252,7 +270,7 @@ impl<'a> Reach<'a> {
     }
 
     /// Isolation where one of the two is an endpoint in the host's own namespace.
-    fn apart(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+    fn apart(&self, packet: &Packet) -> Result<(), Lost> {
         let (source, destination) = (packet.source, packet.destination);
         let endpoint = |address| self.tables.is_loop(address, address);
         let isolated = (self.tables.is_isolated(source) && endpoint(destination))
@@ -260,8 +278,19 @@ impl<'a> Reach<'a> {
         if isolated && !packet.translated { Err(Lost::Filtered) } else { Ok(()) }
     }
 
+    /// An overlay without HostRoute and the host itself; endpoints of the host's own namespace are endpoints.
+    fn kept_from_host(&self, packet: &Packet, far: IpAddr) -> Result<(), Lost> {
+        let near = if far == packet.source { packet.destination } else { packet.source };
+        let endpoint = self.tables.is_loop(near, near);
+        let inside = self.tables.is_intra(packet.source, packet.destination);
+        let far_apart = self.tables.is_apart(far) && !(endpoint && inside);
+        let near_apart = self.tables.is_apart(near) && !inside;
+        let apart = (far_apart || near_apart) && !packet.translated;
+        if apart { Err(Lost::Hidden) } else { Ok(()) }
+    }
+
     /// The access rules of the sender and of the receiver, by their addresses.
-    fn access(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+    fn access(&self, packet: &Packet) -> Result<(), Lost> {
         for direction in [Direction::Out, Direction::In] {
             if !self.tables.allows(direction, packet) {
                 return Err(Lost::AccessRule(direction));
@@ -271,7 +300,7 @@ impl<'a> Reach<'a> {
     }
 
     /// Source translation of what is forwarded.
-    fn source_outside(&self, packet: &Packet<'a>, to_port: bool) -> IpAddr {
+    fn source_outside(&self, packet: &Packet, to_port: bool) -> IpAddr {
         let (source, destination) = (packet.source, packet.destination);
         if to_port {
             let hairpin = packet.translated && self.tables.is_loop(source, destination);
@@ -290,7 +319,7 @@ impl<'a> Reach<'a> {
         }
     }
 
-    fn enter(&self, packet: &Packet<'a>, port: &'a Port) -> Outcome {
+    fn enter(&self, packet: &Packet, port: &'a Port) -> Outcome {
         // The answer takes the interface that the namespace's routes name, with the address that was asked.
         let back = self.tables.route_inside(port.netns, packet.source);
         let answers = back.is_some_and(|back| self.tables.may_send(back, packet.destination));
@@ -301,11 +330,12 @@ impl<'a> Reach<'a> {
         Ok(deliver(Receiver::Endpoint(port.endpoint), packet))
     }
 
-    fn input(&self, packet: &Packet<'a>) -> Outcome {
-        if packet.from.is_some() {
+    fn input(&self, packet: &Packet) -> Outcome {
+        if packet.from_ours {
             self.access(packet)?;
             self.visible(packet)?;
             self.apart(packet)?;
+            self.kept_from_host(packet, packet.source)?;
         } else {
             self.present(packet)?;
         }
@@ -313,7 +343,7 @@ impl<'a> Reach<'a> {
     }
 
     /// To an address of the host, past our ports: endpoints in its namespace keep their rules.
-    fn present(&self, packet: &Packet<'a>) -> Result<(), Lost> {
+    fn present(&self, packet: &Packet) -> Result<(), Lost> {
         if !self.tables.allows(Direction::In, packet) {
             return Err(Lost::AccessRule(Direction::In));
         }
@@ -326,11 +356,16 @@ impl<'a> Reach<'a> {
     fn leave_host(&self, connection: &Connection, bound: Option<IpAddr>) -> Outcome {
         let first = self.tables.host_source(connection.to);
         let source = bound.or(first).ok_or(Lost::NoRoute)?;
-        let mut packet = self.packet(connection, source, None);
+        let mut packet = self.packet(connection, source, false);
         self.translate(&mut packet, connection.draw);
         let way = self.tables.way(packet.destination);
-        if let Way::Port(port) = way {
-            return self.depart(&packet, port);
+        match way {
+            Way::Port(port) => return self.depart(&packet, port),
+            Way::Beyond(host) => {
+                self.leave_for_ours(&packet)?;
+                return Ok(deliver(Receiver::Beyond(host), &packet));
+            }
+            Way::Local | Way::Outside | Way::Nowhere => {}
         }
         if !self.tables.allows(Direction::Out, &packet) {
             return Err(Lost::AccessRule(Direction::Out));
@@ -341,18 +376,24 @@ impl<'a> Reach<'a> {
                 let source = self.source_outside(&packet, false);
                 Ok(deliver(Receiver::Outside, &Packet { source, ..packet }))
             }
-            Way::Nowhere | Way::Port(_) => Err(Lost::Unreachable),
+            Way::Nowhere | Way::Port(_) | Way::Beyond(_) => Err(Lost::Unreachable),
         }
     }
 
-    /// From the host into a port.
-    fn depart(&self, packet: &Packet<'a>, port: &'a Port) -> Outcome {
+    /// The output hook, toward a port or a tunnel.
+    fn leave_for_ours(&self, packet: &Packet) -> Result<(), Lost> {
         self.access(packet)?;
         let hidden = self.tables.is_hidden(packet.destination);
         if hidden && !self.tables.is_intra(packet.source, packet.destination) {
             return Err(Lost::Hidden);
         }
         self.apart(packet)?;
+        self.kept_from_host(packet, packet.destination)
+    }
+
+    /// From the host into a port.
+    fn depart(&self, packet: &Packet, port: &'a Port) -> Outcome {
+        self.leave_for_ours(packet)?;
         let loopback = packet.source.is_loopback();
         let source = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
         let source = source.ok_or(Lost::NoSource)?;
@@ -364,7 +405,7 @@ fn holds(port: &Port, address: IpAddr) -> bool {
     port.addresses.iter().any(|net| net.addr() == address)
 }
 
-fn deliver(receiver: Receiver, packet: &Packet<'_>) -> Delivery {
+fn deliver(receiver: Receiver, packet: &Packet) -> Delivery {
     let destination = SocketAddr::new(packet.destination, packet.port);
     Delivery { receiver, destination, source: packet.source }
 }

@@ -14,7 +14,7 @@ use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
     AclChain, AclRule, Anchor, Element, Fact, Family, Port, PortRoute, SLOT_CLASSES, Service,
-    Shaper, Verdict,
+    Shaper, Tunnel, Verdict,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -61,6 +61,14 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Fact::Tunnel(tunnel) => tunnel_shape(tunnel),
+        Fact::RemoteRoute(route) => {
+            let stand_in = route.destination.network();
+            match route.prefer.filter(|source| Family::of(source) != Family::of(&stand_in)) {
+                Some(source) => Err(malformed(format!("{source} toward {}", route.destination))),
+                None => Ok(()),
+            }
+        }
         Fact::Port(port) => port_shape(port),
         Fact::Shaper(shaper) => {
             interface(&shaper.name, shaper.index)?;
@@ -83,6 +91,20 @@ fn interface(name: &str, index: u32) -> Result<(), Failure> {
     }
     if index == 0 || i32::try_from(index).is_err() {
         return Err(malformed(format!("interface {name} cannot have index {index}")));
+    }
+    Ok(())
+}
+
+fn tunnel_shape(tunnel: &Tunnel) -> Result<(), Failure> {
+    interface(&tunnel.name, tunnel.index)?;
+    if tunnel.vsid == 0 || tunnel.vsid >= 1 << 24 || tunnel.port == 0 {
+        return Err(malformed(format!(
+            "no tunnel has VSID {} at port {}",
+            tunnel.vsid, tunnel.port
+        )));
+    }
+    if tunnel.mac.is_group() || !(SMALLEST_V4_MTU..=65535).contains(&tunnel.mtu) {
+        return Err(malformed(format!("{} cannot be set up so", tunnel.name)));
     }
     Ok(())
 }
@@ -188,6 +210,14 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::HostAddress(host) => device(&host.device, host.index),
+        Fact::Peer(peer) => device(&peer.device, peer.index),
+        Fact::RemoteRoute(route) => {
+            device(&route.device, route.index)?;
+            match route.prefer.filter(|source| !kernel.addresses.contains_key(source)) {
+                Some(source) => Err(missing(format!("preferred source {source}"))),
+                None => Ok(()),
+            }
+        }
         Fact::VipRoute(route) => device(&route.device, route.index),
         Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
         Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => has(Thing::Table),
@@ -199,6 +229,8 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
 fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
     match fact {
         Fact::Anchor(anchor) => anchor_collisions(kernel, anchor),
+        Fact::Tunnel(tunnel) => tunnel_collisions(kernel, tunnel),
+        Fact::RemoteRoute(route) => free_route(kernel, route.destination),
         Fact::Port(port) => port_collisions(kernel, port),
         Fact::Shaper(Shaper { port, name, index, .. }) => {
             free_link(kernel, name, *index)?;
@@ -253,6 +285,21 @@ fn anchor_collisions(kernel: &Kernel, anchor: &Anchor) -> Result<(), Failure> {
         free_address(kernel, gateway.addr())?;
     }
     anchor.subnets.iter().try_for_each(|subnet| free_route(kernel, subnet.trunc()))
+}
+
+/// The kernel has one VXLAN device for each identifier and port, whatever its address.
+fn tunnel_collisions(kernel: &Kernel, tunnel: &Tunnel) -> Result<(), Failure> {
+    free_link(kernel, &tunnel.name, tunnel.index)?;
+    let same = |held: &Held| match &held.fact {
+        Fact::Tunnel(other) if (other.vsid, other.port) == (tunnel.vsid, tunnel.port) => {
+            Some(other.name.clone())
+        }
+        _ => None,
+    };
+    match kernel.things.values().find_map(same) {
+        Some(other) => Err(taken(format!("VSID {}", tunnel.vsid), &other)),
+        None => Ok(()),
+    }
 }
 
 fn port_collisions(kernel: &Kernel, port: &Port) -> Result<(), Failure> {
@@ -314,6 +361,13 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
             .find(|other| matches!(other, Element::Outbound { subnet: s } if meets(s, subnet))),
         Element::Hidden { subnet } => peers(kernel, element)
             .find(|other| matches!(other, Element::Hidden { subnet: s } if meets(s, subnet))),
+        Element::Apart { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Apart { subnet: s } if meets(s, subnet))),
+        Element::Published { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Published { subnet: s } if meets(s, subnet))),
+        Element::Beyond { device, subnet } => peers(kernel, element).find(
+            |other| matches!(other, Element::Beyond { device: d, subnet: s } if d == device && meets(s, subnet)),
+        ),
         Element::NatExempt { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::NatExempt { destination: d, .. } if meets(d, destination)),
         ),
@@ -344,6 +398,11 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         }
         Element::Outbound { subnet } => Element::Outbound { subnet: everything(&subnet) },
         Element::Hidden { subnet } => Element::Hidden { subnet: everything(&subnet) },
+        Element::Apart { subnet } => Element::Apart { subnet: everything(&subnet) },
+        Element::Published { subnet } => Element::Published { subnet: everything(&subnet) },
+        Element::Beyond { device, subnet } => {
+            Element::Beyond { device, subnet: everything(&subnet) }
+        }
         Element::NatExempt { source, destination } => {
             Element::NatExempt { source, destination: everything(&destination) }
         }

@@ -8,7 +8,9 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hostcompute_schema::Guid;
+use ipnet::IpNet;
 
+use crate::mac::Mac;
 use crate::plan::{Element, Fact, Family};
 
 /// The identity of a kernel object.
@@ -20,6 +22,9 @@ pub(super) enum Thing {
     Link(String),
     Netns(Guid),
     HostAddress(IpAddr),
+    /// A MAC behind a tunnel, by the tunnel's name.
+    Peer(String, Mac),
+    RemoteRoute(IpNet),
     VipRoute(IpAddr),
     Chain(String),
     /// An element with the data of its key; a map's value is blanked.
@@ -45,6 +50,9 @@ impl Thing {
             Fact::Table => Self::Table,
             Fact::Forwarding(family) => Self::Forwarding(*family),
             Fact::Anchor(anchor) => Self::Link(anchor.name.clone()),
+            Fact::Tunnel(tunnel) => Self::Link(tunnel.name.clone()),
+            Fact::Peer(peer) => Self::Peer(peer.device.clone(), peer.mac),
+            Fact::RemoteRoute(route) => Self::RemoteRoute(route.destination),
             Fact::Netns(id) => Self::Netns(*id),
             Fact::Port(port) => Self::Link(port.name.clone()),
             Fact::HostAddress(host) => Self::HostAddress(host.address),
@@ -94,6 +102,9 @@ impl Medium {
         match fact {
             Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => Self::Nftables,
             Fact::Anchor(_)
+            | Fact::Tunnel(_)
+            | Fact::Peer(_)
+            | Fact::RemoteRoute(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
@@ -112,6 +123,8 @@ impl fmt::Display for Thing {
             Self::Link(name) => write!(f, "interface {name}"),
             Self::Netns(id) => write!(f, "network namespace {id}"),
             Self::HostAddress(address) => write!(f, "host address {address}"),
+            Self::Peer(tunnel, mac) => write!(f, "MAC {mac} behind {tunnel}"),
+            Self::RemoteRoute(range) => write!(f, "route to {range} elsewhere"),
             Self::VipRoute(address) => write!(f, "route to {address}"),
             Self::Chain(name) => write!(f, "chain {name}"),
             Self::Element(element) => write!(f, "element {element:?}"),

@@ -27,6 +27,18 @@ pub enum Command {
         policies: Vec<Policy>,
     },
     ChangeDns(Pick),
+    /// Tells a network what is behind another host, or that it is not.
+    Remote {
+        network: Pick,
+        add: bool,
+        range: usize,
+        vsid: u32,
+        host: u8,
+    },
+    HostRoute {
+        network: Pick,
+        add: bool,
+    },
     Delete(Kind, Pick),
     Open(Kind, Pick),
     Query(Kind, Pick),
@@ -52,6 +64,8 @@ impl Command {
             Command::Container { .. } => "container",
             Command::ChangePolicies { .. } => "change policies",
             Command::ChangeDns(_) => "change DNS",
+            Command::Remote { .. } => "remote subnet",
+            Command::HostRoute { .. } => "host route",
             Command::Delete(..) => "delete",
             Command::Open(..) => "open",
             Command::Query(..) => "query",
@@ -137,6 +151,8 @@ pub struct EndpointWish {
     pub mac: MacWish,
     pub flags: u32,
     pub policies: Vec<Policy>,
+    /// It lives on this host, if on another.
+    pub remote: Option<u8>,
     pub spelling: Spelling,
 }
 
@@ -153,6 +169,8 @@ pub enum AddressWish {
     AnyWithLength(u8),
     /// An address of the network's n-th subnet, this far above the network address.
     Offset(u8, u8),
+    /// The seventh address of one of [`RANGES`].
+    InRange(u8),
     Elsewhere,
     Malformed,
 }
@@ -238,7 +256,17 @@ pub enum Spelling {
     UpperCaseIds,
 }
 
-pub const TYPES: [&str; 7] = ["", "NAT", "nat", "Internal", "Private", "Overlay", "Torus"];
+pub const TYPES: [&str; 8] =
+    ["", "NAT", "nat", "Internal", "Private", "Overlay", "Infiniband", "Torus"];
+/// What may be behind other hosts: two apart, one around them, one inside a subnet, one in a subnet of another network, and IPv6.
+pub const RANGES: [&str; 6] = [
+    "10.244.2.0/24",
+    "10.244.3.0/24",
+    "10.244.0.0/16",
+    "10.1.0.128/25",
+    "172.18.7.0/24",
+    "fd00:244::/64",
+];
 pub const NAMESPACE_TYPES: [&str; 5] = ["", "Host", "HostDefault", "Guest", "Kitchen"];
 /// The first two overlap; the rest are apart, down to two that no subnet can be.
 pub const PREFIXES: [&str; 9] = [
@@ -281,6 +309,11 @@ fn pick() -> impl Strategy<Value = Pick> {
     any::<u8>().prop_map(Pick)
 }
 
+/// Mostly the first object: the overlay that many histories begin with.
+fn first_or_any() -> impl Strategy<Value = Pick> {
+    prop_oneof![4 => Just(nth(0)), 1 => pick()]
+}
+
 fn spelling() -> impl Strategy<Value = Spelling> {
     prop_oneof![
         3 => Just(Spelling::Exact),
@@ -300,7 +333,7 @@ fn network() -> impl Strategy<Value = NetworkWish> {
     ];
     let prefix = prop_oneof![30 => 0..7_usize, 1 => 7..PREFIXES.len()];
     let subnet = (prefix, gateway).prop_map(|(prefix, gateway)| SubnetWish { prefix, gateway });
-    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 1 => 5..TYPES.len()];
+    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 5 => 5..6_usize, 1 => 6..TYPES.len()];
     let flags = prop_oneof![20 => Just(0_u32), 4 => Just(8), 4 => Just(16), 1 => Just(2)];
     let pool = prop_oneof![
         20 => Just(Pool::Absent),
@@ -357,6 +390,32 @@ fn endpoint() -> impl Strategy<Value = EndpointWish> {
             mac,
             flags,
             policies,
+            remote: None,
+            spelling,
+        },
+    )
+}
+
+/// An endpoint on another host, or one that says it is on this (1).
+fn remote_endpoint() -> impl Strategy<Value = EndpointWish> {
+    let address = prop_oneof![
+        8 => (0..2_u8, 4..9_u8).prop_map(|(subnet, offset)| AddressWish::Offset(subnet, offset)),
+        8 => (0..3_u8).prop_map(AddressWish::InRange),
+        1 => Just(AddressWish::Any),
+    ];
+    let host = prop_oneof![1 => Just(1_u8), 12 => 2..4_u8];
+    let policies = prop_oneof![12 => Just(Vec::new()), 1 => vec(policy(), 1..2)];
+    (first_or_any(), address, 0..3_u8, host, policies, spelling()).prop_map(
+        |(network, address, mac, host, policies, spelling)| EndpointWish {
+            network,
+            naming: Naming::Handle,
+            id: IdWish::Service,
+            name: None,
+            addresses: std::vec![address],
+            mac: MacWish::Given(mac),
+            flags: 1,
+            policies,
+            remote: Some(host),
             spelling,
         },
     )
@@ -478,6 +537,16 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(namespace, number, add)| Command::Container { namespace, number, add }),
         8 => (pick(), how(), policies())
             .prop_map(|(endpoint, how, policies)| Command::ChangePolicies { endpoint, how, policies }),
+        4 => remote_endpoint().prop_map(Command::CreateEndpoint),
+        8 => (first_or_any(), prop::bool::weighted(0.7), 0..RANGES.len(), 0..5_u32, 2..4_u8).prop_map(
+            |(network, add, range, vsid, host)| {
+                // Mostly the virtual subnet of the overlay that many histories begin with.
+                let vsid = 4096 + vsid.saturating_sub(2);
+                Command::Remote { network, add, range, vsid, host }
+            },
+        ),
+        4 => (first_or_any(), any::<bool>())
+            .prop_map(|(network, add)| Command::HostRoute { network, add }),
         2 => pick().prop_map(Command::ChangeDns),
         6 => (kind(), pick()).prop_map(|(kind, id)| Command::Delete(kind, id)),
         2 => (kind(), pick()).prop_map(|(kind, id)| Command::Open(kind, id)),
@@ -490,15 +559,15 @@ pub fn command() -> impl Strategy<Value = Command> {
 
 /// A history: enough commands to build something and to break it. Most begin with a world that is already busy.
 pub fn history(most: usize) -> impl Strategy<Value = Vec<Command>> {
-    let founded = prop::bool::weighted(0.8);
+    let founded = prop_oneof![1 => Just(None), 2 => Just(Some(1_usize)), 2 => Just(Some(5_usize))];
     (founded, vec(command(), 1..most)).prop_map(|(founded, commands)| {
-        let founding = if founded { founding() } else { Vec::new() };
+        let founding = founded.map(founding).unwrap_or_default();
         founding.into_iter().chain(commands).collect()
     })
 }
 
-/// Three networks, five endpoints, three namespaces, a load balancer: all valid.
-fn founding() -> Vec<Command> {
+/// Three networks, five endpoints, three namespaces, a load balancer: all valid. The first network is NAT or an overlay.
+fn founding(first: usize) -> Vec<Command> {
     let network = |kind, subnets: &[usize]| {
         let subnet = |prefix: &usize| SubnetWish { prefix: *prefix, gateway: Gateway::Offset(1) };
         Command::CreateNetwork(NetworkWish {
@@ -522,6 +591,7 @@ fn founding() -> Vec<Command> {
             mac: MacWish::Service,
             flags: 0,
             policies: Vec::new(),
+            remote: None,
             spelling: Spelling::Exact,
         })
     };
@@ -534,7 +604,7 @@ fn founding() -> Vec<Command> {
         affinity: 0,
         spelling: Spelling::Exact,
     };
-    let mut commands = vec![network(1, &[0, 5]), network(3, &[2]), network(4, &[3])];
+    let mut commands = vec![network(first, &[0, 5]), network(3, &[2]), network(4, &[3])];
     commands.extend([0, 0, 0, 1, 2].map(endpoint));
     commands.extend([(); 3].map(|()| Command::CreateNamespace(namespace.clone())));
     commands.extend([0, 1, 2].map(|place| Command::Attach(nth(place + 1), nth(place))));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hostcompute_engine::host::{Host, Surroundings};
+use hostcompute_engine::host::{Host, Surroundings, Uplink};
 use hostcompute_engine::plan::{Family, PREPARED_INTERFACES, Step, undo};
 use hostcompute_engine::sim::{Listener, Simulator};
 use hostcompute_engine::{Change, Context, Decision, Reply, Request, State, decide};
@@ -48,6 +48,20 @@ impl Random {
     }
 }
 
+/// An adapter to the outside, and one that a document must name.
+fn uplinks() -> Vec<Uplink> {
+    let one = |name: &str, index: u32, address: &str| Uplink {
+        name: name.into(),
+        index,
+        mtu: 1500,
+        up: true,
+        addresses: vec![address.parse().expect("the constant is a prefix")],
+        default_route: index == 2,
+        ..Uplink::default()
+    };
+    vec![one("up0", 2, "198.51.100.1/24"), one("up1", 3, "192.0.2.1/24")]
+}
+
 /// The machine around: an uplink with addresses, and a program that holds TCP port 8082.
 pub fn surroundings() -> Surroundings {
     let parse = |text: &str| text.parse().expect("the constant is an address");
@@ -57,6 +71,7 @@ pub fn surroundings() -> Surroundings {
             .into(),
         addresses: vec![parse(promise::HOST), parse(promise::HOST6)],
         uplink_mtu: Some(1500),
+        uplinks: uplinks(),
     }
 }
 
@@ -225,6 +240,13 @@ impl World {
                 let document = render::modify("DNS", "Update", settings);
                 Call::plain(Operation::ModifyNetwork, pick(Kind::Network, *network), &document)
             }
+            Command::Remote { network, add, range, vsid, host } => {
+                let policy = render::remote_subnet(*range, *vsid, *host);
+                self.change_network(*network, *add, policy)
+            }
+            Command::HostRoute { network, add } => {
+                self.change_network(*network, *add, json!({"Type": "HostRoute", "Settings": {}}))
+            }
             Command::Delete(kind, which) => Call::plain(delete_of(*kind), pick(*kind, *which), ""),
             Command::Open(kind, which) => Call::plain(open_of(*kind), pick(*kind, *which), ""),
             Command::Query(kind, which) => Call::plain(query_of(*kind), pick(*kind, *which), "{}"),
@@ -242,6 +264,13 @@ impl World {
                 Call { operation: create_of(*kind), id: None, network: network.flatten(), document }
             }
         }
+    }
+
+    fn change_network(&self, network: crate::command::Pick, add: bool, policy: Value) -> Call {
+        let how = if add { "Add" } else { "Remove" };
+        let document = render::modify("Policy", how, json!({"Policies": [policy]}));
+        let id = self.model.pick(Kind::Network, network);
+        Call::plain(Operation::ModifyNetwork, Some(id), &document)
     }
 
     fn prepare_endpoint(&self, wish: &crate::command::EndpointWish) -> Call {

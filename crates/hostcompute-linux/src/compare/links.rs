@@ -1,10 +1,11 @@
 //! The host namespace's links, addresses, routes, neighbours and queues, and the inside of ports.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use hostcompute_engine::plan::{
-    Anchor, DYING_GROUP, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Port, Shaper, VipRoute,
+    Anchor, DYING_GROUP, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port, RemoteRoute,
+    Shaper, Tunnel, VipRoute,
 };
 use ipnet::IpNet;
 
@@ -14,12 +15,13 @@ use crate::error::Error;
 use crate::netlink::Socket;
 use crate::pool::POOL_GROUP;
 use crate::route::address::{self, Address};
+use crate::route::destination::{self, Destination};
 use crate::route::link::{self, Link};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
 use crate::sweep::Handle;
-use crate::{Linux, marks, port};
+use crate::{Linux, marks, port, tunnel};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
@@ -56,12 +58,21 @@ pub(crate) struct HostView {
     tables: Tables,
     neighbours: HashMap<(u32, IpAddr), Neighbour>,
     buckets: HashMap<u32, u64>,
+    /// Who is behind our tunnels.
+    destinations: BTreeSet<Destination>,
 }
 
 impl HostView {
     pub(crate) fn read(host: &mut Linux) -> Result<Self, Error> {
+        let tables = Tables::read(&mut host.route)?;
+        let mut destinations = BTreeSet::new();
+        let is_tunnel = |link: &&Link| link.vxlan.is_some() && marks::is_ours(link);
+        for link in tables.links.values().filter(is_tunnel) {
+            destinations.extend(destination::dump(&mut host.route, link.index)?);
+        }
         Ok(Self {
-            tables: Tables::read(&mut host.route)?,
+            tables,
+            destinations,
             neighbours: neighbour::dump(&mut host.route)?
                 .into_iter()
                 .map(|one| ((one.index, one.address), one))
@@ -74,6 +85,9 @@ impl HostView {
     pub(crate) fn finding(&self, host: &mut Linux, fact: &Fact) -> Result<Option<Finding>, Error> {
         Ok(Some(match fact {
             Fact::Anchor(wanted) => self.anchor(wanted),
+            Fact::Tunnel(wanted) => self.tunnel(wanted),
+            Fact::Peer(wanted) => self.peer(wanted),
+            Fact::RemoteRoute(wanted) => self.remote_route(wanted),
             Fact::Port(wanted) => match self.port(wanted) {
                 Finding::Holds => inside(host, wanted)?,
                 other => other,
@@ -102,6 +116,43 @@ impl HostView {
             found.note(!there, || format!("without the reserving route to {}", path.destination));
         }
         found.finding()
+    }
+
+    fn tunnel(&self, wanted: &Tunnel) -> Finding {
+        let Some(link) = self.tables.links.get(&wanted.index) else { return Finding::Missing };
+        let mut found = Report::default();
+        found.expect("the name", &wanted.name, &link.name);
+        found.expect("the kind", "vxlan", &link.kind);
+        found.expect("the group", &PORT_GROUP, &link.group);
+        found.expect("the MAC", &Some(wanted.mac), &link.mac);
+        found.expect("the MTU", &wanted.mtu, &link.mtu);
+        found.expect("the virtual subnet", &Some(tunnel::vxlan(wanted)), &link.vxlan);
+        found.note(!link.up, "it is down");
+        for setting in tunnel::SETTINGS {
+            found.note(link.inet4(setting) != Some(1), || format!("{setting:?} is off"));
+        }
+        found.finding()
+    }
+
+    fn peer(&self, wanted: &Peer) -> Finding {
+        let wanted = tunnel::destination(wanted);
+        let same = |found: &&Destination| (found.index, found.mac) == (wanted.index, wanted.mac);
+        match self.destinations.iter().find(same) {
+            None => Finding::Missing,
+            Some(found) if *found == wanted => Finding::Holds,
+            Some(found) => Finding::Different(format!("the host is {}", found.host)),
+        }
+    }
+
+    fn remote_route(&self, wanted: &RemoteRoute) -> Finding {
+        let neighbour = tunnel::neighbour(wanted);
+        let known = self.neighbours.get(&(neighbour.index, neighbour.address)) == Some(&neighbour);
+        match (self.tables.has_path(&tunnel::path(wanted)), known) {
+            (true, true) => Finding::Holds,
+            (true, false) => Finding::Different("without the MAC of the other router".to_owned()),
+            (false, true) => Finding::Different("without the route".to_owned()),
+            (false, false) => Finding::Missing,
+        }
     }
 
     fn port(&self, wanted: &Port) -> Finding {
@@ -205,6 +256,12 @@ impl HostView {
                 strays.push((format!("route to {}", path.destination), Handle::Path(*path)));
             }
         }
+        for entry in self.destinations.difference(&explained.destinations) {
+            if explained.links.contains(&entry.index) {
+                let what = format!("host {} behind a tunnel", entry.host);
+                strays.push((what, Handle::Destination(*entry)));
+            }
+        }
         strays.sort_by(|a, b| a.0.cmp(&b.0));
         strays
     }
@@ -215,7 +272,8 @@ impl HostView {
 struct Explained {
     links: HashSet<u32>,
     addresses: HashSet<(u32, IpNet)>,
-    paths: std::collections::BTreeSet<Path>,
+    paths: BTreeSet<Path>,
+    destinations: BTreeSet<Destination>,
 }
 
 impl Explained {
@@ -225,6 +283,15 @@ impl Explained {
                 self.links.insert(anchor.index);
                 self.addresses.extend(anchor.gateways.iter().map(|net| (anchor.index, *net)));
                 self.paths.extend(anchor::paths(anchor));
+            }
+            Fact::Tunnel(tunnel) => {
+                self.links.insert(tunnel.index);
+            }
+            Fact::Peer(peer) => {
+                self.destinations.insert(tunnel::destination(peer));
+            }
+            Fact::RemoteRoute(route) => {
+                self.paths.insert(tunnel::path(route));
             }
             Fact::Port(port) => {
                 self.links.insert(port.index);

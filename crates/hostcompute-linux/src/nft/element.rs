@@ -116,6 +116,13 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         }
         Element::Outbound { subnet } => prefix(Set::Outbound, subnet),
         Element::Hidden { subnet } => prefix(Set::Hidden, subnet),
+        Element::Apart { subnet } => prefix(Set::Apart, subnet),
+        Element::Published { subnet } => prefix(Set::Published, subnet),
+        Element::Beyond { device, subnet } => {
+            let (first, last) = bounds(subnet);
+            let key = |end| Key::default().name(device).address(end);
+            range(Set::Beyond, Family::of(&first), key(first), key(last))
+        }
         Element::Isolated { address: at } => address(Set::Isolated, at, Data::None),
         Element::PortMapping { vip, protocol, port, to } => {
             let family = Family::of(&to.ip());

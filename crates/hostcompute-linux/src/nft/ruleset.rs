@@ -163,6 +163,8 @@ fn spoofing(family: Family) -> Vec<Rule> {
     vec![
         chain().address_in(family, DestinationAddress, loopback(family)).drop(),
         chain().found(family, &[InName, LinkSource, SourceAddress], Set::Source).back(),
+        // Out of a tunnel, whose far end is many machines.
+        chain().found(family, &[InName, SourceAddress], Set::Beyond).back(),
         chain().drop(),
     ]
 }
@@ -236,6 +238,7 @@ fn forwarding(family: Family) -> Vec<Rule> {
         // Published ports and services lead into networks that are open to the outside from anywhere, into others from
         // within.
         chain().translated().found(family, &[DestinationAddress], Set::Outbound).accept(),
+        chain().translated().found(family, &[DestinationAddress], Set::Published).accept(),
         chain().translated().found(family, &both, Set::Intra).accept(),
         chain()
             .in_group(PORT_GROUP)
@@ -272,6 +275,7 @@ fn departing(family: Family) -> Vec<Rule> {
 /// in namespace HostDefault.
 fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
     let chain = || Rule::on(chain);
+    let both = [SourceAddress, DestinationAddress];
     vec![
         chain().decide(family, &[SourceAddress], Set::AclOut),
         chain().decide(family, &[DestinationAddress], Set::AclIn),
@@ -280,6 +284,13 @@ fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
             .not_found(family, &[SourceAddress, DestinationAddress], Set::Intra)
             .drop(),
         chain().translated().back(),
+        // Only endpoints of this host's own namespace see the others, and only those of their virtual subnet.
+        chain()
+            .found(family, &[far], Set::Apart)
+            .not_found(family, &[near, near], Set::Loop)
+            .drop(),
+        chain().found(family, &[far], Set::Apart).not_found(family, &both, Set::Intra).drop(),
+        chain().found(family, &[near], Set::Apart).not_found(family, &both, Set::Intra).drop(),
         chain().found(family, &[near], Set::Isolated).drop(),
         chain().found(family, &[far], Set::Isolated).found(family, &[near, near], Set::Loop).drop(),
     ]

@@ -17,6 +17,9 @@ pub(crate) enum Set {
     Intra,
     Outbound,
     Hidden,
+    Apart,
+    Published,
+    Beyond,
     Isolated,
     PortMap,
     PortMapVip,
@@ -73,12 +76,15 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 18] = [
+        const PLAIN: [Set; 21] = [
             Source,
             Loop,
             Intra,
             Outbound,
             Hidden,
+            Apart,
+            Published,
+            Beyond,
             Isolated,
             PortMap,
             PortMapVip,
@@ -106,7 +112,10 @@ impl Set {
             Set::Source => (&[Name, Mac, Address], false, Value::Presence),
             Set::Loop => (&[Address, Address], false, Value::Presence),
             Set::Intra => (&[Address, Address], true, Value::Presence),
-            Set::Outbound | Set::Hidden => (&[Address], true, Value::Presence),
+            Set::Outbound | Set::Hidden | Set::Apart | Set::Published => {
+                (&[Address], true, Value::Presence)
+            }
+            Set::Beyond => (&[Name, Address], true, Value::Presence),
             Set::Isolated | Set::NatLimited => (&[Address], false, Value::Presence),
             Set::PortMap => (&[Protocol, Port], false, Value::AddressAndPort),
             Set::PortMapVip => (&[Address, Protocol, Port], false, Value::AddressAndPort),
@@ -143,6 +152,9 @@ impl Set {
             Set::Intra => "intra",
             Set::Outbound => "outbound",
             Set::Hidden => "hidden",
+            Set::Apart => "apart",
+            Set::Published => "published",
+            Set::Beyond => "beyond",
             Set::Isolated => "isolated",
             Set::PortMap => "portmap",
             Set::PortMapVip => "portmap_vip",

@@ -1,5 +1,6 @@
-//! Links: making veth pairs, bridges and ifb devices, changing and deleting links, reading them.
+//! Links: making veth pairs, bridges, VXLAN and ifb devices, changing and deleting links, reading them.
 
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use hostcompute_engine::host::Counters;
@@ -7,7 +8,7 @@ use hostcompute_engine::mac::Mac;
 
 use super::{AF_INET, AF_INET6};
 use crate::error::Error;
-use crate::netlink::attribute::array_of;
+use crate::netlink::attribute::{array_of, text_of};
 use crate::netlink::message::Note;
 use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages};
 
@@ -30,12 +31,19 @@ const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
 const IFLA_NUM_RX_QUEUES: u16 = 32;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_STATS_LINK_64: u16 = 1;
 const STATS_LINK_MASK: u32 = 1 << (IFLA_STATS_LINK_64 - 1);
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_VXLAN_ID: u16 = 1;
+const IFLA_VXLAN_LOCAL: u16 = 4;
+const IFLA_VXLAN_LEARNING: u16 = 7;
+const IFLA_VXLAN_PORT: u16 = 15;
+const IFLA_VXLAN_LOCAL6: u16 = 17;
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -103,6 +111,34 @@ pub(crate) fn push_bridge(datagram: &mut Datagram, note: Note, link: NewLink<'_>
         body.nest(IFLA_LINKINFO, |info| {
             info.put_text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, |data| {
                 data.put(IFLA_BR_MCAST_SNOOPING, &[0]);
+            });
+        });
+    });
+}
+
+/// A VXLAN device to be made, beside what every link has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vxlan {
+    pub id: u32,
+    pub port: u16,
+    pub local: IpAddr,
+}
+
+/// Makes a VXLAN device that learns nothing and has no default destination: what is not in its table goes nowhere.
+pub(crate) fn push_vxlan(datagram: &mut Datagram, note: Note, link: NewLink<'_>, vxlan: Vxlan) {
+    datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write_new(body, link);
+        body.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, "vxlan").nest(IFLA_INFO_DATA, |data| {
+                data.put_u32(IFLA_VXLAN_ID, vxlan.id).put_u8(IFLA_VXLAN_LEARNING, 0);
+                data.put(IFLA_VXLAN_PORT, &vxlan.port.to_be_bytes());
+                let local = match vxlan.local {
+                    IpAddr::V4(_) => IFLA_VXLAN_LOCAL,
+                    IpAddr::V6(_) => IFLA_VXLAN_LOCAL6,
+                };
+                super::with_octets(vxlan.local, |octets| {
+                    data.put(local, octets);
+                });
             });
         });
     });
@@ -258,6 +294,12 @@ pub(crate) struct Link {
     pub up: bool,
     /// Index of the other end of a veth pair.
     pub peer: Option<u32>,
+    /// What a VXLAN device is.
+    pub vxlan: Option<Vxlan>,
+    /// Other names by which it answers.
+    pub other_names: Vec<String>,
+    /// Kind of link-layer header (ARPHRD_...).
+    pub header: u16,
     /// IPv6 address generation is off.
     pub silent: bool,
     /// IPv4 settings by their numbers, starting at 1.
@@ -290,6 +332,7 @@ impl Link {
         let mut link = Self {
             index: u32::from_ne_bytes(array_of(message.body, 4)?),
             up: u32::from_ne_bytes(array_of(message.body, 8)?) & IFF_UP != 0,
+            header: u16::from_ne_bytes(array_of(message.body, 2)?),
             ..Self::default()
         };
         let attributes = Attributes::new(message.body.get(16..)?);
@@ -299,8 +342,18 @@ impl Link {
         link.group = attributes.get_u32(IFLA_GROUP).unwrap_or_default();
         link.mtu = attributes.get_u32(IFLA_MTU).unwrap_or_default();
         link.peer = attributes.get_u32(IFLA_LINK);
+        link.other_names = attributes
+            .get_nested(IFLA_PROP_LIST)
+            .into_iter()
+            .flatten()
+            .filter(|(kind, _)| *kind == IFLA_ALT_IFNAME)
+            .filter_map(|(_, name)| text_of(name).map(str::to_owned))
+            .collect();
         if let Some(info) = attributes.get_nested(IFLA_LINKINFO) {
             link.kind = info.get_text(IFLA_INFO_KIND).unwrap_or_default().to_owned();
+            if link.kind == "vxlan" {
+                link.vxlan = info.get_nested(IFLA_INFO_DATA).and_then(|data| read_vxlan(&data));
+            }
         }
         if let Some(families) = attributes.get_nested(IFLA_AF_SPEC) {
             if let Some(inet6) = families.get_nested(u16::from(AF_INET6)) {
@@ -313,6 +366,18 @@ impl Link {
         }
         Some(link)
     }
+}
+
+fn read_vxlan(data: &Attributes<'_>) -> Option<Vxlan> {
+    let local = data.get(IFLA_VXLAN_LOCAL).or_else(|| data.get(IFLA_VXLAN_LOCAL6));
+    Some(Vxlan {
+        id: data.get_u32(IFLA_VXLAN_ID)?,
+        port: data
+            .get(IFLA_VXLAN_PORT)
+            .and_then(|port| array_of(port, 0))
+            .map(u16::from_be_bytes)?,
+        local: local.and_then(super::address_of).unwrap_or(IpAddr::from([0; 4])),
+    })
 }
 
 /// Every link of the socket's namespace.

@@ -1,9 +1,11 @@
 //! rtnetlink: what links, addresses, routes, neighbours and queueing disciplines look like in bytes, both ways.
 //!
 //! Each module writes requests into a [`crate::netlink::Datagram`] and decodes the messages of the matching dump. Which
-//! requests make a fact is decided in [`crate::port`], [`crate::anchor`] and [`crate::shaper`].
+//! requests make a fact is decided in [`crate::port`], [`crate::anchor`], [`crate::tunnel`] and
+//! [`crate::shaper`].
 
 pub(crate) mod address;
+pub(crate) mod destination;
 pub(crate) mod link;
 pub(crate) mod neighbour;
 pub(crate) mod numbering;

@@ -13,6 +13,7 @@ use crate::netlink::message::Note;
 use crate::netlink::{Attributes, Datagram, Message, Socket, flag, messages};
 
 const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
@@ -38,6 +39,18 @@ pub(crate) fn push_set(datagram: &mut Datagram, note: Note, neighbour: Neighbour
             body.put(NDA_DST, octets);
         });
         body.put(NDA_LLADDR, &neighbour.mac.0);
+    });
+}
+
+/// Removes the entry for an address.
+pub(crate) fn push_remove(datagram: &mut Datagram, note: Note, neighbour: Neighbour) {
+    datagram.push(RTM_DELNEIGH, 0, note, |body| {
+        body.raw(&[family_number(Family::of(&neighbour.address)), 0, 0, 0])
+            .raw(&neighbour.index.to_ne_bytes())
+            .raw(&[0; 4]);
+        with_octets(neighbour.address, |octets| {
+            body.put(NDA_DST, octets);
+        });
     });
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 pub mod facts;
+pub mod node;
 pub mod traffic;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -144,12 +145,7 @@ impl Lab {
         if !privileged() {
             return None;
         }
-        unshare(UnshareFlags::NEWNS | UnshareFlags::NEWNET);
-        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        rustix::mount::mount_change("/", private).unwrap();
-        // /mnt exists everywhere, and the mount is seen by this thread only.
-        let directory = PathBuf::from("/mnt");
-        rustix::mount::mount("lab", &directory, "tmpfs", MountFlags::empty(), None).unwrap();
+        let directory = seclude();
         let (host, outside) = (Netns::own(), Netns::new());
         let far = outside.path();
         for line in [
@@ -286,9 +282,20 @@ impl Lab {
     }
 }
 
+/// Moves the calling thread into a network and a mount namespace of its own; returns a folder for its files.
+fn seclude() -> PathBuf {
+    unshare(UnshareFlags::NEWNS | UnshareFlags::NEWNET);
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).unwrap();
+    // /mnt exists everywhere, and the mount is seen by this thread only.
+    let directory = PathBuf::from("/mnt");
+    rustix::mount::mount("lab", &directory, "tmpfs", MountFlags::empty(), None).unwrap();
+    directory
+}
+
 /// Whether it speaks of a link of ours.
 fn is_late(line: &str) -> bool {
-    [" dev hb", " dev he"].into_iter().any(|ours| line.contains(ours))
+    [" dev hb", " dev he", " dev hx"].into_iter().any(|ours| line.contains(ours))
 }
 
 /// Without what the kernel notes later (that a bridge without ports has no carrier), and without the borders of lists, whose

@@ -6,23 +6,26 @@
 pub mod acl;
 pub mod change;
 pub mod interface;
+pub mod of_network;
 pub mod outbound_nat;
 pub mod port_mapping;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use hostcompute_schema::{
     AclPolicySetting, Document, EncapOverheadEndpointPolicySetting, EndpointPolicy,
     EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting,
     OutboundNatPolicySetting, PortMappingPolicySetting, PortnameEndpointPolicySetting,
-    QosPolicySetting,
+    ProviderAddressEndpointPolicySetting, QosPolicySetting,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
 use crate::network::network::Network;
+use crate::network::remote;
 use port_mapping::PortMapping;
 
 /// The smallest packet that IPv4 and IPv6 links must carry.
@@ -41,6 +44,8 @@ pub struct Policies {
     /// What an encapsulation further on takes from each packet.
     pub overhead: u32,
     pub port_name: Option<String>,
+    /// The host that the endpoint is on, of those that share an Overlay network.
+    pub provider: Option<IpAddr>,
 }
 
 impl Policies {
@@ -140,6 +145,10 @@ fn read_one(
             let setting: PortnameEndpointPolicySetting = parse(settings)?;
             interface::port_name(policies, &setting)
         }
+        Some(Type::ProviderAddress) => {
+            let setting: ProviderAddressEndpointPolicySetting = parse(settings)?;
+            remote::provider(policies, &setting, network)
+        }
         Some(Type::Unknown(name)) => {
             let why = alloc::format!("'{name}' is not a type of endpoint policy");
             Err(Failure::new(HResult::HCN_E_INVALID_POLICY_TYPE, why))
@@ -189,6 +198,9 @@ fn normalise(
             draft.part::<EncapOverheadEndpointPolicySetting>(&given, path)?.write()
         }
         Some(Type::PortName) => draft.part::<PortnameEndpointPolicySetting>(&given, path)?.write(),
+        Some(Type::ProviderAddress) => {
+            draft.part::<ProviderAddressEndpointPolicySetting>(&given, path)?.write()
+        }
         // Refused by `read`, which says why.
         _ => return Ok(()),
     };
@@ -196,7 +208,7 @@ fn normalise(
     Ok(())
 }
 
-/// Why a network policy is refused: none is carried out on the network types that are built.
+/// Why a network policy is refused on a network of this type.
 pub(crate) fn refuse_network_policy(kind: &str) -> Failure {
     use hostcompute_schema::NetworkPolicyType as Type;
     let (code, why) = match Type::from_name(kind) {

@@ -1,6 +1,6 @@
 //! OutBoundNAT: under which address an endpoint's packets leave, and which keep their own (hcn.md 2.10).
 //!
-//! NAT networks translate by themselves; the policy narrows or redirects that. Exceptions go untranslated; with
+//! NAT networks translate by themselves; the policy narrows or redirects that. Endpoints of Overlay networks leave them by it only. Exceptions go untranslated; with
 //! Destinations only those are translated; VirtualIP is the address used instead of the host's.
 
 use alloc::vec::Vec;
@@ -20,6 +20,8 @@ pub struct OutboundNat {
     pub destinations: Vec<IpNet>,
     /// At most one of each family.
     pub virtual_ips: Vec<IpAddr>,
+    /// There is such a policy: it opens the way out where the network has none by itself.
+    pub stated: bool,
 }
 
 fn invalid(member: &str, why: alloc::string::String) -> Failure {
@@ -39,6 +41,7 @@ pub(super) fn read(
     if flags & !(NatFlags::IPV6.0 | NatFlags::LOCAL_ROUTED_VIP.0) != 0 {
         return Err(invalid("Flags", "unknown NAT flags".into()));
     }
+    policy.stated = true;
     prefixes(&setting.exceptions, "Exceptions", &mut policy.exceptions)?;
     prefixes(&setting.destinations, "Destinations", &mut policy.destinations)?;
     let Some(text) = setting.virtual_ip.as_deref().filter(|text| !text.is_empty()) else {

@@ -11,7 +11,7 @@ use super::{Connection, Packet, Receiver, Way};
 use crate::host::Surroundings;
 use crate::plan::{
     AclChain, AclRule, Affinity, Anchor, Direction, Element, Fact, Family, Port, PortRange,
-    Service, Verdict,
+    RemoteRoute, Service, Verdict,
 };
 
 /// A chain may send a packet on to another this often before it is taken for a loop.
@@ -36,6 +36,12 @@ pub(super) struct Tables<'a> {
     intra: Vec<(IpNet, IpNet)>,
     outbound: Vec<IpNet>,
     hidden: Vec<IpNet>,
+    apart: Vec<IpNet>,
+    published: Vec<IpNet>,
+    beyond: Vec<(&'a str, IpNet)>,
+    tunnels: BTreeMap<u32, &'a str>,
+    remote_routes: Vec<&'a RemoteRoute>,
+    peers: BTreeMap<(&'a str, crate::mac::Mac), IpAddr>,
     mappings: BTreeMap<(Option<IpAddr>, Family, u8, u16), SocketAddr>,
     exempt: Vec<(IpAddr, IpNet)>,
     limited: BTreeSet<IpAddr>,
@@ -64,6 +70,13 @@ impl<'a> Tables<'a> {
             Fact::Anchor(anchor) => {
                 self.anchors.push(anchor);
                 self.local.extend(anchor.gateways.iter().map(IpNet::addr));
+            }
+            Fact::Tunnel(tunnel) => {
+                self.tunnels.insert(tunnel.vsid, &tunnel.name);
+            }
+            Fact::RemoteRoute(route) => self.remote_routes.push(route),
+            Fact::Peer(peer) => {
+                self.peers.insert((&peer.device, peer.mac), peer.provider);
             }
             Fact::Port(port) => {
                 self.ports.insert(port.endpoint, port);
@@ -102,6 +115,9 @@ impl<'a> Tables<'a> {
             Element::Intra { from, to } => self.intra.push((*from, *to)),
             Element::Outbound { subnet } => self.outbound.push(*subnet),
             Element::Hidden { subnet } => self.hidden.push(*subnet),
+            Element::Apart { subnet } => self.apart.push(*subnet),
+            Element::Published { subnet } => self.published.push(*subnet),
+            Element::Beyond { device, subnet } => self.beyond.push((device, *subnet)),
             Element::Isolated { address } => {
                 self.isolated.insert(*address);
             }
@@ -166,6 +182,14 @@ impl<'a> Tables<'a> {
         self.sources.contains(&(port.name.as_str(), port.mac, source))
     }
 
+    /// Whether this may come out of the tunnel of a virtual subnet.
+    pub(super) fn may_come(&self, vsid: u32, source: IpAddr) -> bool {
+        let listed = |tunnel: &&str| {
+            self.beyond.iter().any(|(device, net)| device == tunnel && net.contains(&source))
+        };
+        self.tunnels.get(&vsid).is_some_and(listed)
+    }
+
     pub(super) fn is_local(&self, address: IpAddr) -> bool {
         self.local.contains(&address)
     }
@@ -182,6 +206,11 @@ impl<'a> Tables<'a> {
         if let Some(port) = self.routes.get(&to) {
             return Way::Port(port);
         }
+        let longest = self.remote_routes.iter().filter(|route| route.destination.contains(&to));
+        if let Some(route) = longest.max_by_key(|route| route.destination.prefix_len()) {
+            let host = self.peers.get(&(route.device.as_str(), route.mac));
+            return host.map_or(Way::Nowhere, |host| Way::Beyond(*host));
+        }
         let ours =
             self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
         if ours { Way::Nowhere } else { Way::Outside }
@@ -195,7 +224,9 @@ impl<'a> Tables<'a> {
         let family = Family::of(&to);
         let of_family = |address: &&IpAddr| Family::of(address) == family;
         let preferred = self.routes.get(&to).and_then(|port| port.prefer.iter().find(of_family));
+        let remote = self.remote_routes.iter().find(|route| route.destination.contains(&to));
         preferred
+            .or_else(|| remote.and_then(|route| route.prefer.as_ref()))
             .or_else(|| self.foreign.iter().find(of_family))
             .copied()
             .or_else(|| self.local.iter().find(of_family).copied())
@@ -219,7 +250,7 @@ impl<'a> Tables<'a> {
         self.foreign.iter().find(|a| Family::of(a) == family).copied().unwrap_or(source)
     }
 
-    pub(super) fn service(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<&'a Service> {
+    pub(super) fn service(&self, vip: Option<IpAddr>, packet: &Packet) -> Option<&'a Service> {
         let family = Family::of(&packet.destination);
         self.services.get(&(vip, family, packet.protocol, packet.port)).copied()
     }
@@ -232,7 +263,7 @@ impl<'a> Tables<'a> {
         service.map_or(1, |service| service.slots.len() as u64)
     }
 
-    pub(super) fn mapping(&self, vip: Option<IpAddr>, packet: &Packet<'_>) -> Option<SocketAddr> {
+    pub(super) fn mapping(&self, vip: Option<IpAddr>, packet: &Packet) -> Option<SocketAddr> {
         let family = Family::of(&packet.destination);
         self.mappings.get(&(vip, family, packet.protocol, packet.port)).copied()
     }
@@ -257,6 +288,14 @@ impl<'a> Tables<'a> {
         self.hidden.iter().any(|net| net.contains(&address))
     }
 
+    pub(super) fn is_apart(&self, address: IpAddr) -> bool {
+        self.apart.iter().any(|net| net.contains(&address))
+    }
+
+    pub(super) fn is_published(&self, address: IpAddr) -> bool {
+        self.published.iter().any(|net| net.contains(&address))
+    }
+
     pub(super) fn is_exempt(&self, source: IpAddr, destination: IpAddr) -> bool {
         self.exempt.iter().any(|(from, to)| *from == source && to.contains(&destination))
     }
@@ -274,7 +313,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Whether the access rules of the packet's endpoint on that side let it pass.
-    pub(super) fn allows(&self, direction: Direction, packet: &Packet<'_>) -> bool {
+    pub(super) fn allows(&self, direction: Direction, packet: &Packet) -> bool {
         let address = match direction {
             Direction::Out => packet.source,
             Direction::In => packet.destination,
@@ -293,7 +332,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn matches(rule: &AclRule, direction: Direction, packet: &Packet<'_>) -> bool {
+fn matches(rule: &AclRule, direction: Direction, packet: &Packet) -> bool {
     let source = (packet.source, packet.source_port);
     let destination = (packet.destination, packet.port);
     let (local, remote) = match direction {

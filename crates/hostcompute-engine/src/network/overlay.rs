@@ -1,0 +1,360 @@
+//! Overlay networks: virtual subnets that several hosts share, over VXLAN (hcn.md 2.3, 2.6, 5.3, 6.3).
+//!
+//! Ports are routed as on NAT networks. What is elsewhere is behind a tunnel, one for each VSID: documents say which range of
+//! addresses is behind which host and which MAC that host's router has (RemoteSubnetRoute), or the same of one address (an
+//! endpoint with Flags RemoteEndpoint). Nothing is learnt from packets, and what comes out of a tunnel must have a source that
+//! was told of.
+//!
+//! ```text
+//!   10.244.1.2 ── he… ─┐ host 192.0.2.1                   host 192.0.2.2 ┌─ he… ── 10.244.2.7
+//!                      ├─ hx… (VSID, router's MAC) ═ VXLAN ═ hx… ────────┤
+//!   10.244.2.0/24 via the router's MAC of 192.0.2.2 ─┘
+//! ```
+//!
+//! A VSID isolates: subnets of different VSIDs do not see each other, also on one network.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hostcompute_schema::{Failure, Guid, HResult};
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use crate::mac::Mac;
+use crate::network::endpoint::Endpoint;
+use crate::network::network::Network;
+use crate::network::subnet::{self, Subnet};
+use crate::object::Chosen;
+use crate::plan::{Element, Fact, Peer, RemoteRoute, Tunnel};
+use crate::state::State;
+
+/// The port that IANA gave to VXLAN.
+pub const VXLAN_PORT: u16 = 4789;
+
+/// VSIDs that consumers may use; smaller ones are VLANs on Windows (hcn.md 2.4).
+pub const VSIDS: core::ops::RangeInclusive<u32> = 4096..=0x00ff_ffff;
+
+/// What makes a network an overlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    /// This host's address on the network below.
+    pub provider: IpAddr,
+    /// This host's router, the destination of what others send.
+    pub router: Mac,
+    pub port: u16,
+    /// The largest packet that fits through the tunnel.
+    pub mtu: u32,
+    /// The host and the endpoints see each other.
+    pub host_route: bool,
+    pub segments: Vec<Segment>,
+    pub remotes: Vec<RemoteSubnet>,
+}
+
+/// One virtual subnet on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    pub vsid: u32,
+    /// Index of the tunnel.
+    pub(crate) interface: u32,
+}
+
+/// Addresses that live behind another host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RemoteSubnet {
+    pub prefix: IpNet,
+    pub vsid: u32,
+    pub provider: IpAddr,
+    /// The other host's router.
+    pub mac: Mac,
+}
+
+impl Segment {
+    /// The tunnel's interface.
+    pub fn name(&self) -> String {
+        alloc::format!("hx{:x}", self.interface)
+    }
+}
+
+/// The bytes that VXLAN adds to a packet: outer headers and the inner Ethernet header.
+pub fn overhead(provider: IpAddr) -> u32 {
+    if provider.is_ipv4() { 50 } else { 70 }
+}
+
+/// The MAC of the router of the host with this address: the same for all networks of the host, and after every restart.
+pub fn router_of(provider: IpAddr) -> Mac {
+    let [a, b, c, d] = match provider {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => {
+            let mix = |sum: u32, byte: u8| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+            address.octets().into_iter().fold(0x811c_9dc5, mix).to_be_bytes()
+        }
+    };
+    Mac([0x02, 0x68, a, b, c, d])
+}
+
+impl Overlay {
+    fn segment(&self, vsid: u32) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.vsid == vsid)
+    }
+
+    /// The remote subnet that an address of a virtual subnet is in.
+    fn covering(&self, vsid: u32, address: IpAddr) -> Option<&RemoteSubnet> {
+        self.remotes.iter().find(|remote| remote.vsid == vsid && remote.prefix.contains(&address))
+    }
+
+    pub(crate) fn chosen(&self) -> Map<String, Value> {
+        let mut chosen = Map::new();
+        chosen.insert("Mtu".into(), self.mtu.into());
+        let tunnels = self.segments.iter().map(|segment| {
+            let mut one = Map::new();
+            one.insert("Vsid".into(), segment.vsid.into());
+            one.insert("Interface".into(), segment.interface.into());
+            Value::Object(one)
+        });
+        chosen.insert("Segments".into(), tunnels.collect());
+        chosen
+    }
+
+    /// The tunnels and the MTU that were chosen, from the store.
+    pub(crate) fn revive_choices(chosen: &Chosen) -> Option<(u32, Vec<Segment>)> {
+        let overlay = chosen.0.get("Overlay")?;
+        let number = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok())
+        };
+        let segment = |value: &Value| {
+            Some(Segment { vsid: number(value, "Vsid")?, interface: number(value, "Interface")? })
+        };
+        let segments: Option<Vec<Segment>> =
+            overlay.get("Segments")?.as_array()?.iter().map(segment).collect();
+        Some((number(overlay, "Mtu")?, segments?))
+    }
+
+    /// Whether the remote subnets make sense beside each other and beside the network's own subnets.
+    ///
+    /// # Errors
+    /// HCN_E_INVALID_POLICY.
+    pub(crate) fn check(&self, subnets: &[Subnet]) -> Result<(), Failure> {
+        for (i, remote) in self.remotes.iter().enumerate() {
+            let refuse = |why: String| {
+                Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why)
+                    .at("Policies")
+                    .hint("the policy at fault is a RemoteSubnetRoute"))
+            };
+            let RemoteSubnet { prefix, vsid, provider, mac } = remote;
+            if self.segment(*vsid).is_none() {
+                return refuse(alloc::format!("no subnet of the network has VSID {vsid}"));
+            }
+            if provider.is_ipv4() != self.provider.is_ipv4() {
+                return refuse(alloc::format!(
+                    "{provider} is of another family than {}, this host's provider address",
+                    self.provider
+                ));
+            }
+            if *provider == self.provider {
+                return refuse(alloc::format!("{provider} is this host: {prefix} is not remote"));
+            }
+            if prefix.contains(provider) || prefix.contains(&self.provider) {
+                return refuse(alloc::format!("the tunnel itself would lead through {prefix}"));
+            }
+            let swallowed = subnets.iter().find(|subnet| prefix.contains(&subnet.prefix));
+            if let Some(subnet) = swallowed {
+                let own = subnet.prefix;
+                return refuse(alloc::format!("{prefix} would take all of this network's {own}"));
+            }
+            let inside = |subnet: &&Subnet| subnet::overlap(&subnet.prefix, prefix);
+            if let Some(subnet) = subnets.iter().filter(inside).find(|s| s.vsid != Some(*vsid)) {
+                let own = subnet.prefix;
+                return refuse(alloc::format!("{prefix} is in {own}, which has another VSID"));
+            }
+            for other in self.remotes.iter().take(i) {
+                if subnet::overlap(&other.prefix, prefix) {
+                    return refuse(alloc::format!(
+                        "{prefix} overlaps {} behind {}",
+                        other.prefix,
+                        other.provider
+                    ));
+                }
+                if (other.vsid, other.mac) == (*vsid, *mac) && other.provider != *provider {
+                    return refuse(alloc::format!(
+                        "{mac} is behind {provider} and {}",
+                        other.provider
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address range is inside one of the network's own subnets of a virtual subnet.
+fn is_inside(network: &Network, vsid: u32, net: &IpNet) -> bool {
+    network.subnets.iter().any(|subnet| subnet.vsid == Some(vsid) && subnet.prefix.contains(net))
+}
+
+/// The host's source address toward a virtual subnet.
+fn prefer(network: &Network, overlay: &Overlay, vsid: u32, like: IpAddr) -> Option<IpAddr> {
+    let gateways = network.subnets.iter().filter(|subnet| subnet.vsid == Some(vsid));
+    let of_family = |gateway: &IpAddr| gateway.is_ipv4() == like.is_ipv4();
+    gateways.filter_map(|subnet| subnet.gateway).find(of_family).filter(|_| overlay.host_route)
+}
+
+/// What the host has because a network is an overlay, beside its device.
+pub(crate) fn facts(network: &Network, overlay: &Overlay, facts: &mut Vec<Fact>) {
+    for segment in &overlay.segments {
+        facts.push(Fact::Tunnel(Tunnel {
+            network: network.id,
+            name: segment.name(),
+            index: segment.interface,
+            vsid: segment.vsid,
+            port: overlay.port,
+            local: overlay.provider,
+            mac: overlay.router,
+            mtu: overlay.mtu,
+        }));
+    }
+    for subnet in &network.subnets {
+        open(overlay, subnet.prefix, facts);
+        let near = network.subnets.iter().filter(|other| other.vsid == subnet.vsid);
+        for to in near.map(|other| other.prefix).filter(|to| same_family(to, &subnet.prefix)) {
+            facts.push(Fact::Element(Element::Intra { from: subnet.prefix, to }));
+        }
+    }
+    for remote in &overlay.remotes {
+        let Some(segment) = overlay.segment(remote.vsid) else { continue };
+        way(network, overlay, segment, (remote.prefix, remote.mac, remote.provider), facts);
+        beyond(network, overlay, segment, remote.prefix, facts);
+    }
+}
+
+fn same_family(a: &IpNet, b: &IpNet) -> bool {
+    a.addr().is_ipv4() == b.addr().is_ipv4()
+}
+
+/// Services and published ports lead in from anywhere; the host itself sees the addresses with HostRoute only.
+fn open(overlay: &Overlay, subnet: IpNet, facts: &mut Vec<Fact>) {
+    facts.push(Fact::Element(Element::Published { subnet }));
+    if !overlay.host_route {
+        facts.push(Fact::Element(Element::Apart { subnet }));
+    }
+}
+
+/// How packets get to a range behind another host.
+fn way(
+    network: &Network,
+    overlay: &Overlay,
+    segment: &Segment,
+    (destination, mac, provider): (IpNet, Mac, IpAddr),
+    facts: &mut Vec<Fact>,
+) {
+    let (device, index) = (segment.name(), segment.interface);
+    let prefer = prefer(network, overlay, segment.vsid, destination.addr());
+    let route = RemoteRoute { device: device.clone(), index, destination, mac, prefer };
+    facts.push(Fact::RemoteRoute(route));
+    facts.push(Fact::Peer(Peer { device, index, mac, provider }));
+}
+
+/// What a range behind a tunnel may do. Ranges inside the network's own subnets are in their elements already.
+fn beyond(
+    network: &Network,
+    overlay: &Overlay,
+    segment: &Segment,
+    range: IpNet,
+    facts: &mut Vec<Fact>,
+) {
+    facts.push(Fact::Element(Element::Beyond { device: segment.name(), subnet: range }));
+    if is_inside(network, segment.vsid, &range) {
+        return;
+    }
+    open(overlay, range, facts);
+    let near = network.subnets.iter().filter(|subnet| subnet.vsid == Some(segment.vsid));
+    for own in near.map(|subnet| subnet.prefix).filter(|own| same_family(own, &range)) {
+        facts.push(Fact::Element(Element::Intra { from: own, to: range }));
+        facts.push(Fact::Element(Element::Intra { from: range, to: own }));
+    }
+}
+
+/// What the host has because an endpoint lives on another host. One on this host (consumers make such for virtual IPs) needs
+/// nothing, and one that its host's subnet covers no more than the difference.
+pub(crate) fn remote_facts(state: &State, endpoint: &Endpoint, facts: &mut Vec<Fact>) {
+    let Some(network) = state.networks.get(endpoint.network) else { return };
+    let Some(overlay) = &network.overlay else { return };
+    let provider = endpoint.remote.as_ref().and_then(|remote| remote.provider);
+    let Some(provider) = provider.filter(|provider| *provider != overlay.provider) else { return };
+    for address in endpoint.addresses.iter().map(IpNet::addr) {
+        let Some(segment) = segment_of(network, overlay, address) else { continue };
+        let covering = overlay.covering(segment.vsid, address);
+        if covering.is_none_or(|remote| remote.provider != provider) {
+            let target = (IpNet::from(address), endpoint.mac, provider);
+            way(network, overlay, segment, target, facts);
+        }
+        if covering.is_none() {
+            beyond(network, overlay, segment, IpNet::from(address), facts);
+        }
+    }
+}
+
+/// The virtual subnet of an address: its subnet's or its remote subnet's, else the network's first.
+fn segment_of<'a>(network: &Network, overlay: &'a Overlay, address: IpAddr) -> Option<&'a Segment> {
+    let home = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address));
+    let far = overlay.remotes.iter().find(|remote| remote.prefix.contains(&address));
+    match home.and_then(|subnet| subnet.vsid).or(far.map(|remote| remote.vsid)) {
+        Some(vsid) => overlay.segment(vsid),
+        None => overlay.segments.first(),
+    }
+}
+
+/// Whether a MAC is behind another host already: a tunnel sends each MAC to one host.
+///
+/// # Errors
+/// `code`, where the network's remote subnets or remote endpoints say otherwise.
+pub(crate) fn agree(
+    state: &State,
+    network: &Network,
+    overlay: &Overlay,
+    mac: Mac,
+    provider: IpAddr,
+    code: HResult,
+) -> Result<(), Failure> {
+    let routers = overlay.remotes.iter().filter(|remote| remote.mac == mac);
+    let rival = routers.map(|remote| remote.provider).find(|other| *other != provider);
+    let of_endpoint = |endpoint: &Endpoint| endpoint.remote.as_ref().and_then(|r| r.provider);
+    let endpoints = state.remote_endpoints(network.id, mac);
+    let rival = rival.or_else(|| {
+        let providers = endpoints.filter_map(|endpoint| of_endpoint(endpoint));
+        providers.filter(|other| *other != overlay.provider).find(|other| *other != provider)
+    });
+    match rival {
+        Some(other) if provider != overlay.provider => {
+            let why =
+                alloc::format!("{mac} is behind {other} already, and cannot be behind {provider}");
+            Err(Failure::new(code, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The remote endpoints whose facts depend on what two versions of a network say of other hosts.
+pub(crate) fn concerned(
+    state: &State,
+    old: Option<&Network>,
+    new: Option<&Network>,
+) -> BTreeSet<Guid> {
+    let Some(id) = new.or(old).map(|network| network.id) else { return BTreeSet::new() };
+    let overlay = |network: Option<&Network>| network.and_then(|network| network.overlay.clone());
+    let (old, new) = (overlay(old), overlay(new));
+    let host_route = |overlay: &Option<Overlay>| overlay.as_ref().map(|o| o.host_route);
+    if host_route(&old) != host_route(&new) {
+        return state.all_remote_endpoints(id).map(|endpoint| endpoint.id).collect();
+    }
+    let remotes = |overlay: Option<Overlay>| -> BTreeSet<RemoteSubnet> {
+        overlay.into_iter().flat_map(|overlay| overlay.remotes).collect()
+    };
+    let mut found = BTreeSet::new();
+    for remote in remotes(old).symmetric_difference(&remotes(new)) {
+        found.extend(state.remote_endpoints(id, remote.mac).map(|endpoint| endpoint.id));
+        found.extend(state.remote_endpoints_in(id, remote.prefix).map(|endpoint| endpoint.id));
+    }
+    found
+}
