@@ -99,6 +99,7 @@ impl Lab {
             resolv_conf: None,
             devices: Vec::new(),
             isolation: Isolation::Container,
+            terms: Terms::default(),
             on_behalf: None,
         }
     }

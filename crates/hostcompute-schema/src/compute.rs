@@ -156,7 +156,8 @@ compute_operations! {
         Query(SystemQuery::SCHEMA) => Documents(Properties::SCHEMA), ["2.1"], [ENDED];
     /// Makes a compute system, and opens it for the session.
     CreateComputeSystem = "HcsCreateComputeSystem": System, Manage, Post "/systems",
-        Document(ComputeSystem::SCHEMA) => Place, ["2.1"], [ID];
+        Document(ComputeSystem::SCHEMA) => Place, ["2.1"],
+        [ID, RUNTIME, USERS, GROUPS, CAPABILITIES, UNFILTERED, READ_ONLY, ENDS_WITH_FIRST_PROCESS];
     /// Opens a compute system for the session: fails when it does not exist.
     OpenComputeSystem = "HcsOpenComputeSystem": System, Read, Post "/systems/{id}/handle",
         None => None, ["2.1"];
@@ -401,6 +402,58 @@ const ID: Parameter = Parameter {
     kind: schema::Kind::Text,
     required: true,
     doc: "The id of the new system: 1 to 255 characters, unique on this host whatever their case.",
+};
+
+const RUNTIME: Parameter = Parameter {
+    name: "runtime",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "Who makes the container: builtin, the name of an OCI runtime's program, or, for root, its absolute path; \
+          as the service is set up when it is left out.",
+};
+
+const USERS: Parameter = Parameter {
+    name: "users",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "Whose users those of the container are: host, or ranges INSIDE:HOST:COUNT with commas between; \
+          as the service is set up when it is left out. Root's to say.",
+};
+
+const GROUPS: Parameter = Parameter {
+    name: "groups",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "The same for groups; as the users when it is left out.",
+};
+
+const CAPABILITIES: Parameter = Parameter {
+    name: "capabilities",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "What root in the container may do beyond (+NAME, root's to say) or short of (-NAME, -ALL) what it usually may, \
+          in this order, with commas between. MKNOD cannot be added.",
+};
+
+const UNFILTERED: Parameter = Parameter {
+    name: "unfiltered",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "Filter no system calls. Root's to say.",
+};
+
+const READ_ONLY: Parameter = Parameter {
+    name: "read-only",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "Let nobody write to the root file system; what is mapped says for itself.",
+};
+
+const ENDS_WITH_FIRST_PROCESS: Parameter = Parameter {
+    name: "ends-with-first-process",
+    kind: schema::Kind::Bool,
+    required: false,
+    doc: "End the system with the first process that is started in it.",
 };
 
 const ENDED: Parameter = Parameter {

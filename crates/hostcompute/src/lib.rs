@@ -59,7 +59,7 @@ pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
 pub use load_balancer::LoadBalancer;
 pub use namespace::Namespace;
 pub use network::Network;
-pub use options::{Options, Way};
+pub use options::{Containers, Options, Way};
 pub use process::Process;
 pub use system::System;
 pub use transport::{

@@ -4,6 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "embedded")]
+use hostcompute_engine::compute::terms;
+#[cfg(feature = "embedded")]
+use hostcompute_schema::Failure;
+
 /// How a service is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Way {
@@ -31,8 +36,21 @@ pub struct Options {
     pub strict: bool,
     /// How long to wait for another process that uses the state directory, or for a service that is being started anew.
     pub patience: Duration,
+    /// How containers are made, where nothing is said of one.
+    pub containers: Containers,
     /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
     pub rootless: bool,
+}
+
+/// How a service makes containers of which nothing else is said: see `System::create_on`. Texts, as they stand in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Containers {
+    /// An OCI runtime's program, by name or absolute path; empty or `builtin`: the supervisor itself.
+    pub runtime: String,
+    /// Whose users theirs are: ranges `INSIDE:HOST:COUNT` with commas between; empty or `host`: the host's.
+    pub users: String,
+    /// The same for groups; empty: as the users.
+    pub groups: String,
 }
 
 /// Long enough for a queue of commands, short enough for a person.
@@ -43,7 +61,8 @@ const SOCKET: &str = "hostcompute.sock";
 
 impl Options {
     /// The defaults for this user, changed by `HOSTCOMPUTE_SOCKET`, `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`,
-    /// `HOSTCOMPUTE_HOST_NETNS`, `HOSTCOMPUTE_STRICT` and `HOSTCOMPUTE_WAIT` (seconds).
+    /// `HOSTCOMPUTE_HOST_NETNS`, `HOSTCOMPUTE_STRICT`, `HOSTCOMPUTE_WAIT` (seconds), and for containers (see [`Containers`])
+    /// `HOSTCOMPUTE_RUNTIME`, `HOSTCOMPUTE_USERS`, `HOSTCOMPUTE_GROUPS`.
     ///
     /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace. Who names
     /// a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
@@ -65,6 +84,14 @@ impl Options {
             options.way = Way::Socket(socket.into());
         }
         options.strict = variable("HOSTCOMPUTE_STRICT").is_some_and(|value| value != "0");
+        let text = |name: &str| {
+            variable(name).map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        options.containers = Containers {
+            runtime: text("HOSTCOMPUTE_RUNTIME"),
+            users: text("HOSTCOMPUTE_USERS"),
+            groups: text("HOSTCOMPUTE_GROUPS"),
+        };
         let seconds = variable("HOSTCOMPUTE_WAIT").and_then(|value| value.to_str()?.parse().ok());
         options.patience = seconds.map_or(PATIENCE, Duration::from_secs);
         options
@@ -85,6 +112,7 @@ impl Options {
             host_netns: None,
             strict: false,
             patience: PATIENCE,
+            containers: Containers::default(),
             rootless: false,
         }
     }
@@ -133,6 +161,30 @@ impl Options {
     pub fn place(&self) -> String {
         self.host_netns.as_deref().map(Path::to_string_lossy).unwrap_or_default().into_owned()
     }
+}
+
+#[cfg(feature = "embedded")]
+impl Containers {
+    /// Who makes containers.
+    ///
+    /// # Errors
+    /// E_INVALIDARG.
+    pub(crate) fn runtime(&self) -> Result<terms::Runtime, Failure> {
+        said(&self.runtime).map_or_else(|| Ok(terms::Runtime::default()), terms::Runtime::read)
+    }
+
+    /// Whose users theirs are.
+    ///
+    /// # Errors
+    /// E_INVALIDARG.
+    pub(crate) fn users(&self) -> Result<terms::Users, Failure> {
+        Ok(terms::Users::read(said(&self.users), said(&self.groups))?.unwrap_or_default())
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// The effective user, as the owner of the process's own entry in /proc.

@@ -61,7 +61,22 @@ impl System {
         id: &str,
         document: &str,
     ) -> Result<(Self, Vec<Warning>), Failure> {
-        let parameters = [("id", id)];
+        Self::create_on(host, id, document, &[])
+    }
+
+    /// As [`Self::create_json`], on terms that documents have no member for: parameters of the operation's table such as
+    /// `("read-only", "true")`.
+    ///
+    /// # Errors
+    /// As [`Self::create_json`]; E_ACCESSDENIED for terms that are root's to say.
+    pub fn create_on(
+        host: &Host,
+        id: &str,
+        document: &str,
+        terms: &[(&str, &str)],
+    ) -> Result<(Self, Vec<Warning>), Failure> {
+        let parameters: Vec<(&str, &str)> =
+            std::iter::once(("id", id)).chain(terms.iter().copied()).collect();
         let call = ComputeCall::on(ComputeOperation::CreateComputeSystem, "", document);
         let answer = host.compute(&call.with(&parameters))?;
         Ok((Self { host: host.clone(), id: id.to_owned() }, answer.warnings))

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use hostcompute_schema::Guid;
 
+use super::terms::Terms;
+
 /// A container, as it is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
@@ -29,6 +31,8 @@ pub struct Launch {
     pub resolv_conf: Option<String>,
     pub devices: Vec<DeviceNodes>,
     pub isolation: Isolation,
+    /// What was said beside the document.
+    pub terms: Terms,
     /// Whose rights the host's paths are opened with; absent: those of the service.
     pub on_behalf: Option<OnBehalf>,
 }

@@ -23,6 +23,7 @@ pub mod service_properties;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod system;
+pub mod terms;
 pub mod verb;
 pub mod worker;
 
@@ -31,6 +32,7 @@ pub use launch::{
     ConsoleSize, DeviceNodes, Isolation, Launch, Limits, Mount, NetworkPlace, OnBehalf, Pipe,
     Place, ProcessLaunch, Quota, Root, Scratch, Signal, StandardStream,
 };
+pub use terms::Terms;
 pub use worker::{
     Adopted, Cause, Created, End, Fault, Found, Happening, Leash, LogRequest, Phase, ProcessEntry,
     ProcessFound, ProcessStatus, Remains, Sink, Statistics, Stdio, Worker, Workers,

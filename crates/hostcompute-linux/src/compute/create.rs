@@ -15,7 +15,7 @@ use hostcompute_schema::HResult;
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::{
-    Device, Isolation, Launch, Life, Mount, Network, Root, Scratch, Security,
+    Device, Isolation, Launch, Mount, Network, Root, Scratch,
 };
 use hostcompute_supervisor::message::{Answer, Request};
 use hostcompute_supervisor::wire;
@@ -23,7 +23,7 @@ use hostcompute_supervisor::wire;
 use super::fault::Context;
 use super::link::{Link, Listening};
 use super::place::{self, Stored};
-use super::{Supervised, Supervisors, exists, fault, group, rights, translate};
+use super::{Supervised, Supervisors, exists, fault, group, rights, terms, translate};
 
 /// Takes the id, makes the system, or leaves nothing.
 pub(super) fn create(
@@ -158,21 +158,21 @@ fn resolve(
         id: wanted.id.clone(),
         directory: directory.to_owned(),
         root,
-        read_only: false,
+        read_only: wanted.terms.read_only,
         mounts,
         host_name,
         network,
-        users: options.users.clone(),
+        users: terms::users(wanted, options),
         cgroup: has_groups.then_some(group),
         limits: Default::default(),
         devices,
-        security: Security::default(),
+        security: terms::security(&wanted.terms),
         resolver: wanted.resolv_conf.clone(),
         hosts: None,
-        runtime: options.runtime.clone(),
+        runtime: terms::runtime(wanted, options)?,
         isolation,
         root_at,
-        life: Life::UntilStopped,
+        life: terms::life(wanted.terms.life),
         log: options.log,
     };
     launch.limits = limits(&launch, &wanted.limits)?;

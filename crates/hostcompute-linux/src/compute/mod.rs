@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `create` | from the engine's launch to a supervisor that runs |
 //! | `translate` | the engine's words and the supervisor's |
+//! | `terms` | what is said beside a document |
 //! | `link`, `hub` | connections: questions, answers, notices |
 //! | `worker` | the handle |
 //! | `rights` | paths, opened with the rights of whoever names them |
@@ -20,11 +21,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hostcompute_engine::compute::terms::{Runtime, Users};
 use hostcompute_engine::compute::{
     Adopted, Fault, HostFacts, Launch, LogRequest, Remains, Sink, Workers,
 };
 use hostcompute_schema::HResult;
-use hostcompute_supervisor::launch::{LogBounds, Runtime, Users};
+use hostcompute_supervisor::launch::LogBounds;
 use hostcompute_supervisor::message::{Answer, Request};
 use rustix::fs::FlockOperation;
 
@@ -36,6 +38,7 @@ mod link;
 mod output;
 mod place;
 mod rights;
+mod terms;
 mod translate;
 mod worker;
 
@@ -62,10 +65,10 @@ pub struct Options {
     /// A socket behind which the service manager starts a supervisor for each connection, where there is one: such a supervisor
     /// has nothing of the limits that the service itself lives with.
     pub launcher: PathBuf,
-    /// Who makes containers.
+    /// Who makes containers of which nothing is said.
     pub runtime: Runtime,
-    /// A user namespace for each container.
-    pub users: Option<Users>,
+    /// Whose users theirs are.
+    pub users: Users,
     /// How much of what processes write is kept.
     pub log: LogBounds,
 }
@@ -78,7 +81,7 @@ impl Options {
             runtime_dir,
             program: find_supervisor(),
             runtime: Runtime::Builtin,
-            users: None,
+            users: Users::Host,
             log: LogBounds::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! One call about compute systems, and what comes back.
 
-use hostcompute_engine::compute::Stdio;
+use hostcompute_engine::compute::{Stdio, Terms};
 use hostcompute_engine::compute::verb::Verb;
 use hostcompute_schema::Warning;
 use serde_json::Value;
@@ -15,12 +15,27 @@ pub struct Call {
     pub pid: Option<u32>,
     /// Options, settings or query; empty counts as absent.
     pub document: String,
+    /// What is said beside the document of a new system.
+    pub terms: Terms,
 }
 
 impl Call {
     /// A call about a system.
     pub fn of(verb: Verb, system: &str, document: &str) -> Self {
-        Self { verb, system: system.into(), pid: None, document: document.into() }
+        Self {
+            verb,
+            system: system.into(),
+            pid: None,
+            document: document.into(),
+            terms: Terms::default(),
+        }
+    }
+
+    /// The same, with what is said beside the document.
+    #[must_use]
+    pub fn on(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
     }
 
     /// The same, about one of its processes.

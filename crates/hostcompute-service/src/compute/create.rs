@@ -4,10 +4,11 @@ use hostcompute_engine::compute::document::{Meaning, Wanted, WantedNetwork, read
 use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::{
-    Cause, Found, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
+    Cause, Found, Isolation, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
 };
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
+use super::call::Call;
 use super::cell::Cell;
 use super::{Adoption, Networks, Placed, Shared, WorkerOf};
 use crate::sync::{Arc, lock};
@@ -32,11 +33,10 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     pub(super) fn create(
         self: &Arc<Self>,
         cell: &Arc<Cell<WorkerOf<W>>>,
-        id: &str,
-        document: &str,
+        call: &Call,
         client: Option<&OnBehalf>,
     ) -> Result<Vec<Warning>, Failure> {
-        let made = self.make(cell, id, document, client);
+        let made = self.make(cell, call, client);
         if made.is_err() {
             self.forget(cell);
             cell.failed().call();
@@ -47,10 +47,13 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     fn make(
         self: &Arc<Self>,
         cell: &Arc<Cell<WorkerOf<W>>>,
-        id: &str,
-        document: &str,
+        call: &Call,
         client: Option<&OnBehalf>,
     ) -> Result<Vec<Warning>, Failure> {
+        let Call { system: id, document, terms, .. } = call;
+        if let (Some(what), Some(_)) = (terms.loosens(), client) {
+            return Err(Failure::new(HResult::E_ACCESSDENIED, format!("{what}: root's to say")));
+        }
         let facts = self.workers.facts();
         let mut wanted =
             match read_system(id, document, &facts, self.settings.policy, self.fresh())? {
@@ -60,7 +63,13 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             };
         let place = self.place(&mut wanted).map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
-        let launch = wanted.launch(place.place, resolv_conf, client.cloned());
+        let launch = wanted.launch(place.place, resolv_conf, terms.clone(), client.cloned());
+        if let (Some(what), Isolation::HostProcess { .. }) =
+            (terms.of_containers_only(), &launch.isolation)
+        {
+            let why = format!("processes of the host do not have {what}");
+            return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why));
+        }
         let record = wanted.record.clone();
         let refused = |record: &Record, fault| record.failure(fault).in_document(document);
         cell.describe(System::new(record.clone(), launch.limits.clone()));

@@ -452,7 +452,7 @@ impl<W: Workers, N: Networks> Asking<W, N> {
         let document = call.document.as_str();
         match call.verb {
             Verb::Create => {
-                let made = self.shared.create(cell, &call.system, document, self.client.as_ref());
+                let made = self.shared.create(cell, call, self.client.as_ref());
                 self.settle_new(cell, made.is_ok());
                 return Ok(Answer { body: Body::Nothing, warnings: made? });
             }

@@ -11,7 +11,7 @@ use hostcompute_engine::compute::exit::{exit_type, process_running};
 use hostcompute_engine::compute::properties::read_filter;
 use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::verb::Verb;
-use hostcompute_engine::compute::{LogRequest, Remains, Stdio, Worker, Workers};
+use hostcompute_engine::compute::{LogRequest, Remains, Stdio, Terms, Worker, Workers};
 use hostcompute_schema::hcs::{ComputeEvent, Properties, SystemQuery};
 use hostcompute_schema::{ComputeOperation, Document, Failure, HResult};
 use hostcompute_service::apply::Systems;
@@ -102,6 +102,9 @@ where
                 };
                 let mut wanted = Call::of(verb, system, call.document);
                 wanted.pid = call.pid;
+                if operation == Own::CreateComputeSystem {
+                    wanted.terms = Terms::read(|name| call.parameter(name))?;
+                }
                 self.call(&wanted).map(told)
             }
         }

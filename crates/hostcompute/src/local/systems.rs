@@ -19,7 +19,12 @@ pub fn systems<D: Desk + Send + Sync + 'static>(
     desk: D,
     adoption: Adoption,
 ) -> Result<Systems<D>, Failure> {
-    let kept = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
+    let usual = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
+    let kept = hostcompute_linux::compute::Options {
+        runtime: options.containers.runtime()?,
+        users: options.containers.users()?,
+        ..usual
+    };
     let names = options.netns_dir();
     let name = move |id: hostcompute_schema::Guid| names.join(id.to_string()).display().to_string();
     let networks = OverDesk::new(desk, name);

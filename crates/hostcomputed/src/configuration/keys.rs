@@ -78,6 +78,14 @@ keys! {
     "limits.backlog" => limits.backlog;
     /// Changes of all users that wait for their turn.
     "limits.queue" => limits.queue;
+    /// Who makes containers of which nothing is said: an OCI runtime's program such as "crun", by name or absolute path; empty for
+    /// the supervisor itself.
+    "containers.runtime" ("HOSTCOMPUTE_RUNTIME") => options.containers.runtime;
+    /// Whose users those of such containers are: ranges INSIDE:HOST:COUNT with commas between, such as "0:100000:65536"; empty for the
+    /// host's own.
+    "containers.users" ("HOSTCOMPUTE_USERS") => options.containers.users;
+    /// The same for groups; empty for the same as users.
+    "containers.groups" ("HOSTCOMPUTE_GROUPS") => options.containers.groups;
     /// Address and port of the console, a page for browsers, such as "127.0.0.1:8642"; empty for none.
     "console.listen" => console.listen;
     /// The file with the console's token, made with a random one where it is missing; empty for another one at each start, which the

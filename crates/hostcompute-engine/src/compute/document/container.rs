@@ -16,6 +16,7 @@ use super::{Notes, devices, limits, path, storage};
 use crate::compute::facts::HostFacts;
 use crate::compute::launch::{Isolation, Launch, Mount, NetworkPlace, OnBehalf, Pipe};
 use crate::compute::record::Record;
+use crate::compute::terms::Terms;
 
 /// What to do with settings that Linux cannot have and that take nothing away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +48,7 @@ pub struct Wanted {
     /// What the document says of name resolution.
     pub resolver: Resolver,
     pub warnings: Vec<Warning>,
-    /// `network` and `resolv_conf` are not filled in.
+    /// `network`, `resolv_conf` and what is not the document's are not filled in.
     launch: Launch,
 }
 
@@ -57,10 +58,11 @@ impl Wanted {
         &self,
         network: NetworkPlace,
         resolv_conf: Option<String>,
+        terms: Terms,
         on_behalf: Option<OnBehalf>,
     ) -> Launch {
         let record = self.record.to_text();
-        Launch { record, network, resolv_conf, on_behalf, ..self.launch.clone() }
+        Launch { record, network, resolv_conf, terms, on_behalf, ..self.launch.clone() }
     }
 }
 
@@ -155,6 +157,7 @@ fn read_container(
             true => Isolation::HostProcess { root_at },
             false => Isolation::Container,
         },
+        terms: Terms::default(),
         on_behalf: None,
     };
     Some(Wanted { record, network: network?, resolver, warnings: Vec::new(), launch })

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hostcompute::local::compute as local;
 use hostcompute::local::systems::Systems;
-use hostcompute_engine::compute::LogRequest;
+use hostcompute_engine::compute::{LogRequest, Terms};
 use hostcompute_engine::compute::exit::process_running;
 use hostcompute_engine::compute::properties::read_filter;
 use hostcompute_engine::compute::verb::Verb;
@@ -176,8 +176,9 @@ impl Asked {
     async fn create(self) -> Result<Response, Failure> {
         let id = self.parameters.get("id").unwrap_or_default().to_owned();
         let place = format!("/systems/{}", percent_encoded(&id));
+        let terms = Terms::read(|name| self.parameters.get(name))?;
         let answered = self.blocking(move |session, asked| {
-            session.call(&Call::of(Verb::Create, &id, &asked.document))
+            session.call(&Call::of(Verb::Create, &id, &asked.document).on(terms))
         });
         let answered = answered.await?;
         let mut response = answer::empty(StatusCode::CREATED);
