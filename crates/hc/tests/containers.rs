@@ -31,6 +31,11 @@ scenarios! {
     a_command_reads_writes_and_ends_with_its_own_status,
     what_cannot_be_run_is_told_as_shells_do,
     a_container_is_as_it_was_asked_for,
+    a_container_is_kept_apart_as_it_was_asked_for,
+    a_container_may_be_made_by_another_runtime,
+    what_cannot_be_kept_is_refused,
+    processes_of_the_host_are_kept_together,
+    a_container_stays_or_goes_with_its_command,
     a_container_that_was_left_running_is_looked_at_and_ended,
     systems_by_document_are_refused_with_their_place,
     a_system_that_is_not_left_running_ends_with_its_command,
@@ -107,6 +112,145 @@ fn a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
         .map(|(name, _)| name.trim())
         .collect();
     assert_eq!(links, ["lo"]);
+}
+
+fn a_container_is_kept_apart_as_it_was_asked_for(containers: &Containers<'_>) {
+    let host = containers.host;
+    let capabilities = |options: &[&str]| {
+        let told = host.hc(&run(options, &["grep", "CapBnd", "/proc/self/status"])).ok();
+        u64::from_str_radix(told.split_whitespace().last().expect("a number"), 16).expect("hex")
+    };
+    let usual = capabilities(&[]);
+    // Numbers of the kernel: CHOWN is 0, KILL 5, NET_ADMIN 12.
+    assert_eq!(capabilities(&["--cap-drop", "CHOWN"]), usual & !1);
+    assert_eq!(capabilities(&["--cap-add", "cap_net_admin"]), usual | 1 << 12);
+    assert_eq!(capabilities(&["--cap-drop", "ALL", "--cap-add", "KILL"]), 1 << 5);
+    let own = run(&["--restricted"], &["grep", "-E", "CapEff|NoNewPrivs", "/proc/self/status"]);
+    assert_eq!(host.hc(&own).ok(), "CapEff:\t0000000000000000\nNoNewPrivs:\t1\n");
+    let filtered =
+        |options: &[&str]| host.hc(&run(options, &["grep", "^Seccomp:", "/proc/self/status"])).ok();
+    assert_eq!(
+        (filtered(&[]).as_str(), filtered(&["--seccomp", "none"]).as_str()),
+        ("Seccomp:\t2\n", "Seccomp:\t0\n")
+    );
+    let script = "touch /etc/x 2>/dev/null || echo kept; touch /dev/shm/x && echo x > /mnt/y";
+    let shared = host.path("writable");
+    std::fs::create_dir(&shared).expect("made");
+    let volume = format!("{}:/mnt", shared.display());
+    let said = host.hc(&run(&["--read-only", "-v", &volume], &["sh", "-c", script]));
+    assert_eq!(said.ok(), "kept\n");
+    assert!(shared.join("y").exists());
+    let users = ["--users", "0:100000:65536"];
+    let map = host.hc(&run(&users, &["cat", "/proc/self/uid_map", "/proc/self/gid_map"])).ok();
+    let map: Vec<&str> = map.split_whitespace().collect();
+    assert_eq!(map, ["0", "100000", "65536", "0", "100000", "65536"]);
+    let groups = [&users[..], &["--groups", "0:200000:10,10:300000:1"]].concat();
+    let map = host.hc(&run(&groups, &["cat", "/proc/self/gid_map"])).ok();
+    let map: Vec<&str> = map.split_whitespace().collect();
+    assert_eq!(map, ["0", "200000", "10", "10", "300000", "1"]);
+    let written = host.hc(&run(&users, &["sh", "-c", "echo x > /x && stat -c %u:%g /x"])).ok();
+    assert_eq!(written, "0:0\n");
+}
+
+fn a_container_may_be_made_by_another_runtime(containers: &Containers<'_>) {
+    let host = containers.host;
+    // What stands first among the processes is the runtime's, not ours.
+    let first = |options: &[&str]| host.hc(&run(options, &["cat", "/proc/1/comm"])).ok();
+    assert_eq!(first(&["--runtime", "builtin"]), "hc-init\n");
+    for runtime in ["crun", "/usr/bin/crun"] {
+        assert_ne!(first(&["--runtime", runtime]), "hc-init\n", "{runtime}");
+    }
+    let said = host.hc(&run(&["--runtime", "no-such-runtime"], &["true"])).refused(125);
+    assert!(said.contains("ERROR_FILE_NOT_FOUND"), "{said}");
+}
+
+fn what_cannot_be_kept_is_refused(containers: &Containers<'_>) {
+    let host = containers.host;
+    for (options, told) in [
+        (&["--cap-add", "MKNOD"][..], "ERROR_NOT_SUPPORTED"),
+        (&["--cap-add", "ALL"], "E_INVALIDARG"),
+        (&["--cap-drop", "NOTHING"], "E_INVALIDARG"),
+        (&["--users", "1:1:1"], "E_INVALIDARG"),
+        (&["--runtime", "crun", "--users", "0:100000:65536"], "ERROR_NOT_SUPPORTED"),
+        (&["--isolation", "host-process", "--read-only"], "$.Container"),
+        (&["--root-at", "/mnt"], "$.Container.Storage.PrivilegedContainerRootPath"),
+        (&["--device", "/dev/no-such-device"], "$.Container.AssignedDevices[0]"),
+        (
+            &["--device-class", "00000000-0000-0000-0000-000000000001"],
+            "$.Container.AssignedDevices[0]",
+        ),
+        (&["--pipe", "/nowhere:name"], "$.Container.MappedPipes[0]"),
+        (&["--memory", "99999999999g"], "$.Container.Memory"),
+    ] {
+        let said = host.hc(&run(options, &["true"]));
+        assert!(said.status == Some(125) && said.err.contains(told), "{options:?}: {said:?}");
+    }
+    for options in [
+        &["--weight", "0"][..],
+        &["--weight", "7", "--cpus", "1"],
+        &["--scratch", "/x"],
+        &["--rm", "--keep"],
+    ] {
+        host.hc(&run(options, &["true"])).refused(2);
+    }
+    assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
+}
+
+fn processes_of_the_host_are_kept_together(containers: &Containers<'_>) {
+    let host = containers.host;
+    let own = std::fs::read_link("/proc/self/ns/pid").expect("a namespace");
+    let words = ["run", "--isolation", "host-process", "--", "readlink", "/proc/self/ns/pid"];
+    assert_eq!(host.hc(&words).ok().trim(), own.to_string_lossy());
+    for options in
+        [&["--read-only"][..], &["--users", "host"], &["--cap-drop", "ALL"], &["--runtime", "crun"]]
+    {
+        let words = [&["run", "--isolation", "host-process"], options, &["--", "true"]].concat();
+        let said = host.hc(&words).refused(125);
+        assert!(said.contains("ERROR_NOT_SUPPORTED"), "{options:?}: {said}");
+    }
+}
+
+fn a_container_stays_or_goes_with_its_command(containers: &Containers<'_>) {
+    let host = containers.host;
+    assert_eq!(host.hc(&run(&["--keep", "--name", "kept"], &["echo", "hello"])).ok(), "hello\n");
+    assert_eq!(host.hc(&["exec", "kept", "echo", "again"]).ok(), "again\n");
+    host.hc(&["system", "terminate", "kept"]).ok();
+    let shared = host.path("gate");
+    std::fs::create_dir(&shared).expect("made");
+    let volume = format!("{}:/mnt", shared.display());
+    let script = "while ! [ -e /mnt/go ]; do sleep 0.01; done";
+    let options = ["-d", "--rm", "--name", "short", "-v", &volume];
+    host.hc(&run(&options, &["sh", "-c", script])).ok();
+    host.hc(&["exec", "short", "true"]).ok();
+    std::fs::write(shared.join("go"), "").expect("written");
+    // It may have ended already.
+    let said = host.hc(&["system", "wait", "short", "--timeout", "60"]);
+    assert!(said.status == Some(0) && said.out.contains("GracefulExit"), "{said:?}");
+    // A directory that is kept.
+    let scratch = host.path("scratch");
+    std::fs::create_dir(&scratch).expect("made");
+    let scratch = scratch.to_str().expect("text");
+    let root = host.path("root");
+    std::fs::create_dir_all(root.join("bin")).expect("made");
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("copied");
+    let root = root.to_str().expect("text");
+    let kept = |script: &str| {
+        let words = [
+            "run",
+            "--rootfs",
+            root,
+            "--scratch",
+            scratch,
+            "--",
+            "/bin/busybox",
+            "sh",
+            "-c",
+            script,
+        ];
+        host.hc(&words).ok()
+    };
+    kept("echo kept > /file");
+    assert_eq!(kept("/bin/busybox cat /file"), "kept\n");
 }
 
 fn a_container_that_was_left_running_is_looked_at_and_ended(containers: &Containers<'_>) {

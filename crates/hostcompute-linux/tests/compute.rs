@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hostcompute_engine::compute::{
     Cause, Happening, Isolation, Launch, Leash, Limits, LogRequest, Mount, NetworkPlace, OnBehalf,
-    Phase, ProcessLaunch, ProcessStatus, Root, Scratch, Sink, Worker, Workers,
+    Phase, ProcessLaunch, ProcessStatus, Root, Scratch, Sink, Terms, Worker, Workers,
 };
 use hostcompute_linux::compute::{Options, Supervised, Supervisors};
 use hostcompute_schema::{Guid, HResult};

@@ -82,8 +82,6 @@ pub fn prepare(
     }
     let bundle = launch.directory.join(directory::BUNDLE);
     let files = files::write(launch, &bundle)?;
-    let place = launch.directory.join(directory::ROOT);
-    crate::root::make(&place, 0o755).context(|| "make the root's directory")?;
     let users = launch.users.as_ref().map(user_namespace).transpose();
     let users = users.context(|| "map users")?;
     let mapping = users.as_ref().zip(launch.users.as_ref()).map(|(namespace, users)| Mapping {
@@ -96,7 +94,6 @@ pub fn prepare(
     Ok(Prepared::Container(Box::new(Inside {
         root: crate::root::open(&launch.root, &launch.directory, mapping, holds)?,
         read_only: launch.read_only,
-        place,
         host_name: launch.host_name.clone(),
         raise_loopback: launch.network == Network::Own,
         shows_cgroup: group.is_some_and(Group::is_unified),

@@ -146,6 +146,8 @@ pub fn retire(directory: &Path) -> io::Result<PathBuf> {
         let place = exited.join(format!("{name}.{number}"));
         match self::place(directory, &place) {
             Ok(()) => {
+                // Until now whoever looked had to see that somebody is at it.
+                fs::remove_file(place.join(LOCK))?;
                 forget(&exited)?;
                 return Ok(place);
             }
@@ -179,14 +181,19 @@ pub fn remains(exited: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// The mounts cannot be read.
 pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let directory = fs::canonicalize(directory)?;
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut found: Vec<PathBuf> = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4).map(unescape))
-        .filter(|point| point.starts_with(&directory))
-        .collect();
+    let mut found = mount_points()?;
+    found.retain(|point| point.starts_with(&directory));
     found.reverse();
     Ok(found)
+}
+
+/// Where something is mounted, in this process's mount namespace, in the order in which it was.
+///
+/// # Errors
+/// The mounts cannot be read.
+pub fn mount_points() -> io::Result<Vec<PathBuf>> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(table.lines().filter_map(|line| line.split(' ').nth(4).map(unescape)).collect())
 }
 
 /// `\040` is a space, and so on.
@@ -220,7 +227,7 @@ fn clear(directory: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if REMAINS.contains(&&*text) || text == LOG || text.starts_with("log.") {
+        if REMAINS.contains(&&*text) || [LOCK, LOG].contains(&&*text) || text.starts_with("log.") {
             continue;
         }
         let removed = if text == ROOT {

@@ -157,6 +157,10 @@ impl External {
         let _ = fs::remove_file(&log);
         let mut command = Command::new(&self.program);
         command.arg("--log").arg(&log).arg("--root").arg(&self.state).args(arguments);
+        // What a service manager says to a service is not the container's: runtimes would pass it on.
+        for variable in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+            command.env_remove(variable);
+        }
         let [input, output, error] = stdio.unwrap_or_else(|| [(); 3].map(|()| Stdio::null()));
         command.stdin(input).stdout(output).stderr(error);
         let status = command.status().context(doing)?;

@@ -47,8 +47,6 @@ pub const READ_ONLY: [&str; 5] =
 pub struct Inside {
     pub root: OwnedFd,
     pub read_only: bool,
-    /// A directory of the host's to mount the root on, for a moment.
-    pub place: PathBuf,
     pub host_name: Option<String>,
     pub raise_loopback: bool,
     /// Whether the one hierarchy of control groups is to be seen.
@@ -98,10 +96,11 @@ impl Inside {
     fn change_root(&self) -> io::Result<OwnedFd> {
         let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", downstream)?;
-        root::attach(self.root.as_fd(), &self.place)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let old = rustix::fs::open("/", flags, Mode::empty())?;
-        rustix::process::chdir(&self.place)?;
+        // Above the old root: whose users a container has, they may not go to a directory of the supervisor's.
+        root::attach(self.root.as_fd(), Path::new("/"))?;
+        rustix::process::fchdir(&self.root)?;
         // No directory has to be there for the old root.
         rustix::process::pivot_root(".", ".")?;
         rustix::process::chdir("/")?;

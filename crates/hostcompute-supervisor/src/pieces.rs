@@ -6,11 +6,9 @@
 //! mounted itself is left out, as in a union over `/`. What is written goes to memory, and vanishes.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::{self, DirEntry, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -30,7 +28,8 @@ const FRESH: &str = "/var/tmp";
 /// The root, mounted nowhere.
 pub fn open(system: &Path) -> Result<OwnedFd, Refusal> {
     let (place, scratch) = (system.join(directory::ROOT), system.join(directory::SCRATCH));
-    let mut mounted = mount_points().context(|| "look at what is mounted")?;
+    let mounted = directory::mount_points().context(|| "look at what is mounted")?;
+    let mut mounted: BTreeSet<PathBuf> = mounted.into_iter().collect();
     mounted.insert(FRESH.into());
     let made = (|| {
         for directory in [&place, &scratch] {
@@ -138,44 +137,9 @@ impl Assembly {
     }
 }
 
-/// Where something is mounted, the root apart.
-fn mount_points() -> io::Result<BTreeSet<PathBuf>> {
-    let table = fs::read("/proc/self/mountinfo")?;
-    let points = table.split(|byte| *byte == b'\n').filter_map(mount_point);
-    Ok(points.filter(|path| path != Path::new("/")).collect())
-}
-
-/// The fifth field of a line, in which the kernel writes blanks and the like as `\` and three octal digits.
-fn mount_point(line: &[u8]) -> Option<PathBuf> {
-    let mut field = line.split(|byte| *byte == b' ').nth(4)?;
-    let mut path = Vec::with_capacity(field.len());
-    while let Some((first, rest)) = field.split_first() {
-        let code = rest.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if *first == b'\\' => {
-                path.push(byte);
-                field = rest.get(3..).unwrap_or_default();
-            }
-            _ => {
-                path.push(*first);
-                field = rest;
-            }
-        }
-    }
-    Some(OsString::from_vec(path).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_their_blanks() {
-        let line = br"36 35 98:0 / /a\040b\134 rw,noatime master:1 - ext4 /dev/root rw";
-        assert_eq!(mount_point(line), Some(PathBuf::from(r"/a b\")));
-        assert_eq!(mount_point(b"36 35"), None);
-        assert_eq!(mount_point(br"1 2 3 / /a\04"), Some(PathBuf::from(r"/a\04")));
-    }
 
     #[test]
     fn what_is_mounted_below_is_found() {

@@ -88,7 +88,9 @@ pub fn is_in_pieces(root: &Root) -> bool {
 /// One directory as the root.
 fn as_it_is(path: &Path, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
     let doing = || format!("use {} as the root", path.display());
-    let mount = map_users(path, users.map(|users| users.namespace)).context(doing)?;
+    let mount = clone(path)
+        .and_then(|mount| map_users(&mount, users.map(|users| users.namespace)).map(|()| mount))
+        .context(doing)?;
     let set = sys::MOUNT_ATTR_NODEV;
     sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
         .context(doing)?;
@@ -119,11 +121,11 @@ pub fn unmount(place: &Path) -> io::Result<()> {
 
 /// A copy of what is seen at a path, mounts below it included, that is mounted nowhere.
 pub fn clone(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
+    let flags = CLONE | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(CWD, path, flags).map_err(Into::into)
 }
+
+const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
 /// Mounts what is mounted nowhere.
 pub fn attach(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
@@ -131,14 +133,19 @@ pub fn attach(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     rustix::mount::move_mount(mount, "", CWD, target, flags).map_err(Into::into)
 }
 
-/// A copy whose files belong to those users of the namespace that have the numbers of their owners.
-fn map_users(path: &Path, users: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
-    let mount = clone(path)?;
-    if let Some(users) = users {
-        let set = sys::MOUNT_ATTR_IDMAP;
-        let users = Some(users);
-        sys::set_mount_attributes(&mount, MountAttributes { set, users, ..Default::default() })?;
+/// Makes the files of a mount belong to those users of the namespace that have the numbers of their owners.
+fn map_users(mount: &OwnedFd, users: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    if users.is_none() {
+        return Ok(());
     }
+    let set = sys::MOUNT_ATTR_IDMAP;
+    sys::set_mount_attributes(mount, MountAttributes { set, users, ..Default::default() })
+}
+
+/// A layer whose files belong to those users. What is mounted below it is not seen in a union, and may be of a kind that cannot be mapped.
+fn mapped_layer(path: &Path, users: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mount = rustix::mount::open_tree(CWD, path, CLONE)?;
+    map_users(&mount, Some(users))?;
     Ok(mount)
 }
 
@@ -175,7 +182,7 @@ fn union(
     let mut layers = layers.to_vec();
     if let Some(users) = users {
         for path in &mut layers {
-            let mapped = map_users(path, Some(users.namespace))
+            let mapped = mapped_layer(path, users.namespace)
                 .context(|| format!("map the users of {}", path.display()))?;
             *path = path_of(&mapped);
             held.push(mapped);

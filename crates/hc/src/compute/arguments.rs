@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+
+use super::confinement::{Confinement, Isolation};
+use super::limits::Limits;
+use super::mapped::Mapped;
 
 /// `hc system`.
 #[derive(Debug, Subcommand)]
@@ -104,6 +108,9 @@ pub struct CommandOptions {
     /// The user that it runs as
     #[arg(short, long, value_name = "NAME[:GROUP]")]
     pub user: Option<String>,
+    /// Give it no capabilities, and let it gain none
+    #[arg(long)]
+    pub restricted: bool,
 }
 
 /// `hc run`.
@@ -112,6 +119,12 @@ pub struct RunArguments {
     /// Leave it running, and print its id
     #[arg(short, long)]
     pub detach: bool,
+    /// End it with its command; without --detach that is so anyway
+    #[arg(long, conflicts_with = "keep")]
+    pub rm: bool,
+    /// Leave it running when its command has ended
+    #[arg(long)]
+    pub keep: bool,
     /// Its id [default: a random one]
     #[arg(long, value_name = "ID")]
     pub name: Option<String>,
@@ -123,25 +136,51 @@ pub struct RunArguments {
     /// What it calls itself
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// The limit of memory: MiB, or with k, m, g behind
-    #[arg(short, long, value_name = "SIZE", value_parser = memory)]
-    pub memory: Option<u64>,
-    /// How many processors it may use, such as 1.5
-    #[arg(long, value_name = "COUNT", value_parser = cpus)]
-    pub cpus: Option<f64>,
-    /// A directory of the host that is seen inside
-    #[arg(short, long = "volume", value_name = "HOST:INSIDE[:ro]")]
-    pub volumes: Vec<String>,
+    /// Whose it is, for listings
+    #[arg(long, default_value = "hc")]
+    pub owner: String,
     #[command(flatten)]
     pub command: CommandOptions,
+    #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
+    pub mapped: Mapped,
+    #[command(flatten)]
+    pub confinement: Confinement,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub words: Vec<String>,
 }
 
+impl RunArguments {
+    /// Whether the container outlives this command.
+    pub fn stays(&self) -> bool {
+        self.detach || self.keep
+    }
+
+    /// Whether it is said where the file system comes from. Processes of the host have the host's.
+    pub fn has_root(&self) -> bool {
+        let Root { image, rootfs, host_root } = &self.root;
+        image.is_some()
+            || rootfs.is_some()
+            || *host_root
+            || self.mapped.scratch.is_some()
+            || self.confinement.isolation == Isolation::HostProcess
+    }
+
+    /// What is said beside its document.
+    pub fn terms(&self) -> Vec<(&'static str, String)> {
+        let mut terms = self.confinement.terms();
+        if self.rm && self.detach {
+            terms.push(("ends-with-first-process", true.to_string()));
+        }
+        terms
+    }
+}
+
 /// Where the file system comes from.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct Root {
     /// An image of the store
     #[arg(long, value_name = "IMAGE")]
@@ -168,60 +207,4 @@ pub struct ExecArguments {
         value_name = "CMD"
     )]
     pub words: Vec<String>,
-}
-
-/// The units of sizes.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Unit {
-    K,
-    M,
-    G,
-}
-
-/// A size in MiB.
-fn memory(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default().trim_end_matches(['b', 'B']);
-    let unit = match unit {
-        "" => Unit::M,
-        unit => Unit::from_str(unit, true).map_err(|_| "sizes end with k, m or g".to_owned())?,
-    };
-    let number: u64 = digits.parse().map_err(|_| "not a size such as 256m".to_owned())?;
-    let size = match unit {
-        Unit::K => number / 1024,
-        Unit::M => number,
-        Unit::G => number.saturating_mul(1024),
-    };
-    if size == 0 { Err("at least one MiB".to_owned()) } else { Ok(size) }
-}
-
-fn cpus(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(count) if count.is_finite() && count > 0.0 => Ok(count),
-        _ => Err("not a number of processors such as 1.5".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_mebibytes() {
-        for (text, size) in [("256", 256), ("256m", 256), ("2048k", 2), ("1g", 1024), ("1GB", 1024)]
-        {
-            assert_eq!(memory(text), Ok(size), "{text}");
-        }
-        for text in ["", "m", "-1", "1t", "1k", "0", "99999999999999999999"] {
-            assert!(memory(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn processors_are_counted_in_parts() {
-        assert_eq!(cpus("1.5"), Ok(1.5));
-        for text in ["", "0", "-1", "inf", "nan", "two"] {
-            assert!(cpus(text).is_err(), "{text}");
-        }
-    }
 }

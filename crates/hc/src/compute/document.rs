@@ -1,16 +1,12 @@
 //! Documents made of what was typed for `hc run` and `hc exec`.
 
+use hostcompute::Failure;
 use hostcompute::image::Hold;
 use hostcompute::schema::hcs::{
-    ComputeSystem, Container, ContainerMemory, ContainerProcessor, GuestOs, Layer, MappedDirectory,
-    Networking, ProcessParameters, Storage, Version,
+    ComputeSystem, Container, GuestOs, Layer, Networking, ProcessParameters, Storage, Version,
 };
-use hostcompute::{Failure, HResult};
 
 use super::arguments::{CommandOptions, RunArguments};
-
-/// The owner of what `hc run` makes.
-const OWNER: &str = "hc";
 
 /// The variables that a command has where nothing says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -40,61 +36,27 @@ pub fn system(
     networking: Option<Networking>,
     host_cpus: u32,
 ) -> Result<ComputeSystem, Failure> {
-    let mapped = typed.volumes.iter().map(|volume| mapped(volume));
-    let mapped = mapped.collect::<Result<Vec<_>, _>>()?;
     let layers = layers.iter().map(|path| Layer { path: Some(path.clone()), ..Layer::default() });
-    let container = Container {
+    let layers: Vec<Layer> = layers.collect();
+    let storage = Storage { layers: Some(layers), ..Storage::default() };
+    let mut container = Container {
         guest_os: typed
             .hostname
             .clone()
             .map(|name| GuestOs { host_name: Some(name), ..GuestOs::default() }),
-        storage: Some(Storage { layers: Some(layers.collect()), ..Storage::default() }),
-        mapped_directories: (!mapped.is_empty()).then_some(mapped),
-        memory: typed
-            .memory
-            .map(|size| ContainerMemory { size_in_mb: Some(size), ..ContainerMemory::default() }),
-        processor: typed.cpus.map(|count| ContainerProcessor {
-            maximum: Some(share(count, host_cpus)),
-            ..ContainerProcessor::default()
-        }),
+        storage: Some(storage).filter(|storage| storage.layers != Some(Vec::new())),
         networking,
         ..Container::default()
     };
+    typed.limits.write(&mut container, host_cpus);
+    typed.mapped.write(&mut container)?;
+    typed.confinement.write(&mut container);
     Ok(ComputeSystem {
-        owner: Some(OWNER.to_owned()),
+        owner: Some(typed.owner.clone()),
         schema_version: Some(Version::new(2, 1)),
         container: Some(container),
-        should_terminate_on_last_handle_closed: Some(!typed.detach),
+        should_terminate_on_last_handle_closed: Some(!typed.stays()),
         ..ComputeSystem::default()
-    })
-}
-
-/// So many processors, in ten-thousandths of all of them.
-fn share(count: f64, host_cpus: u32) -> i64 {
-    let share = count / f64::from(host_cpus.max(1)) * 10_000.0;
-    (share.round() as i64).clamp(1, 10_000)
-}
-
-/// `HOST:INSIDE`, or `HOST:INSIDE:ro`.
-fn mapped(volume: &str) -> Result<MappedDirectory, Failure> {
-    let parts: Vec<&str> = volume.split(':').collect();
-    let (host, inside, read_only) = match parts.as_slice() {
-        [host, inside] | [host, inside, "rw"] => (host, inside, false),
-        [host, inside, "ro"] => (host, inside, true),
-        _ => {
-            let why = format!("{volume:?} is no volume");
-            return Err(Failure::new(HResult::E_INVALIDARG, why)
-                .hint("write /path/on/host:/path/inside, with :ro behind for reading only"));
-        }
-    };
-    let host = std::path::absolute(host).map_err(|error| {
-        Failure::new(HResult::E_INVALIDARG, format!("{host:?} is no directory: {error}"))
-    })?;
-    Ok(MappedDirectory {
-        host_path: Some(host.display().to_string()),
-        container_path: Some((*inside).to_owned()),
-        read_only: Some(read_only),
-        ..MappedDirectory::default()
     })
 }
 
@@ -119,6 +81,7 @@ pub fn process(
     ProcessParameters {
         command_args: Some(words.to_vec()),
         user: given(&typed.user, &defaults.user),
+        restricted_token: typed.restricted.then_some(true),
         working_directory: given(&typed.workdir, &defaults.workdir),
         // The last one of a name counts.
         environment: Some(environment.into_iter().collect()),
@@ -144,23 +107,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn volumes_are_directories_of_the_host() {
-        let read = mapped("/a:/b:ro").expect("a volume");
-        assert_eq!(read.host_path.as_deref(), Some("/a"));
-        assert_eq!((read.container_path.as_deref(), read.read_only), (Some("/b"), Some(true)));
-        for wrong in ["", "/a", "/a:/b:rx", "/a:/b:ro:z"] {
-            assert!(mapped(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn processors_become_a_share_of_the_host() {
-        assert_eq!(share(1.0, 4), 2_500);
-        assert_eq!(share(0.0001, 64), 1);
-        assert_eq!(share(100.0, 4), 10_000);
-    }
-
-    #[test]
     fn what_is_typed_goes_before_what_the_image_says() {
         let typed = CommandOptions {
             interactive: true,
@@ -168,6 +114,7 @@ mod tests {
             environment: vec!["A=typed".to_owned()],
             workdir: None,
             user: Some("7".to_owned()),
+            restricted: false,
         };
         let defaults = Defaults {
             words: vec!["default".to_owned()],

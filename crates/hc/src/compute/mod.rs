@@ -1,10 +1,14 @@
 //! Compute systems: `hc system`, `hc run`, `hc exec`, `hc ps`, `hc logs`.
 //!
-//! `verbs` is what can be done to a system, `run` starts commands, `document` makes documents of what was typed, `relay` carries what
+//! `verbs` is what can be done to a system, `run` starts commands, `document` makes documents of what was typed, of which `limits`,
+//! `mapped` and `confinement` are parts, `relay` carries what
 //! a command reads and writes, `terminal` is this command's own terminal.
 
 pub mod arguments;
+mod confinement;
 mod document;
+mod limits;
+mod mapped;
 mod relay;
 mod run;
 mod terminal;

@@ -4,17 +4,22 @@ use hostcompute::image::{ImageLayer, Images};
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
-use hostcompute::schema::{HostComputeEndpoint, HostComputeNamespace};
+use hostcompute::schema::{Document, HostComputeEndpoint, HostComputeNamespace};
 use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, Options, System};
 
 use super::arguments::{ExecArguments, RunArguments};
 use super::document::{self, Defaults};
+use super::mapped::absolute;
 use super::{relay, terminal};
+use crate::object::warn;
 use crate::print;
 use crate::problem::{Done, Problem};
 
 /// What shells and other programs of this sort answer when they themselves fail.
 const OURS: u8 = 125;
+
+/// The status for wrong usage.
+const USAGE: u8 = 2;
 
 /// What shells answer for a program that cannot be started.
 const NOT_EXECUTABLE: u8 = 126;
@@ -27,6 +32,11 @@ const NOT_FOUND: u8 = 127;
 /// # Errors
 /// [`Problem::Ended`] with the command's exit code, unless that is 0.
 pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
+    if !typed.has_root() {
+        let why =
+            "hc: a container needs --host-root, --rootfs, --image, or --scratch alone".to_owned();
+        return Err(Problem::NotStarted { why, status: USAGE });
+    }
     let mut defaults = defaults(options, typed).map_err(failed)?;
     if defaults.words.is_empty() {
         let why = "there is no command: neither one that was typed, nor one of an image";
@@ -50,6 +60,10 @@ pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
         return print::line(&id);
     }
     let ended = attend(&system, &command);
+    if typed.keep {
+        network.keep();
+        return ended;
+    }
     // With the last handle it ends anyway; this one waits for it.
     match system.terminate() {
         Err(failure) if !failure.hresult.is_already_stopped() && !failure.is_not_found() => {
@@ -90,9 +104,14 @@ fn make(
     defaults: &Defaults,
     networking: Option<Networking>,
 ) -> Result<System, Failure> {
-    let cpus = if typed.cpus.is_some() { host_cpus(host)? } else { 1 };
+    let cpus = if typed.limits.cpus.is_some() { host_cpus(host)? } else { 1 };
     let document = document::system(typed, &defaults.layers, networking, cpus)?;
-    let system = System::create(host, id, &document)?;
+    let terms = typed.terms();
+    let terms: Vec<(&str, &str)> =
+        terms.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let text = document.to_value().to_string();
+    let (system, warnings) = System::create_on(host, id, &text, &terms)?;
+    warn(id, &warnings);
     system.start()?;
     Ok(system)
 }
@@ -104,11 +123,7 @@ fn defaults(options: &Options, typed: &RunArguments) -> Result<Defaults, Failure
     if root.host_root {
         defaults.layers.push("/".to_owned());
     } else if let Some(directory) = &root.rootfs {
-        let directory = std::path::absolute(directory).map_err(|error| {
-            let why = format!("{} is no directory: {error}", directory.display());
-            Failure::new(HResult::E_INVALIDARG, why)
-        })?;
-        defaults.layers.push(directory.display().to_string());
+        defaults.layers.push(absolute(&directory.to_string_lossy())?);
     } else if let Some(image) = &root.image {
         return of_image(options, image, &typed.words);
     }

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use hostcompute::schema::hcs::{
-    PauseOptions, Properties, SaveOptions, ShutdownOptions, SystemPropertyQuery,
-    SystemPropertyType, SystemQuery,
+    PauseOptions, Properties, SaveOptions, ShutdownOptions, SystemExitStatus, SystemPropertyQuery,
+    SystemPropertyType, SystemQuery, parse_answer,
 };
 use hostcompute::schema::{ComputeOperation, Document};
 use hostcompute::transport::ComputeCall;
@@ -69,7 +69,13 @@ pub fn system(session: Session<'_>, verb: &SystemVerb) -> Done {
         }
         SystemVerb::Terminate { id } => Ok(open(id)?.terminate()?),
         SystemVerb::Wait { id, timeout } => {
-            let status = open(id)?.wait(timeout.map(Duration::from_secs))?;
+            // Without a handle: of one that ended lately it is told, too.
+            let limit = timeout.map(|seconds| Duration::from_secs(seconds).as_millis().to_string());
+            let limit: Vec<(&str, &str)> =
+                limit.iter().map(|limit| ("timeout", limit.as_str())).collect();
+            let call = ComputeCall::on(ComputeOperation::WaitForComputeSystemExit, id, "");
+            let told = host.compute(&call.with(&limit))?;
+            let status: SystemExitStatus = parse_answer(&told.body)?;
             document(form, &status.to_value())
         }
         SystemVerb::Events { id } => events(host, id),

@@ -294,8 +294,7 @@ fn ranges(name: &str, text: &str) -> Result<Vec<IdRange>, Failure> {
 }
 
 fn ranges_text(ranges: &[IdRange]) -> String {
-    let text =
-        |range: &IdRange| alloc::format!("{}:{}:{}", range.inside, range.host, range.count);
+    let text = |range: &IdRange| alloc::format!("{}:{}:{}", range.inside, range.host, range.count);
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
@@ -314,8 +313,10 @@ fn capability(text: &str) -> Result<Change, Failure> {
     let known = CAPABILITIES.iter().find(|known| **known == name).copied();
     match (sign, known) {
         ("-", _) if name == "ALL" => Ok(Change::DropAll),
-        ("+", _) if name == "ALL" => Err(wrong("which capabilities to add is said by name".to_owned())
-            .hint("processes of the host have all: IsolationType HostProcess")),
+        ("+", _) if name == "ALL" => {
+            Err(wrong("which capabilities to add is said by name".to_owned())
+                .hint("processes of the host have all: IsolationType HostProcess"))
+        }
         ("+", Some(NEVER)) => {
             let why = "MKNOD cannot be given: nothing would keep the host's devices away";
             Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why)

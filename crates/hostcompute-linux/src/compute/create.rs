@@ -14,9 +14,7 @@ use hostcompute_engine::compute::{Fault, Sink};
 use hostcompute_schema::HResult;
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
-use hostcompute_supervisor::launch::{
-    Device, Isolation, Launch, Mount, Network, Root, Scratch,
-};
+use hostcompute_supervisor::launch::{Device, Isolation, Launch, Mount, Network, Root, Scratch};
 use hostcompute_supervisor::message::{Answer, Request};
 use hostcompute_supervisor::wire;
 

@@ -26,6 +26,7 @@ use hostcompute_engine::compute::{
     Adopted, Fault, HostFacts, Launch, LogRequest, Remains, Sink, Workers,
 };
 use hostcompute_schema::HResult;
+use hostcompute_supervisor::directory;
 use hostcompute_supervisor::launch::LogBounds;
 use hostcompute_supervisor::message::{Answer, Request};
 use rustix::fs::FlockOperation;
@@ -124,8 +125,10 @@ impl Supervisors {
     /// Connects to a system that runs. The sink hears what follows the answer to the first question.
     fn connect(&self, id: &str, sink: Sink) -> Result<(Arc<Link>, PathBuf), Fault> {
         let directory = self.systems().find(id)?;
-        let socket = hostcompute_supervisor::directory::connect(&directory)
-            .context(|| format!("reach the system {id}"))?;
+        let socket = match directory::connect(&directory) {
+            Err(_) if is_over(&directory) => return Err(buried(&directory, id)),
+            socket => socket.context(|| format!("reach the system {id}"))?,
+        };
         let link = Link::new(socket, directory.clone(), Listening::AfterFirstAnswer, sink);
         self.hub.add(&link).context(|| "listen to a supervisor")?;
         Ok((link, directory))
@@ -145,7 +148,11 @@ impl Workers for Supervisors {
 
     fn adopt(&self, id: &str, sink: Sink) -> Result<Adopted<Supervised>, Fault> {
         let (link, directory) = self.connect(id, sink)?;
-        match link.ask(Request::Inspect)? {
+        let inspected = link.ask(Request::Inspect).map_err(|fault| match fault.hresult {
+            HResult::HCS_E_SYSTEM_ALREADY_STOPPED => buried(&directory, id),
+            _ => fault,
+        });
+        match inspected? {
             (Answer::Inspection(inspection), _) => Ok(Adopted {
                 worker: Supervised::new(link, &self.hub),
                 record: place::record(&directory).context(|| format!("read the record of {id}"))?,
@@ -190,6 +197,21 @@ impl Workers for Supervisors {
         let fresh = file.with_extension("new");
         fs::write(&fresh, &wanted).and_then(|()| fs::rename(&fresh, &file)).context(doing)?;
         Ok(wanted)
+    }
+}
+
+/// Whether a system has ended, and its supervisor is about to go.
+fn is_over(directory: &Path) -> bool {
+    !directory.exists() || directory.join(directory::EXIT).exists()
+}
+
+/// Waits until a system that is about to be gone is, so that what is left of it can be looked at.
+fn buried(directory: &Path, id: &str) -> Fault {
+    match place::bury(directory) {
+        Ok(()) => fault::no_system(id),
+        Err(error) => {
+            Err::<(), _>(error).context(|| format!("see the end of {id}")).expect_err("an error")
+        }
     }
 }
 

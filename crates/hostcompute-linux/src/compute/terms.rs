@@ -43,7 +43,8 @@ pub(super) fn runtime(wanted: &Launch, options: &Options) -> Result<Runtime, Fau
 /// A program by its path, or along PATH.
 fn find(name: &str) -> Option<PathBuf> {
     let can_run = |path: &Path| {
-        fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        fs::metadata(path)
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     };
     if name.starts_with('/') {
         return Some(PathBuf::from(name)).filter(|path| can_run(path));
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn capabilities_are_changed_one_after_the_other() {
-        let only = [Change::DropAll, Change::Add("KILL"), Change::Add("SYSLOG"), Change::Add("KILL")];
+        let only =
+            [Change::DropAll, Change::Add("KILL"), Change::Add("SYSLOG"), Change::Add("KILL")];
         assert_eq!(capabilities(&only), ["KILL", "SYSLOG"]);
         let less = capabilities(&[Change::Drop("CHOWN")]);
         assert_eq!(less.len(), DEFAULT_CAPABILITIES.len() - 1);

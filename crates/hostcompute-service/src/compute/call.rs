@@ -1,7 +1,7 @@
 //! One call about compute systems, and what comes back.
 
-use hostcompute_engine::compute::{Stdio, Terms};
 use hostcompute_engine::compute::verb::Verb;
+use hostcompute_engine::compute::{Stdio, Terms};
 use hostcompute_schema::Warning;
 use serde_json::Value;
 

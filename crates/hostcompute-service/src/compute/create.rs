@@ -4,7 +4,7 @@ use hostcompute_engine::compute::document::{Meaning, Wanted, WantedNetwork, read
 use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::{
-    Cause, Found, Isolation, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
+    Cause, Found, Isolation, Launch, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
 };
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
@@ -63,7 +63,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             };
         let place = self.place(&mut wanted).map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
-        let launch = wanted.launch(place.place, resolv_conf, terms.clone(), client.cloned());
+        let launch = wanted.launch(place.place, resolv_conf, client.cloned());
+        let launch = Launch { terms: terms.clone(), ..launch };
         if let (Some(what), Isolation::HostProcess { .. }) =
             (terms.of_containers_only(), &launch.isolation)
         {

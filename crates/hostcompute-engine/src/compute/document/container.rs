@@ -58,11 +58,10 @@ impl Wanted {
         &self,
         network: NetworkPlace,
         resolv_conf: Option<String>,
-        terms: Terms,
         on_behalf: Option<OnBehalf>,
     ) -> Launch {
         let record = self.record.to_text();
-        Launch { record, network, resolv_conf, terms, on_behalf, ..self.launch.clone() }
+        Launch { record, network, resolv_conf, on_behalf, ..self.launch.clone() }
     }
 }
 
