@@ -147,7 +147,10 @@ pub fn retire(directory: &Path) -> io::Result<PathBuf> {
         match self::place(directory, &place) {
             Ok(()) => {
                 // Until now whoever looked had to see that somebody is at it.
-                fs::remove_file(place.join(LOCK))?;
+                match fs::remove_file(place.join(LOCK)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
                 forget(&exited)?;
                 return Ok(place);
             }
