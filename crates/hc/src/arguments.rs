@@ -136,7 +136,7 @@ pub enum Command {
     #[command(subcommand)]
     System(SystemVerb),
     /// Run a command in a new container; the exit status is the command's, or 125 where hc failed
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Run a command in a container that runs; the exit status is the command's, or 125 where hc failed
     Exec(ExecArguments),
     /// List compute systems
