@@ -6,20 +6,22 @@
 //! forget the connections of the addresses that went, and deletes the whole group with one message when no further link has
 //! come for a moment. [`Cleanup::clear_for`] waits for the first two before such an address is used again.
 //!
-//! The queue is bounded: when too many links wait, retiring another one waits too. A process that ends lets the thread finish.
-//! If it is killed, the links stay dead: in their group until the
-//! next cleanup, otherwise until a comparison finds them or another port needs what they hold.
+//! The queue is bounded: when too many links wait, retiring another one waits too. A process that ends lets the thread finish,
+//! unless nothing waits but links whose namespaces have been removed, too: the kernel ends those with the namespace, and
+//! nobody has to wait for it. If the process is killed, or somebody keeps such a namespace open, the links stay dead: in their
+//! group until the next cleanup, otherwise until a comparison finds them or another port needs what they hold.
 //!
 //! The thread receives: counts and addresses through [`State`], under one lock. It never takes the lock while it talks to the
 //! kernel.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hostcompute_engine::plan::DYING_GROUP;
+use hostcompute_schema::Guid;
 
 use crate::conntrack;
 use crate::error::Error;
@@ -50,6 +52,10 @@ struct State {
     leaving: Leaving,
     forgetting: Leaving,
     links: usize,
+    /// How many of the waiting links are tied to a namespace that stays.
+    tied: HashMap<Guid, usize>,
+    /// How many of the waiting links end with no namespace.
+    untied: usize,
     /// Messages that take links out of their places, not sent yet.
     retiring: Vec<Datagram>,
     /// Namespaces that stay open until their links are gone: the kernel would else clean them one by one, at our expense.
@@ -73,6 +79,11 @@ struct Leaving {
 }
 
 impl State {
+    /// Every waiting link ends with its namespace.
+    fn is_doomed(&self) -> bool {
+        self.tied.is_empty() && self.untied == 0
+    }
+
     fn is_leaving(&self, index: u32, addresses: &[IpAddr]) -> bool {
         [&self.leaving, &self.forgetting].into_iter().any(|leaving| {
             leaving.indexes.contains(&index)
@@ -115,6 +126,10 @@ pub(crate) struct Retired {
     pub addresses: Vec<IpAddr>,
     /// For the host namespace; what is gone already is forgiven.
     messages: Vec<Datagram>,
+    /// The namespaces that links among them are tied to, one for each such link.
+    pub ties: Vec<Guid>,
+    /// Namespaces that have been removed.
+    pub ended: Vec<Guid>,
     /// Namespaces that must stay open until the links are gone.
     pub held: Vec<Inside>,
 }
@@ -178,6 +193,11 @@ impl Cleanup {
         }
         state.asked += 1;
         state.links += retired.indexes.len();
+        state.untied += retired.indexes.len().saturating_sub(retired.ties.len());
+        for netns in retired.ties {
+            *state.tied.entry(netns).or_default() += 1;
+        }
+        state.tied.retain(|netns, _| !retired.ended.contains(netns));
         state.leaving.addresses.extend(retired.addresses);
         state.leaving.indexes.extend(retired.indexes);
         state.leaving.indexes.extend(retired.touched);
@@ -188,6 +208,11 @@ impl Cleanup {
         state.last_request = Some(now);
         self.shared.changed.notify_all();
         Ok(())
+    }
+
+    /// Says that namespaces have been removed: links that are tied to them need nobody any more.
+    pub(crate) fn ended(&self, namespaces: &[Guid]) {
+        self.shared.lock().tied.retain(|netns, _| !namespaces.contains(netns));
     }
 
     /// Waits until nothing that is still to be said about an earlier life of a link, or of its addresses, can hit the new one.
@@ -280,11 +305,14 @@ fn run(shared: &Shared, mut tools: Tools) {
                 continue;
             }
             let (target, held) = (state.asked, std::mem::take(&mut state.held));
+            let leave = state.ending && !state.urgent && state.is_doomed();
             state.links = 0;
+            state.tied.clear();
+            state.untied = 0;
             state.urgent = false;
             state.first_request = None;
             drop(state);
-            let result = delete_group(&mut tools.route);
+            let result = if leave { Ok(()) } else { delete_group(&mut tools.route) };
             drop(held);
             state = shared.lock();
             state.done = target;

@@ -284,10 +284,12 @@ impl<'p> Performance<'_, 'p> {
                 }
                 self.host.pool.forget(*netns);
                 self.retired.held.extend(self.host.namespaces.remove(*netns)?);
+                self.retired.ended.push(*netns);
             }
             Fact::Port(old) => {
                 // Dead once the packet filter has lost it; the rest may take its time.
                 port::push_retire(self.retired.messages(), step, old);
+                self.retired.ties.push(old.netns);
                 self.retired.addresses.extend(port::addresses(old));
             }
             Fact::HostAddress(old) => {
@@ -482,6 +484,7 @@ impl<'p> Performance<'_, 'p> {
     fn hand_over(&mut self) -> Result<(), Error> {
         let retired = std::mem::take(&mut self.retired);
         if retired.indexes.is_empty() {
+            self.host.cleanup.ended(&retired.ended);
             return Ok(());
         }
         let netns = self.host.netns.as_ref();

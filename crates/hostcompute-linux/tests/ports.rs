@@ -474,6 +474,34 @@ fn hundreds_of_ports_come_and_go_in_one_plan() {
 }
 
 #[test]
+fn a_port_ends_with_its_namespace_and_nobody_waits_for_it() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.bring(&nat(2));
+    let (ends, stays) = (port(1, 2), port(1, 3));
+    // It has the namespaces open.
+    lab.linux = lab.reopen();
+    // As a process would that is still in there.
+    let held = lab.netns(ends.netns);
+    let is_there = |lab: &Lab, port: &Port| lab.host.exec("ip -o link").contains(&port.name);
+    let mut another = lab.reopen();
+    another.perform(&[Step::Remove(Fact::Port(stays.clone()))]).unwrap();
+    drop(another);
+    assert!(!is_there(&lab, &stays), "its namespace stays, so it is waited for");
+    let mut another = lab.reopen();
+    let both = [Fact::Port(ends.clone()), Fact::Netns(ends.netns)];
+    both.into_iter().for_each(|fact| another.perform(&[Step::Remove(fact)]).unwrap());
+    drop(another);
+    assert!(is_there(&lab, &ends), "nobody waited");
+    assert!(!ping(&lab.host, "10.1.0.2"), "it is dead");
+    drop(held);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while is_there(&lab, &ends) {
+        assert!(Instant::now() < deadline, "the kernel does not end it");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn ports_may_come_in_another_order_than_their_namespaces() {
     let Some(mut lab) = Lab::new() else { return };
     lab.bring(&nat(0));

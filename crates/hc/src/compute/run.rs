@@ -64,16 +64,22 @@ pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
         network.keep();
         return ended;
     }
-    // With the last handle it ends anyway; this one waits for it.
+    // The kernel waits long for both, and for each without the other.
+    std::thread::scope(|scope| {
+        scope.spawn(|| end(&system));
+        drop(network);
+    });
+    ended
+}
+
+/// Ends the container. With the last handle it ends anyway; this waits for it.
+fn end(system: &System) {
     match system.terminate() {
         Err(failure) if !failure.hresult.is_already_stopped() && !failure.is_not_found() => {
             print::note(&format!("hc: {failure}"));
         }
         _ => {}
     }
-    drop(system);
-    drop(network);
-    ended
 }
 
 /// `hc exec`: runs a command in a container that runs.
