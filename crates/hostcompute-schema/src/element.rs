@@ -67,10 +67,9 @@ impl<T: Element> Member for Option<T> {
 
 impl<T: Element> Member for Vec<T> {
     fn set(&mut self, value: &Value, reader: &mut Reader) {
-        self.clear();
-        if !value.is_null() {
-            self.extend(<Vec<T> as Element>::from_json(value, reader).unwrap_or_default());
-        }
+        // As long as it has to be: thousands of documents are kept.
+        let read = (!value.is_null()).then(|| <Vec<T> as Element>::from_json(value, reader));
+        *self = read.flatten().unwrap_or_default();
     }
 
     fn get(&self) -> Option<Value> {

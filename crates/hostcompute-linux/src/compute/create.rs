@@ -7,7 +7,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use hostcompute_engine::compute as engine;
 use hostcompute_engine::compute::{Fault, Sink};
@@ -72,42 +72,61 @@ fn start(
     lock: OwnedFd,
     sink: Sink,
 ) -> Result<Supervised, Fault> {
-    let ours = match wire::connect(&supervisors.options.launcher) {
-        Ok(socket) => socket,
+    let (ours, starter) = match wire::connect(&supervisors.options.launcher) {
+        Ok(socket) => (socket, None),
         // Nobody starts them for us.
-        Err(_) => spawn(&supervisors.options.program)?,
+        Err(_) => {
+            let (socket, starter) = spawn(&supervisors.options.program)?;
+            (socket, Some(starter))
+        }
     };
     let link = Link::new(ours, directory.to_owned(), Listening::Now, sink);
-    supervisors.hub.add(&link).context(|| "listen to a supervisor")?;
-    match link.ask_with(Request::Launch(Box::new(launch)), &[lock.as_fd()])? {
+    let launched = supervisors
+        .hub
+        .add(&link)
+        .context(|| "listen to a supervisor")
+        .and_then(|()| link.ask_with(Request::Launch(Box::new(launch)), &[lock.as_fd()]));
+    if let Some(starter) = starter {
+        // It is through by now.
+        started(starter, &supervisors.options.program)?;
+    }
+    match launched? {
         (Answer::Done, _) => Ok(Supervised::new(link, &supervisors.hub)),
         _ => Err(fault::nonsense()),
     }
 }
 
-/// Starts a supervisor, and says by which socket it is spoken to.
-fn spawn(program: &Path) -> Result<OwnedFd, Fault> {
-    let doing = || format!("start the supervisor {}", program.display());
-    let (ours, theirs) = wire::pair().context(doing)?;
-    let status = Command::new(program)
+/// Starts a supervisor, and says by which socket it is spoken to. The process that is started makes another one, and ends.
+fn spawn(program: &Path) -> Result<(OwnedFd, Child), Fault> {
+    let (ours, theirs) = wire::pair().context(|| starting(program))?;
+    let starter = Command::new(program)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status();
+        .spawn();
     let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-    let status = match status {
+    match starter {
         Err(error) if missing(&error) => {
             let message = format!("there is no supervisor {}", program.display());
             let hint = "HOSTCOMPUTE_SUPERVISOR says where it is";
-            return Err(Fault::new(HResult::ERROR_FILE_NOT_FOUND, message).hint(hint));
+            Err(Fault::new(HResult::ERROR_FILE_NOT_FOUND, message).hint(hint))
         }
-        status => status.context(doing)?,
-    };
+        starter => Ok((ours, starter.context(|| starting(program))?)),
+    }
+}
+
+/// Whether there is a supervisor.
+fn started(mut starter: Child, program: &Path) -> Result<(), Fault> {
+    let status = starter.wait().context(|| starting(program))?;
     if !status.success() {
-        let message = format!("could not {}: {status}", doing());
+        let message = format!("could not {}: {status}", starting(program));
         return Err(Fault::new(HResult::E_FAIL, message));
     }
-    Ok(ours)
+    Ok(())
+}
+
+fn starting(program: &Path) -> String {
+    format!("start the supervisor {}", program.display())
 }
 
 fn resolve(

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 
@@ -356,11 +357,12 @@ impl Socket {
     }
 
     fn receive(&mut self, flags: RecvFlags) -> Result<usize, Errno> {
-        self.received.resize(RECEIVE, 0);
+        // Never written to: of the many sockets that hear short answers only, most of it never becomes memory.
+        self.received.clear();
+        self.received.reserve_exact(RECEIVE);
         loop {
-            let result =
-                rustix::net::recv(&self.fd, &mut self.received[..], flags | RecvFlags::TRUNC);
-            match result {
+            let free = spare_capacity(&mut self.received);
+            match rustix::net::recv(&self.fd, free, flags | RecvFlags::TRUNC) {
                 // With MSG_TRUNC the second number is the datagram's true length.
                 Ok((_, length)) if length > self.received.len() => return Err(Errno::MSGSIZE),
                 Ok((_, length)) => return Ok(length),
