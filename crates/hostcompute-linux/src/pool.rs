@@ -138,7 +138,10 @@ impl Pool {
         let room = {
             let mut state = self.shared.lock();
             let room = state.ready.pop_front();
-            self.shared.wake(&mut state);
+            // It makes many at once rather than one after each change, whose author it would be in the way of.
+            if state.ready.len() <= MOST / 2 {
+                self.shared.wake(&mut state);
+            }
             room?
         };
         self.promised.insert(netns, room.index);
