@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use hostcompute::Host;
 use rustix::process::{Pid, Signal};
 
 use crate::client::Client;
@@ -43,6 +44,11 @@ impl Daemon {
 
     pub fn connect(&self) -> anyhow::Result<Client> {
         Client::connect(Path::new(SOCKET))
+    }
+
+    /// The service as programs see it.
+    pub fn host(&self) -> anyhow::Result<Host> {
+        Ok(Host::connect(SOCKET)?)
     }
 
     /// Ends the process and starts another; returns how long that one took until it answered.

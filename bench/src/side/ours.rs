@@ -1,4 +1,4 @@
-//! This project, through the crate that programs use, with the service inside the process.
+//! This project, through the crate that programs use: with the service inside the process, or with another process as the service.
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -25,9 +25,23 @@ impl Ours {
     /// Opens a service on a state directory on the disk; the calling thread's network namespace is its host.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
         let options = Options::at(directory.join("state"), "/run/hostcompute".into());
-        let host = Host::embedded(options)?;
+        Self::on(Host::embedded(options)?)
+    }
+
+    /// Makes the network on a host.
+    pub fn on(host: Host) -> anyhow::Result<Self> {
         let (network, _) = Network::create_json(&host, None, super::NETWORK)?;
         Ok(Self { host, network, attached: HashMap::new() })
+    }
+
+    /// The network's id.
+    pub fn network(&self) -> String {
+        self.network.id().to_string()
+    }
+
+    /// An endpoint that is attached.
+    pub fn any_endpoint(&self) -> Option<String> {
+        self.attached.values().next().map(|(_, endpoint)| endpoint.id().to_string())
     }
 }
 

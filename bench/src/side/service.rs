@@ -1,23 +1,24 @@
 //! This project as people run it on a server: the service in a process of its own, asked through its socket.
+//!
+//! Attaching goes through the crate, as programs do it; queries, and many clients at once, by the least that speaks HTTP.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::Side;
+use super::ours::Ours;
 use crate::client::Client;
 use crate::daemon::{Daemon, End};
 use crate::statistics::Samples;
 
-/// A service with one NAT network, and a client of it.
+/// A service with one NAT network, and clients of it.
 #[derive(Debug)]
 pub struct Service {
     daemon: Daemon,
+    ours: Ours,
     client: Client,
-    network: String,
-    attached: HashMap<u32, Attached>,
 }
 
 /// The ids of what one attach makes.
@@ -31,17 +32,17 @@ impl Service {
     /// Starts the program; its state is below `directory`.
     pub fn open(program: &Path, directory: &Path) -> anyhow::Result<Self> {
         let daemon = Daemon::start(program, &directory.join("state"))?;
-        let mut client = daemon.connect()?;
-        let network = client.create("/networks", super::NETWORK)?;
-        Ok(Self { daemon, client, network, attached: HashMap::new() })
+        let ours = Ours::on(daemon.host()?)?;
+        let client = daemon.connect()?;
+        Ok(Self { daemon, ours, client })
     }
 
     /// Queries the properties of an endpoint so many times.
     pub fn query(&mut self, count: usize) -> anyhow::Result<Queries> {
-        let endpoint = self.attached.values().next().context("nothing is attached")?;
+        let endpoint = self.ours.any_endpoint().context("nothing is attached")?;
         // {"SchemaVersion":{"Major":2,"Minor":0}}, as programs ask that were made for today's documents.
         let query = "%7B%22SchemaVersion%22:%7B%22Major%22:2,%22Minor%22:0%7D%7D";
-        let path = format!("/endpoints/{}?query={query}", endpoint.endpoint);
+        let path = format!("/endpoints/{endpoint}?query={query}");
         let mut queries = Queries::default();
         for _ in 0..count {
             let start = Instant::now();
@@ -114,14 +115,11 @@ fn detach(client: &mut Client, attached: &Attached) -> anyhow::Result<()> {
 
 impl Side for Service {
     fn attach(&mut self, number: u32) -> anyhow::Result<()> {
-        let attached = attach(&mut self.client, &self.network, number)?;
-        self.attached.insert(number, attached);
-        Ok(())
+        self.ours.attach(number)
     }
 
     fn detach(&mut self, number: u32) -> anyhow::Result<()> {
-        let attached = self.attached.remove(&number).context("the endpoint is not attached")?;
-        detach(&mut self.client, &attached)
+        self.ours.detach(number)
     }
 
     fn spare(&self) -> usize {
@@ -130,7 +128,8 @@ impl Side for Service {
 
     fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<()> {
         let clients = (0..threads).map(|_| self.daemon.connect()).collect::<Result<Vec<_>, _>>()?;
-        let network = self.network.as_str();
+        let network = self.ours.network();
+        let network = network.as_str();
         super::churn_with(clients, |thread, mut client| {
             for number in super::numbers_of(thread, cycles) {
                 let attached = attach(&mut client, network, number)?;

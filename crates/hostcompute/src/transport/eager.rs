@@ -1,8 +1,8 @@
 //! Waiting for a peer that answers at once: looking again and again for a moment before going to sleep.
 //!
 //! To wake a sleeping thread on a sleeping processor takes several times as long as to answer a query. Whoever was answered quickly
-//! the last time therefore looks for the next message for as long as such a wake would take, and sleeps only then. A peer that takes
-//! its time is never waited for in this way, and a machine with one processor has nothing to gain.
+//! the last time therefore looks for the next message for a moment, and sleeps only then. A peer that takes its time is never waited
+//! for in this way, and a machine with one processor has nothing to gain.
 
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-/// What the kernel needs to wake somebody, generously; what comes later was not quick.
-const QUICK: Duration = Duration::from_micros(80);
+/// What the kernel needs to wake somebody, generously: whoever serves many waits no longer for the next request of one.
+pub const WAKE: Duration = Duration::from_micros(80);
+
+/// What a change takes that is answered at once: whoever has asked for one has nothing else to do.
+pub const CHANGE: Duration = Duration::from_micros(400);
 
 /// One side of a conversation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Eager {
+    /// What comes later is not quick.
+    quick_is: Duration,
     /// When the peer was last spoken to.
     spoken: Option<Instant>,
     /// Whether it answered quickly the last time.
@@ -24,6 +29,11 @@ pub struct Eager {
 }
 
 impl Eager {
+    /// Somebody who waits awake no longer than this: [`WAKE`] or [`CHANGE`].
+    pub fn for_at_most(quick_is: Duration) -> Self {
+        Self { quick_is, spoken: None, quick: false }
+    }
+
     /// The peer was told something and has the word.
     pub fn spoken(&mut self) {
         self.spoken = Some(Instant::now());
@@ -32,7 +42,7 @@ impl Eager {
     /// The peer was heard.
     pub fn heard(&mut self) {
         if let Some(spoken) = self.spoken.take() {
-            self.quick = spoken.elapsed() < QUICK;
+            self.quick = spoken.elapsed() < self.quick_is;
         }
     }
 
@@ -51,7 +61,7 @@ impl Eager {
                     self.heard();
                     return Some(read);
                 }
-                Err(Errno::AGAIN) if spoken.elapsed() < QUICK => std::thread::yield_now(),
+                Err(Errno::AGAIN) if spoken.elapsed() < self.quick_is => std::thread::yield_now(),
                 _ => break,
             }
         }

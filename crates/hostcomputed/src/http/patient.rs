@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hostcompute::transport::eager::Eager;
+use hostcompute::transport::eager::{self, Eager};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -31,7 +31,8 @@ pub struct Patient<S> {
 impl<S> Patient<S> {
     /// Cuts the stream off after `patience` without any progress in writing.
     pub fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None, eager: Eager::default(), others: None }
+        let eager = Eager::for_at_most(eager::WAKE);
+        Self { stream, patience, stalled: None, eager, others: None }
     }
 
     /// The stream has its thread for itself: it may keep it busy for a moment, waiting for the next request, while nothing of what

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use crate::transport::eager::Eager;
+use crate::transport::eager::{self, Eager};
 
 /// A connection and what was read from it beyond the last answer.
 #[derive(Debug)]
@@ -89,7 +89,8 @@ impl Connection {
     }
 
     pub(super) fn of(stream: UnixStream) -> Self {
-        Self { stream, buffer: Vec::new(), start: 0, eager: Eager::default() }
+        let eager = Eager::for_at_most(eager::CHANGE);
+        Self { stream, buffer: Vec::new(), start: 0, eager }
     }
 
     /// Whether the other side has ended a connection that waits for nothing.
@@ -271,7 +272,7 @@ impl Incoming {
     pub(super) fn begun(stream: UnixStream, buffer: Vec<u8>, start: usize, head: Head) -> Self {
         let left = if let Framing::Length(length) = head.framing { length } else { 0 };
         let over = matches!(head.framing, Framing::Nothing | Framing::Length(0));
-        let connection = Connection { stream, buffer, start, eager: Eager::default() };
+        let connection = Connection { buffer, start, ..Connection::of(stream) };
         Self { head, connection, left, within: false, over }
     }
 
