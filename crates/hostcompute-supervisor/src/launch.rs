@@ -12,6 +12,9 @@ pub struct Launch {
     /// Its directory (see [`crate::directory`]), which exists and is locked.
     pub directory: PathBuf,
     pub root: Root,
+    /// What of the root a client named, as it was found with that client's rights.
+    #[serde(default)]
+    pub looked_at: Vec<LookedAt>,
     /// Nobody may write to the root; what is mounted on it says for itself.
     #[serde(default)]
     pub read_only: bool,
@@ -57,6 +60,15 @@ pub enum Scratch {
     Own,
     /// Into `upper` and `work` of this directory, which are made where they are missing, and stay.
     Directory(PathBuf),
+}
+
+/// A directory that somebody has looked at: nothing else may be used in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookedAt {
+    /// As the root names it.
+    pub path: PathBuf,
+    /// Device and inode.
+    pub identity: (u64, u64),
 }
 
 /// Something of the host's in the system.

@@ -35,10 +35,7 @@ pub fn open(mount: &Mount) -> Result<Mapped, Refusal> {
     let open = || {
         let tree = root::clone(&mount.source)?;
         let found = rustix::fs::fstat(&tree)?;
-        if mount.identity.is_some_and(|identity| identity != (found.st_dev, found.st_ino)) {
-            let why = "another thing has taken its place meanwhile";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
+        root::check(mount.identity, &tree)?;
         let set = if mount.read_only { sys::MOUNT_ATTR_RDONLY } else { 0 };
         // What is mounted below on the host later comes in; nothing goes out.
         let propagation = sys::PROPAGATE_IN;

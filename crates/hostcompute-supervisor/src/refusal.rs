@@ -15,7 +15,10 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
         self.map_err(|error| {
             let error = error.into();
             let message = format!("could not {}: {error}", doing().into());
-            Refusal { kind: kind(&error), errno: error.raw_os_error(), message }
+            // A denial of our own is as good as one of the kernel's.
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let own = denied.then(|| Errno::ACCESS.raw_os_error());
+            Refusal { kind: kind(&error), errno: error.raw_os_error().or(own), message }
         })
     }
 }

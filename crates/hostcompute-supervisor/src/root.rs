@@ -2,6 +2,9 @@
 //!
 //! Unions are made by `hostcompute_storage::overlay`; their layers are held for as long as the system is there. Everything is
 //! mounted without device nodes: those of `/dev` are made apart.
+//!
+//! What a client named was looked at by somebody else, with that client's rights. Here it is opened once, compared, and used by that
+//! descriptor: what its name leads to later does not matter.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 use hostcompute_storage::hold::Hold;
 use hostcompute_storage::overlay::{self, Devices, Marks, Overlay, Syncing};
 use hostcompute_supervisor::directory;
-use hostcompute_supervisor::launch::{Root, Scratch};
+use hostcompute_supervisor::launch::{LookedAt, Root, Scratch};
 use hostcompute_supervisor::message::{Refusal, RefusalKind};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
@@ -75,7 +78,7 @@ pub fn open(
         Root::Layers { layers, scratch } => union(layers, scratch, (system, users), holds),
         root if is_in_pieces(root) => pieces::open(system),
         Root::Host { scratch } => union(&[PathBuf::from("/")], scratch, (system, users), holds),
-        Root::Directory { path } => as_it_is(path, users),
+        Root::Directory { path } => as_it_is(path, users, holds),
         Root::Shared => Err(refuse(RefusalKind::Invalid, "a container takes a root")),
     }
 }
@@ -86,11 +89,11 @@ pub fn is_in_pieces(root: &Root) -> bool {
 }
 
 /// One directory as the root.
-fn as_it_is(path: &Path, users: Option<Mapping<'_>>) -> Result<OwnedFd, Refusal> {
+fn as_it_is(path: &Path, users: Option<Mapping<'_>>, holds: &Holds) -> Result<OwnedFd, Refusal> {
     let doing = || format!("use {} as the root", path.display());
-    let mount = clone(path)
-        .and_then(|mount| map_users(&mount, users.map(|users| users.namespace)).map(|()| mount))
-        .context(doing)?;
+    let mount = clone(path).context(doing)?;
+    check(holds.identity(path), &mount).context(doing)?;
+    map_users(&mount, users.map(|users| users.namespace)).context(doing)?;
     let set = sys::MOUNT_ATTR_NODEV;
     sys::set_mount_attributes(&mount, MountAttributes { set, ..Default::default() })
         .context(doing)?;
@@ -150,7 +153,7 @@ fn mapped_layer(path: &Path, users: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 }
 
 /// A descriptor as a path.
-fn path_of(descriptor: &OwnedFd) -> PathBuf {
+fn path_of(descriptor: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }
 
@@ -166,25 +169,36 @@ fn union(
     let place = match scratch {
         Scratch::Own => system.join(directory::SCRATCH),
         // The merged view is there already (`HcsAttachLayerStorageFilter`).
-        Scratch::Directory(path) if overlay::is_mounted_at(path) => return as_it_is(path, users),
+        Scratch::Directory(path) if overlay::is_mounted_at(path) => {
+            return as_it_is(path, users, holds);
+        }
         Scratch::Directory(path) => path.clone(),
     };
-    let writable = overlay::Scratch::of(&place);
-    for directory in [&place, &writable.upper, &writable.work] {
-        make(directory, 0o755).context(|| format!("use {} as scratch", directory.display()))?;
-    }
-    holds.take(&place, Hold::alone)?;
-    for layer in layers {
-        holds.take(layer, Hold::shared)?;
-    }
     // Held until the union is made, which then has its own hold.
     let mut held = Vec::new();
-    let mut layers = layers.to_vec();
+    make(&place, 0o755).context(|| format!("use {} as scratch", place.display()))?;
+    let named = holds.take(&place, Hold::alone)?;
+    let mut writable = overlay::Scratch::of(&named);
+    for directory in [&mut writable.upper, &mut writable.work] {
+        let doing = || format!("use {} as scratch", place.display());
+        make(directory, 0o755).context(doing)?;
+        if named != place {
+            // Its client could have made a link of it.
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(&*directory, flags, Mode::empty()).context(doing)?;
+            *directory = path_of(opened.as_fd());
+            held.push(opened);
+        }
+    }
+    let mut layers = layers
+        .iter()
+        .map(|layer| holds.take(layer, Hold::shared))
+        .collect::<Result<Vec<_>, _>>()?;
     if let Some(users) = users {
         for path in &mut layers {
             let mapped = mapped_layer(path, users.namespace)
                 .context(|| format!("map the users of {}", path.display()))?;
-            *path = path_of(&mapped);
+            *path = path_of(mapped.as_fd());
             held.push(mapped);
         }
     }
@@ -212,13 +226,47 @@ fn union(
 
 /// Directories that are in use until this is dropped: whoever would remove a layer, or use a scratch too, looks for that.
 #[derive(Debug, Default)]
-pub struct Holds(Vec<Hold>);
+pub struct Holds {
+    held: Vec<Hold>,
+    looked_at: Vec<LookedAt>,
+}
 
 impl Holds {
-    fn take(&mut self, path: &Path, hold: fn(&Path) -> io::Result<Hold>) -> Result<(), Refusal> {
-        self.0.push(hold(path).context(|| format!("use {}", path.display()))?);
-        Ok(())
+    /// Nothing yet; of these, nothing but what was looked at is taken.
+    pub fn of(looked_at: &[LookedAt]) -> Self {
+        Self { held: Vec::new(), looked_at: looked_at.to_vec() }
     }
+
+    /// Takes a directory; the answer is the name by which it is used: where it must be a certain one, that of its descriptor.
+    fn take(
+        &mut self,
+        path: &Path,
+        hold: fn(&Path) -> io::Result<Hold>,
+    ) -> Result<PathBuf, Refusal> {
+        let doing = || format!("use {}", path.display());
+        let hold = hold(path).context(doing)?;
+        let identity = self.identity(path);
+        check(identity, hold.as_fd()).context(doing)?;
+        let named = identity.map_or_else(|| path.to_owned(), |_| path_of(hold.as_fd()));
+        self.held.push(hold);
+        Ok(named)
+    }
+
+    /// What must be there.
+    fn identity(&self, path: &Path) -> Option<(u64, u64)> {
+        self.looked_at.iter().find(|looked_at| looked_at.path == path).map(|found| found.identity)
+    }
+}
+
+/// Fails unless what was opened is what somebody has looked at.
+pub fn check(looked_at: Option<(u64, u64)>, opened: impl AsFd) -> io::Result<()> {
+    let Some(identity) = looked_at else { return Ok(()) };
+    let found = rustix::fs::fstat(opened)?;
+    if identity == (found.st_dev, found.st_ino) {
+        return Ok(());
+    }
+    let why = "another thing has taken its place meanwhile";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Whether root here is an ordinary user of the host.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hostcompute_supervisor::launch::{
-    Device, IdRange, Isolation, Limits, Mount, Network, Quota, Root, Scratch, Users,
+    Device, IdRange, Isolation, Limits, LookedAt, Mount, Network, Quota, Root, Scratch, Users,
 };
 use hostcompute_supervisor::message::{Answer, Cause, Notice, RefusalKind, Request, State, Status};
 use lab::{Lab, is_possible, process, read, shell};
@@ -549,4 +549,70 @@ fn an_ordinary_user_has_containers_too() {
             .expect("setpriv and unshare");
         assert!(status.success());
     }
+}
+
+/// Another directory takes the place of one that was looked at, before the supervisor comes to it.
+fn swapped(lab: &Lab, root: impl Fn(PathBuf) -> Root) -> Option<i32> {
+    let named = lab.path.join("named");
+    fs::create_dir(&named).expect("made");
+    let identity = {
+        use std::os::unix::fs::MetadataExt;
+        let found = fs::metadata(&named).expect("there");
+        (found.dev(), found.ino())
+    };
+    let mut launch = lab.launch("one");
+    launch.root = root(named.clone());
+    launch.looked_at = vec![LookedAt { path: named.clone(), identity }];
+    fs::rename(&named, lab.path.join("moved")).expect("moved");
+    // What its client may not read, perhaps.
+    std::os::unix::fs::symlink(lab.root(), &named).expect("room");
+    let refusal = lab.create(launch).err().expect("another directory");
+    fs::remove_file(&named).expect("ours");
+    fs::remove_dir_all(lab.path.join("moved")).expect("ours");
+    assert!(refusal.message.contains("taken its place"), "{refusal:?}");
+    refusal.errno
+}
+
+#[test]
+fn what_took_the_place_of_a_layer_a_scratch_or_a_root_is_refused() {
+    with_lab(|lab| {
+        let denied = Some(rustix::io::Errno::ACCESS.raw_os_error());
+        let layer = |path| Root::Layers { layers: vec![path], scratch: Scratch::Own };
+        assert_eq!(swapped(lab, layer), denied);
+        let below = lab.root();
+        let scratch =
+            |path| Root::Layers { layers: vec![below.clone()], scratch: Scratch::Directory(path) };
+        assert_eq!(swapped(lab, scratch), denied);
+        assert_eq!(swapped(lab, |path| Root::Directory { path }), denied);
+    });
+}
+
+#[test]
+fn what_was_looked_at_is_used_whatever_its_name_leads_to() {
+    use std::os::unix::fs::MetadataExt;
+    with_lab(|lab| {
+        let scratch = lab.path.join("scratch");
+        fs::create_dir(&scratch).expect("made");
+        let mut launch = lab.launch("one");
+        let Root::Layers { layers, scratch: place } = &mut launch.root else { panic!("layers") };
+        *place = Scratch::Directory(scratch.clone());
+        for path in layers.iter().chain([&scratch]) {
+            let found = fs::metadata(path).expect("there");
+            let identity = (found.dev(), found.ino());
+            launch.looked_at.push(LookedAt { path: path.clone(), identity });
+        }
+        let mut system = lab.start(launch.clone());
+        assert_eq!(system.prints("echo written >/new; cat /new"), "written\n");
+        system.terminate();
+        assert_eq!(fs::read_to_string(scratch.join("upper/new")).expect("kept"), "written\n");
+        // A scratch whose inside leads elsewhere is none.
+        fs::remove_dir_all(scratch.join("upper")).expect("ours");
+        let elsewhere = lab.path.join("elsewhere");
+        fs::create_dir(&elsewhere).expect("made");
+        std::os::unix::fs::symlink(&elsewhere, scratch.join("upper")).expect("room");
+        launch.id = "two".to_owned();
+        launch.directory = launch.directory.with_file_name("two");
+        assert!(lab.create(launch).is_err());
+        assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 0);
+    });
 }

@@ -141,7 +141,8 @@ fn resolve(
             (Isolation::HostProcess, root_at.as_ref().map(PathBuf::from))
         }
     };
-    let root = root(&rights::root(wanted)?)?;
+    let (root_as_named, looked_at) = rights::root(wanted, options.layers.as_deref())?;
+    let root = root(&root_as_named)?;
     let user = wanted.on_behalf.as_ref();
     let mut mounts = Vec::new();
     for (place, mount) in wanted.mounts.iter().enumerate() {
@@ -175,6 +176,7 @@ fn resolve(
         id: wanted.id.clone(),
         directory: directory.to_owned(),
         root,
+        looked_at,
         read_only: wanted.terms.read_only,
         mounts,
         host_name,

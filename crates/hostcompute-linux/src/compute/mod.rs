@@ -66,6 +66,8 @@ pub struct Options {
     /// A socket behind which the service manager starts a supervisor for each connection, where there is one: such a supervisor
     /// has nothing of the limits that the service itself lives with.
     pub launcher: PathBuf,
+    /// The layers of the service's own images, which every client may use.
+    pub layers: Option<PathBuf>,
     /// Who makes containers of which nothing is said.
     pub runtime: Runtime,
     /// Whose users theirs are.
@@ -81,6 +83,7 @@ impl Options {
             launcher: runtime_dir.join(LAUNCHER),
             runtime_dir,
             program: find_supervisor(),
+            layers: None,
             runtime: Runtime::Builtin,
             users: Users::Host,
             log: LogBounds::default(),

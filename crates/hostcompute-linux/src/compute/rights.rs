@@ -1,8 +1,8 @@
 //! Paths of a client's document, opened with that client's rights.
 //!
 //! A thread takes on the client's user and groups for good, opens what is named and looks whether it may be used so, and ends. What it
-//! opened is handed on by its own name, without links, and for mapped directories and pipes with its device and inode: the supervisor, which
-//! opens it anew among its own mounts, refuses what somebody has put in its place in between.
+//! opened is handed on by its own name, without links, and with its device and inode: the supervisor, which opens it anew among its own
+//! mounts, refuses what somebody has put in its place in between.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,7 +12,7 @@ use hostcompute_engine::compute::{
     self as engine, Fault, Isolation, Launch, OnBehalf, Place, Root, Scratch,
 };
 use hostcompute_schema::HResult;
-use hostcompute_supervisor::launch::Mount;
+use hostcompute_supervisor::launch::{LookedAt, Mount};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::process::{Gid, Uid};
 
@@ -25,23 +25,30 @@ enum Use {
     Write,
 }
 
-/// The root, by paths that name what its client may use.
+/// The root, by paths that name what its client may use, and what was found there. Layers of the service's own images, which are in
+/// `store`, are for everybody who may make systems.
 ///
 /// # Errors
 /// E_ACCESSDENIED, ERROR_PATH_NOT_FOUND, with the place in the launch.
-pub(super) fn root(launch: &Launch) -> Result<Root, Fault> {
-    let mut root = launch.root.clone();
-    let Some(user) = &launch.on_behalf else { return Ok(root) };
+pub(super) fn root(launch: &Launch, store: Option<&Path>) -> Result<(Root, Vec<LookedAt>), Fault> {
+    let (mut root, mut looked_at) = (launch.root.clone(), Vec::new());
+    let Some(user) = &launch.on_behalf else { return Ok((root, looked_at)) };
     if let Isolation::HostProcess { .. } = launch.isolation {
         return Err(denied("processes of the host are root's to start"));
     }
-    let named = |path: &str, wanted, place| {
-        let opened = open(user, path, wanted).and_then(|(name, _)| text(&name));
+    let mut named = |path: &str, wanted, place| {
+        let opened = open(user, path, wanted).and_then(|(name, identity)| {
+            looked_at.push(LookedAt { path: name.clone(), identity });
+            text(&name)
+        });
         opened.map_err(|fault| fault.at(place))
     };
     match &mut root {
         Root::Layers { layers, scratch } => {
             for (place, layer) in layers.iter_mut().enumerate() {
+                if is_of(store, Path::new(layer)) {
+                    continue;
+                }
                 *layer = named(layer, Use::Read, Place::Layer(place))?;
             }
             if let Scratch::Directory(path) = scratch {
@@ -54,7 +61,13 @@ pub(super) fn root(launch: &Launch) -> Result<Root, Fault> {
         }
         Root::Shared => {}
     }
-    Ok(root)
+    Ok((root, looked_at))
+}
+
+/// Whether a path is that of a layer in the store, without any detour.
+fn is_of(store: Option<&Path>, layer: &Path) -> bool {
+    let name = layer.file_name().is_some_and(|name| !name.is_empty());
+    name && store.is_some() && layer.parent() == store
 }
 
 /// A mapped directory, of nothing but what its client may use.
@@ -179,6 +192,19 @@ mod tests {
         assert_eq!(code("/tmp", Use::Write), HResult::S_OK);
         assert!(rustix::process::geteuid().is_root(), "this thread is still ours");
         std::fs::remove_dir_all(&closed).expect("ours");
+    }
+
+    #[test]
+    fn layers_of_the_store_are_for_everybody_and_no_others() {
+        let store = Path::new("/state/images/layers");
+        assert!(is_of(Some(store), Path::new("/state/images/layers/0123")));
+        for other in ["/state/images/layers", "/state/images/layers/..", "/state/images/layers/a/b"]
+        {
+            assert!(!is_of(Some(store), Path::new(other)), "{other}");
+        }
+        assert!(!is_of(Some(store), Path::new("/state/images/layers/../secret")));
+        assert!(!is_of(None, Path::new("/state/images/layers/0123")));
+        assert!(!is_of(None, Path::new("/")));
     }
 
     #[test]

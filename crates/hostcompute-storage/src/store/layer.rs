@@ -54,7 +54,7 @@ impl TreeMaker {
 
 impl Store {
     pub(crate) fn layers_dir(&self) -> PathBuf {
-        self.root.join("layers")
+        self.root.join(super::LAYERS)
     }
 
     /// The tree of a layer, if it is there.

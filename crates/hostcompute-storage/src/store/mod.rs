@@ -55,6 +55,9 @@ pub struct Store {
 /// The directory in the state directory.
 pub const DIRECTORY: &str = "images";
 
+/// The directory in the store.
+const LAYERS: &str = "layers";
+
 impl Store {
     /// The store in a state directory; made when there is none.
     ///
@@ -63,7 +66,7 @@ impl Store {
     pub fn open(state_dir: &Path) -> Result<Self> {
         let root = state_dir.join(DIRECTORY);
         for directory in
-            [&root, &root.join("layers"), &root.join("staging"), &root.join("blobs/sha256")]
+            [&root, &root.join(LAYERS), &root.join("staging"), &root.join("blobs/sha256")]
         {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.map_err(|error| Error::system("make the directory", directory, error))?;
@@ -77,6 +80,12 @@ impl Store {
             write_whole(&store.root.join(".oci-layout"), &layout, LAYOUT.1.as_bytes())?;
         }
         Ok(store)
+    }
+
+    /// Where the trees of a state directory's images are, as documents name them; nothing is made.
+    pub fn layers_below(state_dir: &Path) -> Option<PathBuf> {
+        let state_dir = fs::canonicalize(state_dir).ok()?;
+        Some(state_dir.join(DIRECTORY).join(LAYERS))
     }
 
     /// Where it is.

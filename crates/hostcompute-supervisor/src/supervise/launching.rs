@@ -50,7 +50,7 @@ fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
     let group = group.context(|| "find the control groups")?;
     let prepared = (|| {
         let memory = set_up(&launch, group.as_ref())?;
-        let mut holds = Holds::default();
+        let mut holds = Holds::of(&launch.looked_at);
         let prepared = builtin::prepare(&launch, group.as_ref(), &mut holds)?;
         Ok((memory, (prepared, holds), listen(&launch)?))
     })();

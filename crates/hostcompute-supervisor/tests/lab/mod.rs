@@ -90,6 +90,7 @@ impl Lab {
             id: id.to_owned(),
             directory: self.path.join(directory::SYSTEMS).join(id),
             root: Root::Layers { layers: vec![self.root()], scratch: Scratch::Own },
+            looked_at: Vec::new(),
             read_only: false,
             mounts: Vec::new(),
             host_name: Some(id.to_owned()),

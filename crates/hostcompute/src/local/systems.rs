@@ -21,6 +21,7 @@ pub fn systems<D: Desk + Send + Sync + 'static>(
 ) -> Result<Systems<D>, Failure> {
     let usual = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
     let kept = hostcompute_linux::compute::Options {
+        layers: layers(options),
         runtime: options.containers.runtime()?,
         users: options.containers.users()?,
         ..usual
@@ -30,4 +31,15 @@ pub fn systems<D: Desk + Send + Sync + 'static>(
     let networks = OverDesk::new(desk, name);
     let settings = Settings { adoption, ..Settings::default() };
     Compute::open(Supervisors::open(kept)?, networks, settings, Box::new(crate::random))
+}
+
+/// Where the layers of the service's own images are.
+#[cfg(feature = "images")]
+fn layers(options: &Options) -> Option<std::path::PathBuf> {
+    hostcompute_storage::Store::layers_below(&options.state_dir)
+}
+
+#[cfg(not(feature = "images"))]
+fn layers(_: &Options) -> Option<std::path::PathBuf> {
+    None
 }
