@@ -75,6 +75,9 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         }
         _ => Vec::new(),
     };
+    if let Command::Run(typed) = command {
+        compute::bring(&arguments.global.options(), typed).map_err(compute::failed)?;
+    }
     let host = Host::auto(arguments.global.options());
     let host = match command {
         // Their status is that of a command, but for this one.
@@ -97,7 +100,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Endpoint(verb) => session.endpoint(verb),
         Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
         Command::System(verb) => compute::system(session, verb),
-        Command::Run(typed) => compute::run(&host, &arguments.global.options(), typed),
+        Command::Run(typed) => compute::run(&host, typed),
         Command::Exec(typed) => compute::exec(&host, typed),
         Command::Ps(listing) => compute::list(session, listing),
         Command::Logs(typed) => compute::logs(&host, typed),

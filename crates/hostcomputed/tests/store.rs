@@ -218,6 +218,37 @@ fn paths_are_opened_with_the_rights_of_who_names_them() {
 }
 
 #[test]
+fn the_services_images_are_for_whoever_may_make_systems() {
+    let Some(machine) = Machine::new() else { return };
+    let supervisor = Path::new(env!("CARGO_BIN_EXE_hostcomputed"));
+    if !supervisor.with_file_name("hostcompute-supervisor").is_file() {
+        assert!(std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_none(), "no supervisor was built");
+        return eprintln!("skipped: hostcompute-supervisor was not built");
+    }
+    let daemon = machine.daemon_with(CONFIGURATION);
+    let source = image(&machine, "demo");
+    post(&daemon, &format!("/images/import?source={}", encoded(&source))).ok();
+    let layers = daemon.ask("GET", "/layers", "").ok();
+    let layer = layers[0]["Path"].as_str().expect("a path").to_owned();
+    let make = |id: &str, layer: &str| {
+        let document = json!({ "SchemaVersion": { "Major": 2, "Minor": 1 },
+            "ShouldTerminateOnLastHandleClosed": true,
+            "Container": { "Storage": { "Layers": [{ "Path": layer }] } } });
+        let url = format!("http://localhost/systems?id={id}");
+        ask_as(&machine, &daemon, MANAGE, &["--json", &document.to_string(), &url])
+    };
+    // Its directory is root's alone, and holds nothing that is not everybody's.
+    assert_eq!(make("one", &layer).0, 201);
+    let store = layer.rsplit_once('/').expect("a directory").0;
+    for other in [format!("{layer}/hello"), store.to_owned()] {
+        let (status, problem) = make("two", &other);
+        assert_eq!((status, &problem["name"]), (403, &json!("E_ACCESSDENIED")), "{problem}");
+        assert!(problem.to_string().contains("Storage.Layers[0].Path"), "{problem}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn long_work_is_begun_followed_and_cancelled() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon();

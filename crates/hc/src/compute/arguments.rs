@@ -8,6 +8,8 @@ use super::confinement::{Confinement, Isolation};
 use super::limits::Limits;
 use super::mapped::Mapped;
 
+use super::image::Pull;
+
 /// `hc system`.
 #[derive(Debug, Subcommand)]
 pub enum SystemVerb {
@@ -130,6 +132,10 @@ pub struct RunArguments {
     pub name: Option<String>,
     #[command(flatten)]
     pub root: Root,
+    /// When the image is pulled from its registry
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(conflicts_with_all = ["rootfs", "host_root"])]
+    pub pull: Pull,
     /// The network: `none`, `host`, `container:ID`, `namespace:ID`, or a network that an endpoint is made on
     #[arg(long, default_value = "none", value_name = "NETWORK")]
     pub network: String,

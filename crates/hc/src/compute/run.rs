@@ -1,16 +1,15 @@
 //! `hc run` and `hc exec`: a command in a container, and its exit code as one's own.
 
-use hostcompute::image::{ImageLayer, Images};
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
 use hostcompute::schema::{Document, HostComputeEndpoint, HostComputeNamespace};
-use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, Options, System};
+use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, System};
 
 use super::arguments::{ExecArguments, RunArguments};
 use super::document::{self, Defaults};
 use super::mapped::absolute;
-use super::{relay, terminal};
+use super::{image, relay, terminal};
 use crate::object::warn;
 use crate::print;
 use crate::problem::{Done, Problem};
@@ -31,13 +30,13 @@ const NOT_FOUND: u8 = 127;
 ///
 /// # Errors
 /// [`Problem::Ended`] with the command's exit code, unless that is 0.
-pub fn run(host: &Host, options: &Options, typed: &RunArguments) -> Done {
+pub fn run(host: &Host, typed: &RunArguments) -> Done {
     if !typed.has_root() {
         let why =
             "hc: a container needs --host-root, --rootfs, --image, or --scratch alone".to_owned();
         return Err(Problem::NotStarted { why, status: USAGE });
     }
-    let mut defaults = defaults(options, typed).map_err(failed)?;
+    let mut defaults = defaults(host, typed).map_err(failed)?;
     if defaults.words.is_empty() {
         let why = "there is no command: neither one that was typed, nor one of an image";
         return Err(failed(Failure::new(HResult::E_INVALIDARG, why)));
@@ -123,7 +122,7 @@ fn make(
 }
 
 /// Where the file system comes from, and what an image says of its command.
-fn defaults(options: &Options, typed: &RunArguments) -> Result<Defaults, Failure> {
+fn defaults(host: &Host, typed: &RunArguments) -> Result<Defaults, Failure> {
     let root = &typed.root;
     let mut defaults = Defaults { words: typed.words.clone(), ..Defaults::default() };
     if root.host_root {
@@ -131,25 +130,9 @@ fn defaults(options: &Options, typed: &RunArguments) -> Result<Defaults, Failure
     } else if let Some(directory) = &root.rootfs {
         defaults.layers.push(absolute(&directory.to_string_lossy())?);
     } else if let Some(image) = &root.image {
-        return of_image(options, image, &typed.words);
+        return image::defaults(host, image, &typed.words);
     }
     Ok(defaults)
-}
-
-/// The layers of an image, and what it says of its command; in use until the container uses them itself.
-fn of_image(options: &Options, image: &str, typed: &[String]) -> Result<Defaults, Failure> {
-    let (image, holds) = Images::open(options)?.in_use(image)?;
-    let execution = &image.execution;
-    let path = |layer: &ImageLayer| layer.path.display().to_string();
-    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    Ok(Defaults {
-        layers: image.layers.iter().map(path).collect(),
-        words: execution.command(typed),
-        environment: execution.env.clone(),
-        workdir: text(&execution.working_dir),
-        user: text(&execution.user),
-        holds,
-    })
 }
 
 /// How many processors the host has.
