@@ -566,7 +566,7 @@ fn swapped(lab: &Lab, root: impl Fn(PathBuf) -> Root) -> Option<i32> {
     fs::rename(&named, lab.path.join("moved")).expect("moved");
     // What its client may not read, perhaps.
     std::os::unix::fs::symlink(lab.root(), &named).expect("room");
-    let refusal = lab.create(launch).err().expect("another directory");
+    let refusal = lab.create(launch).expect_err("another directory");
     fs::remove_file(&named).expect("ours");
     fs::remove_dir_all(lab.path.join("moved")).expect("ours");
     assert!(refusal.message.contains("taken its place"), "{refusal:?}");
