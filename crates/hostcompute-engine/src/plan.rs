@@ -48,10 +48,14 @@ pub enum Fact {
     Peer(Peer),
     /// Addresses that are behind a tunnel.
     RemoteRoute(RemoteRoute),
+    /// Where what a bridged network sends leaves the host.
+    Wire(Wire),
     /// A named network namespace.
     Netns(Guid),
     /// The interface of an endpoint in its namespace, with both ends, addresses and routes.
     Port(Port),
+    /// An adapter answers for an endpoint's address.
+    Proxy(Proxy),
     /// The address of an endpoint attached to the host's own namespace.
     HostAddress(HostAddress),
     /// A cap on what a port sends.
@@ -123,6 +127,36 @@ pub struct RemoteRoute {
     pub mac: Mac,
     /// The host's preferred source toward it: a gateway address of the network.
     pub prefer: Option<IpAddr>,
+}
+
+/// The way out of a bridged network: rules that send what its ports send (not what the host sends or passes on) to a routing
+/// table of each subnet, where the subnet is on the adapter's link and all else is behind its gateway. Endpoints of this host are
+/// found first. With `tunnel` everything goes to the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wire {
+    pub network: Guid,
+    /// The adapter, by name: its index may be another after a reboot.
+    pub uplink: String,
+    pub ways: Vec<Way>,
+    pub tunnel: bool,
+}
+
+/// One subnet of a bridged network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Way {
+    pub subnet: IpNet,
+    /// The routing table for what comes from there.
+    pub table: u32,
+    /// `None`: nothing but the subnet can be reached.
+    pub gateway: Option<IpAddr>,
+}
+
+/// The adapter answers address resolution for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Proxy {
+    pub endpoint: Guid,
+    pub uplink: String,
+    pub address: IpAddr,
 }
 
 /// A routed port: a veth pair whose host end carries a route to each of the endpoint's addresses.
@@ -287,6 +321,8 @@ pub enum Element {
     Apart { subnet: IpNet },
     /// `published`: translated traffic may come here from anywhere, though the subnet has no way out of its own.
     Published { subnet: IpNet },
+    /// `bridged`: may talk to the outside as it is, both ways.
+    Bridged { subnet: IpNet },
     /// `beyond`: what may come out of a tunnel. Key: name of the tunnel . address.
     Beyond { device: String, subnet: IpNet },
     /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).

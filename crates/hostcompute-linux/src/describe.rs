@@ -24,6 +24,8 @@ pub fn fact(fact: &Fact) -> String {
         }
         Fact::Peer(peer) => format!("host {} behind {}", peer.provider, peer.device),
         Fact::RemoteRoute(route) => format!("route to {} on another host", route.destination),
+        Fact::Wire(wire) => format!("way out of network {} by {}", wire.network, wire.uplink),
+        Fact::Proxy(proxy) => format!("answers of {} for {}", proxy.uplink, proxy.address),
         Fact::Netns(netns) => format!("namespace {netns}"),
         Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
         Fact::HostAddress(host) => {
@@ -50,6 +52,7 @@ fn element(element: &Element) -> String {
         Element::Hidden { subnet } => format!("hiding of {subnet}"),
         Element::Apart { subnet } => format!("separation of {subnet} from the host"),
         Element::Published { subnet } => format!("published ports of {subnet}"),
+        Element::Bridged { subnet } => format!("bridging of {subnet}"),
         Element::Beyond { device, subnet } => format!("{subnet} behind {device}"),
         Element::Isolated { address } => format!("isolation of {address}"),
         Element::PortMapping { vip: None, port, to, .. } => {

@@ -7,7 +7,7 @@
 //! | [`perform`] | from a plan to as few system calls as possible |
 //! | [`compare`] | what the kernel has, held against what it should have |
 //! | [`nft`] | our table: fixed rules, sets, the atomic batch |
-//! | [`port`], [`anchor`], [`tunnel`], [`shaper`] | which messages make a fact |
+//! | [`port`], [`anchor`], [`tunnel`], [`wire`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
 //! | [`watch`] | hears what others take away |
 //! | [`observer`] | a second look, which waits for no change |
@@ -64,6 +64,7 @@ mod sweep;
 mod sys;
 mod tunnel;
 mod watch;
+mod wire;
 
 use cleanup::{Cleanup, Tools};
 use error::Error;

@@ -30,7 +30,7 @@ use crate::pool::POOL_GROUP;
 use crate::port::Pair;
 use crate::route::link::{self, Link};
 use crate::route::path;
-use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep, tunnel};
+use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep, tunnel, wire};
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
 const PORTS: usize = 24;
@@ -79,6 +79,8 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::Tunnel(_)
             | Fact::Peer(_)
             | Fact::RemoteRoute(_)
+            | Fact::Wire(_)
+            | Fact::Proxy(_)
             | Fact::Netns(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
@@ -218,6 +220,14 @@ impl<'p> Performance<'_, 'p> {
             Fact::Tunnel(new) => tunnel::push_add(&mut self.datagram, step, new),
             Fact::Peer(new) => tunnel::push_add_peer(&mut self.datagram, step, new),
             Fact::RemoteRoute(new) => tunnel::push_add_route(&mut self.datagram, step, new),
+            Fact::Wire(new) => {
+                let uplink = wire::index(&mut self.host.route, &new.uplink)?;
+                wire::push_add(&mut self.datagram, step, new, uplink);
+            }
+            Fact::Proxy(new) => {
+                let uplink = wire::index(&mut self.host.route, &new.uplink)?;
+                wire::push_answer(&mut self.datagram, step, new, uplink);
+            }
             Fact::Netns(netns) => self.host.namespaces.create(*netns, &mut self.host.pool)?,
             Fact::Port(new) => self.begin_port(step, new)?,
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
@@ -275,6 +285,15 @@ impl<'p> Performance<'_, 'p> {
                 self.host.pool.empty();
             }
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
+            // An adapter that is gone took them along.
+            Fact::Wire(old) => {
+                let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();
+                wire::push_remove(&mut self.datagram, step, old, uplink);
+            }
+            Fact::Proxy(old) => {
+                let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();
+                wire::push_silence(&mut self.datagram, step, old, uplink);
+            }
             Fact::Tunnel(old) => tunnel::push_remove(&mut self.datagram, step, old),
             Fact::Peer(old) => tunnel::push_remove_peer(&mut self.datagram, step, old),
             Fact::RemoteRoute(old) => tunnel::push_remove_route(&mut self.datagram, step, old),

@@ -4,6 +4,7 @@
 //! it is looked at again: a link must still carry our mark.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use hostcompute_engine::plan::{Family, Stray};
@@ -18,16 +19,30 @@ use crate::nft::set::Set;
 use crate::nft::transaction::Change;
 use crate::route::destination::{self, Destination};
 use crate::route::path::{self, Path, Target};
-use crate::route::{address, link};
+use crate::route::rule::{self, Action, Rule};
+use crate::route::{address, link, neighbour};
 use crate::{Linux, cleanup, forwarding, marks, resolver};
 
 /// Something with our mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Handle {
-    Link { index: u32, name: String },
-    Address { index: u32, address: IpNet },
+    Link {
+        index: u32,
+        name: String,
+    },
+    Address {
+        index: u32,
+        address: IpNet,
+    },
     Path(Path),
     Destination(Destination),
+    Rule(Rule),
+    /// A route of a table of ours.
+    Way(u32, Path),
+    Proxy {
+        index: u32,
+        address: IpAddr,
+    },
     Netns(String),
     Resolver(Guid),
     Forwarding(Family),
@@ -76,6 +91,16 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
         Handle::Destination(entry) => {
             destination::push_remove(&mut datagram, note("make the tunnel forget a host"), entry);
         }
+        Handle::Rule(stray) => {
+            rule::push_remove(&mut datagram, note("remove the routing rule"), &stray);
+        }
+        Handle::Way(table, path) => {
+            path::push_remove_from(&mut datagram, note("remove the route"), &path, table);
+        }
+        Handle::Proxy { index, address } => {
+            let note = note("answer no more for an address");
+            neighbour::push_remove_proxy(&mut datagram, note, index, address);
+        }
         Handle::Netns(name) => {
             if let Ok(netns) = name.parse() {
                 host.namespaces.remove(netns)?;
@@ -96,14 +121,25 @@ impl fmt::Display for Handle {
         match self {
             Self::Link { index, name } => write!(f, "link {index} {name}"),
             Self::Address { index, address } => write!(f, "address {index} {address}"),
-            Self::Path(Path { destination, target, metric, .. }) => {
-                write!(f, "route {destination} {metric} ")?;
-                match target {
-                    Target::Device(index) => write!(f, "device {index}"),
-                    Target::Gateway(index, hop) => write!(f, "gateway {index} {hop}"),
-                    Target::Unreachable | Target::Other => write!(f, "unreachable"),
+            Self::Path(path) => {
+                f.write_str("route ")?;
+                write_path(f, path)
+            }
+            Self::Way(table, path) => {
+                write!(f, "way {table} ")?;
+                write_path(f, path)
+            }
+            Self::Rule(Rule { priority, from, link, action }) => {
+                write!(f, "rule {priority} {from} {} ", link.as_deref().unwrap_or("*"))?;
+                match action {
+                    Action::Goto(target) => write!(f, "goto {target}"),
+                    Action::Table { number, suppress: None } => write!(f, "table {number}"),
+                    Action::Table { number, suppress: Some(length) } => {
+                        write!(f, "table {number} {length}")
+                    }
                 }
             }
+            Self::Proxy { index, address } => write!(f, "proxy {index} {address}"),
             Self::Destination(Destination { index, mac, host }) => {
                 write!(f, "destination {index} {mac} {host}")
             }
@@ -118,6 +154,47 @@ impl fmt::Display for Handle {
             }
         }
     }
+}
+
+fn write_path(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+    write!(f, "{} {} ", path.destination, path.metric)?;
+    match path.target {
+        Target::Device(index) => write!(f, "device {index}"),
+        Target::Gateway(index, hop) => write!(f, "gateway {index} {hop}"),
+        Target::Unreachable | Target::Other => write!(f, "unreachable"),
+    }
+}
+
+fn parse_path(words: &[&str]) -> Option<Path> {
+    let [destination, metric, target @ ..] = words else { return None };
+    Some(Path {
+        destination: destination.parse().ok()?,
+        metric: metric.parse().ok()?,
+        source: None,
+        target: match target {
+            ["device", index] => Target::Device(index.parse().ok()?),
+            ["gateway", index, hop] => Target::Gateway(index.parse().ok()?, hop.parse().ok()?),
+            ["unreachable"] => Target::Unreachable,
+            _ => return None,
+        },
+    })
+}
+
+fn parse_rule(words: &[&str]) -> Option<Rule> {
+    let [priority, from, link, action @ ..] = words else { return None };
+    Some(Rule {
+        priority: priority.parse().ok()?,
+        from: from.parse().ok()?,
+        link: Some(*link).filter(|link| *link != "*").map(str::to_owned),
+        action: match action {
+            ["goto", target] => Action::Goto(target.parse().ok()?),
+            ["table", number] => Action::Table { number: number.parse().ok()?, suppress: None },
+            ["table", number, length] => {
+                Action::Table { number: number.parse().ok()?, suppress: Some(length.parse().ok()?) }
+            }
+            _ => return None,
+        },
+    })
 }
 
 impl FromStr for Handle {
@@ -140,17 +217,12 @@ fn parse(text: &str) -> Option<Handle> {
         ["address", index, address] => {
             Handle::Address { index: index.parse().ok()?, address: address.parse().ok()? }
         }
-        ["route", destination, metric, target @ ..] => Handle::Path(Path {
-            destination: destination.parse().ok()?,
-            metric: metric.parse().ok()?,
-            source: None,
-            target: match target {
-                ["device", index] => Target::Device(index.parse().ok()?),
-                ["gateway", index, hop] => Target::Gateway(index.parse().ok()?, hop.parse().ok()?),
-                ["unreachable"] => Target::Unreachable,
-                _ => return None,
-            },
-        }),
+        ["route", path @ ..] => Handle::Path(parse_path(path)?),
+        ["way", table, path @ ..] => Handle::Way(table.parse().ok()?, parse_path(path)?),
+        ["rule", rule @ ..] => Handle::Rule(parse_rule(rule)?),
+        ["proxy", index, address] => {
+            Handle::Proxy { index: index.parse().ok()?, address: address.parse().ok()? }
+        }
         ["destination", index, mac, host] => Handle::Destination(Destination {
             index: index.parse().ok()?,
             mac: mac.parse().ok()?,
@@ -204,8 +276,21 @@ mod tests {
             Target::Unreachable,
         ] {
             let destination = "10.1.0.0/16".parse().unwrap();
-            check(Handle::Path(Path { destination, target, source: None, metric: 5 }));
+            let path = Path { destination, target, source: None, metric: 5 };
+            check(Handle::Path(path));
+            check(Handle::Way(77, path));
         }
+        for action in [
+            Action::Goto(7),
+            Action::Table { number: 9, suppress: None },
+            Action::Table { number: 9, suppress: Some(31) },
+        ] {
+            for link in [None, Some("up0".to_owned())] {
+                let (from, action) = ("10.0.0.0/8".parse().unwrap(), action.clone());
+                check(Handle::Rule(Rule { priority: 5, from, link, action }));
+            }
+        }
+        check(Handle::Proxy { index: 2, address: "10.0.0.7".parse().unwrap() });
         let (mac, host) = (Mac([2, 0, 0, 0, 0, 1]), "192.0.2.1".parse().unwrap());
         check(Handle::Destination(Destination { index: 4, mac, host }));
         check(Handle::Forwarding(Family::V6));

@@ -124,6 +124,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::Tunnel(_)
         | Fact::Peer(_)
         | Fact::RemoteRoute(_)
+        | Fact::Wire(_)
         | Fact::HostAddress(_)
         | Fact::VipRoute(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
@@ -133,6 +134,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
             things.insert(Thing::Link(port.index));
             things.extend(port.addresses.iter().map(|address| Thing::Address(address.addr())));
         }
+        Fact::Proxy(proxy) => drop(things.insert(Thing::Address(proxy.address))),
         Fact::Shaper(shaper) => {
             things.extend([Thing::Link(shaper.index), Thing::Link(shaper.port_index)]);
         }
@@ -152,6 +154,7 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         | Element::Hidden { .. }
         | Element::Apart { .. }
         | Element::Published { .. }
+        | Element::Bridged { .. }
         | Element::Beyond { .. } => return false,
         Element::Source { address, .. }
         | Element::Loop { address }

@@ -14,7 +14,9 @@ use crate::network::network::{Mode, Network};
 use crate::network::overlay;
 use crate::network::subnet::Subnet;
 use crate::object::Object;
-use crate::plan::{Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Shaper, host_end};
+use crate::plan::{
+    Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Proxy, Shaper, host_end,
+};
 use crate::request::EventKind;
 use crate::state::State;
 
@@ -125,9 +127,9 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
         addresses: endpoint.addresses.clone(),
         gateways,
         routes,
-        prefer: match network.mode {
-            Mode::Private => Vec::new(),
-            Mode::Nat | Mode::Internal | Mode::Overlay => prefer(network, &endpoint.addresses),
+        prefer: match network.mode.owns_gateways() {
+            true => prefer(network, &endpoint.addresses),
+            false => Vec::new(),
         },
     })
 }
@@ -206,6 +208,14 @@ impl Endpoint {
         let Some(network) = state.networks.get(self.network) else { return };
         if let Some(port) = port(state, self) {
             self.port_facts(state, &port, facts);
+            for uplink in network.wire.iter().map(|wire| &wire.uplink) {
+                let proxy = |address: &IpNet| Proxy {
+                    endpoint: self.id,
+                    uplink: uplink.clone(),
+                    address: address.addr(),
+                };
+                facts.extend(self.addresses.iter().map(proxy).map(Fact::Proxy));
+            }
         } else {
             for address in &self.addresses {
                 facts.push(Fact::HostAddress(HostAddress {

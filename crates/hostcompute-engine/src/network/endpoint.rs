@@ -260,7 +260,13 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
 
 fn refuse_flags(document: &HostComputeEndpoint, network: &Network) -> Result<(), Failure> {
     let flags = document.flags.map_or(0, |flags| flags.0);
-    let known = if remote::is_possible(network) { ISOLATED | REMOTE } else { ISOLATED };
+    let tunnelled = network.wire.as_ref().is_some_and(|wire| wire.tunnel);
+    let known = match remote::is_possible(network) {
+        // The gateway would bring the packets of neighbours back.
+        true if tunnelled => REMOTE,
+        true => ISOLATED | REMOTE,
+        false => ISOLATED,
+    };
     if flags & !known == 0 {
         return Ok(());
     }

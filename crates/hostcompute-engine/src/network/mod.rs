@@ -15,5 +15,7 @@ pub mod overlay;
 pub mod policy;
 pub mod remote;
 pub mod slots;
+pub mod standing;
 pub mod subnet;
 pub mod uplink;
+pub mod wire;

@@ -1,25 +1,23 @@
 //! Networks: HcnCreateNetwork, HcnModifyNetwork, HcnDeleteNetwork (hcn.md 2.3, 3.2, 3.3).
 //!
-//! Built here: NAT, Internal, Private and Overlay (see `overlay`). The other types are refused by name until what carries them
+//! Built here: NAT, Internal, Private, Overlay (see `overlay`), L2Bridge and L2Tunnel (see `wire`). The other types are refused by name until what carries them
 //! exists.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::net::IpAddr;
-
 use hostcompute_schema::{
     Failure, Guid, HResult, HostComputeNetwork, ModifyNetworkSettingRequest, ModifyRequestType,
-    NetworkFlags, NetworkMode, NetworkPolicyType, NetworkResourceType, PolicyNetworkRequest, Route,
-    Version,
+    NetworkFlags, NetworkMode, NetworkResourceType, PolicyNetworkRequest, Route, Version,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
-use crate::network::overlay::{self, Overlay, Segment};
-use crate::network::policy::of_network::{self, NetworkPolicies};
+use crate::network::overlay::{self, Overlay};
+use crate::network::policy::of_network;
 use crate::network::subnet::{self, Subnet};
-use crate::network::{dns, macs, uplink};
+use crate::network::wire::{self, Wire};
+use crate::network::{dns, macs, standing};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Anchor, Element, Fact, Family};
 use crate::request::EventKind;
@@ -36,17 +34,24 @@ pub enum Mode {
     Private,
     /// Endpoints reach each other, on other hosts too.
     Overlay,
+    /// Endpoints are on the adapter's network (L2Bridge, L2Tunnel).
+    Bridged,
 }
 
 impl Mode {
     /// Whether the network needs an adapter that leads to other machines.
     pub fn stands_on_uplink(self) -> bool {
-        matches!(self, Self::Overlay)
+        matches!(self, Self::Overlay | Self::Bridged)
     }
 
     /// Whether ports of the host can lead to endpoints, and endpoints to the outside under the host's address.
     pub fn publishes(self) -> bool {
-        matches!(self, Self::Nat | Self::Overlay)
+        matches!(self, Self::Nat | Self::Overlay | Self::Bridged)
+    }
+
+    /// Whether the gateway of a subnet is an address of the host, which chooses one where the document does not.
+    pub fn owns_gateways(self) -> bool {
+        matches!(self, Self::Nat | Self::Internal | Self::Overlay)
     }
 }
 
@@ -66,6 +71,8 @@ pub struct Network {
     pub(crate) macs: macs::Ranges,
     /// What it shares with other hosts, if it is an Overlay network.
     pub overlay: Option<Overlay>,
+    /// The adapter that it is bridged to, if it is.
+    pub wire: Option<Wire>,
 }
 
 /// The flags that change nothing here or are carried out.
@@ -107,7 +114,8 @@ impl Network {
     /// Indexes of its interfaces.
     pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
         let segments = self.overlay.iter().flat_map(|overlay| &overlay.segments);
-        [self.interface].into_iter().chain(segments.map(|segment| segment.interface))
+        let tables = self.wire.iter().flat_map(|wire| wire.tables.iter().copied());
+        [self.interface].into_iter().chain(segments.map(|segment| segment.interface)).chain(tables)
     }
 
     pub(crate) fn chosen(&self) -> Map<String, Value> {
@@ -129,6 +137,9 @@ impl Network {
         if let Some(overlay) = &self.overlay {
             chosen.insert("Overlay".into(), Value::Object(overlay.chosen()));
         }
+        if let Some(wire) = &self.wire {
+            chosen.insert("Wire".into(), Value::Object(wire.chosen()));
+        }
         chosen
     }
 
@@ -147,7 +158,12 @@ impl Network {
         let macs = document.mac_pool.as_ref().map(macs::read).transpose()?.unwrap_or_default();
         let policies = of_network::read(mode, &document.policies)?;
         let overlay = Overlay::revive_choices(&parts.chosen)
-            .and_then(|(mtu, segments)| overlay_of(&policies, mtu, segments));
+            .and_then(|(mtu, segments)| standing::overlay_of(&policies, mtu, segments));
+        let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
+        let wire = Wire::revive(&parts.chosen, tunnel);
+        for subnet in &mut subnets {
+            subnet.taken = wire.as_ref().map(|wire| wire.taken.clone()).unwrap_or_default();
+        }
         Ok(Network {
             id,
             sequence: parts.chosen.number("Sequence").unwrap_or_default(),
@@ -158,17 +174,21 @@ impl Network {
             subnets,
             macs,
             overlay,
+            wire,
         })
     }
 
     /// What the host has because of this network.
     pub(crate) fn facts(&self, facts: &mut Vec<Fact>) {
         let prefixes = || self.subnets.iter().map(|subnet| subnet.prefix);
-        let gateways = match self.mode {
-            Mode::Private => Vec::new(),
-            Mode::Nat | Mode::Internal | Mode::Overlay => {
-                self.subnets.iter().filter_map(Subnet::gateway_net).collect()
-            }
+        let gateways = match self.mode.owns_gateways() {
+            true => self.subnets.iter().filter_map(Subnet::gateway_net).collect(),
+            false => Vec::new(),
+        };
+        let subnets = match self.wire {
+            // Their other addresses are out there.
+            Some(_) => Vec::new(),
+            None => prefixes().collect(),
         };
         facts.push(Fact::Anchor(Anchor {
             network: self.id,
@@ -176,8 +196,11 @@ impl Network {
             index: self.interface,
             mac: anchor_mac(self.id),
             gateways,
-            subnets: prefixes().collect(),
+            subnets,
         }));
+        if let Some(wire) = &self.wire {
+            return wire::facts(self, wire, facts);
+        }
         if let Some(overlay) = &self.overlay {
             return overlay::facts(self, overlay, facts);
         }
@@ -189,7 +212,7 @@ impl Network {
             match self.mode {
                 Mode::Nat => facts.push(Fact::Element(Element::Outbound { subnet: from })),
                 Mode::Private => facts.push(Fact::Element(Element::Hidden { subnet: from })),
-                Mode::Internal | Mode::Overlay => {}
+                Mode::Internal | Mode::Overlay | Mode::Bridged => {}
             }
         }
     }
@@ -217,15 +240,15 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     document.base.id = Some(id);
     let mut subnets = subnet::read(&document.ipams, mode)?;
-    if mode == Mode::Overlay && subnets.is_empty() {
-        let why = "an Overlay network needs a subnet: other hosts must know its addresses";
+    if mode.stands_on_uplink() && subnets.is_empty() {
+        let why = "a network of this type needs a subnet: other machines must know its addresses";
         return Err(Failure::new(HResult::HCN_E_INVALID_NETWORK, why).at("Ipams"));
     }
     if subnets.is_empty() && mode != Mode::Private {
         give_subnet(draft, &mut document)?;
         subnets = subnet::read(&document.ipams, mode)?;
     } else {
-        refuse_overlaps(draft, &document, &subnets)?;
+        refuse_overlaps(draft, &document, &subnets, mode)?;
     }
     let mut macs = document.mac_pool.as_ref().map(macs::read).transpose()?.unwrap_or_default();
     if macs.is_empty() {
@@ -235,19 +258,32 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     fill(draft, &mut document, &mut subnets);
     let mtu = match mode {
         Mode::Nat => draft.context.surroundings.uplink_mtu.filter(|mtu| (576..1500).contains(mtu)),
-        Mode::Internal | Mode::Private => None,
-        Mode::Overlay => None,
-    };
-    let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
-    let overlay = match mode {
-        Mode::Overlay => Some(stand(draft, &mut document, policies, &subnets)?),
         _ => None,
     };
-    let mtu = overlay.as_ref().map(|overlay| overlay.mtu).or(mtu);
-    let network = Network { id, document, sequence, interface, mtu, mode, subnets, macs, overlay };
+    let (sequence, interface) = (draft.next_sequence(), draft.next_interface());
+    if document.kind == Some(NetworkMode::L2Tunnel) {
+        wire::check_gateways(&subnets)?;
+    }
+    let (mut mtu, mut overlay, mut wire) = (mtu, None, None);
+    match mode {
+        Mode::Overlay => {
+            let tunnels = standing::tunnels(draft, &mut document, policies, &subnets)?;
+            mtu = Some(tunnels.mtu);
+            overlay = Some(tunnels);
+        }
+        Mode::Bridged => {
+            let (stands, largest) = standing::wire(draft, &mut document, policies, &subnets)?;
+            subnets.iter_mut().for_each(|subnet| subnet.taken.clone_from(&stands.taken));
+            mtu = Some(largest).filter(|mtu| *mtu != 1500);
+            wire = Some(stands);
+        }
+        Mode::Nat | Mode::Internal | Mode::Private => {}
+    }
+    let network =
+        Network { id, document, sequence, interface, mtu, mode, subnets, macs, overlay, wire };
     if let Some(overlay) = &network.overlay {
         overlay.check(&network.subnets)?;
-        refuse_remote_overlaps(draft, &network)?;
+        standing::refuse_remote_overlaps(draft, &network)?;
     }
     let flags = network.flags();
     draft.put(Object::Network(network.into()));
@@ -261,13 +297,14 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     let refuse = |why: String| {
         Err(Failure::new(HResult::HCN_E_INVALID_NETWORK_TYPE, why)
             .at("Type")
-            .hint("use NAT, Internal, Private or Overlay"))
+            .hint("use NAT, Internal, Private, Overlay or L2Bridge"))
     };
     match document.kind.as_ref() {
         None | Some(NetworkMode::NAT) => Ok(Mode::Nat),
         Some(NetworkMode::Internal) => Ok(Mode::Internal),
         Some(NetworkMode::Private) => Ok(Mode::Private),
         Some(NetworkMode::Overlay) => Ok(Mode::Overlay),
+        Some(NetworkMode::L2Bridge | NetworkMode::L2Tunnel) => Ok(Mode::Bridged),
         Some(NetworkMode::Unknown(name)) => {
             refuse(alloc::format!("'{name}' is not a network type"))
         }
@@ -285,112 +322,6 @@ fn refuse_flags(document: &HostComputeNetwork) -> Result<(), Failure> {
     let which = NetworkFlags(flags & !KNOWN_FLAGS);
     let why = alloc::format!("network flags {which} are not supported on this network type");
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
-}
-
-/// Puts an Overlay network on an adapter, and says so in its document (hcn.md rule 24).
-fn stand(
-    draft: &mut Draft<'_, '_>,
-    document: &mut HostComputeNetwork,
-    mut policies: NetworkPolicies,
-    subnets: &[Subnet],
-) -> Result<Overlay, Failure> {
-    if let Some(layer) = policies.layer {
-        policies.adapter.address = Some(layer_address(draft.state, layer)?);
-    }
-    let chosen = policies.adapter.choose(&draft.context.surroundings.uplinks)?;
-    let Some(provider) = policies.adapter.address.or_else(|| uplink::address(chosen)) else {
-        let why =
-            alloc::format!("adapter {} has no address that other hosts can send to", chosen.name);
-        return Err(Failure::new(HResult::HCN_E_ADAPTER_NOT_FOUND, why).at("Policies"));
-    };
-    let overhead = overlay::overhead(provider);
-    let mtu = chosen.mtu.saturating_sub(overhead).max(SMALLEST_TUNNEL);
-    if policies.adapter.address.is_none() || !has(document, NetworkPolicyType::ProviderAddress) {
-        let setting = of_network::provider_setting(provider);
-        document.policies.push(of_network::chosen(NetworkPolicyType::ProviderAddress, setting));
-    }
-    policies.adapter.address = Some(provider);
-    let router = policies.router_mac.unwrap_or_else(|| overlay::router_of(provider));
-    if policies.router_mac.is_none() {
-        let setting = of_network::router_setting(router);
-        document.policies.push(of_network::chosen(NetworkPolicyType::DrMacAddress, setting));
-        policies.router_mac = Some(router);
-    }
-    let mut vsids: Vec<u32> = subnets.iter().filter_map(|subnet| subnet.vsid).collect();
-    vsids.sort_unstable();
-    vsids.dedup();
-    let segments = vsids.into_iter().map(|vsid| segment(draft, vsid)).collect::<Result<_, _>>()?;
-    Ok(overlay_of(&policies, mtu, segments).expect("the provider address and the router are set"))
-}
-
-/// The least that a tunnel must carry: the smallest IPv6 packet.
-const SMALLEST_TUNNEL: u32 = 1280;
-
-fn has(document: &HostComputeNetwork, kind: NetworkPolicyType) -> bool {
-    document.policies.iter().any(|policy| policy.kind.as_ref() == Some(&kind))
-}
-
-/// The address of the network on whose adapter another one is to stand.
-fn layer_address(state: &State, layer: Guid) -> Result<IpAddr, Failure> {
-    let overlay = state.networks.get(layer).and_then(|network| network.overlay.as_ref());
-    overlay.map(|overlay| overlay.provider).ok_or_else(|| {
-        let why = alloc::format!("there is no network {layer} that stands on an adapter");
-        Failure::new(HResult::HCN_E_LAYER_NOT_FOUND, why).at("Policies")
-    })
-}
-
-/// The same VSID twice would be one virtual subnet with two owners.
-fn segment(draft: &mut Draft<'_, '_>, vsid: u32) -> Result<Segment, Failure> {
-    let has = |network: &&alloc::sync::Arc<Network>| {
-        network.subnets.iter().any(|subnet| subnet.vsid == Some(vsid))
-    };
-    if let Some(other) = draft.state.networks().find(has) {
-        let why = alloc::format!("network '{}' has VSID {vsid} on this host", other.name());
-        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why).at("Ipams"));
-    }
-    Ok(Segment { vsid, interface: draft.next_interface() })
-}
-
-/// What the policies of an Overlay network mean, with what was chosen for it.
-fn overlay_of(policies: &NetworkPolicies, mtu: u32, segments: Vec<Segment>) -> Option<Overlay> {
-    Some(Overlay {
-        provider: policies.adapter.address?,
-        router: policies.router_mac?,
-        port: policies.vxlan_port.unwrap_or(overlay::VXLAN_PORT),
-        mtu,
-        host_route: policies.host_route,
-        segments,
-        remotes: policies.remote_subnets.clone(),
-    })
-}
-
-/// What is behind other hosts must not be on this one.
-fn refuse_remote_overlaps(draft: &Draft<'_, '_>, network: &Network) -> Result<(), Failure> {
-    let Some(overlay) = &network.overlay else { return Ok(()) };
-    for remote in &overlay.remotes {
-        let others = draft.state.networks().filter(|other| other.id != network.id);
-        for other in others {
-            let clash = other.prefixes().find(|used| subnet::overlap(used, &remote.prefix));
-            if let Some(used) = clash {
-                let why = alloc::format!(
-                    "{} overlaps {used} of network '{}'",
-                    remote.prefix,
-                    other.name()
-                );
-                return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"));
-            }
-        }
-        overlay::agree(
-            draft.state,
-            network,
-            overlay,
-            remote.mac,
-            remote.provider,
-            HResult::HCN_E_INVALID_POLICY,
-        )
-        .map_err(|failure| failure.at("Policies"))?;
-    }
-    Ok(())
 }
 
 /// NAT and Internal networks without a subnet get one that collides with nothing (V: TestCreateDeleteNetworks).
@@ -420,22 +351,31 @@ fn first_or_new<T: Default>(list: &mut Vec<T>) -> Option<&mut T> {
 }
 
 fn used_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, IpNet)> + 'a {
+    let host = draft.context.surroundings.prefixes.iter().map(|net| ("the host".to_string(), *net));
+    our_prefixes(draft).chain(host)
+}
+
+fn our_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, IpNet)> + 'a {
     let of = |network: &'a alloc::sync::Arc<Network>| {
         let name = network.name();
         network.prefixes().map(move |prefix| (alloc::format!("network '{name}'"), prefix))
     };
-    let ours = draft.state.networks().flat_map(of);
-    let host = draft.context.surroundings.prefixes.iter().map(|net| ("the host".to_string(), *net));
-    ours.chain(host)
+    draft.state.networks().flat_map(of)
 }
 
 fn refuse_overlaps(
     draft: &Draft<'_, '_>,
     document: &HostComputeNetwork,
     subnets: &[Subnet],
+    mode: Mode,
 ) -> Result<(), Failure> {
     for subnet in subnets {
-        let clash = used_prefixes(draft).find(|(_, used)| subnet::overlap(used, &subnet.prefix));
+        let overlaps = |(_, used): &(String, IpNet)| subnet::overlap(used, &subnet.prefix);
+        // What is bridged shares the subnet with the host.
+        let clash = match mode {
+            Mode::Bridged => our_prefixes(draft).find(overlaps),
+            _ => used_prefixes(draft).find(overlaps),
+        };
         let Some((owner, used)) = clash else { continue };
         let why = alloc::format!("{} overlaps {used} of {owner}", subnet.prefix);
         let path = path_of(document, subnet);
@@ -544,7 +484,7 @@ fn change_policies(
         overlay.remotes = policies.remote_subnets;
         overlay.check(&network.subnets).map_err(relocate)?;
     }
-    refuse_remote_overlaps(draft, &changed).map_err(relocate)?;
+    standing::refuse_remote_overlaps(draft, &changed).map_err(relocate)?;
     draft.put(Object::Network(changed.into()));
     Ok(())
 }

@@ -25,6 +25,8 @@ pub struct Subnet {
     pub declared: bool,
     /// The virtual subnet, on Overlay networks.
     pub vsid: Option<u32>,
+    /// The host's own addresses in it, on bridged networks.
+    pub taken: Vec<IpAddr>,
 }
 
 impl Subnet {
@@ -42,7 +44,8 @@ impl Subnet {
         let first = self.prefix.network();
         let edge = address == first
             || (address.is_ipv4() && address == self.prefix.broadcast())
-            || Some(address) == self.gateway;
+            || Some(address) == self.gateway
+            || self.taken.contains(&address);
         let low = !self.declared && number(address).wrapping_sub(number(first)) < 4;
         edge || low
     }
@@ -111,7 +114,7 @@ fn read_one(document: &Document, mode: Mode, path: &str) -> Result<Option<Subnet
     refuse_extras(document, mode, path)?;
     let vsid = vsid(document, mode, path)?;
     let id = document.base.id.unwrap_or_default();
-    let mut subnet = Subnet { id, prefix, gateway: None, declared: false, vsid };
+    let mut subnet = Subnet { id, prefix, gateway: None, declared: false, vsid, taken: Vec::new() };
     for (k, route) in document.routes.iter().enumerate() {
         let path = alloc::format!("{path}.Routes[{k}]");
         let (destination, next_hop) = read_route(route, &path)?;
@@ -134,7 +137,12 @@ fn read_one(document: &Document, mode: Mode, path: &str) -> Result<Option<Subnet
         subnet.gateway = Some(gateway);
         subnet.declared = true;
     }
-    if subnet.gateway.is_none() && mode != Mode::Private {
+    if mode == Mode::Bridged && subnet.family() == Family::V6 {
+        let why = "IPv6 subnets are not carried out on this network type";
+        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
+            .at(alloc::format!("{path}.IpAddressPrefix")));
+    }
+    if subnet.gateway.is_none() && mode.owns_gateways() {
         subnet.gateway = Some(address(subnet.family(), number(prefix.network()) + 1));
     }
     Ok(Some(subnet))
@@ -320,6 +328,7 @@ mod tests {
             gateway: Some("10.0.0.1".parse().unwrap()),
             declared: false,
             vsid: None,
+            taken: Vec::new(),
         };
         let reserved = |subnet: &Subnet| {
             (0..16)

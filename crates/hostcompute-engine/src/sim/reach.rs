@@ -258,7 +258,9 @@ impl<'a> Reach<'a> {
             return Err(Lost::Filtered);
         }
         let outbound = from_port && !to_port && self.tables.is_outbound(source);
-        if inside || outbound { Ok(()) } else { Err(Lost::Filtered) }
+        let out = from_port && !to_port && self.tables.is_bridged(source);
+        let bridged = out || (!from_port && to_port && self.tables.is_bridged(destination));
+        if inside || outbound || bridged { Ok(()) } else { Err(Lost::Filtered) }
     }
 
     /// A Private network is closed both ways, translated or not.

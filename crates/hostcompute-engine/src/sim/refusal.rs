@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
-    AclChain, AclRule, Anchor, Element, Fact, Family, Port, PortRoute, SLOT_CLASSES, Service,
-    Shaper, Tunnel, Verdict,
+    AclChain, AclRule, Anchor, Element, Fact, Family, Port, PortRoute, Proxy, SLOT_CLASSES,
+    Service, Shaper, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -66,6 +66,14 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
             let stand_in = route.destination.network();
             match route.prefer.filter(|source| Family::of(source) != Family::of(&stand_in)) {
                 Some(source) => Err(malformed(format!("{source} toward {}", route.destination))),
+                None => Ok(()),
+            }
+        }
+        Fact::Wire(wire) => {
+            let mixed =
+                |way: &Way| way.gateway.is_some_and(|gateway| !way.subnet.contains(&gateway));
+            match wire.ways.iter().find(|way| mixed(way)) {
+                Some(way) => Err(malformed(format!("{:?} is not in {}", way.gateway, way.subnet))),
                 None => Ok(()),
             }
         }
@@ -210,6 +218,12 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::HostAddress(host) => device(&host.device, host.index),
+        Fact::Wire(Wire { uplink, .. }) | Fact::Proxy(Proxy { uplink, .. }) => {
+            match kernel.foreign.contains_key(uplink) {
+                true => Ok(()),
+                false => Err(missing(format!("interface {uplink}"))),
+            }
+        }
         Fact::Peer(peer) => device(&peer.device, peer.index),
         Fact::RemoteRoute(route) => {
             device(&route.device, route.index)?;
@@ -365,6 +379,8 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
             .find(|other| matches!(other, Element::Apart { subnet: s } if meets(s, subnet))),
         Element::Published { subnet } => peers(kernel, element)
             .find(|other| matches!(other, Element::Published { subnet: s } if meets(s, subnet))),
+        Element::Bridged { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Bridged { subnet: s } if meets(s, subnet))),
         Element::Beyond { device, subnet } => peers(kernel, element).find(
             |other| matches!(other, Element::Beyond { device: d, subnet: s } if d == device && meets(s, subnet)),
         ),
@@ -400,6 +416,7 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         Element::Hidden { subnet } => Element::Hidden { subnet: everything(&subnet) },
         Element::Apart { subnet } => Element::Apart { subnet: everything(&subnet) },
         Element::Published { subnet } => Element::Published { subnet: everything(&subnet) },
+        Element::Bridged { subnet } => Element::Bridged { subnet: everything(&subnet) },
         Element::Beyond { device, subnet } => {
             Element::Beyond { device, subnet: everything(&subnet) }
         }

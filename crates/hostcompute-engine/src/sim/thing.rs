@@ -25,6 +25,9 @@ pub(super) enum Thing {
     /// A MAC behind a tunnel, by the tunnel's name.
     Peer(String, Mac),
     RemoteRoute(IpNet),
+    /// The routing tables of a network.
+    Wire(Guid),
+    Proxy(IpAddr),
     VipRoute(IpAddr),
     Chain(String),
     /// An element with the data of its key; a map's value is blanked.
@@ -53,6 +56,8 @@ impl Thing {
             Fact::Tunnel(tunnel) => Self::Link(tunnel.name.clone()),
             Fact::Peer(peer) => Self::Peer(peer.device.clone(), peer.mac),
             Fact::RemoteRoute(route) => Self::RemoteRoute(route.destination),
+            Fact::Wire(wire) => Self::Wire(wire.network),
+            Fact::Proxy(proxy) => Self::Proxy(proxy.address),
             Fact::Netns(id) => Self::Netns(*id),
             Fact::Port(port) => Self::Link(port.name.clone()),
             Fact::HostAddress(host) => Self::HostAddress(host.address),
@@ -105,6 +110,8 @@ impl Medium {
             | Fact::Tunnel(_)
             | Fact::Peer(_)
             | Fact::RemoteRoute(_)
+            | Fact::Wire(_)
+            | Fact::Proxy(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
@@ -125,6 +132,8 @@ impl fmt::Display for Thing {
             Self::HostAddress(address) => write!(f, "host address {address}"),
             Self::Peer(tunnel, mac) => write!(f, "MAC {mac} behind {tunnel}"),
             Self::RemoteRoute(range) => write!(f, "route to {range} elsewhere"),
+            Self::Wire(table) => write!(f, "routing tables of {table}"),
+            Self::Proxy(address) => write!(f, "answers for {address}"),
             Self::VipRoute(address) => write!(f, "route to {address}"),
             Self::Chain(name) => write!(f, "chain {name}"),
             Self::Element(element) => write!(f, "element {element:?}"),

@@ -88,6 +88,8 @@ struct Call {
 impl World {
     pub fn new() -> Self {
         let mut host = Simulator::new(surroundings());
+        host.add_foreign_link("up0", 2);
+        host.add_foreign_link("up1", 3);
         let (protocol, port) = FOREIGN_PORT;
         host.listen(Listener { address: None, family: Family::V4, dual: false, protocol, port });
         let mut world = World {

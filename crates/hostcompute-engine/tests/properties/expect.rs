@@ -133,7 +133,8 @@ pub fn expect(model: &Model, command: &Command) -> Expected {
             let id = model.pick(Kind::Network, *network);
             must_exist(e, model, Kind::Network, id);
             let network = model.network(id);
-            if network.is_some_and(|network| network.mode != Mode::Overlay) {
+            let stands = |network: &Network| matches!(network.mode, Mode::Overlay | Mode::Bridged);
+            if network.is_some_and(|network| !stands(network)) {
                 e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
             } else if !add && network.is_some_and(|network| !network.host_route) {
                 e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]);
@@ -170,6 +171,7 @@ pub fn mode(kind: usize) -> Option<Mode> {
         3 => Some(Mode::Internal),
         4 => Some(Mode::Private),
         5 => Some(Mode::Overlay),
+        6 => Some(Mode::Bridged),
         _ => None,
     }
 }
@@ -191,6 +193,15 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
     }
     if wish.policy {
         e.wrong([HResult::HCN_E_ADAPTER_NOT_FOUND]);
+    }
+    if mode(wish.kind) == Some(Mode::Bridged) {
+        let v6 = |subnet: &SubnetWish| PREFIXES[subnet.prefix].contains(':');
+        if wish.subnets.iter().any(v6) {
+            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+        }
+        if wish.subnets.is_empty() {
+            e.wrong([HResult::HCN_E_INVALID_NETWORK]);
+        }
     }
     if mode(wish.kind) == Some(Mode::Overlay) {
         if wish.subnets.is_empty() {
@@ -308,6 +319,8 @@ fn endpoint(e: &mut Expected, model: &Model, wish: &EndpointWish) {
 /// An endpoint on another host: its address is the client's to know, its MAC and its host must agree with what is known.
 fn remote_endpoint(e: &mut Expected, model: &Model, network: &Network, wish: &EndpointWish) {
     if network.mode != Mode::Overlay {
+        // On a bridged network a remote endpoint is possible, and its provider address is not.
+        e.unnamed = network.mode == Mode::Bridged;
         return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
     if !wish.policies.is_empty() {
@@ -452,7 +465,7 @@ fn one_policy(
             if *internal == 0 {
                 e.wrong([HResult::HCN_E_INVALID_INTERNAL_PORT]);
             }
-            if mode.is_some_and(|mode| !matches!(mode, Mode::Nat | Mode::Overlay)) {
+            if mode.is_some_and(|mode| matches!(mode, Mode::Internal | Mode::Private)) {
                 e.wrong([HResult::HCN_E_MAPPING_NOT_SUPPORTED]);
             }
             let family = published_family(model, network, own);
@@ -474,7 +487,7 @@ fn one_policy(
         Policy::BadAcl(_) => e.wrong([HResult::HCN_E_INVALID_POLICY]),
         Policy::OutboundNat { exceptions } => {
             // Defined for bridged types; on NAT "undefined (accept)" (hcn.md 2.10).
-            if !matches!(mode, Some(Mode::Nat | Mode::Overlay))
+            if !matches!(mode, Some(Mode::Nat | Mode::Overlay | Mode::Bridged))
                 || exceptions.iter().any(|which| REMOTES[*which].contains(':'))
             {
                 e.unnamed = true;

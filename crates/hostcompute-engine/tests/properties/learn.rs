@@ -129,6 +129,7 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
         Mode::Internal => Some("internal"),
         Mode::Private => Some("private"),
         Mode::Overlay => Some("overlay"),
+        Mode::Bridged => Some("l2bridge"),
     };
     ensure(kind.as_deref() == wanted, || format!("the network's Type is {kind:?}"))?;
     let found = subnets_of(&document);

@@ -32,6 +32,7 @@ pub enum Mode {
     Internal,
     Private,
     Overlay,
+    Bridged,
 }
 
 #[derive(Debug, Clone)]
@@ -216,7 +217,9 @@ impl Model {
     pub fn reboot(&mut self) {
         let lasting = |network: &Network| match network.mode {
             Mode::Nat => network.flags & 16 != 0 && network.flags & 8 == 0,
-            Mode::Internal | Mode::Private | Mode::Overlay => network.flags & 8 == 0,
+            Mode::Internal | Mode::Private | Mode::Overlay | Mode::Bridged => {
+                network.flags & 8 == 0
+            }
         };
         let gone = self.networks.iter().filter(|network| !lasting(network));
         let gone: Vec<Guid> = gone.map(|network| network.id).collect();
@@ -286,6 +289,11 @@ impl Network {
     pub fn vsids(&self) -> Vec<u32> {
         let of_overlay = self.mode == Mode::Overlay;
         self.subnets.iter().filter(|_| of_overlay).map(|subnet| vsid(&subnet.prefix)).collect()
+    }
+
+    /// A bridged network with a subnet whose endpoints know no way out.
+    pub fn leads_nowhere(&self) -> bool {
+        self.mode == Mode::Bridged && self.subnets.iter().any(|subnet| subnet.gateway.is_none())
     }
 
     /// Whether two addresses of this network may know each other.

@@ -92,7 +92,7 @@ impl Walk<'_> {
     /// From an endpoint to its gateway and to a machine outside.
     fn outward(&self, from: &Endpoint) -> Result<(), String> {
         let network = self.network(from);
-        if !self.is_plain(from) {
+        if !self.is_plain(from) || network.leads_nowhere() {
             return Ok(());
         }
         for address in from.addresses.iter().map(ipnet::IpNet::addr) {
@@ -100,11 +100,10 @@ impl Walk<'_> {
             let (host, stranger) = foreign(address.is_ipv4());
             let outside = self.connect(Origin::Endpoint(from.id), stranger, 6, 443);
             let packet = Packet::new(source, stranger, 6, 443);
+            let translated = from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }));
             let way_out = match network.mode {
-                Mode::Nat => true,
-                Mode::Overlay => {
-                    from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }))
-                }
+                Mode::Nat | Mode::Bridged => true,
+                Mode::Overlay => translated,
                 Mode::Internal | Mode::Private => false,
             };
             let wanted = way_out && packet.leaves(from);
@@ -113,7 +112,8 @@ impl Walk<'_> {
                 return Err(format!("{} -> outside: promised {wanted}, got {outside:?}", from.id));
             }
             if let (true, Ok(delivery)) = (wanted, outside) {
-                let seen = if exempt(from, stranger) { source } else { host };
+                let own = network.mode == Mode::Bridged && !translated;
+                let seen = if own || exempt(from, stranger) { source } else { host };
                 if delivery.source != seen {
                     return Err(format!(
                         "{} appears outside as {}, not {seen}",
@@ -126,7 +126,9 @@ impl Walk<'_> {
                 if host.is_ok() {
                     return Err(format!("{} of a Private network reaches the host", from.id));
                 }
-            } else if let Some(gateway) = network.gateway_of(source) {
+            } else if let Some(gateway) =
+                network.gateway_of(source).filter(|_| network.mode != Mode::Bridged)
+            {
                 let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
                 let open = network.mode != Mode::Overlay || network.host_route;
                 let wanted = open && Packet::new(source, gateway, 6, 443).leaves(from);
@@ -148,15 +150,28 @@ impl Walk<'_> {
             let (_, stranger) = foreign(address.is_ipv4());
             let from_outside = self.connect(Origin::Outside(stranger), address, 6, 80);
             let on_host = to.place == Some(self.model.host_default);
-            if from_outside.is_ok() && !on_host {
-                return Err(format!("{} is reached from outside: {from_outside:?}", to.id));
+            let bridged = network.mode == Mode::Bridged;
+            if bridged && network.leads_nowhere() {
+                continue;
+            }
+            let admitted = bridged && Packet::new(stranger, address, 6, 80).enters(to);
+            if from_outside.is_ok() != admitted && !on_host {
+                return Err(format!(
+                    "{} from outside: promised {admitted}, got {from_outside:?}",
+                    to.id
+                ));
             }
             let from_host = self.connect(Origin::Host, address, 6, 80);
             let reached = from_host.map(|d| d.receiver) == Ok(Receiver::Endpoint(to.id));
             let wanted = match network.gateway_of(address) {
                 _ if network.mode == Mode::Private => false,
                 _ if network.mode == Mode::Overlay && !network.host_route => false,
-                Some(gateway) => Packet::new(gateway, address, 6, 80).enters(to),
+                Some(gateway) => {
+                    // Bridged endpoints see the host as one machine among others.
+                    let host = foreign(address.is_ipv4()).0;
+                    let source = if bridged { host } else { gateway };
+                    Packet::new(source, address, 6, 80).enters(to)
+                }
                 None => false,
             };
             if self.is_plain(to) && wanted != reached {
@@ -220,6 +235,9 @@ impl Walk<'_> {
         let stranger: IpAddr = STRANGER.parse().expect("the constant is an address");
         for endpoint in &self.model.endpoints {
             let Some(inner) = first_of_family(endpoint, host) else { continue };
+            if self.network(endpoint).leads_nowhere() {
+                continue;
+            }
             for policy in &endpoint.policies {
                 let Policy::Mapping { protocol, external, internal } = policy else { continue };
                 let got = self.connect(Origin::Outside(stranger), host, *protocol, *external);
@@ -258,7 +276,8 @@ impl Walk<'_> {
                     balancer.endpoints.iter().filter_map(|id| self.model.endpoint(*id));
                 let complete = backends.all(|endpoint| {
                     let open = rules(endpoint, true).next().is_none();
-                    let seen = self.network(endpoint).mode != Mode::Private;
+                    let network = self.network(endpoint);
+                    let seen = network.mode != Mode::Private && !network.leads_nowhere();
                     let reachable = first_of_family(endpoint, vip).is_some();
                     open && seen && reachable && endpoint.place.is_some()
                 });

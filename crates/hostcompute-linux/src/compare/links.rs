@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hostcompute_engine::plan::{
     Anchor, DYING_GROUP, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port, RemoteRoute,
-    Shaper, Tunnel, VipRoute,
+    Shaper, Tunnel, VipRoute, Wire,
 };
 use ipnet::IpNet;
 
@@ -20,8 +20,9 @@ use crate::route::link::{self, Link};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
+use crate::route::rule::{self, Rule};
 use crate::sweep::Handle;
-use crate::{Linux, marks, port, tunnel};
+use crate::{Linux, marks, port, tunnel, wire};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
@@ -60,6 +61,11 @@ pub(crate) struct HostView {
     buckets: HashMap<u32, u64>,
     /// Who is behind our tunnels.
     destinations: BTreeSet<Destination>,
+    /// Our routing rules, and the routes of our tables.
+    rules: BTreeSet<Rule>,
+    own: BTreeSet<(u32, Path)>,
+    /// The addresses for which links answer because of us.
+    proxies: BTreeSet<(u32, IpAddr)>,
 }
 
 impl HostView {
@@ -73,6 +79,12 @@ impl HostView {
         Ok(Self {
             tables,
             destinations,
+            rules: rule::dump(&mut host.route)?.into_iter().collect(),
+            own: path::dump_own(&mut host.route)?
+                .into_iter()
+                .map(|seen| (seen.table, seen.path))
+                .collect(),
+            proxies: neighbour::dump_proxies(&mut host.route)?.into_iter().collect(),
             neighbours: neighbour::dump(&mut host.route)?
                 .into_iter()
                 .map(|one| ((one.index, one.address), one))
@@ -88,6 +100,14 @@ impl HostView {
             Fact::Tunnel(wanted) => self.tunnel(wanted),
             Fact::Peer(wanted) => self.peer(wanted),
             Fact::RemoteRoute(wanted) => self.remote_route(wanted),
+            Fact::Wire(wanted) => self.wire(wanted),
+            Fact::Proxy(wanted) => {
+                let key = self.index_of(&wanted.uplink).map(|index| (index, wanted.address));
+                match key.is_some_and(|key| self.proxies.contains(&key)) {
+                    true => Finding::Holds,
+                    false => Finding::Missing,
+                }
+            }
             Fact::Port(wanted) => match self.port(wanted) {
                 Finding::Holds => inside(host, wanted)?,
                 other => other,
@@ -132,6 +152,27 @@ impl HostView {
             found.note(link.inet4(setting) != Some(1), || format!("{setting:?} is off"));
         }
         found.finding()
+    }
+
+    fn wire(&self, wanted: &Wire) -> Finding {
+        let Some(uplink) = self.index_of(&wanted.uplink) else {
+            return Finding::Different(format!("there is no adapter {}", wanted.uplink));
+        };
+        let mut found = Report::default();
+        let (rules, paths) = (wire::rules(wanted), wire::paths(wanted, uplink));
+        let (rules_total, paths_total) = (rules.len(), paths.len());
+        let rules = rules.iter().filter(|rule| self.rules.contains(*rule)).count();
+        let paths = paths.iter().filter(|path| self.own.contains(*path)).count();
+        if rules + paths == 0 {
+            return Finding::Missing;
+        }
+        found.note(rules != rules_total, || format!("{rules} of {rules_total} rules"));
+        found.note(paths != paths_total, || format!("{paths} of {paths_total} routes"));
+        found.finding()
+    }
+
+    fn index_of(&self, name: &str) -> Option<u32> {
+        self.tables.links.values().find(|link| link.name == name).map(|link| link.index)
     }
 
     fn peer(&self, wanted: &Peer) -> Finding {
@@ -215,7 +256,7 @@ impl HostView {
     pub(crate) fn strays(&self, wanted: &[Fact]) -> Vec<(String, Handle)> {
         let mut explained = Explained::default();
         for fact in wanted {
-            explained.add(fact);
+            explained.add(fact, |name| self.index_of(name));
         }
         let mut strays = Vec::new();
         // What waits in the pool, or in a namespace for its first port, ends with what holds it.
@@ -262,6 +303,17 @@ impl HostView {
                 strays.push((what, Handle::Destination(*entry)));
             }
         }
+        for rule in self.rules.difference(&explained.rules) {
+            strays.push((format!("routing rule for {}", rule.from), Handle::Rule(rule.clone())));
+        }
+        for (table, path) in self.own.difference(&explained.own) {
+            let what = format!("route to {} in table {table}", path.destination);
+            strays.push((what, Handle::Way(*table, *path)));
+        }
+        for (index, address) in self.proxies.difference(&explained.proxies) {
+            let handle = Handle::Proxy { index: *index, address: *address };
+            strays.push((format!("answers for {address}"), handle));
+        }
         strays.sort_by(|a, b| a.0.cmp(&b.0));
         strays
     }
@@ -274,10 +326,14 @@ struct Explained {
     addresses: HashSet<(u32, IpNet)>,
     paths: BTreeSet<Path>,
     destinations: BTreeSet<Destination>,
+    rules: BTreeSet<Rule>,
+    own: BTreeSet<(u32, Path)>,
+    proxies: BTreeSet<(u32, IpAddr)>,
 }
 
 impl Explained {
-    fn add(&mut self, fact: &Fact) {
+    /// `index_of` knows the links by their names.
+    fn add(&mut self, fact: &Fact, index_of: impl Fn(&str) -> Option<u32>) {
         match fact {
             Fact::Anchor(anchor) => {
                 self.links.insert(anchor.index);
@@ -286,6 +342,14 @@ impl Explained {
             }
             Fact::Tunnel(tunnel) => {
                 self.links.insert(tunnel.index);
+            }
+            Fact::Wire(wire) => {
+                self.rules.extend(wire::rules(wire));
+                let uplink = index_of(&wire.uplink).unwrap_or_default();
+                self.own.extend(wire::paths(wire, uplink));
+            }
+            Fact::Proxy(proxy) => {
+                self.proxies.extend(index_of(&proxy.uplink).map(|index| (index, proxy.address)));
             }
             Fact::Peer(peer) => {
                 self.destinations.insert(tunnel::destination(peer));

@@ -118,6 +118,7 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         Element::Hidden { subnet } => prefix(Set::Hidden, subnet),
         Element::Apart { subnet } => prefix(Set::Apart, subnet),
         Element::Published { subnet } => prefix(Set::Published, subnet),
+        Element::Bridged { subnet } => prefix(Set::Bridged, subnet),
         Element::Beyond { device, subnet } => {
             let (first, last) = bounds(subnet);
             let key = |end| Key::default().name(device).address(end);

@@ -63,6 +63,10 @@ impl Rule {
         self.meta(Meta::OutGroup, true, group.to_ne_bytes().to_vec())
     }
 
+    pub(crate) fn not_in_group(self, group: u32) -> Self {
+        self.meta(Meta::InGroup, false, group.to_ne_bytes().to_vec())
+    }
+
     pub(crate) fn not_out_group(self, group: u32) -> Self {
         self.meta(Meta::OutGroup, false, group.to_ne_bytes().to_vec())
     }

@@ -257,6 +257,17 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .not_out_group(DYING_GROUP)
             .found(family, &[SourceAddress], Set::Outbound)
             .accept(),
+        // Bridged networks are part of the outside.
+        chain()
+            .in_group(PORT_GROUP)
+            .not_out_group(PORT_GROUP)
+            .not_out_group(DYING_GROUP)
+            .found(family, &[SourceAddress], Set::Bridged)
+            .accept(),
+        chain()
+            .not_in_group(PORT_GROUP)
+            .found(family, &[DestinationAddress], Set::Bridged)
+            .accept(),
         chain().drop(),
     ]
 }

@@ -19,6 +19,7 @@ pub(crate) enum Set {
     Hidden,
     Apart,
     Published,
+    Bridged,
     Beyond,
     Isolated,
     PortMap,
@@ -76,7 +77,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 21] = [
+        const PLAIN: [Set; 22] = [
             Source,
             Loop,
             Intra,
@@ -84,6 +85,7 @@ impl Set {
             Hidden,
             Apart,
             Published,
+            Bridged,
             Beyond,
             Isolated,
             PortMap,
@@ -112,7 +114,7 @@ impl Set {
             Set::Source => (&[Name, Mac, Address], false, Value::Presence),
             Set::Loop => (&[Address, Address], false, Value::Presence),
             Set::Intra => (&[Address, Address], true, Value::Presence),
-            Set::Outbound | Set::Hidden | Set::Apart | Set::Published => {
+            Set::Outbound | Set::Hidden | Set::Apart | Set::Published | Set::Bridged => {
                 (&[Address], true, Value::Presence)
             }
             Set::Beyond => (&[Name, Address], true, Value::Presence),
@@ -154,6 +156,7 @@ impl Set {
             Set::Hidden => "hidden",
             Set::Apart => "apart",
             Set::Published => "published",
+            Set::Bridged => "bridged",
             Set::Beyond => "beyond",
             Set::Isolated => "isolated",
             Set::PortMap => "portmap",

@@ -400,6 +400,21 @@ pub(crate) fn get(socket: &mut Socket, index: u32) -> Result<Option<Link>, Error
     }
 }
 
+/// The index of the link with this name.
+pub(crate) fn index_of(socket: &mut Socket, name: &str) -> Result<Option<u32>, Error> {
+    let answer = socket.ask(RTM_GETLINK, "find the interface", |body| {
+        body.raw(&header(0, 0, 0)).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        body.put_text(IFLA_IFNAME, name);
+    });
+    match answer {
+        Ok(bytes) => {
+            Ok(messages(&bytes).find_map(|message| Link::read(&message)).map(|link| link.index))
+        }
+        Err(Error::Refused(refusal)) if refusal.errno == rustix::io::Errno::NODEV => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The traffic counters of a host end, turned round to the endpoint's point of view.
 pub(crate) fn counters(socket: &mut Socket, index: u32) -> Result<Counters, Error> {
     let bytes = socket.ask(RTM_GETLINK, "read the counters of the interface", |body| {

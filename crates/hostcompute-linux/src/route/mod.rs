@@ -11,6 +11,7 @@ pub(crate) mod neighbour;
 pub(crate) mod numbering;
 pub(crate) mod path;
 pub(crate) mod queue;
+pub(crate) mod rule;
 #[cfg(test)]
 mod witness;
 

@@ -6,18 +6,21 @@ use hostcompute_engine::mac::Mac;
 use hostcompute_engine::plan::Family;
 use rustix::io::Errno;
 
+use super::path::ORIGIN;
 use super::{address_of, family_number, with_octets};
 use crate::error::Error;
 use crate::netlink::attribute::array_of;
 use crate::netlink::message::Note;
-use crate::netlink::{Attributes, Datagram, Message, Socket, flag, messages};
+use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages};
 
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
+const NDA_PROTOCOL: u16 = 12;
 const NUD_PERMANENT: u16 = 0x80;
+const NTF_PROXY: u8 = 8;
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,40 @@ pub(crate) fn push_remove(datagram: &mut Datagram, note: Note, neighbour: Neighb
             body.put(NDA_DST, octets);
         });
     });
+}
+
+/// Makes a link answer for an address that is elsewhere.
+pub(crate) fn push_proxy(datagram: &mut Datagram, note: Note, index: u32, address: IpAddr) {
+    datagram.push(RTM_NEWNEIGH, flag::CREATE | flag::REPLACE, note, |body| {
+        write_proxy(body, index, address);
+        body.put_u8(NDA_PROTOCOL, ORIGIN);
+    });
+}
+
+pub(crate) fn push_remove_proxy(datagram: &mut Datagram, note: Note, index: u32, address: IpAddr) {
+    datagram.push(RTM_DELNEIGH, 0, note, |body| write_proxy(body, index, address));
+}
+
+fn write_proxy(body: &mut Body<'_>, index: u32, address: IpAddr) {
+    body.raw(&[family_number(Family::of(&address)), 0, 0, 0]).raw(&index.to_ne_bytes());
+    body.raw(&[0, 0, NTF_PROXY, 0]);
+    with_octets(address, |octets| {
+        body.put(NDA_DST, octets);
+    });
+}
+
+/// The addresses for which links answer because of us.
+pub(crate) fn dump_proxies(socket: &mut Socket) -> Result<Vec<(u32, IpAddr)>, Error> {
+    let table = socket.dump(RTM_GETNEIGH, "list the answers for others", |body| {
+        body.raw(&[0; 8]).raw(&[0, 0, NTF_PROXY, 0]);
+    })?;
+    let ours = |message: Message<'_>| {
+        let attributes = Attributes::new(message.body.get(12..)?);
+        let index = u32::from_ne_bytes(array_of(message.body, 4)?);
+        let address = attributes.get(NDA_DST).and_then(address_of)?;
+        (attributes.get(NDA_PROTOCOL) == Some(&[ORIGIN])).then_some((index, address))
+    };
+    Ok(messages(&table).filter(|message| message.kind == RTM_NEWNEIGH).filter_map(ours).collect())
 }
 
 fn read(message: &Message<'_>) -> Option<Neighbour> {

@@ -9,7 +9,7 @@ use super::{AF_INET, AF_INET6, address_of, family_number, with_octets};
 use crate::error::Error;
 use crate::netlink::attribute::{array_of, u32_of};
 use crate::netlink::message::Note;
-use crate::netlink::{Attributes, Datagram, Message, Socket, flag, messages};
+use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -26,6 +26,7 @@ const RTA_TABLE: u16 = 15;
 const RTAX_MTU: u16 = 2;
 
 const TABLE_MAIN: u8 = 254;
+const TABLE_LOCAL: u8 = 255;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
@@ -70,7 +71,22 @@ pub(crate) fn push_remove(datagram: &mut Datagram, note: Note, path: &Path) {
     datagram.push(RTM_DELROUTE, 0, note, |body| write(body, path));
 }
 
-fn write(body: &mut crate::netlink::Body<'_>, path: &Path) {
+/// Adds a route to a table of our own.
+pub(crate) fn push_add_to(datagram: &mut Datagram, note: Note, path: &Path, table: u32) {
+    datagram.push(RTM_NEWROUTE, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write(body, path);
+        body.put_u32(RTA_TABLE, table);
+    });
+}
+
+pub(crate) fn push_remove_from(datagram: &mut Datagram, note: Note, path: &Path, table: u32) {
+    datagram.push(RTM_DELROUTE, 0, note, |body| {
+        write(body, path);
+        body.put_u32(RTA_TABLE, table);
+    });
+}
+
+fn write(body: &mut Body<'_>, path: &Path) {
     let destination = path.destination.trunc();
     let (kind, scope, flags) = match path.target {
         Target::Unreachable => (RTN_UNREACHABLE, SCOPE_UNIVERSE, 0),
@@ -120,6 +136,7 @@ pub(crate) struct Seen {
     pub mtu: Option<u32>,
     /// The device of a route with one next hop.
     pub device: Option<u32>,
+    pub table: u32,
 }
 
 fn read(message: &Message<'_>) -> Option<Seen> {
@@ -130,7 +147,7 @@ fn read(message: &Message<'_>) -> Option<Seen> {
     let flags = u32::from_ne_bytes(array_of(message.body, 8)?);
     let attributes = Attributes::new(message.body.get(12..)?);
     let table = attributes.get_u32(RTA_TABLE).unwrap_or(u32::from(short_table));
-    if table != u32::from(TABLE_MAIN) || flags & RTM_F_CLONED != 0 {
+    if flags & RTM_F_CLONED != 0 {
         return None;
     }
     let any = match family {
@@ -162,11 +179,26 @@ fn read(message: &Message<'_>) -> Option<Seen> {
         origin,
         mtu: attributes.get_nested(RTA_METRICS).and_then(|m| m.get(RTAX_MTU)).and_then(u32_of),
         device,
+        table,
     })
 }
 
 /// Every route of the main table of the socket's namespace.
 pub(crate) fn dump(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
+    let mut seen = dump_all(socket)?;
+    seen.retain(|seen| seen.table == u32::from(TABLE_MAIN));
+    Ok(seen)
+}
+
+/// The routes of ours in tables of their own.
+pub(crate) fn dump_own(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
+    let mut seen = dump_all(socket)?;
+    let known = |table: u32| table <= u32::from(TABLE_LOCAL);
+    seen.retain(|seen| seen.origin == ORIGIN && !known(seen.table));
+    Ok(seen)
+}
+
+fn dump_all(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
     let mut seen = Vec::new();
     for family in [AF_INET, AF_INET6] {
         let table = socket.dump(RTM_GETROUTE, "list the routes", |body| {

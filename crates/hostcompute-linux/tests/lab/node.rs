@@ -42,25 +42,32 @@ impl Wire {
     /// A host on the wire with address 192.0.2.`number`.
     pub fn node(&self, number: u8) -> Node {
         let host = Netns::new();
-        for line in [
-            "ip link set lo up".to_owned(),
-            format!(
-                "ip link add up0 type veth peer name p{number} netns {}",
-                self.netns.path().display()
-            ),
-            "ip link set up0 addrgenmode none".to_owned(),
-            format!("ip addr add {}/24 dev up0", address(number)),
-            "ip link set up0 up".to_owned(),
-            "ip route add default via 192.0.2.254".to_owned(),
-        ] {
-            host.exec(&line);
-        }
-        self.netns.exec(&format!("ip link set p{number} master sw0 addrgenmode none up"));
+        host.exec("ip link set lo up");
+        self.plug(&host, "up0", &format!("{}/24", address(number)), number);
+        host.exec("ip route add default via 192.0.2.254");
         let directory = PathBuf::from(format!("/mnt/node{number}"));
         std::fs::create_dir_all(&directory).unwrap();
         let linux = open(&directory, Some(host.path()));
         let random = u64::from(number) << 32;
         Node { number, host, linux, state: State::default(), directory, random }
+    }
+}
+
+impl Wire {
+    /// Connects a namespace by a link of this name.
+    pub fn plug(&self, netns: &Netns, link: &str, address: &str, number: u8) {
+        for line in [
+            format!(
+                "ip link add {link} type veth peer name p{number} netns {}",
+                self.netns.path().display()
+            ),
+            format!("ip link set {link} addrgenmode none"),
+            format!("ip addr add {address} dev {link}"),
+            format!("ip link set {link} up"),
+        ] {
+            netns.exec(&line);
+        }
+        self.netns.exec(&format!("ip link set p{number} master sw0 addrgenmode none up"));
     }
 }
 
@@ -209,9 +216,15 @@ impl Node {
 
     /// What a foreign eye sees of the uplink.
     pub fn uplink(&self) -> String {
-        ["ip -o addr show up0", "ip route show table all dev up0", "ip -d link show up0"]
-            .map(|line| self.host.exec(line))
-            .concat()
+        [
+            "ip -o addr show up0",
+            "ip route show table all dev up0",
+            "ip -d link show up0",
+            "ip rule",
+            "ip neigh show proxy",
+        ]
+        .map(|line| self.host.exec(line))
+        .concat()
     }
 }
 

@@ -41,9 +41,9 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
             mode.stands_on_uplink()
         }
         Type::LayerConstraint => mode.stands_on_uplink(),
-        Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute | Type::HostRoute => {
-            mode == Mode::Overlay
-        }
+        // The host sees bridged endpoints in any case.
+        Type::HostRoute => mode.stands_on_uplink(),
+        Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
         _ => false,
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Tables<'a> {
     hidden: Vec<IpNet>,
     apart: Vec<IpNet>,
     published: Vec<IpNet>,
+    bridged: Vec<IpNet>,
     beyond: Vec<(&'a str, IpNet)>,
     tunnels: BTreeMap<u32, &'a str>,
     remote_routes: Vec<&'a RemoteRoute>,
@@ -96,7 +97,10 @@ impl<'a> Tables<'a> {
             }
             // A route to a virtual IP leads the host's packets to the output hook, where they are translated; what is not
             // translated finds nobody there, as without it. Shapers delay and never decide.
+            // Which link it is outside that packets leave by, and who answers there, is not modelled.
             Fact::VipRoute(_)
+            | Fact::Wire(_)
+            | Fact::Proxy(_)
             | Fact::Table
             | Fact::Netns(_)
             | Fact::Shaper(_)
@@ -117,6 +121,7 @@ impl<'a> Tables<'a> {
             Element::Hidden { subnet } => self.hidden.push(*subnet),
             Element::Apart { subnet } => self.apart.push(*subnet),
             Element::Published { subnet } => self.published.push(*subnet),
+            Element::Bridged { subnet } => self.bridged.push(*subnet),
             Element::Beyond { device, subnet } => self.beyond.push((device, *subnet)),
             Element::Isolated { address } => {
                 self.isolated.insert(*address);
@@ -290,6 +295,10 @@ impl<'a> Tables<'a> {
 
     pub(super) fn is_apart(&self, address: IpAddr) -> bool {
         self.apart.iter().any(|net| net.contains(&address))
+    }
+
+    pub(super) fn is_bridged(&self, address: IpAddr) -> bool {
+        self.bridged.iter().any(|net| net.contains(&address))
     }
 
     pub(super) fn is_published(&self, address: IpAddr) -> bool {

@@ -1,0 +1,153 @@
+//! Where a network stands that leads to other machines: which adapter, and what follows from it for the document.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use hostcompute_schema::{Failure, HResult, HostComputeNetwork, NetworkMode, NetworkPolicyType};
+
+use crate::decide::Draft;
+use crate::host::Uplink;
+use crate::network::network::Network;
+use crate::network::overlay::{self, Overlay, Segment};
+use crate::network::policy::of_network::{self, NetworkPolicies};
+use crate::network::subnet::{self, Subnet};
+use crate::network::uplink;
+use crate::network::wire::Wire;
+
+/// Puts an Overlay network on an adapter, and says so in its document (hcn.md rule 24).
+pub(crate) fn tunnels(
+    draft: &mut Draft<'_, '_>,
+    document: &mut HostComputeNetwork,
+    mut policies: NetworkPolicies,
+    subnets: &[Subnet],
+) -> Result<Overlay, Failure> {
+    let chosen = adapter(draft, &mut policies)?;
+    let Some(provider) = policies.adapter.address.or_else(|| uplink::address(chosen)) else {
+        let why =
+            alloc::format!("adapter {} has no address that other hosts can send to", chosen.name);
+        return Err(Failure::new(HResult::HCN_E_ADAPTER_NOT_FOUND, why).at("Policies"));
+    };
+    let overhead = overlay::overhead(provider);
+    let mtu = chosen.mtu.saturating_sub(overhead).max(SMALLEST_TUNNEL);
+    if policies.adapter.address.is_none() || !has(document, NetworkPolicyType::ProviderAddress) {
+        let setting = of_network::provider_setting(provider);
+        document.policies.push(of_network::chosen(NetworkPolicyType::ProviderAddress, setting));
+    }
+    policies.adapter.address = Some(provider);
+    let router = policies.router_mac.unwrap_or_else(|| overlay::router_of(provider));
+    if policies.router_mac.is_none() {
+        let setting = of_network::router_setting(router);
+        document.policies.push(of_network::chosen(NetworkPolicyType::DrMacAddress, setting));
+        policies.router_mac = Some(router);
+    }
+    let mut vsids: Vec<u32> = subnets.iter().filter_map(|subnet| subnet.vsid).collect();
+    vsids.sort_unstable();
+    vsids.dedup();
+    let segments = vsids.into_iter().map(|vsid| segment(draft, vsid)).collect::<Result<_, _>>()?;
+    Ok(overlay_of(&policies, mtu, segments).expect("the provider address and the router are set"))
+}
+
+/// The least that a tunnel must carry: the smallest IPv6 packet.
+const SMALLEST_TUNNEL: u32 = 1280;
+
+fn has(document: &HostComputeNetwork, kind: NetworkPolicyType) -> bool {
+    document.policies.iter().any(|policy| policy.kind.as_ref() == Some(&kind))
+}
+
+/// The adapter of which everything is true that the policies say.
+fn adapter<'a>(
+    draft: &Draft<'_, 'a>,
+    policies: &mut NetworkPolicies,
+) -> Result<&'a Uplink, Failure> {
+    if let Some(layer) = policies.layer {
+        let network = draft.state.networks.get(layer);
+        let address = network.and_then(|network| network.overlay.as_ref()).map(|o| o.provider);
+        let name = network.and_then(|network| network.wire.as_ref()).map(|w| w.uplink.clone());
+        if address.is_none() && name.is_none() {
+            let why = alloc::format!("there is no network {layer} that stands on an adapter");
+            return Err(Failure::new(HResult::HCN_E_LAYER_NOT_FOUND, why).at("Policies"));
+        }
+        policies.adapter.address = policies.adapter.address.or(address);
+        policies.adapter.name = policies.adapter.name.take().or(name);
+    }
+    policies.adapter.choose(&draft.context.surroundings.uplinks)
+}
+
+/// Puts a bridged network on an adapter, and says in its document under which address other machines know the host there.
+pub(crate) fn wire(
+    draft: &mut Draft<'_, '_>,
+    document: &mut HostComputeNetwork,
+    mut policies: NetworkPolicies,
+    subnets: &[Subnet],
+) -> Result<(Wire, u32), Failure> {
+    let chosen = adapter(draft, &mut policies)?.clone();
+    let address = policies.adapter.address.or_else(|| uplink::address(&chosen));
+    if let Some(address) = address.filter(|_| !has(document, NetworkPolicyType::ProviderAddress)) {
+        let setting = of_network::provider_setting(address);
+        document.policies.push(of_network::chosen(NetworkPolicyType::ProviderAddress, setting));
+    }
+    let taken = chosen.addresses.iter().map(ipnet::IpNet::addr).collect();
+    let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
+    let tables = subnets.iter().map(|_| draft.next_interface()).collect();
+    Ok((Wire { uplink: chosen.name, taken, tunnel, tables }, chosen.mtu))
+}
+
+/// The same VSID twice would be one virtual subnet with two owners.
+fn segment(draft: &mut Draft<'_, '_>, vsid: u32) -> Result<Segment, Failure> {
+    let has =
+        |network: &&Arc<Network>| network.subnets.iter().any(|subnet| subnet.vsid == Some(vsid));
+    if let Some(other) = draft.state.networks().find(has) {
+        let why = alloc::format!("network '{}' has VSID {vsid} on this host", other.name());
+        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why).at("Ipams"));
+    }
+    Ok(Segment { vsid, interface: draft.next_interface() })
+}
+
+/// What the policies of an Overlay network mean, with what was chosen for it.
+pub(crate) fn overlay_of(
+    policies: &NetworkPolicies,
+    mtu: u32,
+    segments: Vec<Segment>,
+) -> Option<Overlay> {
+    Some(Overlay {
+        provider: policies.adapter.address?,
+        router: policies.router_mac?,
+        port: policies.vxlan_port.unwrap_or(overlay::VXLAN_PORT),
+        mtu,
+        host_route: policies.host_route,
+        segments,
+        remotes: policies.remote_subnets.clone(),
+    })
+}
+
+/// What is behind other hosts must not be on this one.
+pub(crate) fn refuse_remote_overlaps(
+    draft: &Draft<'_, '_>,
+    network: &Network,
+) -> Result<(), Failure> {
+    let Some(overlay) = &network.overlay else { return Ok(()) };
+    for remote in &overlay.remotes {
+        let others = draft.state.networks().filter(|other| other.id != network.id);
+        for other in others {
+            let clash = other.prefixes().find(|used| subnet::overlap(used, &remote.prefix));
+            if let Some(used) = clash {
+                let why = alloc::format!(
+                    "{} overlaps {used} of network '{}'",
+                    remote.prefix,
+                    other.name()
+                );
+                return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"));
+            }
+        }
+        overlay::agree(
+            draft.state,
+            network,
+            overlay,
+            remote.mac,
+            remote.provider,
+            HResult::HCN_E_INVALID_POLICY,
+        )
+        .map_err(|failure| failure.at("Policies"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Bridged networks: endpoints as machines on the adapter's own network, and an adapter that does not notice.
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod lab;
+
+use std::time::Duration;
+
+use hostcompute_schema::HResult;
+use hostcompute_schema::operation::Operation;
+use serde_json::{Value, json};
+
+use lab::Netns;
+use lab::node::{Node, Wire, seclude};
+use lab::traffic::{Connection, tcp, tcp_refused, tcp_server};
+
+const ELSEWHERE: &str = "203.0.113.1";
+
+fn network(kind: &str, policies: &Value) -> Value {
+    json!({
+        "Name": "wire",
+        "Type": kind,
+        "Policies": policies,
+        "Ipams": [{"Subnets": [{
+            "IpAddressPrefix": "192.0.2.0/24",
+            "Routes": [{"NextHop": "192.0.2.254", "DestinationPrefix": "0.0.0.0/0"}],
+        }]}],
+    })
+}
+
+fn set(netns: &Netns, setting: &str, value: &str) {
+    netns.run(|| std::fs::write(format!("/proc/sys/net/ipv4/{setting}"), value).unwrap());
+}
+
+/// The gateway of the wire, which also is a machine elsewhere.
+fn router(wire: &Wire) -> Node {
+    let node = wire.node(254);
+    node.host.exec("ip route del default");
+    node.host.exec(&format!("ip addr add {ELSEWHERE}/32 dev lo"));
+    set(&node.host, "ip_forward", "1");
+    for device in ["all", "up0"] {
+        set(&node.host, &format!("conf/{device}/send_redirects"), "0");
+        set(&node.host, &format!("conf/{device}/rp_filter"), "0");
+    }
+    node
+}
+
+/// The MAC under which a machine knows an address.
+fn known_as(netns: &Netns, address: &str) -> String {
+    let shown = netns.exec(&format!("ip neigh show {address}"));
+    let mut words = shown.split_whitespace().skip_while(|word| *word != "lladdr");
+    words.nth(1).unwrap_or_default().to_owned()
+}
+
+fn mac_of(node: &Node) -> String {
+    let links = node.host.json("ip -j link show up0");
+    links[0]["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn endpoints_are_machines_on_the_wire_under_the_adapters_mac() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, machine, gateway) = (wire.node(1), wire.node(9), router(&wire));
+    let network = host.create(Operation::CreateNetwork, &network("L2Bridge", &json!([])));
+    assert_eq!(host.policy(network, "ProviderAddress")["ProviderAddress"], "192.0.2.1");
+    let a = host.container(network, "192.0.2.50", &json!({}));
+    let b = host.container(network, "192.0.2.51", &json!({}));
+    let _servers = [
+        tcp_server(&a, "a", "192.0.2.50:80"),
+        tcp_server(&machine.host, "machine", "192.0.2.9:80"),
+        tcp_server(&gateway.host, "elsewhere", "203.0.113.1:80"),
+        tcp_server(&host.host, "host", "192.0.2.1:80"),
+    ];
+    let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+    assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
+    assert_eq!(known_as(&machine.host, "192.0.2.50"), mac_of(&host));
+    assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
+    assert_eq!(seen(&a, "203.0.113.1:80"), "192.0.2.50");
+    assert_eq!(seen(&b, "192.0.2.50:80"), "192.0.2.51");
+    assert_eq!(seen(&b, "192.0.2.1:80"), "192.0.2.51");
+    assert!(tcp(&host.host, "192.0.2.50:80").is_some());
+    // An address that no endpoint has is not the host's to answer for.
+    assert!(tcp_refused(&machine.host, "192.0.2.60:80"));
+    assert_ne!(known_as(&machine.host, "192.0.2.60"), mac_of(&host));
+    // Of the addresses that the service gives, none is the host's.
+    let taken = json!({
+        "HostComputeNetwork": network.to_string(),
+        "IpConfigurations": [{"IpAddress": "192.0.2.1"}],
+    });
+    let refused = host.call(Operation::CreateEndpoint, None, &taken).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_ADDR_INVALID_OR_RESERVED);
+    host.check();
+    host.restart();
+    host.check();
+}
+
+#[test]
+fn a_session_over_the_adapter_outlives_networks() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, admin) = (wire.node(1), wire.node(9));
+    let _server = tcp_server(&host.host, "shell", "192.0.2.1:22");
+    let mut session =
+        Connection::open(&admin.host, "192.0.2.1:22", Duration::from_secs(5)).unwrap();
+    let before = host.uplink();
+    for kind in ["L2Bridge", "L2Tunnel", "Overlay"] {
+        let mut document = network(kind, &json!([]));
+        if kind == "Overlay" {
+            document["Ipams"][0]["Subnets"][0] = json!({
+                "IpAddressPrefix": "10.77.0.0/24",
+                "Policies": [{"Type": "VSID", "Settings": {"IsolationId": 4097}}],
+            });
+        }
+        let address = if kind == "Overlay" { "10.77.0.50" } else { "192.0.2.50" };
+        let network = host.create(Operation::CreateNetwork, &document);
+        assert!(session.ask().is_some(), "{kind} made");
+        let _inside = host.container(network, address, &json!({}));
+        assert!(session.ask().is_some(), "{kind} used");
+        host.check();
+        host.delete(Operation::DeleteNetwork, network);
+        assert!(session.ask().is_some(), "{kind} removed");
+        host.check();
+        assert_eq!(host.uplink(), before, "{kind}");
+    }
+}
+
+#[test]
+fn the_adapter_that_is_named_carries_the_traffic() {
+    if !seclude() {
+        return;
+    }
+    let (wire, second) = (Wire::new(), Wire::new());
+    let (mut host, gateway) = (wire.node(1), router(&wire));
+    second.plug(&host.host, "up1", "198.51.100.1/24", 1);
+    set(&host.host, "conf/up1/rp_filter", "0");
+    set(&host.host, "conf/all/rp_filter", "0");
+    let other = second.node(254);
+    other.host.exec("ip addr add 198.51.100.254/24 dev up0");
+    other.host.exec(&format!("ip addr add {ELSEWHERE}/32 dev lo"));
+    let _servers = [
+        tcp_server(&gateway.host, "first", "203.0.113.1:80"),
+        tcp_server(&other.host, "second", "203.0.113.1:80"),
+    ];
+    let mut document = network(
+        "L2Bridge",
+        &json!([{
+            "Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "up1"},
+        }]),
+    );
+    document["Ipams"][0]["Subnets"] = json!([{
+        "IpAddressPrefix": "198.51.100.0/24",
+        "Routes": [{"NextHop": "198.51.100.254", "DestinationPrefix": "0.0.0.0/0"}],
+    }]);
+    let network = host.create(Operation::CreateNetwork, &document);
+    let inside = host.container(network, "198.51.100.50", &json!({}));
+    let answer = tcp(&inside, "203.0.113.1:80").unwrap();
+    assert_eq!(
+        (answer.server.as_str(), answer.client.to_string().as_str()),
+        ("second", "198.51.100.50")
+    );
+    // The host itself goes where it always went, also under its address there.
+    assert_eq!(tcp(&host.host, "203.0.113.1:80").unwrap().server, "first");
+    for (policy, code) in [
+        (json!({"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "up7"}}), 0x803b_0006),
+        (
+            json!({"Type": "ProviderAddress", "Settings": {"ProviderAddress": "192.0.2.77"}}),
+            0x803b_0006,
+        ),
+        (
+            json!({"Type": "InterfaceConstraint", "Settings": {"InterfaceAlias": "up7"}}),
+            0x803b_0006,
+        ),
+        (
+            json!({"Type": "LayerConstraint", "Settings": {
+                "LayerId": "6f1f6d5c-0000-4000-8000-000000000001",
+            }}),
+            0x803b_0003,
+        ),
+    ] {
+        let mut document = document.clone();
+        document["Name"] = json!("nowhere");
+        document["Policies"] = json!([policy]);
+        document["Ipams"][0]["Subnets"][0]["IpAddressPrefix"] = json!("10.8.0.0/24");
+        document["Ipams"][0]["Subnets"][0]["Routes"][0]["NextHop"] = json!("10.8.0.1");
+        let refused = host.call(Operation::CreateNetwork, None, &document).unwrap_err();
+        assert_eq!(refused.hresult, HResult(code), "{refused}");
+    }
+    host.check();
+}
+
+#[test]
+fn a_tunnelled_network_shows_every_packet_to_the_gateway() {
+    if !seclude() {
+        return;
+    }
+    let hops = |from: &Netns, to: &str| {
+        let shown = from.exec(&format!("ping -n -c 1 -W 2 {to}"));
+        let at = shown.find("ttl=").unwrap() + 4;
+        let digits: String = shown[at..].chars().take_while(char::is_ascii_digit).collect();
+        64 - digits.parse::<u32>().unwrap()
+    };
+    for (kind, wanted) in [("L2Bridge", 1), ("L2Tunnel", 3)] {
+        let wire = Wire::new();
+        let (mut host, _gateway) = (wire.node(if wanted == 1 { 1 } else { 2 }), router(&wire));
+        for device in ["all", "up0"] {
+            set(&host.host, &format!("conf/{device}/rp_filter"), "0");
+        }
+        let network = host.create(Operation::CreateNetwork, &network(kind, &json!([])));
+        let a = host.container(network, "192.0.2.50", &json!({}));
+        let _b = host.container(network, "192.0.2.51", &json!({}));
+        assert_eq!(hops(&a, "192.0.2.51"), wanted, "{kind}");
+        host.check();
+    }
+}
+
+#[test]
+fn what_others_take_away_comes_back_and_what_is_too_much_goes() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut host = wire.node(1);
+    let before = host.uplink();
+    let network = host.create(Operation::CreateNetwork, &network("L2Bridge", &json!([])));
+    let _inside = host.container(network, "192.0.2.50", &json!({}));
+    let rules = host.host.exec("ip rule show prio 32102");
+    host.host.exec("ip rule del prio 32102");
+    host.host.exec("ip neigh del proxy 192.0.2.50 dev up0");
+    host.host.exec("ip rule add from 192.0.2.7 prio 32102 table 16777777 proto 104");
+    host.host.exec("ip route add 192.0.2.7/32 dev up0 table 16777777 proto 104");
+    host.repair();
+    host.check();
+    assert_eq!(host.host.exec("ip rule show prio 32102"), rules);
+    host.delete(Operation::DeleteNetwork, network);
+    host.check();
+    assert_eq!(host.uplink(), before);
+}
+
+#[test]
+fn ports_are_published_and_neighbours_can_be_kept_apart() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, machine) = (wire.node(1), wire.node(9));
+    let network = host.create(Operation::CreateNetwork, &network("L2Bridge", &json!([])));
+    let policies = json!({"Flags": 2, "Policies": [
+        {"Type": "PortMapping", "Settings": {
+            "Protocol": 6, "InternalPort": 80, "ExternalPort": 8081,
+        }},
+        {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["192.0.2.9/32"]}},
+        {"Type": "ACL", "Settings": {
+            "Action": "Allow", "Direction": "In", "Protocols": "6", "LocalPorts": "80",
+            "Priority": 200, "RuleType": "Switch",
+        }},
+    ]});
+    let a = host.container(network, "192.0.2.50", &policies);
+    let b = host.container(network, "192.0.2.51", &json!({}));
+    let other = wire.node(10);
+    let _servers = [
+        tcp_server(&a, "a", "192.0.2.50:80"),
+        tcp_server(&a, "closed", "192.0.2.50:81"),
+        tcp_server(&machine.host, "machine", "192.0.2.9:80"),
+        tcp_server(&other.host, "other", "192.0.2.10:80"),
+    ];
+    assert_eq!(tcp(&machine.host, "192.0.2.1:8081").unwrap().server, "a");
+    assert!(tcp_refused(&machine.host, "192.0.2.50:81"));
+    assert!(tcp_refused(&b, "192.0.2.50:80"));
+    assert_eq!(tcp(&a, "192.0.2.9:80").unwrap().client.to_string(), "192.0.2.50");
+    assert_eq!(tcp(&a, "192.0.2.10:80").unwrap().client.to_string(), "192.0.2.1");
+    host.check();
+}
