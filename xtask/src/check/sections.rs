@@ -67,6 +67,11 @@ pub const SECTIONS: &[Section] = &[
         about: "200 clients for a minute, they and the daemon killed in between",
         run: storm,
     },
+    Section {
+        name: "soak",
+        about: "containers made and ended by many, everybody killed in between: nothing is left",
+        run: soak,
+    },
     Section { name: "bench", about: "the measurements run (short form)", run: bench::smoke },
 ];
 
@@ -177,6 +182,20 @@ fn storm(counts: &mut Counts) -> Result<Outcome> {
     storm.args(["--ignored", "--nocapture", "--exact"]);
     storm.arg("what_was_acknowledged_is_true_after_a_storm");
     process::watch(&mut storm, |line| counts.heed(line))?;
+    Ok(Outcome::Passed)
+}
+
+/// About a minute of it. `HOSTCOMPUTE_SOAK=1000,8,1` is the whole: containers, clients, seed.
+fn soak(counts: &mut Counts) -> Result<Outcome> {
+    if !process::is_root() {
+        return Ok(Outcome::Skipped("needs root".to_owned()));
+    }
+    // It is looked for beside the daemon.
+    process::run(&mut cargo(&["build", "--package", "hostcompute-supervisor", "--locked"]))?;
+    let words = ["test", "--package", "hostcomputed", "--test", "soak", "--locked", "--"];
+    let mut soak = cargo(&words);
+    soak.args(["--ignored", "--nocapture", "--exact", "a_thousand_containers_leave_nothing"]);
+    process::watch(&mut soak, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
 }
 

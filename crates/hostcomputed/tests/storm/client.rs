@@ -7,6 +7,7 @@ use hostcompute::schema::operation::Operation;
 use hostcompute::transport::{Answer, Call};
 use hostcompute::{Failure, Guid, HResult, Host};
 
+use crate::random::Random;
 use crate::record::Pen;
 
 /// What a client's process is told.
@@ -41,31 +42,6 @@ impl Task {
             record: record.into(),
             end: end.into(),
         })
-    }
-}
-
-/// A small generator of numbers that repeat with their seed (splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn guid(&mut self) -> Guid {
-        Guid::from_random(u128::from(self.next()) << 64 | u128::from(self.next()))
     }
 }
 
@@ -137,14 +113,14 @@ impl Client {
     }
 
     fn create_namespace(&mut self) {
-        let id = self.random.guid();
+        let id = Guid::from_random(self.random.wide());
         if self.create("namespace", Operation::CreateNamespace, id, "{}") {
             self.namespaces.push(id);
         }
     }
 
     fn create_endpoint(&mut self) {
-        let id = self.random.guid();
+        let id = Guid::from_random(self.random.wide());
         let (operation, network) = (Operation::CreateEndpoint, Some(self.network));
         let call = Call { operation, id: Some(id), network, document: "{}" };
         if self.record("create", "endpoint", id, &call) {
@@ -194,7 +170,7 @@ impl Client {
 
     fn create_balancer(&mut self) {
         let Some((endpoint, _)) = self.endpoints.first().copied() else { return };
-        let id = self.random.guid();
+        let id = Guid::from_random(self.random.wide());
         // An address of this client's alone.
         let vip = format!(
             "10.{}.{}.{}",

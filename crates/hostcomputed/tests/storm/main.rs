@@ -11,6 +11,7 @@ mod client;
 mod ground;
 #[path = "../../../hc/tests/sandbox/private.rs"]
 mod private;
+mod random;
 mod record;
 
 use std::process::Child;
@@ -86,7 +87,7 @@ fn blow(
     crowd: &mut [Child],
     network: hostcompute::Guid,
 ) -> String {
-    let mut random = client::Random::new(weather.seed);
+    let mut random = random::Random::new(weather.seed);
     let end = Instant::now() + weather.length;
     let (mut clients, mut daemons) = (0_u64, 0_u64);
     while Instant::now() < end {
