@@ -337,6 +337,25 @@ fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containe
     assert_eq!((&ended[0]["Id"], &ended[0]["ExitType"]), (&json!("short"), &json!("ForcedExit")));
 }
 
+/// Kills the process that holds this lock, and waits until it is gone.
+fn kill_carrier(lock: &std::path::Path) {
+    let lock = lock.canonicalize().expect("a lock");
+    let holds = |pid: &String| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.into_iter().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == lock))
+    };
+    let holder = || {
+        let all = std::fs::read_dir("/proc").expect("proc").flatten();
+        all.map(|entry| entry.file_name().to_string_lossy().into_owned()).find(holds)
+    };
+    let pid = holder().expect("a supervisor");
+    let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+    assert!(killed.expect("kill of procps").success());
+    while holder().is_some() {
+        std::thread::yield_now();
+    }
+}
+
 fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers<'_>) {
     let host = containers.host;
     let lan =
@@ -346,6 +365,13 @@ fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers
         host.hc(&run(&["--network", "lan"], &["ip", "-o", "-4", "addr", "show", "eth0"])).ok();
     assert!(told.contains("10.9.0."), "{told}");
     assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
+    // Left running, and ended while nobody looked: the next command takes it back, whatever it is.
+    host.hc(&run(&["-d", "--name", "left", "--network", "lan"], &["sleep", "1000"])).ok();
+    assert_eq!(host.json(&["endpoint", "ls"])[0]["Name"], "left");
+    kill_carrier(&host.path("run/systems/left/lock"));
+    host.hc(&["system", "wait", "left", "--timeout", "60"]);
+    assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
+    assert_eq!(host.json(&["namespace", "ls"]).as_array().map(Vec::len), Some(1));
     host.hc(&["check"]).ok();
     host.hc(&["network", "delete", "lan"]).ok();
 }

@@ -151,7 +151,7 @@ fn networks_are_named_in_one_way() {
     assert_eq!(network(json!({ "Namespace": id })), WantedNetwork::Namespace(guid));
     let braces = format!("{{{}}}", id.to_uppercase());
     assert_eq!(network(json!({ "Namespace": braces })), WantedNetwork::Namespace(guid));
-    assert_eq!(network(json!({ "NetworkAdapters": [id] })), WantedNetwork::Endpoints(vec![guid]));
+    assert_eq!(network(json!({ "NetworkAdapters": [id] })), WantedNetwork::Adapters(vec![guid]));
     let other = json!({ "NetworkSharedContainerName": "other" });
     assert_eq!(network(other), WantedNetwork::SharedWith("other".into()));
     let at = "$.Container.Networking";

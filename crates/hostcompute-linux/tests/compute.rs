@@ -87,6 +87,7 @@ impl Lab {
             id: id.into(),
             runtime_id: Guid::default(),
             record: format!("the record of {id}"),
+            owes: None,
             root: Root::Layers {
                 layers: vec![self.path.join("root").to_string_lossy().into_owned()],
                 scratch: Scratch::Ephemeral,
@@ -107,6 +108,7 @@ impl Lab {
     fn running(&self, id: &str) -> (Supervised, Heard) {
         let (sink, heard) = Heard::new();
         let worker = self.supervisors.create(&self.launch(id), sink).expect("created");
+        worker.leash(Leash::Loose).expect("loose");
         worker.start().expect("started");
         (worker, heard)
     }

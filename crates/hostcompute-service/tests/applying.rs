@@ -10,7 +10,7 @@ use hostcompute_schema::ServiceOperation::{Diff, Down, Up};
 use hostcompute_schema::service::{HostFile, Progress, Step};
 use hostcompute_schema::{Failure, HResult};
 use hostcompute_service::apply::Systems;
-use hostcompute_service::compute::{Networks, OverDesk};
+use hostcompute_service::compute::{Adapter, Networks, OverDesk, OwnNetwork};
 use hostcompute_service::server::{Caller, Groups, Limits, Server, Session, Settings};
 use hostcompute_service::{Reading, apply};
 use world::{Machine, Scratch, boot, open};
@@ -239,20 +239,37 @@ fn compute_systems_find_and_make_their_networks() {
     let lost = networks.namespace(nowhere).expect_err("none");
     assert_eq!(lost.hresult, HResult::ERROR_NOT_FOUND);
     assert_eq!(
-        networks.plan(nowhere, &[nowhere]).map_err(|failure| failure.hresult),
+        networks.plan(nowhere, &[Adapter::Given(nowhere)]).map_err(|failure| failure.hresult),
         Err(HResult::ERROR_NOT_FOUND)
     );
     // The endpoint is elsewhere: nothing of the namespace stays.
     let own = world::guid(201);
-    assert!(networks.make(own, &[endpoint]).is_err());
+    let given = Adapter::Given(endpoint);
+    assert!(networks.make(own, &[given], "c").is_err());
     assert!(networks.namespace(own).is_err());
     networks.remove(namespace, endpoint).expect("inside");
-    networks.make(own, &[endpoint]).expect("free");
+    networks.make(own, &[given], "c").expect("free");
     assert_eq!(
         session.view().endpoint(endpoint).expect("there").attachment.as_ref().map(|a| a.namespace),
         Some(own)
     );
-    networks.release(own).expect("ours");
-    networks.release(own).expect("gone is as good");
+    let mut all = OwnNetwork { namespace: own, endpoints: Vec::new() };
+    networks.release(&all).expect("ours");
+    networks.release(&all).expect("gone is as good");
+    assert!(session.view().endpoint(endpoint).expect("stays").attachment.is_none());
+    // A network instead of an endpoint: one is made on it, says what it says, and goes with the namespace.
+    let network = session.view().networks().next().expect("one").id;
+    assert!(networks.is_network(network) && !networks.is_network(endpoint));
+    let made = Adapter::Made { endpoint: world::guid(202), network };
+    let planned = networks.plan(own, &[made, given]).expect("there");
+    networks.make(own, &[made, given], "c").expect("made");
+    assert_eq!(networks.namespace(own).expect("there"), planned);
+    assert_eq!(
+        session.view().endpoint(world::guid(202)).expect("made").document.base.name.as_deref(),
+        Some("c")
+    );
+    all.endpoints.push(world::guid(202));
+    networks.release(&all).expect("ours");
+    assert!(session.view().endpoint(world::guid(202)).is_err());
     assert!(session.view().endpoint(endpoint).expect("stays").attachment.is_none());
 }

@@ -6,6 +6,7 @@
 //!                      control.sock  where the supervisor listens
 //!                      log, log.1    what the processes wrote
 //!                      exit.json     how the system ended
+//!                      owes          what the starter still has to take back; its remains are kept as long
 //!                      rootfs, bundle, scratch, runtime
 //! RUNTIME/exited/NAME.NUMBER/        what is left of those that have ended: exit.json, log, system.json
 //! ```
@@ -26,6 +27,7 @@ pub const LOCK: &str = "lock";
 pub const CONTROL: &str = "control.sock";
 pub const LOG: &str = "log";
 pub const EXIT: &str = "exit.json";
+pub const OWES: &str = "owes";
 pub const ROOT: &str = "rootfs";
 pub const BUNDLE: &str = "bundle";
 pub const SCRATCH: &str = "scratch";
@@ -35,11 +37,11 @@ pub const RUNTIME: &str = "runtime";
 pub const SYSTEMS: &str = "systems";
 pub const EXITED: &str = "exited";
 
-/// So many remains are kept.
+/// So many remains are kept, those apart that owe something.
 const KEPT: usize = 64;
 
 /// What is left when a system has ended, its log apart.
-const REMAINS: [&str; 2] = [SYSTEM, EXIT];
+const REMAINS: [&str; 3] = [SYSTEM, EXIT, OWES];
 
 /// Writes a file wholly or not at all.
 ///
@@ -130,7 +132,8 @@ pub fn place(from: &Path, to: &Path) -> io::Result<()> {
         .map_err(Into::into)
 }
 
-/// Moves what is left of a system away, so that its name is free; forgets the oldest of those that ended before. Returns where it is.
+/// Moves what is left of a system away, so that its name is free; forgets the oldest of those that ended before. Returns where it is. Who
+/// dies in the middle leaves a system whose lock is free, and who finds that goes on.
 ///
 /// # Errors
 /// It cannot be moved.
@@ -147,10 +150,7 @@ pub fn retire(directory: &Path) -> io::Result<PathBuf> {
         match self::place(directory, &place) {
             Ok(()) => {
                 // Until now whoever looked had to see that somebody is at it.
-                match fs::remove_file(place.join(LOCK)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+                remove_file(&place.join(LOCK))?;
                 forget(&exited)?;
                 return Ok(place);
             }
@@ -220,7 +220,7 @@ fn unescape(text: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Removes everything but what is worth keeping; nothing at all where something is mounted, which is not ours to empty.
+/// Removes everything but what is worth keeping, and the lock, by which it is seen that nobody lives here; nothing at all where something is mounted, which is not ours to empty.
 fn clear(directory: &Path) -> io::Result<()> {
     if let Some(mount) = mounts_below(directory)?.first() {
         let message = format!("something is mounted at {}", mount.display());
@@ -241,22 +241,32 @@ fn clear(directory: &Path) -> io::Result<()> {
         } else {
             fs::remove_file(entry.path())
         };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        passing_over_absence(removed)?;
     }
     Ok(())
 }
 
+fn remove_file(path: &Path) -> io::Result<()> {
+    passing_over_absence(fs::remove_file(path))
+}
+
+fn passing_over_absence(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn forget(exited: &Path) -> io::Result<()> {
-    let found = remains(exited)?;
+    let mut found = remains(exited)?;
+    let surplus = found.len().saturating_sub(KEPT);
+    if surplus == 0 {
+        return Ok(());
+    }
+    found.retain(|(_, path)| !path.join(OWES).exists());
     let surplus = found.len().saturating_sub(KEPT);
     for (_, path) in found.into_iter().take(surplus) {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        passing_over_absence(fs::remove_dir_all(path))?;
     }
     Ok(())
 }
@@ -317,6 +327,21 @@ mod tests {
         self::place(&fresh, &place).expect("it is free");
     }
 
+    /// Who dies while it moves a system away leaves its lock to the last.
+    #[test]
+    fn a_half_retired_system_is_still_one_that_nobody_holds() {
+        let runtime = Runtime::new("half");
+        let system = runtime.system("one");
+        drop(lock(&system).expect("locked"));
+        write(&system.join(SYSTEM), &1).expect("written");
+        fs::write(system.join(CONTROL), "").expect("written");
+        clear(&system).expect("cleared");
+        assert!(!system.join(CONTROL).exists());
+        assert!(!is_alive(&system).expect("it has its lock"));
+        let left = retire(&system).expect("retired");
+        assert!(!left.join(LOCK).exists());
+    }
+
     #[test]
     fn names_of_mounts_are_read() {
         assert_eq!(unescape("/a\\040b\\134"), Path::new("/a b\\"));
@@ -332,5 +357,18 @@ mod tests {
         let found = remains(&runtime.0.join(EXITED)).expect("remains");
         assert_eq!(found.len(), KEPT);
         assert_eq!(found.first().map(|(number, _)| *number), Some(4));
+    }
+
+    #[test]
+    fn who_owes_something_is_not_forgotten() {
+        let runtime = Runtime::new("owes");
+        let debtor = runtime.system("debtor");
+        fs::write(debtor.join(OWES), "a network").expect("written");
+        let left = retire(&debtor).expect("retired");
+        for _ in 0..KEPT + 3 {
+            retire(&runtime.system("one")).expect("retired");
+        }
+        assert_eq!(fs::read(left.join(OWES)).expect("kept"), b"a network");
+        assert_eq!(remains(&runtime.0.join(EXITED)).expect("remains").len(), KEPT + 1);
     }
 }

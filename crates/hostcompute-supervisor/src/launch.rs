@@ -37,6 +37,9 @@ pub struct Launch {
     /// Where host processes see a root that is not the host's.
     pub root_at: Option<PathBuf>,
     pub life: Life,
+    /// Whether the connection by which this comes is a leash from the beginning.
+    #[serde(default)]
+    pub leashed: bool,
     pub log: LogBounds,
 }
 

@@ -3,8 +3,8 @@
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
-use hostcompute::schema::{Document, HostComputeEndpoint, HostComputeNamespace};
-use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Network, System};
+use hostcompute::schema::Document;
+use hostcompute::{Failure, Guid, HResult, Host, Namespace, Network, System};
 
 use super::arguments::{ExecArguments, RunArguments};
 use super::document::{self, Defaults};
@@ -42,8 +42,8 @@ pub fn run(host: &Host, typed: &RunArguments) -> Done {
         return Err(failed(Failure::new(HResult::E_INVALIDARG, why)));
     }
     let id = typed.name.clone().unwrap_or_else(random_id);
-    let network = Attached::to(host, &typed.network, &id).map_err(failed)?;
-    let system = make(host, &id, typed, &defaults, network.networking.clone()).map_err(failed)?;
+    let networking = networking(host, &typed.network).map_err(failed)?;
+    let system = make(host, &id, typed, &defaults, networking).map_err(failed)?;
     // Its supervisor holds them now.
     defaults.holds.clear();
     let command = document::process(
@@ -55,19 +55,12 @@ pub fn run(host: &Host, typed: &RunArguments) -> Done {
     );
     if typed.detach {
         system.run(&command).map_err(not_started)?;
-        network.keep();
         return print::line(&id);
     }
     let ended = attend(&system, &command);
-    if typed.keep {
-        network.keep();
-        return ended;
+    if !typed.keep {
+        end(&system);
     }
-    // The kernel waits long for both, and for each without the other.
-    std::thread::scope(|scope| {
-        scope.spawn(|| end(&system));
-        drop(network);
-    });
     ended
 }
 
@@ -147,73 +140,21 @@ fn host_cpus(host: &Host) -> Result<u32, Failure> {
     Ok(topology.and_then(|topology| topology.logical_processor_count).unwrap_or(1))
 }
 
-/// The network of a container, and an endpoint that was made for it.
-struct Attached {
-    networking: Option<Networking>,
-    endpoint: Option<Endpoint>,
-    namespace: Option<Namespace>,
-}
-
-impl Attached {
-    fn to(host: &Host, wish: &str, id: &str) -> Result<Self, Failure> {
-        let mut networking = Networking::default();
-        match wish.split_once(':') {
-            None if wish == "none" => {
-                return Ok(Self { networking: None, endpoint: None, namespace: None });
-            }
-            None if wish == "host" => networking.namespace = Some(host_namespace(host)?),
-            Some(("container", other)) => {
-                networking.network_shared_container_name = Some(other.to_owned());
-            }
-            Some(("namespace", namespace)) => {
-                networking.namespace = Some(Namespace::find(host, namespace)?.id().to_string());
-            }
-            _ => {
-                let network = Network::find(host, wish)?;
-                let mut document = HostComputeEndpoint::default();
-                document.base.name = Some(id.to_owned());
-                let made = Endpoint::create(&network, &document)?;
-                // From here on a failure takes it back.
-                let mut attached = Self { networking: None, endpoint: Some(made), namespace: None };
-                attached.join(host, &mut networking)?;
-                attached.networking = Some(networking);
-                return Ok(attached);
-            }
+/// The network of a container, as its document says it. An endpoint that it needs is the container's own: made with it, gone with it.
+fn networking(host: &Host, wish: &str) -> Result<Option<Networking>, Failure> {
+    let mut networking = Networking::default();
+    match wish.split_once(':') {
+        None if wish == "none" => return Ok(None),
+        None if wish == "host" => networking.namespace = Some(host_namespace(host)?),
+        Some(("container", other)) => {
+            networking.network_shared_container_name = Some(other.to_owned());
         }
-        Ok(Self { networking: Some(networking), endpoint: None, namespace: None })
-    }
-
-    /// A namespace of its own, with the endpoint in it.
-    fn join(&mut self, host: &Host, networking: &mut Networking) -> Result<(), Failure> {
-        let namespace = Namespace::create(host, &HostComputeNamespace::default())?;
-        networking.namespace = Some(namespace.id().to_string());
-        let namespace = self.namespace.insert(namespace);
-        match &self.endpoint {
-            Some(endpoint) => namespace.add(endpoint),
-            None => Ok(()),
+        Some(("namespace", namespace)) => {
+            networking.namespace = Some(Namespace::find(host, namespace)?.id().to_string());
         }
+        _ => networking.network_adapters = Some(vec![Network::find(host, wish)?.id()]),
     }
-
-    /// Endpoint and namespace stay as long as somebody wants them.
-    fn keep(mut self) {
-        self.endpoint = None;
-        self.namespace = None;
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        if let Some(endpoint) = self.endpoint.take()
-            && let Err(failure) = endpoint.delete()
-        {
-            print::note(&format!("hc: the endpoint {} stays: {failure}", endpoint.id()));
-        }
-        if let Some(namespace) = self.namespace.take()
-            && let Err(failure) = namespace.delete()
-        {
-            print::note(&format!("hc: the namespace {} stays: {failure}", namespace.id()));
-        }
-    }
+    Ok(Some(networking))
 }
 
 /// The namespace that stands for the host's own.

@@ -18,6 +18,10 @@ pub struct Launch {
     /// What the service must find again when it adopts the system, a text of its own making (see [`super::Workers::adopt`]). The
     /// worker stores it before it makes anything, and does not read it.
     pub record: String,
+    /// Something is going to be made for this system that the worker does not know and that must be taken back when the system has
+    /// ended: a word for it. The worker keeps it from before it makes anything until it is told that it was
+    /// ([`super::Workers::settle`]), whatever happens meanwhile.
+    pub owes: Option<String>,
     pub root: Root,
     /// In the order of the document; a later one may lie inside an earlier one.
     pub mounts: Vec<Mount>,

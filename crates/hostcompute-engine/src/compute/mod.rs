@@ -34,6 +34,6 @@ pub use launch::{
 };
 pub use terms::Terms;
 pub use worker::{
-    Adopted, Cause, Created, End, Fault, Found, Happening, Leash, LogRequest, Phase, ProcessEntry,
-    ProcessFound, ProcessStatus, Remains, Sink, Statistics, Stdio, Worker, Workers,
+    Adopted, Cause, Created, Debt, End, Fault, Found, Happening, Leash, LogRequest, Phase,
+    ProcessEntry, ProcessFound, ProcessStatus, Remains, Sink, Statistics, Stdio, Worker, Workers,
 };

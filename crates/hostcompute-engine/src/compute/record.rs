@@ -2,6 +2,7 @@
 //! said. The worker keeps it as a text that only this file reads.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use hostcompute_schema::hcs::SystemType;
 use hostcompute_schema::{Failure, Guid, HResult};
@@ -23,6 +24,8 @@ pub struct Record {
     pub ends_with_last_handle: bool,
     /// The network namespace that was made for this system alone and goes with it.
     pub own_namespace: Option<Guid>,
+    /// Endpoints in it that were made for this system alone and go with it.
+    pub own_endpoints: Vec<Guid>,
     /// In which the system is.
     pub namespace: Option<Guid>,
     /// The group of processors that it was put into.
@@ -61,6 +64,10 @@ impl Record {
                 put(name, Value::from(guid.to_string()));
             }
         }
+        if !self.own_endpoints.is_empty() {
+            let ids = self.own_endpoints.iter().map(|id| Value::from(id.to_string()));
+            put("OwnEndpoints", ids.collect());
+        }
         put("Document", self.document.clone());
         Value::Object(object).to_string()
     }
@@ -87,6 +94,13 @@ impl Record {
             runtime_id,
             ends_with_last_handle: flag.unwrap_or_default(),
             own_namespace: guid("OwnNamespace"),
+            own_endpoints: value
+                .get("OwnEndpoints")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| id.as_str()?.parse().ok())
+                .collect(),
             namespace: guid("Namespace"),
             cpu_group: guid("CpuGroup"),
             document: value.get("Document").cloned().unwrap_or_default(),

@@ -240,6 +240,7 @@ mod tests {
             runtime_id: hostcompute_schema::Guid::from_random(1),
             ends_with_last_handle: false,
             own_namespace: None,
+            own_endpoints: Vec::new(),
             namespace: None,
             cpu_group: None,
             document: Value::Null,

@@ -27,7 +27,8 @@ pub trait Workers: Send + Sync + 'static {
     type Worker: Worker;
 
     /// Takes the id and makes the system, as far as it can be made before a process of it runs. The sink is told what happens
-    /// from now on. Wholly or not at all: after a fault the id is free and nothing is left.
+    /// from now on. Wholly or not at all: after a fault the id is free and nothing is left. The system is held by a leash of this
+    /// process ([`Leash::Held`]) until that is changed: if the process dies before it has told anybody, the system ends.
     ///
     /// # Errors
     /// HCS_E_SYSTEM_ALREADY_EXISTS; ERROR_PATH_NOT_FOUND for a layer, scratch or directory that is missing;
@@ -52,6 +53,18 @@ pub trait Workers: Send + Sync + 'static {
     /// # Errors
     /// What is there could not be read.
     fn remains(&self) -> Result<Vec<Remains>, Fault>;
+
+    /// Systems that have ended and for which something is still to be taken back ([`Launch::owes`]), however long ago they ended.
+    ///
+    /// # Errors
+    /// What is there could not be read.
+    fn owing(&self) -> Result<Vec<Debt>, Fault>;
+
+    /// What was made for a system that has ended was taken back. Nothing is done where nothing is owed.
+    ///
+    /// # Errors
+    /// It could not be noted: it will be owed again.
+    fn settle(&self, id: &str, owes: &str) -> Result<(), Fault>;
 
     /// What the processes of a system have written, also of one that has ended (the newest with this id).
     ///
@@ -357,6 +370,16 @@ pub struct Remains {
     pub end: End,
     /// When, in 100 ns since 1970.
     pub at: u64,
+}
+
+/// What is still to be taken back for a system that has ended: see [`Workers::owing`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    pub id: String,
+    /// [`Launch::owes`].
+    pub owes: String,
+    /// [`Launch::record`].
+    pub record: String,
 }
 
 /// How much of a log is wanted.

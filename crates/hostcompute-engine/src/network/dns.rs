@@ -32,7 +32,7 @@ pub fn check(dns: Option<&Dns>, code: HResult) -> Result<(), Failure> {
 }
 
 /// resolv.conf(5) for the endpoints of a namespace, in order of attachment; nothing when none names a server or domain.
-pub(crate) fn resolver(dns: &[&Dns]) -> Option<String> {
+pub fn resolver(dns: &[&Dns]) -> Option<String> {
     let mut servers: Vec<&str> = Vec::new();
     let mut search: Vec<&str> = Vec::new();
     let mut options: Vec<&str> = Vec::new();

@@ -20,7 +20,7 @@ use hostcompute_supervisor::wire;
 
 use super::fault::Context;
 use super::link::{Link, Listening};
-use super::place::{self, Stored};
+use super::place::Stored;
 use super::{Supervised, Supervisors, exists, fault, group, rights, terms, translate};
 
 /// Takes the id, makes the system, or leaves nothing.
@@ -36,16 +36,20 @@ pub(super) fn create(
     }
     let launch = resolve(supervisors, wanted, &directory)?;
     let doing = || format!("make the directory of {}", wanted.id);
-    let fresh = systems.fresh().context(doing)?;
+    let (fresh, hold) = systems.fresh().context(doing)?;
     let disk = launch.limits.io_devices.first().copied().or_else(|| disk_of_root(&launch));
     let placed = (|| {
         let lock = directory::lock(&fresh)?;
         let group = launch.cgroup.clone();
         let stored = Stored { id: wanted.id.clone(), record: wanted.record.clone(), group, disk };
         stored.write(&fresh)?;
+        if let Some(owes) = &wanted.owes {
+            fs::write(fresh.join(directory::OWES), owes)?;
+        }
         directory::place(&fresh, &directory)?;
         Ok::<_, std::io::Error>(lock)
     })();
+    drop(hold);
     let lock = match placed {
         Ok(lock) => lock,
         Err(error) => {
@@ -59,7 +63,7 @@ pub(super) fn create(
     let started = start(supervisors, launch, &directory, lock.into(), sink);
     if started.is_err() {
         // What the supervisor made it has undone; were it killed meanwhile, its group would be left.
-        let _ = place::remove(&directory);
+        let _ = systems.remove(&directory);
     }
     started
 }
@@ -192,6 +196,7 @@ fn resolve(
         isolation,
         root_at,
         life: terms::life(wanted.terms.life),
+        leashed: true,
         log: options.log,
     };
     launch.limits = limits(&launch, &wanted.limits)?;

@@ -20,10 +20,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hostcompute_engine::compute::terms::{Runtime, Users};
 use hostcompute_engine::compute::{
-    Adopted, Fault, HostFacts, Launch, LogRequest, Remains, Sink, Workers,
+    Adopted, Debt, Fault, HostFacts, Launch, LogRequest, Remains, Sink, Workers,
 };
 use hostcompute_schema::HResult;
 use hostcompute_supervisor::directory;
@@ -136,20 +137,8 @@ impl Supervisors {
         self.hub.add(&link).context(|| "listen to a supervisor")?;
         Ok((link, directory))
     }
-}
 
-impl Workers for Supervisors {
-    type Worker = Supervised;
-
-    fn create(&self, launch: &Launch, sink: Sink) -> Result<Supervised, Fault> {
-        create::create(self, launch, sink)
-    }
-
-    fn list(&self) -> Result<Vec<String>, Fault> {
-        self.systems().list().context(|| "look for compute systems")
-    }
-
-    fn adopt(&self, id: &str, sink: Sink) -> Result<Adopted<Supervised>, Fault> {
+    fn try_to_adopt(&self, id: &str, sink: Sink) -> Result<Adopted<Supervised>, Fault> {
         let (link, directory) = self.connect(id, sink)?;
         let inspected = link.ask(Request::Inspect).map_err(|fault| match fault.hresult {
             HResult::HCS_E_SYSTEM_ALREADY_STOPPED => buried(&directory, id),
@@ -164,11 +153,49 @@ impl Workers for Supervisors {
             _ => Err(fault::nonsense()),
         }
     }
+}
+
+impl Workers for Supervisors {
+    type Worker = Supervised;
+
+    fn create(&self, launch: &Launch, sink: Sink) -> Result<Supervised, Fault> {
+        create::create(self, launch, sink)
+    }
+
+    fn list(&self) -> Result<Vec<String>, Fault> {
+        self.systems().list().context(|| "look for compute systems")
+    }
+
+    fn adopt(&self, id: &str, sink: Sink) -> Result<Adopted<Supervised>, Fault> {
+        let until = Instant::now() + place::PATIENCE;
+        loop {
+            match self.try_to_adopt(id, sink.clone()) {
+                // It is being made, or about to end: a moment later it is there, or gone.
+                Err(fault)
+                    if fault.hresult != HResult::HCS_E_SYSTEM_NOT_FOUND
+                        && Instant::now() < until =>
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
 
     fn remains(&self) -> Result<Vec<Remains>, Fault> {
         // Whoever died unseen is among them.
         self.list()?;
         self.systems().remains().context(|| "look for what is left of compute systems")
+    }
+
+    fn owing(&self) -> Result<Vec<Debt>, Fault> {
+        // Whoever died unseen is among them.
+        self.list()?;
+        self.systems().owing().context(|| "look what is left of compute systems")
+    }
+
+    fn settle(&self, id: &str, owes: &str) -> Result<(), Fault> {
+        self.systems().settle(id, owes).context(|| "note what was taken back")
     }
 
     fn log(&self, id: &str, request: LogRequest) -> Result<OwnedFd, Fault> {
@@ -216,6 +243,11 @@ fn buried(directory: &Path, id: &str) -> Fault {
             Err::<(), _>(error).context(|| format!("see the end of {id}")).expect_err("an error")
         }
     }
+}
+
+/// Whether systems of this runtime directory ended unseen, so that it is worth while to open it and to look. Makes nothing.
+pub fn has_business(runtime_dir: &Path) -> bool {
+    place::has_business(runtime_dir)
 }
 
 /// The control group of a system: unique on the machine, as runtime directories are.

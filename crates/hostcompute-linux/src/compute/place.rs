@@ -1,18 +1,23 @@
 //! Where systems are: names of directories, who is there, what is left, and the burial of those whose supervisor died.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hostcompute_engine::compute::{Fault, Remains};
+use hostcompute_engine::compute::{Debt, Fault, Remains};
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
 use hostcompute_supervisor::message::{Cause, Exit, Moment};
+use rustix::fs::FlockOperation;
 use serde_json::{Value, json};
 
 use super::{fault, translate};
+
+/// Directories of systems that are about to be. Who makes one holds it (a shared lock) until the directory is in its place.
+const MAKING: &str = "making";
 
 /// The text that is kept for everybody, and the lock of who changes it.
 pub(super) const KEPT: &str = "kept";
@@ -22,7 +27,7 @@ pub(super) const KEPT_LOCK: &str = "kept.lock";
 pub(super) const PIPES: &str = "pipes";
 
 /// How long a supervisor that was killed may hold its lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is remembered of a system from before it is made (`system.json`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +66,21 @@ impl Stored {
 pub(super) fn prepare(runtime: &Path) -> io::Result<()> {
     let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     fs::DirBuilder::new().recursive(true).mode(0o755).create(runtime)?;
-    [directory::SYSTEMS, directory::EXITED]
+    [directory::SYSTEMS, directory::EXITED, MAKING]
         .into_iter()
         .try_for_each(|name| make(&runtime.join(name)))
+}
+
+/// Whether somebody died unseen, or something is still to be taken back of somebody who ended: whether it is worth while to look closer.
+/// Nothing is made or changed; where there never was a system, there is nothing.
+pub(super) fn has_business(runtime: &Path) -> bool {
+    let any = |name: &str, holds: fn(&Path) -> bool| {
+        let entries = fs::read_dir(runtime.join(name)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| holds(&path))
+    };
+    any(directory::EXITED, |path| path.join(directory::OWES).exists())
+        || any(directory::SYSTEMS, |path| matches!(directory::is_alive(path), Ok(false)))
+        || any(MAKING, |_| true)
 }
 
 /// All systems of a runtime directory.
@@ -82,13 +99,40 @@ impl<'r> Place<'r> {
         self.runtime.join(directory::SYSTEMS).join(file_name(id))
     }
 
-    /// A directory for a system that is about to be; nobody looks at it there.
-    pub(super) fn fresh(self) -> io::Result<PathBuf> {
-        static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = self.runtime.join(format!(".fresh-{}-{number}", std::process::id()));
+    /// A directory for a system that is about to be; nobody looks at it there, and nobody clears it away before the file is closed.
+    pub(super) fn fresh(self) -> io::Result<(PathBuf, File)> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let making = self.runtime.join(MAKING);
+        let hold = File::open(&making)?;
+        rustix::fs::flock(&hold, FlockOperation::LockShared)?;
+        let path = making.join(format!("{}-{number}", std::process::id()));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(path)
+        Ok((path, hold))
+    }
+
+    /// Forgets a system that could not be made: in one step, then what is left of it.
+    pub(super) fn remove(self, directory: &Path) -> io::Result<()> {
+        remove_group(directory)?;
+        let (place, _hold) = self.fresh()?;
+        fs::rename(directory, &place)?;
+        fs::remove_dir_all(place)
+    }
+
+    /// Removes what those left who died while they made a directory. Not while anybody makes one: the next look will do.
+    fn clear_making(self) -> io::Result<()> {
+        let making = self.runtime.join(MAKING);
+        if fs::read_dir(&making)?.next().is_none() {
+            return Ok(());
+        }
+        let hold = File::open(&making)?;
+        if rustix::fs::flock(&hold, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&making)? {
+            fs::remove_dir_all(entry?.path())?;
+        }
+        Ok(())
     }
 
     /// The directory of a system that has not ended.
@@ -111,6 +155,7 @@ impl<'r> Place<'r> {
     /// The ids of those that live; those that died unseen are buried.
     pub(super) fn list(self) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
+        self.clear_making()?;
         for entry in fs::read_dir(self.runtime.join(directory::SYSTEMS))? {
             let directory = entry?.path();
             if is_alive(&directory) {
@@ -119,6 +164,35 @@ impl<'r> Place<'r> {
             }
         }
         Ok(found)
+    }
+
+    /// Those of which something is still to be taken back.
+    pub(super) fn owing(self) -> io::Result<Vec<Debt>> {
+        let found = directory::remains(&self.runtime.join(directory::EXITED))?;
+        let read = |path: &Path| -> io::Result<Debt> {
+            let owes = fs::read_to_string(path.join(directory::OWES))?;
+            let Stored { id, record, .. } = Stored::read(path)?;
+            Ok(Debt { id, owes, record })
+        };
+        Ok(found.iter().filter_map(|(_, path)| read(path).ok()).collect())
+    }
+
+    /// What one of those owed was taken back.
+    pub(super) fn settle(self, id: &str, owes: &str) -> io::Result<()> {
+        let strike = |place: &Path| {
+            let note = place.join(directory::OWES);
+            let is_that = fs::read_to_string(&note).is_ok_and(|text| text == owes);
+            match if is_that { fs::remove_file(note) } else { Ok(()) } {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        };
+        // First where it is as long as nobody has buried it; somebody may do that just now.
+        strike(&self.directory(id))?;
+        let name = file_name(id);
+        let ended = directory::remains(&self.runtime.join(directory::EXITED))?;
+        let of_it = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == name.as_str());
+        ended.into_iter().map(|(_, path)| path).filter(of_it).try_for_each(|place| strike(&place))
     }
 
     /// What is left of those that have ended, the newest first.
@@ -179,11 +253,7 @@ pub(super) fn bury(directory: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     };
-    if let Some(group) = Stored::read(directory).ok().and_then(|stored| stored.group) {
-        let group = Group::new(&group)?;
-        group.kill()?;
-        group.remove()?;
-    }
+    remove_group(directory)?;
     let exit = directory.join(directory::EXIT);
     if !exit.exists() {
         let died = Exit { cause: Cause::WorkerDied, out_of_memory: false, at: Moment::now() };
@@ -194,14 +264,13 @@ pub(super) fn bury(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Forgets a system that could not be made.
-pub(super) fn remove(directory: &Path) -> io::Result<()> {
-    if let Some(group) = Stored::read(directory).ok().and_then(|stored| stored.group) {
-        let group = Group::new(&group)?;
-        group.kill()?;
-        group.remove()?;
-    }
-    fs::remove_dir_all(directory)
+fn remove_group(directory: &Path) -> io::Result<()> {
+    let Some(group) = Stored::read(directory).ok().and_then(|stored| stored.group) else {
+        return Ok(());
+    };
+    let group = Group::new(&group)?;
+    group.kill()?;
+    group.remove()
 }
 
 /// A file name for an id, the same for all that differ in case alone: the id itself where it can be one.

@@ -1,14 +1,12 @@
 //! Systems that others made: another process that serves the same host, or this service before it was started anew.
 
-use std::collections::BTreeSet;
-
 use hostcompute_engine::compute::record::{self, Record};
 use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::{Leash, Workers};
 use hostcompute_schema::{Failure, HResult};
 
 use super::cell::Cell;
-use super::{Networks, Shared, WorkerOf};
+use super::{Networks, OwnNetwork, Shared, WorkerOf};
 use crate::sync::{Arc, lock};
 
 impl<W: Workers, N: Networks> Shared<W, N> {
@@ -63,19 +61,29 @@ impl<W: Workers, N: Networks> Shared<W, N> {
 
     /// Removes the networks of systems that ended while nobody looked.
     pub(super) fn sweep_networks(&self) {
-        let remains = match self.workers.remains() {
-            Ok(remains) => remains,
+        let debts = match self.workers.owing() {
+            Ok(debts) => debts,
             Err(fault) => {
                 return tracing::warn!("what is left of systems is not readable: {fault}");
             }
         };
-        let records = remains.iter().filter_map(|one| Record::from_text(&one.record).ok());
-        let namespaces: BTreeSet<_> = records.filter_map(|record| record.own_namespace).collect();
-        let left = namespaces.into_iter().filter(|id| self.networks.namespace(*id).is_ok());
-        for namespace in left {
-            if let Err(failure) = self.networks.release(namespace) {
-                tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
+        for debt in debts {
+            let record = Record::from_text(&debt.record);
+            match record.as_ref().ok().and_then(OwnNetwork::of) {
+                Some(own) => self.release(&debt.id, &own),
+                None => tracing::error!(system = debt.id, "nobody knows what was made for it"),
             }
+        }
+    }
+
+    /// Removes the network that was made for a system, which has ended or was never there.
+    pub(super) fn release(&self, id: &str, own: &OwnNetwork) {
+        let namespace = own.namespace;
+        let released = self.networks.release(own);
+        let settled =
+            released.and_then(|()| Ok(self.workers.settle(id, &namespace.to_string())?));
+        if let Err(failure) = settled {
+            tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
         }
     }
 }

@@ -9,9 +9,10 @@ use hostcompute_engine::compute::process::ProcessKey;
 use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::{Found, Happening, Leash, Worker};
 use hostcompute_schema::hcs::{ProcessStatus, SystemExitStatus};
-use hostcompute_schema::{Failure, Guid, HResult};
+use hostcompute_schema::{Failure, HResult};
 
 use super::lane::{Lane, Turn};
+use super::networks::OwnNetwork;
 use super::subscription::{Disconnect, Listeners, Notice, Subscription};
 use crate::mailbox::Mailbox;
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait, wait_within};
@@ -32,7 +33,7 @@ struct Inside<W: Worker> {
     /// What was told, and how many handles and gates were opened, before the system was known.
     early: Early,
     /// The namespace of the system's own that is to be removed, from its end on until somebody does it.
-    cleanup: Option<Guid>,
+    cleanup: Option<(String, OwnNetwork)>,
     /// It is to be removed, or somebody is at it.
     cleaning: bool,
     fate: Fate,
@@ -277,13 +278,13 @@ impl<W: Worker> Cell<W> {
         }
     }
 
-    /// Whether a namespace is to be removed.
+    /// Whether a network is to be removed.
     pub fn has_cleanup(&self) -> bool {
         self.lock().cleanup.is_some()
     }
 
-    /// The namespace that is to be removed, for the first who asks: who has removed it closes the gate.
-    pub fn take_cleanup(&self) -> Option<Guid> {
+    /// The network that is to be removed, and whose it was, for the first who asks: who has removed it closes the gate.
+    pub fn take_cleanup(&self) -> Option<(String, OwnNetwork)> {
         self.lock().cleanup.take()
     }
 
@@ -482,11 +483,11 @@ impl<W: Worker> Inside<W> {
         let ends = matches!(happening, Happening::Exited(_));
         let Some(system) = &mut self.system else { return Aftermath::default() };
         let ended = ends && system.end().is_none();
-        let own = system.record().own_namespace.filter(|_| ended);
-        if own.is_some() {
+        if let Some(own) = OwnNetwork::of(system.record()).filter(|_| ended) {
+            let id = system.record().id.clone();
             // Its network is to be gone when its end is heard.
             system.open_gate();
-            (self.cleanup, self.cleaning) = (own, true);
+            (self.cleanup, self.cleaning) = (Some((id, own)), true);
         }
         let events = system.happened(happening);
         let mut aftermath = self.tell(events);

@@ -10,7 +10,7 @@ use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
 use super::call::Call;
 use super::cell::Cell;
-use super::{Adoption, Networks, Placed, Shared, WorkerOf};
+use super::{Adapter, Adoption, Networks, OwnNetwork, Placed, Shared, WorkerOf};
 use crate::sync::{Arc, lock};
 
 impl<W: Workers, N: Networks> Shared<W, N> {
@@ -61,7 +61,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 Meaning::VirtualMachine(_) => return Err(no_machines("$.VirtualMachine")),
                 Meaning::Hosted { host, .. } => return Err(self.no_host(&host)),
             };
-        let place = self.place(&mut wanted).map_err(|failure| failure.in_document(document))?;
+        let placed = self.place(&mut wanted);
+        let (place, adapters) = placed.map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
         let launch = wanted.launch(place.place, resolv_conf, client.cloned());
         let launch = Launch { terms: terms.clone(), ..launch };
@@ -76,11 +77,12 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         cell.describe(System::new(record.clone(), launch.limits.clone()));
         let created = self.workers.create(&launch, self.sink(cell));
         let worker = created.map_err(|fault| refused(&record, fault))?;
-        let finished = self.make_network(&wanted).and_then(|()| {
-            if leash(&record) == Leash::Held {
-                worker.leash(Leash::Held).map_err(|fault| refused(&record, fault))?;
+        let finished = self.make_network(&wanted, &adapters).and_then(|()| {
+            // Until here it would have ended with this process.
+            match leash(&record) {
+                Leash::Held => Ok(()),
+                other => worker.leash(other).map_err(|fault| refused(&record, fault)),
             }
-            Ok(())
         });
         let finished = if cell.ended_early() { Err(died()) } else { finished };
         if let Err(failure) = finished {
@@ -89,7 +91,9 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             {
                 tracing::error!(system = id, "what was begun could not be undone: {fault}");
             }
-            self.undo_network(&record);
+            if let Some(own) = OwnNetwork::of(&record) {
+                self.release(id, &own);
+            }
             return Err(failure.in_document(document));
         }
         let found = Found { phase: Phase::Created, limits: launch.limits, processes: Vec::new() };
@@ -101,29 +105,35 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     }
 
     /// Where the network is; what is to be made for it is noted in the record, so that it is found again.
-    fn place(self: &Arc<Self>, wanted: &mut Wanted) -> Result<Placed, Failure> {
+    fn place(self: &Arc<Self>, wanted: &mut Wanted) -> Result<(Placed, Vec<Adapter>), Failure> {
         const AT: &str = "$.Container.Networking";
         let unresolved = |place| Placed { place, resolv_conf: None };
-        match &wanted.network {
-            WantedNetwork::None => Ok(unresolved(NetworkPlace::Own)),
-            WantedNetwork::Host => Ok(unresolved(NetworkPlace::Host)),
+        let placed = match &wanted.network {
+            WantedNetwork::None => unresolved(NetworkPlace::Own),
+            WantedNetwork::Host => unresolved(NetworkPlace::Host),
             WantedNetwork::Namespace(id) => {
                 wanted.record.namespace = Some(*id);
                 let found = self.networks.namespace(*id);
-                found.map_err(|failure| failure.at(format!("{AT}.Namespace")))
+                found.map_err(|failure| failure.at(format!("{AT}.Namespace")))?
             }
-            WantedNetwork::Endpoints(endpoints) => {
+            WantedNetwork::Adapters(ids) => {
                 if self.settings.adoption == Adoption::WhenAsked {
                     // An endpoint may still be with a system that ended while nobody looked.
                     self.sweep_networks();
                 }
                 let id = self.fresh();
-                let planned = self.networks.plan(id, endpoints);
+                let adapters: Vec<Adapter> = ids.iter().map(|id| self.adapter(*id)).collect();
+                let planned = self.networks.plan(id, &adapters);
                 let planned =
                     planned.map_err(|failure| failure.at(format!("{AT}.NetworkAdapters")))?;
+                let made = adapters.iter().filter_map(|adapter| match adapter {
+                    Adapter::Given(_) => None,
+                    Adapter::Made { endpoint, .. } => Some(*endpoint),
+                });
                 wanted.record.namespace = Some(id);
                 wanted.record.own_namespace = Some(id);
-                Ok(planned)
+                wanted.record.own_endpoints = made.collect();
+                return Ok((planned, adapters));
             }
             WantedNetwork::SharedWith(other) => {
                 let at = format!("{AT}.NetworkSharedContainerName");
@@ -131,10 +141,19 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 let (system, namespace) = shared;
                 wanted.record.namespace = namespace;
                 match namespace {
-                    Some(id) => self.networks.namespace(id),
-                    None => Ok(unresolved(NetworkPlace::SharedWith { system })),
+                    Some(id) => self.networks.namespace(id)?,
+                    None => unresolved(NetworkPlace::SharedWith { system }),
                 }
             }
+        };
+        Ok((placed, Vec::new()))
+    }
+
+    /// What a document means by this id: a network is one on which an endpoint is wanted.
+    fn adapter(&self, id: Guid) -> Adapter {
+        match self.networks.is_network(id) {
+            true => Adapter::Made { endpoint: self.fresh(), network: id },
+            false => Adapter::Given(id),
         }
     }
 
@@ -150,22 +169,10 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         })
     }
 
-    fn make_network(&self, wanted: &Wanted) -> Result<(), Failure> {
-        let (Some(id), WantedNetwork::Endpoints(endpoints)) =
-            (wanted.record.own_namespace, &wanted.network)
-        else {
-            return Ok(());
-        };
-        let made = self.networks.make(id, endpoints);
+    fn make_network(&self, wanted: &Wanted, adapters: &[Adapter]) -> Result<(), Failure> {
+        let Some(id) = wanted.record.own_namespace else { return Ok(()) };
+        let made = self.networks.make(id, adapters, &wanted.record.id);
         made.map_err(|failure| failure.at("$.Container.Networking.NetworkAdapters"))
-    }
-
-    fn undo_network(&self, record: &Record) {
-        if let Some(id) = record.own_namespace
-            && let Err(failure) = self.networks.release(id)
-        {
-            tracing::error!(namespace = %id, "what was begun could not be undone: {failure}");
-        }
     }
 
     /// Why there can be no container in this machine.

@@ -45,7 +45,7 @@ use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
 pub use call::{Answer, Body, Call, ProcessInformation};
-pub use networks::{Networks, Placed};
+pub use networks::{Adapter, Networks, OwnNetwork, Placed};
 pub use over::OverDesk;
 pub use session::{Session, Watching};
 pub use subscription::{Disconnect, Notice, Subscription};
@@ -167,6 +167,11 @@ impl<W: Workers, N: Networks> Compute<W, N> {
         Ok(Session::begin(self.shared.clone(), right, client))
     }
 
+    /// Lets go of the networks of systems that ended while nobody looked.
+    pub fn sweep(&self) {
+        self.shared.sweep_networks();
+    }
+
     /// The host.
     pub fn facts(&self) -> HostFacts {
         self.shared.workers.facts()
@@ -254,10 +259,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
 
     /// Removes the network that was a system's own, unless somebody else does or did; its end is heard then.
     fn clean_up(&self, cell: &Arc<Cell<W::Worker>>) {
-        let Some(namespace) = cell.take_cleanup() else { return };
-        if let Err(failure) = self.networks.release(namespace) {
-            tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
-        }
+        let Some((id, own)) = cell.take_cleanup() else { return };
+        self.release(&id, &own);
         cell.cleaned_up().call();
     }
 }

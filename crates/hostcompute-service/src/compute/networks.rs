@@ -1,6 +1,7 @@
 //! What compute systems need of the network service. Two implementations exist: the one over this crate's services, and one for tests.
 
 use hostcompute_engine::compute::NetworkPlace;
+use hostcompute_engine::compute::record::Record;
 use hostcompute_schema::{Failure, Guid};
 
 /// The network service, as compute systems see it. Calls block; none is made under a lock.
@@ -11,23 +12,27 @@ pub trait Networks: Send + Sync + 'static {
     /// ERROR_NOT_FOUND when there is no such namespace.
     fn namespace(&self, id: Guid) -> Result<Placed, Failure>;
 
-    /// Where a namespace will be that [`Self::make`] is going to make of these endpoints. Makes nothing.
+    /// Whether this is a network, rather than an endpoint or nothing.
+    fn is_network(&self, id: Guid) -> bool;
+
+    /// Where a namespace will be that [`Self::make`] is going to make with these adapters. Makes nothing.
     ///
     /// # Errors
-    /// ERROR_NOT_FOUND for an endpoint that is not there.
-    fn plan(&self, id: Guid, endpoints: &[Guid]) -> Result<Placed, Failure>;
+    /// ERROR_NOT_FOUND for an endpoint or network that is not there.
+    fn plan(&self, id: Guid, adapters: &[Adapter]) -> Result<Placed, Failure>;
 
-    /// Makes a namespace of this id with these endpoints in it, wholly or not at all.
+    /// Makes a namespace of this id with these adapters in it, wholly or not at all. Endpoints that are made get this name.
     ///
     /// # Errors
     /// What the network service refuses.
-    fn make(&self, id: Guid, endpoints: &[Guid]) -> Result<(), Failure>;
+    fn make(&self, id: Guid, adapters: &[Adapter], name: &str) -> Result<(), Failure>;
 
-    /// Removes a namespace that [`Self::make`] made; its endpoints stay, attached to nothing. Nothing is done when it is gone.
+    /// Removes a namespace that [`Self::make`] made, and the endpoints that it made; the others stay, attached to nothing. What is gone
+    /// is passed over.
     ///
     /// # Errors
     /// What the network service cannot do.
-    fn release(&self, id: Guid) -> Result<(), Failure>;
+    fn release(&self, own: &OwnNetwork) -> Result<(), Failure>;
 
     /// Lets a namespace have one more endpoint.
     ///
@@ -40,6 +45,30 @@ pub trait Networks: Send + Sync + 'static {
     /// # Errors
     /// What the network service refuses.
     fn remove(&self, namespace: Guid, endpoint: Guid) -> Result<(), Failure>;
+}
+
+/// One way into a network that a namespace is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// An endpoint that is there.
+    Given(Guid),
+    /// An endpoint that is made under this id, on this network.
+    Made { endpoint: Guid, network: Guid },
+}
+
+/// What was made for one system's network, and goes with the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnNetwork {
+    pub namespace: Guid,
+    pub endpoints: Vec<Guid>,
+}
+
+impl OwnNetwork {
+    /// That of a system, if anything was made for it.
+    pub fn of(record: &Record) -> Option<Self> {
+        let namespace = record.own_namespace?;
+        Some(Self { namespace, endpoints: record.own_endpoints.clone() })
+    }
 }
 
 /// A network namespace, as a system is told of it.

@@ -4,12 +4,13 @@ use std::fmt;
 
 use hostcompute_engine::apply::Call;
 use hostcompute_engine::compute::NetworkPlace;
+use hostcompute_engine::network::dns;
 use hostcompute_engine::network::namespace::{self, HOST_DEFAULT};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid, HResult};
 use serde_json::json;
 
-use super::networks::{Networks, Placed};
+use super::networks::{Adapter, Networks, OwnNetwork, Placed};
 use crate::Reading;
 use crate::apply::Desk;
 
@@ -62,33 +63,60 @@ impl<D: Desk + Send + Sync + 'static> Networks for OverDesk<D> {
         Ok(Placed { place: self.named(id), resolv_conf })
     }
 
-    fn plan(&self, id: Guid, endpoints: &[Guid]) -> Result<Placed, Failure> {
+    fn is_network(&self, id: Guid) -> bool {
+        self.desk.look(|state| state.network(id).is_ok()).unwrap_or(false)
+    }
+
+    fn plan(&self, id: Guid, adapters: &[Adapter]) -> Result<Placed, Failure> {
         let resolv_conf = self.desk.look(|state| {
-            let found: Result<Vec<_>, Failure> =
-                endpoints.iter().map(|id| state.endpoint(*id).map(AsRef::as_ref)).collect();
+            let said = adapters.iter().map(|adapter| match adapter {
+                Adapter::Given(id) => state.endpoint(*id).map(|found| found.document.dns.as_ref()),
+                // It will say what its network says.
+                Adapter::Made { network, .. } => {
+                    state.network(*network).map(|found| found.document.dns.as_ref())
+                }
+            });
+            let said: Result<Vec<_>, Failure> = said.collect();
             let missing =
                 |failure: Failure| Failure { hresult: HResult::ERROR_NOT_FOUND, ..failure };
-            Ok::<_, Failure>(namespace::resolver(found.map_err(missing)?.into_iter()))
+            let said: Vec<_> = said.map_err(missing)?.into_iter().flatten().collect();
+            Ok::<_, Failure>(dns::resolver(&said))
         })??;
         Ok(Placed { place: self.named(id), resolv_conf })
     }
 
-    fn make(&self, id: Guid, endpoints: &[Guid]) -> Result<(), Failure> {
+    fn make(&self, id: Guid, adapters: &[Adapter], name: &str) -> Result<(), Failure> {
         self.call(Operation::CreateNamespace, id, "{}".to_owned())?;
-        let joined = endpoints.iter().try_for_each(|endpoint| self.add(id, *endpoint));
+        let mut own = OwnNetwork { namespace: id, endpoints: Vec::new() };
+        let joined = adapters.iter().try_for_each(|adapter| match *adapter {
+            Adapter::Given(endpoint) => self.add(id, endpoint),
+            Adapter::Made { endpoint, network } => {
+                let (operation, network) = (Operation::CreateEndpoint, Some(network));
+                let document = json!({ "Name": name }).to_string();
+                let call = Call { operation, id: endpoint, network, document };
+                self.desk.carry_out(&call, Reading::Lenient)?;
+                own.endpoints.push(endpoint);
+                self.add(id, endpoint)
+            }
+        });
         if joined.is_err()
-            && let Err(failure) = self.release(id)
+            && let Err(failure) = self.release(&own)
         {
             tracing::error!(namespace = %id, "what was begun could not be undone: {failure}");
         }
         joined
     }
 
-    fn release(&self, id: Guid) -> Result<(), Failure> {
-        match self.call(Operation::DeleteNamespace, id, String::new()) {
+    fn release(&self, own: &OwnNetwork) -> Result<(), Failure> {
+        let delete = |operation, id| match self.call(operation, id, String::new()) {
             Err(failure) if failure.is_not_found() => Ok(()),
             outcome => outcome,
-        }
+        };
+        let namespace = delete(Operation::DeleteNamespace, own.namespace);
+        let endpoints =
+            own.endpoints.iter().map(|endpoint| delete(Operation::DeleteEndpoint, *endpoint));
+        // The others go also where one cannot.
+        endpoints.fold(namespace, Result::and)
     }
 
     fn add(&self, namespace: Guid, endpoint: Guid) -> Result<(), Failure> {

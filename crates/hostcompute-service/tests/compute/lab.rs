@@ -11,7 +11,8 @@ use hostcompute_engine::compute::verb::Verb;
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 use hostcompute_service::compute::{
-    Answer, Body, Call, Compute, Networks, Notice, Placed, Session, Settings, Subscription,
+    Adapter, Answer, Body, Call, Compute, Networks, Notice, OwnNetwork, Placed, Session, Settings,
+    Subscription,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ pub struct Nets(Arc<Mutex<Inside>>);
 pub struct Inside {
     /// Namespaces, with their endpoints.
     pub namespaces: BTreeMap<Guid, BTreeSet<Guid>>,
+    pub networks: BTreeSet<Guid>,
     /// The endpoints that there are.
     pub endpoints: BTreeSet<Guid>,
     /// The next namespace cannot be made.
@@ -52,30 +54,51 @@ impl Networks for Nets {
         if there { Ok(placed(id)) } else { Err(absent(id)) }
     }
 
-    fn plan(&self, id: Guid, endpoints: &[Guid]) -> Result<Placed, Failure> {
+    fn is_network(&self, id: Guid) -> bool {
+        self.with(|nets| nets.networks.contains(&id))
+    }
+
+    fn plan(&self, id: Guid, adapters: &[Adapter]) -> Result<Placed, Failure> {
         self.with(|nets| {
-            match endpoints.iter().find(|endpoint| !nets.endpoints.contains(endpoint)) {
+            let missing = adapters.iter().find_map(|adapter| match adapter {
+                Adapter::Given(endpoint) => {
+                    Some(endpoint).filter(|id| !nets.endpoints.contains(id))
+                }
+                Adapter::Made { .. } => None,
+            });
+            match missing {
                 Some(endpoint) => Err(absent(*endpoint)),
                 None => Ok(placed(id)),
             }
         })
     }
 
-    fn make(&self, id: Guid, endpoints: &[Guid]) -> Result<(), Failure> {
+    fn make(&self, id: Guid, adapters: &[Adapter], _: &str) -> Result<(), Failure> {
         self.with(|nets| {
             if std::mem::take(&mut nets.broken) {
                 return Err(Failure::new(HResult::HCN_E_NAMESPACE_ATTACH_FAILED, "not today"));
             }
-            nets.namespaces.insert(id, endpoints.iter().copied().collect());
+            let inside = adapters.iter().map(|adapter| match *adapter {
+                Adapter::Given(endpoint) => endpoint,
+                Adapter::Made { endpoint, .. } => {
+                    nets.endpoints.insert(endpoint);
+                    endpoint
+                }
+            });
+            let inside = inside.collect();
+            nets.namespaces.insert(id, inside);
             Ok(())
         })
     }
 
-    fn release(&self, id: Guid) -> Result<(), Failure> {
+    fn release(&self, own: &OwnNetwork) -> Result<(), Failure> {
         if let Some(pause) = self.with(|nets| nets.pause) {
             pause();
         }
-        self.with(|nets| drop(nets.namespaces.remove(&id)));
+        self.with(|nets| {
+            nets.namespaces.remove(&own.namespace);
+            nets.endpoints.retain(|id| !own.endpoints.contains(id));
+        });
         Ok(())
     }
 

@@ -109,6 +109,32 @@ fn networks_of_systems_that_ended_unseen_go_at_the_next_start() {
     assert_eq!(exit.and_then(|exit| exit.status), Some(HResult::HCS_E_UNEXPECTED_EXIT.to_signed()));
 }
 
+/// However many ended since: what was made for a system is not forgotten before it is taken back.
+#[test]
+fn an_endpoint_for_one_system_goes_with_it_also_unseen() {
+    let lab = Lab::default();
+    lab.nets.with(|nets| nets.networks.insert(guid(3)));
+    let client = lab.client();
+    let networking = json!({ "NetworkAdapters": [guid(3).to_string()] });
+    client.running("seen", &on(networking.clone()));
+    let count = |lab: &Lab| lab.nets.with(|nets| (nets.namespaces.len(), nets.endpoints.len()));
+    assert_eq!(count(&lab), (1, 1));
+    client.act(Verb::Terminate, "seen").expect("ended");
+    assert_eq!(count(&lab), (0, 0), "gone when the call returns");
+    client.running("unseen", &on(networking));
+    for number in 0..100 {
+        client.running(&format!("other-{number}"), &on(json!({})));
+    }
+    lab.machine.die();
+    lab.machine.kill_worker("unseen");
+    for number in 0..100 {
+        lab.machine.kill_worker(&format!("other-{number}"));
+    }
+    assert_eq!(count(&lab), (1, 1));
+    let next = Lab::on(&lab.machine, &lab.nets);
+    assert_eq!(count(&next), (0, 0));
+}
+
 #[test]
 fn a_service_for_one_command_looks_when_it_is_asked() {
     use hostcompute_service::compute::{Adoption, Settings};

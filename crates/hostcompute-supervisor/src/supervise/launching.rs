@@ -32,7 +32,8 @@ pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
     let mut supervisor = supervisor?;
     match told.and_then(|()| Client::new(0, starter)) {
         Ok(client) => {
-            supervisor.clients.push(client);
+            let leash = supervisor.launch.leashed;
+            supervisor.clients.push(Client { leash, ..client });
             Some(supervisor)
         }
         Err(_) => {

@@ -105,6 +105,7 @@ impl Lab {
             runtime: Runtime::Builtin,
             isolation: Isolation::Container,
             life: Life::UntilStopped,
+            leashed: false,
             root_at: None,
             log: LogBounds::default(),
         }

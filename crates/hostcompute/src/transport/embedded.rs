@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use hostcompute_engine as engine;
 use hostcompute_engine::State;
 use hostcompute_engine::apply::PresentSystem;
+use hostcompute_linux::compute::has_business;
 use hostcompute_linux::{Linux, rootless};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
@@ -43,13 +44,18 @@ impl Embedded {
     pub fn open(mut options: Options) -> Result<Self, Failure> {
         let service = Mutex::new(local::open(&mut options)?);
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
-        Ok(Self(Arc::new(Inside {
+        let embedded = Self(Arc::new(Inside {
             service,
             happened: Condvar::new(),
             reading,
             options,
             compute: OnceLock::new(),
-        })))
+        }));
+        if has_business(&embedded.options().runtime_dir) {
+            // What a container had of the network is not there any more for anybody who asks.
+            embedded.desk()?;
+        }
+        Ok(embedded)
     }
 
     /// The service, unless a call before has panicked in it.
@@ -74,6 +80,9 @@ impl Embedded {
         if self.0.compute.get().is_none() {
             let behind = Behind(Arc::downgrade(&self.0));
             let compute = systems(&self.0.options, behind, Adoption::WhenAsked)?;
+            if has_business(&self.0.options.runtime_dir) {
+                compute.sweep();
+            }
             let session = compute.session(Right::Manage)?;
             // Whoever was quicker has opened the same.
             let _ = self.0.compute.set(Box::new(session));

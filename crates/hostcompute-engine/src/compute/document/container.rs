@@ -61,7 +61,8 @@ impl Wanted {
         on_behalf: Option<OnBehalf>,
     ) -> Launch {
         let record = self.record.to_text();
-        Launch { record, network, resolv_conf, on_behalf, ..self.launch.clone() }
+        let owes = self.record.own_namespace.map(|id| id.to_string());
+        Launch { record, owes, network, resolv_conf, on_behalf, ..self.launch.clone() }
     }
 }
 
@@ -102,6 +103,7 @@ pub fn read_system(
         runtime_id: id.parse().unwrap_or(fresh),
         ends_with_last_handle: system.should_terminate_on_last_handle_closed.unwrap_or_default(),
         own_namespace: None,
+        own_endpoints: Vec::new(),
         namespace: None,
         cpu_group: None,
         document: read_json(text)?,
@@ -144,6 +146,7 @@ fn read_container(
         id: record.id.clone(),
         runtime_id: record.runtime_id,
         record: String::new(),
+        owes: None,
         root,
         mounts: mounts?,
         pipes: pipes?,

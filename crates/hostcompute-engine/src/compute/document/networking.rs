@@ -17,8 +17,8 @@ pub enum WantedNetwork {
     Host,
     /// An HCN namespace.
     Namespace(Guid),
-    /// HCN endpoints, in a namespace that is made for them.
-    Endpoints(Vec<Guid>),
+    /// HCN endpoints, in a namespace that is made for them; or HCN networks, on which endpoints are made for the system alone.
+    Adapters(Vec<Guid>),
     /// That of another container.
     SharedWith(String),
 }
@@ -79,9 +79,9 @@ fn wanted(networking: &Networking, host_process: bool, notes: &mut Notes) -> Opt
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let namespace = text(&networking.namespace);
     let shared = text(&networking.network_shared_container_name);
-    let endpoints = networking.network_adapters.clone().unwrap_or_default();
+    let adapters = networking.network_adapters.clone().unwrap_or_default();
     let at = "$.Container.Networking";
-    let ways = [namespace.is_some(), shared.is_some(), !endpoints.is_empty()];
+    let ways = [namespace.is_some(), shared.is_some(), !adapters.is_empty()];
     let ways = ways.iter().filter(|given| **given).count();
     if host_process {
         if ways > 0 {
@@ -106,8 +106,8 @@ fn wanted(networking: &Networking, host_process: bool, notes: &mut Notes) -> Opt
     }
     Some(match shared {
         Some(other) => WantedNetwork::SharedWith(other),
-        None if endpoints.is_empty() => WantedNetwork::None,
-        None => WantedNetwork::Endpoints(endpoints),
+        None if adapters.is_empty() => WantedNetwork::None,
+        None => WantedNetwork::Adapters(adapters),
     })
 }
 

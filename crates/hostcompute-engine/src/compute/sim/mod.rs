@@ -25,7 +25,7 @@ use super::launch::{
 };
 use super::record::key;
 use super::worker::{
-    Adopted, Cause, Created, End, Fault, Found, Happening, Leash, LogRequest, ProcessEntry,
+    Adopted, Cause, Created, Debt, End, Fault, Found, Happening, Leash, LogRequest, ProcessEntry,
     ProcessStatus, Remains, Sink, Statistics, Stdio, Worker, Workers,
 };
 use state::State;
@@ -248,6 +248,15 @@ impl Workers for Machine {
 
     fn remains(&self) -> Result<Vec<Remains>, Fault> {
         Ok(self.lock().remains.iter().rev().cloned().collect())
+    }
+
+    fn owing(&self) -> Result<Vec<Debt>, Fault> {
+        Ok(self.lock().debts.clone())
+    }
+
+    fn settle(&self, id: &str, owes: &str) -> Result<(), Fault> {
+        self.lock().debts.retain(|debt| key(&debt.id) != key(id) || debt.owes != owes);
+        Ok(())
     }
 
     fn log(&self, id: &str, request: LogRequest) -> Result<SimStream, Fault> {

@@ -15,7 +15,8 @@ use crate::compute::launch::{
 };
 use crate::compute::record::key;
 use crate::compute::worker::{
-    Cause, End, Fault, Found, Happening, Leash, Phase, ProcessFound, ProcessStatus, Remains, Sink,
+    Cause, Debt, End, Fault, Found, Happening, Leash, Phase, ProcessFound, ProcessStatus, Remains,
+    Sink,
 };
 
 /// How many ends of systems are remembered.
@@ -25,6 +26,7 @@ const KEPT: usize = 64;
 pub struct State {
     pub systems: Systems,
     pub remains: VecDeque<Remains>,
+    pub debts: Vec<Debt>,
     pub kept: String,
     pub facts: HostFacts,
     pub orders: Vec<(Doing, Trouble)>,
@@ -101,6 +103,7 @@ impl State {
         Self {
             systems: BTreeMap::new(),
             remains: VecDeque::new(),
+            debts: Vec::new(),
             kept: String::new(),
             facts,
             orders: Vec::new(),
@@ -203,7 +206,7 @@ impl State {
             sinks: vec![(process, sink)],
             ended: Vec::new(),
             last_pid: 1,
-            leashes: BTreeSet::new(),
+            leashes: BTreeSet::from([process]),
             ending: None,
         };
         self.systems.insert(key.clone(), carried);
@@ -412,6 +415,8 @@ impl State {
         let Some(system) = self.systems.remove(key) else { return };
         self.clock += 1;
         let (id, record) = (system.launch.id, system.launch.record);
+        let debt = |owes| Debt { id: id.clone(), owes, record: record.clone() };
+        self.debts.extend(system.launch.owes.map(debt));
         self.remains.push_back(Remains { id, record, end, at: self.clock });
         if self.remains.len() > KEPT {
             self.remains.pop_front();
