@@ -4,6 +4,7 @@
 mod sandbox;
 
 use sandbox::Sandbox;
+use sandbox::holders::holders;
 use serde_json::{Value, json};
 
 /// Each scenario is two tests: one for each way to run.
@@ -339,20 +340,12 @@ fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containe
 
 /// Kills the process that holds this lock, and waits until it is gone.
 fn kill_carrier(lock: &std::path::Path) {
-    let lock = lock.canonicalize().expect("a lock");
-    let holds = |pid: &String| {
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        open.into_iter().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == lock))
-    };
-    let holder = || {
-        let all = std::fs::read_dir("/proc").expect("proc").flatten();
-        all.map(|entry| entry.file_name().to_string_lossy().into_owned()).find(holds)
-    };
-    let pid = holder().expect("a supervisor");
-    let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
-    assert!(killed.expect("kill of procps").success());
-    while holder().is_some() {
-        std::thread::yield_now();
+    for pid in holders(lock) {
+        let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.expect("kill of procps").success());
+        while std::path::Path::new("/proc").join(&pid).exists() {
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
+use hostcompute_supervisor::kill::{Who, point};
 use hostcompute_supervisor::launch::{IdRange, Isolation, Launch, Network, Root, Runtime, Users};
 use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said};
 use hostcompute_supervisor::wire;
@@ -202,6 +203,7 @@ fn split_off(
     match sys::split_into(flags, born_in).context(|| "make the first process")? {
         Side::Child => {
             drop((ours, go));
+            point(Who::First);
             // Nothing to read is the end of a supervisor that could not go on.
             if rustix::io::read(&wait, &mut [0]) != Ok(1) {
                 sys::leave(1);
@@ -210,20 +212,25 @@ fn split_off(
                 let _ = wire::send(&theirs, &FromAgent::Failed(refusal), &[]);
                 sys::leave(1);
             }
+            point(Who::First);
             life(theirs);
             sys::leave(0)
         }
         Side::Parent(init) => {
             drop((theirs, wait));
+            point(Who::Supervisor);
             let init_descriptor = rustix::process::pidfd_open(init, PidfdFlags::empty())
                 .context(|| "watch the first process")?;
             let made = Made { init, init_descriptor, maker: Maker::Agent(ours) };
             let ready = (|| {
                 let Maker::Agent(agent) = &made.maker else { return Ok(()) };
                 users.map_or(Ok(()), |users| map_users(init, users)).context(|| "map users")?;
+                point(Who::Supervisor);
                 rustix::io::write(&go, b"g").context(|| "let the first process go")?;
+                point(Who::Supervisor);
                 wait_until_ready(agent, isolation)
             })();
+            point(Who::Supervisor);
             match ready {
                 Ok(()) => Ok(made),
                 Err(refusal) => {

@@ -18,6 +18,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::kill::{Who, point};
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -139,6 +140,7 @@ pub fn place(from: &Path, to: &Path) -> io::Result<()> {
 /// It cannot be moved.
 pub fn retire(directory: &Path) -> io::Result<PathBuf> {
     clear(directory)?;
+    point(Who::Supervisor);
     let missing = || io::Error::from(io::ErrorKind::InvalidInput);
     let runtime = directory.parent().and_then(Path::parent).ok_or_else(missing)?;
     let name = directory.file_name().and_then(|name| name.to_str()).ok_or_else(missing)?;
@@ -149,8 +151,10 @@ pub fn retire(directory: &Path) -> io::Result<PathBuf> {
         let place = exited.join(format!("{name}.{number}"));
         match self::place(directory, &place) {
             Ok(()) => {
+                point(Who::Supervisor);
                 // Until now whoever looked had to see that somebody is at it.
                 remove_file(&place.join(LOCK))?;
+                point(Who::Supervisor);
                 forget(&exited)?;
                 return Ok(place);
             }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use hostcompute_supervisor::kill::{Who, point};
 use hostcompute_supervisor::message::Refusal;
 use rustix::fs::{FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
@@ -76,6 +77,7 @@ impl Inside {
         if self.raise_loopback {
             sys::raise_loopback().context(|| "bring the loopback interface up")?;
         }
+        point(Who::First);
         let old = self.change_root().context(|| "change the root")?;
         if self.read_only {
             self.close_root().context(|| "make the root read-only")?;
@@ -87,6 +89,7 @@ impl Inside {
         for mapped in &self.mapped {
             mapped.attach()?;
         }
+        point(Who::First);
         cover().context(|| "cover what is the host's")?;
         drop_old_root(&old).context(|| "leave the old root")
     }

@@ -172,6 +172,10 @@ pub enum Filter {
     None,
 }
 
+/// How many open files a process of a container may have, soft and hard: what service managers and container engines give, so that
+/// programs that go through all possible descriptors come to an end.
+pub const OPEN_FILES: (u64, u64) = (1024, 524_288);
+
 /// What root in a container may do. Of what the OCI runtimes' users give by default, `MKNOD` and `AUDIT_WRITE` are missing: without
 /// the former no control group has to keep devices away, which version 2 can only with programs in the kernel.
 pub const DEFAULT_CAPABILITIES: [&str; 12] = [

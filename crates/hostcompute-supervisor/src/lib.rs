@@ -15,6 +15,7 @@
 
 pub mod cgroup;
 pub mod directory;
+pub mod kill;
 pub mod launch;
 pub mod log;
 pub mod message;

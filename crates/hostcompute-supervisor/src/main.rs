@@ -21,6 +21,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
+use hostcompute_supervisor::kill::{Who, point};
+
 mod agent;
 mod builtin;
 mod devices;
@@ -76,10 +78,12 @@ fn supervise(attendance: Attendance) -> ExitCode {
 /// Becomes a process of nobody's, unless somebody looks after it: neither a child nor a session of the starter's. Returns the socket to
 /// the starter; `None` in the process that was started, which whoever started it collects at once.
 fn settle_in(attendance: Attendance) -> io::Result<Option<OwnedFd>> {
+    point(Who::Supervisor);
     if attendance == Attendance::Alone {
         if let sys::Side::Parent(_) = sys::split()? {
             return Ok(None);
         }
+        point(Who::Supervisor);
         rustix::process::setsid()?;
     }
     // Host processes whose parent ends are ours: nobody else would know of them.

@@ -10,6 +10,7 @@ use hostcompute_supervisor::message::{ProcessLaunch, Refusal};
 use rustix::fs::{FileType, major, minor};
 use serde_json::{Value, json};
 
+use crate::agent::open_files;
 use crate::agent::user::User;
 use crate::inside::{MASKED, READ_ONLY};
 use crate::refusal::Context;
@@ -83,6 +84,7 @@ pub fn process(process: &ProcessLaunch, launch: &Launch, user: &User) -> Value {
         // A description knows no other name than the program's.
         first.clone_from(program);
     }
+    let (soft, hard) = open_files();
     let mut value = json!({
         "terminal": process.terminal.is_some(),
         "user": { "uid": user.uid, "gid": user.gid, "additionalGids": user.groups },
@@ -93,6 +95,7 @@ pub fn process(process: &ProcessLaunch, launch: &Launch, user: &User) -> Value {
             "bounding": capabilities, "effective": effective, "permitted": effective,
             "inheritable": [], "ambient": [],
         },
+        "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": soft, "hard": hard }],
         "noNewPrivileges": launch.security.no_new_privileges || process.restricted,
     });
     if let Some(size) = process.terminal {

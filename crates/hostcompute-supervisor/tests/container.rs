@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hostcompute_supervisor::launch::{
-    Device, IdRange, Isolation, Limits, LookedAt, Mount, Network, Quota, Root, Scratch, Users,
+    Device, IdRange, Isolation, Limits, LookedAt, Mount, Network, OPEN_FILES, Quota, Root, Scratch,
+    Users,
 };
 use hostcompute_supervisor::message::{Answer, Cause, Notice, RefusalKind, Request, State, Status};
 use lab::{Lab, is_possible, process, read, shell};
@@ -104,6 +105,17 @@ fn it_may_do_what_containers_may() {
             read(running.output.take()),
             "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n"
         );
+    });
+}
+
+/// Whatever the supervisor's own are.
+#[test]
+fn open_files_have_the_usual_bounds() {
+    with_lab(|lab| {
+        let mut system = lab.start(lab.launch("one"));
+        let own = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let hard = own.map_or(OPEN_FILES.1, |own| own.min(OPEN_FILES.1));
+        assert_eq!(system.prints("ulimit -Sn; ulimit -Hn"), format!("{}\n{hard}\n", OPEN_FILES.0));
     });
 }
 

@@ -1,9 +1,9 @@
 //! `hc run` and `hc exec`: a command in a container, and its exit code as one's own.
 
+use hostcompute::schema::Document;
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
-use hostcompute::schema::Document;
 use hostcompute::{Failure, Guid, HResult, Host, Namespace, Network, System};
 
 use super::arguments::{ExecArguments, RunArguments};

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "compiled into several test programs, none of which needs everything")]
 
 mod daemon;
+pub mod holders;
 mod private;
 
 use std::cell::RefCell;

@@ -14,6 +14,7 @@ use hostcompute_engine::compute::{Fault, Sink};
 use hostcompute_schema::HResult;
 use hostcompute_supervisor::cgroup::Group;
 use hostcompute_supervisor::directory;
+use hostcompute_supervisor::kill::{Who, point};
 use hostcompute_supervisor::launch::{Device, Isolation, Launch, Mount, Network, Root, Scratch};
 use hostcompute_supervisor::message::{Answer, Request};
 use hostcompute_supervisor::wire;
@@ -37,16 +38,21 @@ pub(super) fn create(
     let launch = resolve(supervisors, wanted, &directory)?;
     let doing = || format!("make the directory of {}", wanted.id);
     let (fresh, hold) = systems.fresh().context(doing)?;
+    point(Who::Maker);
     let disk = launch.limits.io_devices.first().copied().or_else(|| disk_of_root(&launch));
     let placed = (|| {
         let lock = directory::lock(&fresh)?;
+        point(Who::Maker);
         let group = launch.cgroup.clone();
         let stored = Stored { id: wanted.id.clone(), record: wanted.record.clone(), group, disk };
         stored.write(&fresh)?;
+        point(Who::Maker);
         if let Some(owes) = &wanted.owes {
             fs::write(fresh.join(directory::OWES), owes)?;
         }
+        point(Who::Maker);
         directory::place(&fresh, &directory)?;
+        point(Who::Maker);
         Ok::<_, std::io::Error>(lock)
     })();
     drop(hold);
@@ -84,12 +90,14 @@ fn start(
             (socket, Some(starter))
         }
     };
+    point(Who::Maker);
     let link = Link::new(ours, directory.to_owned(), Listening::Now, sink);
     let launched = supervisors
         .hub
         .add(&link)
         .context(|| "listen to a supervisor")
         .and_then(|()| link.ask_with(Request::Launch(Box::new(launch)), &[lock.as_fd()]));
+    point(Who::Maker);
     if let Some(starter) = starter {
         // It is through by now.
         started(starter, &supervisors.options.program)?;

@@ -38,6 +38,8 @@ pub(super) struct Link {
     waiting: Mutex<HashMap<u64, Sender<Answered>>>,
     listens: AtomicBool,
     sink: Sink,
+    /// There is a system. One that died before it said so is whoever's who wanted it, and who holds its lock meanwhile.
+    is_there: AtomicBool,
     /// The system has ended, as far as this connection knows.
     ended: AtomicBool,
 }
@@ -68,6 +70,7 @@ impl Link {
             waiting: Mutex::new(HashMap::new()),
             listens: AtomicBool::new(listening == Listening::Now),
             sink,
+            is_there: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -137,6 +140,7 @@ impl Link {
         match wire::receive::<Said>(&self.socket) {
             Ok(Some(Received { message: Said::Answer { number, answer }, descriptors })) => {
                 self.listens.store(true, Ordering::Relaxed);
+                self.is_there.fetch_or(answer.is_ok(), Ordering::Relaxed);
                 let waiting =
                     self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
                 if let Some(waiting) = waiting {
@@ -171,7 +175,9 @@ impl Link {
     /// The supervisor is gone. If it did not say that the system has ended, it died.
     fn close(&self) {
         if !self.ended.swap(true, Ordering::AcqRel) {
-            if let Err(error) = place::bury(&self.directory) {
+            if self.is_there.load(Ordering::Relaxed)
+                && let Err(error) = place::bury(&self.directory)
+            {
                 tracing::warn!(%error, directory = %self.directory.display(), "a compute system could not be cleaned up");
             }
             let end = End { cause: Cause::WorkerDied, out_of_memory: false };

@@ -34,6 +34,8 @@ struct Inside<W: Worker> {
     early: Early,
     /// The namespace of the system's own that is to be removed, from its end on until somebody does it.
     cleanup: Option<(String, OwnNetwork)>,
+    /// It was said before that it is.
+    gives_up: bool,
     /// It is to be removed, or somebody is at it.
     cleaning: bool,
     fate: Fate,
@@ -106,6 +108,7 @@ impl<W: Worker> Cell<W> {
             worker: None,
             early: Early::default(),
             cleanup: None,
+            gives_up: false,
             cleaning: false,
             fate: Fate::Making,
             listeners: Listeners::default(),
@@ -276,6 +279,11 @@ impl<W: Worker> Cell<W> {
             Some(system) => system.let_go(),
             None => inside.early.handles = inside.early.handles.saturating_sub(1),
         }
+    }
+
+    /// The system is being ended: its network may go already. Whether there is something to remove.
+    pub fn give_up_network(&self) -> bool {
+        self.lock().begin_cleanup()
     }
 
     /// Whether a network is to be removed.
@@ -481,14 +489,13 @@ impl<W: Worker> Inside<W> {
     /// Something happened: the state follows, events go out.
     fn note(&mut self, happening: Happening) -> Aftermath {
         let ends = matches!(happening, Happening::Exited(_));
-        let Some(system) = &mut self.system else { return Aftermath::default() };
+        let Some(system) = &self.system else { return Aftermath::default() };
         let ended = ends && system.end().is_none();
-        if let Some(own) = OwnNetwork::of(system.record()).filter(|_| ended) {
-            let id = system.record().id.clone();
+        if ended {
             // Its network is to be gone when its end is heard.
-            system.open_gate();
-            (self.cleanup, self.cleaning) = (Some((id, own)), true);
+            self.begin_cleanup();
         }
+        let Some(system) = &mut self.system else { return Aftermath::default() };
         let events = system.happened(happening);
         let mut aftermath = self.tell(events);
         // A worker holds its sink, and that holds this: nobody needs it any more.
@@ -496,6 +503,16 @@ impl<W: Worker> Inside<W> {
             aftermath.calls.push(Box::new(move || drop(worker)));
         }
         Aftermath { ended, ..aftermath }
+    }
+
+    /// From now on the network that is the system's own is to be removed; whether there is one and nobody has said so before.
+    fn begin_cleanup(&mut self) -> bool {
+        let Some(system) = self.system.as_mut().filter(|_| !self.gives_up) else { return false };
+        let Some(own) = OwnNetwork::of(system.record()) else { return false };
+        system.open_gate();
+        self.cleanup = Some((system.record().id.clone(), own));
+        (self.gives_up, self.cleaning) = (true, true);
+        true
     }
 
     fn tell(&mut self, events: Vec<Event>) -> Aftermath {

@@ -53,12 +53,17 @@ impl<W: Workers, N: Networks> Shared<W, N> {
 
     /// Ends a system. When this returns, it has ended and all that was its own is gone.
     pub(super) fn terminate(
-        &self,
+        self: &Arc<Self>,
         cell: &Arc<Cell<WorkerOf<W>>>,
         document: &str,
     ) -> Result<(), Failure> {
         refuse_options(document)?;
         let (worker, ()) = cell.worker(|system| system.legal(Verb::Terminate))?;
+        if cell.give_up_network() {
+            // The kernel waits long for both, and for each without the other.
+            let (shared, cell) = (self.clone(), cell.clone());
+            self.pool.push(Box::new(move || shared.clean_up(&cell)));
+        }
         let answer = worker.terminate(Cause::Terminated);
         cell.note(|system| system.outcome(Verb::Terminate, answer))?;
         // By this thread, or by the one that is at it.

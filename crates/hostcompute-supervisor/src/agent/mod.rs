@@ -11,11 +11,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use hostcompute_supervisor::launch::{DEFAULT_CAPABILITIES, Filter, Isolation, Security};
+use hostcompute_supervisor::launch::{
+    DEFAULT_CAPABILITIES, Filter, Isolation, OPEN_FILES, Security,
+};
 use hostcompute_supervisor::message::Refusal;
 use hostcompute_supervisor::wire;
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::refusal::Context;
@@ -78,6 +80,7 @@ impl<'s> Agent<'s> {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .context(|| "collect the ends of processes")?;
         } else {
+            bound_descriptors().context(|| "limit open files")?;
             confine(&plan.security)?;
         }
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -180,6 +183,21 @@ fn close_others(socket: BorrowedFd<'_>) -> io::Result<()> {
         sys::close_from_to(FIRST, kept - 1)?;
     }
     sys::close_from(kept + 1)
+}
+
+/// Processes of a container have the usual bounds, not the supervisor's, which may have none.
+fn bound_descriptors() -> io::Result<()> {
+    let (soft, hard) = open_files();
+    let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
+    Ok(rustix::process::setrlimit(Resource::Nofile, limit)?)
+}
+
+/// [`OPEN_FILES`], as far as we may have them ourselves: an ordinary user can raise nothing.
+pub fn open_files() -> (u64, u64) {
+    let (soft, hard) = OPEN_FILES;
+    let own = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let hard = own.map_or(hard, |own| own.min(hard));
+    (soft.min(hard), hard)
 }
 
 /// Gives up what processes of the system may not have: they inherit the rest.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use hostcompute_supervisor::directory;
+use hostcompute_supervisor::kill::{Who, point};
 use hostcompute_supervisor::launch::{Life, Runtime};
 use hostcompute_supervisor::message::{Answer, Cause, Exit, Moment, Notice, Status};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -121,6 +122,7 @@ impl Supervisor {
             // Host processes, and whatever else somebody put into the group.
             let _ = group.kill();
         }
+        point(Who::Supervisor);
         // Those that were left to us; who still runs elsewhere is waited for by nobody.
         while rustix::process::wait(WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()) {}
         for process in &mut self.processes {
@@ -128,7 +130,9 @@ impl Supervisor {
         }
         self.hand_out_the_rest();
         self.tell_ends();
+        point(Who::Supervisor);
         let released = self.release();
+        point(Who::Supervisor);
         let ending = self.ending.take();
         let (cause, waiting) = match ending {
             Some(ending) => (ending.cause, ending.waiting),
@@ -147,7 +151,9 @@ impl Supervisor {
         let exit = Exit { cause, out_of_memory: self.out_of_memory, at: Moment::now() };
         let directory = &self.launch.directory;
         let written = directory::write(&directory.join(directory::EXIT), &exit);
+        point(Who::Supervisor);
         let retired = directory::retire(directory);
+        point(Who::Supervisor);
         self.notice(&Notice::Exited(exit));
         for (client, number) in waiting {
             self.answer(client, number, answer.clone());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use hostcompute_supervisor::cgroup::{Group, OomWatch};
+use hostcompute_supervisor::kill::{Who, point};
 use hostcompute_supervisor::launch::{Isolation, Launch, Limits};
 use hostcompute_supervisor::message::{Answer, Call, Refusal, RefusalKind, Request, Said, State};
 use hostcompute_supervisor::{directory, log, wire};
@@ -20,6 +21,7 @@ use crate::{devices, root};
 pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
     let received = wire::receive::<Call>(&starter).ok()??;
     let number = received.message.number;
+    point(Who::Supervisor);
     let made = match (received.message.request, received.descriptors.into_iter().next()) {
         (Request::Launch(launch), Some(lock)) => make(*launch, lock),
         _ => Err(refuse(RefusalKind::Invalid, "the first request is a launch, with its lock")),
@@ -30,6 +32,7 @@ pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
     };
     let told = wire::send(&starter, &Said::Answer { number, answer }, &[]);
     let mut supervisor = supervisor?;
+    point(Who::Supervisor);
     match told.and_then(|()| Client::new(0, starter)) {
         Ok(client) => {
             let leash = supervisor.launch.leashed;
@@ -47,13 +50,18 @@ pub fn launch(starter: OwnedFd) -> Option<Supervisor> {
 fn make(launch: Launch, lock: OwnedFd) -> Result<Supervisor, Refusal> {
     let host = root::Host::now()?;
     root::enter_own_namespace()?;
+    point(Who::Supervisor);
     let group = launch.cgroup.as_deref().map(Group::new).transpose();
     let group = group.context(|| "find the control groups")?;
     let prepared = (|| {
         let memory = set_up(&launch, group.as_ref())?;
+        point(Who::Supervisor);
         let mut holds = Holds::of(&launch.looked_at);
         let prepared = builtin::prepare(&launch, group.as_ref(), &mut holds)?;
-        Ok((memory, (prepared, holds), listen(&launch)?))
+        point(Who::Supervisor);
+        let listener = listen(&launch)?;
+        point(Who::Supervisor);
+        Ok((memory, (prepared, holds), listener))
     })();
     let (memory, (prepared, holds), listener) = prepared.inspect_err(|_| remove(group.as_ref()))?;
     Ok(Supervisor {
@@ -97,6 +105,7 @@ fn set_up(launch: &Launch, group: Option<&Group>) -> Result<Option<OomWatch>, Re
         return Ok(None);
     };
     group.create().context(|| "make the control group")?;
+    point(Who::Supervisor);
     group.set_limits(&Limits::default(), &launch.limits).context(|| "set the limits")?;
     if launch.isolation == Isolation::Container {
         let rules: Vec<String> = launch.devices.iter().filter_map(devices::rule).collect();
