@@ -44,6 +44,7 @@ pub const TEST: &[Need] = &[
     Need { program: "setpriv", package: "util-linux", reason: "other users" },
     Need { program: "pkill", package: "procps", reason: "ends programs by name" },
     Need { program: "python3", package: "python3", reason: "README's example, OpenAPI tools" },
+    Need { program: "openssl", package: "openssl", reason: "certificates of a test's own" },
     Need { program: "skopeo", package: "skopeo", reason: "another's images" },
     Need { program: "umoci", package: "umoci", reason: "another's way to unpack them" },
     BUSYBOX,

@@ -9,6 +9,7 @@ use std::fs;
 use hostcompute_storage::{
     Compression, Digest, ImportOptions, Imported, Kind, RegistryOptions, Result, Store, UNWATCHED,
 };
+use lab::certificates::Authority;
 use lab::image::{Built, MANIFEST, descriptor};
 use lab::registry::{Manner, Registry};
 use lab::{Member, Place, tar};
@@ -226,4 +227,117 @@ fn what_is_not_there() {
     assert_eq!(error.kind(), Kind::Network, "{error}");
     let error = pull(&place, "team/app", &with(None)).unwrap_err();
     assert_eq!(error.kind(), Kind::Argument, "{error}");
+}
+
+/// How a registry is reached that speaks TLS, and whose authority is one of the test's.
+fn trusting(authority: &Authority, credentials: Option<(&str, &str)>) -> RegistryOptions {
+    RegistryOptions { certificates: Some(authority.certificate.clone()), ..with(credentials) }
+}
+
+#[test]
+fn encrypted_for_whom_the_authority_vouches() {
+    let place = Place::new("tls");
+    let (authority, other) =
+        (Authority::new(&place.join("one")), Authority::new(&place.join("other")));
+    let manner = Manner { tls: Some(authority.server.clone()), ..Manner::default() };
+    let registry = Registry::new(manner);
+    registry.serve("latest", &image());
+    let name = registry.name("team/app");
+    let error = pull(&place, &name, &trusting(&other, None)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Network, "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let none = RegistryOptions { certificates: Some("none".to_owned()), ..with(None) };
+    let error = pull(&place, &name, &none).unwrap_err();
+    assert_eq!(error.kind(), Kind::Argument, "{error}");
+    assert!(registry.asked().is_empty(), "nothing was said before it had proved itself");
+    let pulled = pull(&place, &name, &trusting(&authority, None)).unwrap();
+    assert_eq!(pulled.name.as_deref(), Some(&*format!("{name}:latest")));
+}
+
+#[test]
+fn tokens_and_passwords_travel_encrypted() {
+    let place = Place::new("tls-password");
+    let authority = Authority::new(&place.join("authority"));
+    let user = ("user", "secret");
+    let tls = || Some(authority.server.clone());
+    for manner in [
+        Manner { token: Some(Some(user)), tls: tls(), ..Manner::default() },
+        Manner { basic: Some(user), tls: tls(), ..Manner::default() },
+    ] {
+        let registry = Registry::new(manner);
+        registry.serve("latest", &image());
+        let name = registry.name("team/app");
+        let error = pull(&place, &name, &trusting(&authority, None)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Denied, "{error}");
+        pull(&place, &name, &trusting(&authority, Some(user))).unwrap();
+        fs::remove_dir_all(place.join("images")).unwrap();
+    }
+    // A registry that is encrypted does not send us to a token service that is not.
+    let realm = Some("http://127.0.0.1:9/token".to_owned());
+    let manner = Manner { token: Some(Some(user)), realm, tls: tls(), ..Manner::default() };
+    let registry = Registry::new(manner);
+    registry.serve("latest", &image());
+    let error = pull(&place, &registry.name("team/app"), &trusting(&authority, Some(user)));
+    assert_eq!(error.unwrap_err().kind(), Kind::Denied);
+}
+
+#[test]
+fn encrypted_redirects_lose_what_is_secret_and_stay_encrypted() {
+    let place = Place::new("tls-redirect");
+    let authority = Authority::new(&place.join("authority"));
+    let tls = || Some(authority.server.clone());
+    let (user, built) = (("user", "secret"), image());
+    for manner in [
+        Manner { token: Some(Some(user)), ..Manner::default() },
+        Manner { basic: Some(user), ..Manner::default() },
+    ] {
+        let elsewhere = Manner { tls: tls(), is_elsewhere: true, ..Manner::default() };
+        let storage = Registry::new(elsewhere);
+        storage.serve("latest", &built);
+        let manner = Manner { redirect_to: Some(storage.address), tls: tls(), ..manner };
+        let registry = Registry::new(manner);
+        registry.serve("latest", &built);
+        pull(&place, &registry.name("team/app"), &trusting(&authority, Some(user))).unwrap();
+        let asked = storage.asked();
+        assert_eq!(asked.len(), 3, "{asked:?}");
+        assert!(asked.iter().all(|line| line.ends_with(" -")), "no authorization: {asked:?}");
+        fs::remove_dir_all(place.join("images")).unwrap();
+    }
+    let plain = Registry::new(Manner { is_elsewhere: true, ..Manner::default() });
+    plain.serve("latest", &built);
+    let manner = Manner {
+        redirect_to: Some(plain.address),
+        redirects_in_plain: true,
+        tls: tls(),
+        ..Manner::default()
+    };
+    let registry = Registry::new(manner);
+    registry.serve("latest", &built);
+    let error = pull(&place, &registry.name("team/app"), &trusting(&authority, None)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Network, "{error}");
+    assert!(plain.asked().is_empty(), "{:?}", plain.asked());
+}
+
+#[test]
+fn what_breaks_off_encrypted_is_gone_on_with_and_lies_are_found() {
+    let place = Place::new("tls-broken");
+    let authority = Authority::new(&place.join("authority"));
+    let tls = || Some(authority.server.clone());
+    let manner = Manner { break_after: Some(90_000), tls: tls(), ..Manner::default() };
+    let registry = Registry::new(manner);
+    registry.serve("latest", &image());
+    pull(&place, &registry.name("team/app"), &trusting(&authority, None)).unwrap();
+    let asked = registry.asked();
+    let ranges: Vec<&str> = asked
+        .iter()
+        .filter_map(|line| line.split(' ').nth(1).filter(|range| *range != "-"))
+        .collect();
+    assert_eq!(ranges, ["bytes=90000-", "bytes=180000-", "bytes=270000-"]);
+    fs::remove_dir_all(place.join("images")).unwrap();
+    let manner = Manner { lies_above: Some(10_000), tls: tls(), ..Manner::default() };
+    let registry = Registry::new(manner);
+    registry.serve("latest", &image());
+    let error = pull(&place, &registry.name("team/app"), &trusting(&authority, None)).unwrap_err();
+    assert!(matches!(error.kind(), Kind::Mismatch | Kind::Invalid), "{error}");
+    assert!(Store::open(place.path()).unwrap().images().unwrap().is_empty());
 }

@@ -1,7 +1,8 @@
 //! Images from a registry, by the OCI distribution protocol.
 //!
 //! What breaks off is gone on with (`Range`), also by a later command; a tag leads by its digest to the variant for this platform; every
-//! byte is checked against the digest it was asked by. HTTPS, but for this machine itself or where plain HTTP is asked for.
+//! byte is checked against the digest it was asked by. HTTPS, but for this machine itself (unless it is said which certificates to trust)
+//! or where plain HTTP is asked for.
 
 mod certificates;
 mod challenge;

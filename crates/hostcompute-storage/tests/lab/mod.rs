@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[cfg(feature = "registry")]
+pub mod certificates;
 pub mod image;
 #[cfg(feature = "registry")]
 pub mod registry;

@@ -1,7 +1,7 @@
 //! A registry on this machine's loopback: the distribution API as far as a pull needs it, with all that may go wrong on order.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -27,6 +27,18 @@ pub struct Manner {
     pub redirect_to: Option<SocketAddr>,
     /// Sends us to this place for a token.
     pub realm: Option<String>,
+    /// Speaks TLS, and proves itself so.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Listens on another address of this machine: to a client, another host.
+    pub is_elsewhere: bool,
+    /// Leads for blobs to a place that is not encrypted.
+    pub redirects_in_plain: bool,
+}
+
+impl Manner {
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 pub struct Registry {
@@ -47,7 +59,8 @@ struct Served {
 
 impl Registry {
     pub fn new(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = if manner.is_elsewhere { "127.0.0.2:0" } else { "127.0.0.1:0" };
+        let listener = TcpListener::bind(host).unwrap();
         let address = listener.local_addr().unwrap();
         let served = Arc::new(Served {
             manifests: Mutex::default(),
@@ -62,7 +75,7 @@ impl Registry {
                 for stream in listener.incoming().flatten() {
                     let (served, asked) = (Arc::clone(&served), Arc::clone(&asked));
                     // The last connection, made by whoever ends this, says nothing.
-                    if !answer(stream, &served, &asked) {
+                    if !greet(stream, &served, &asked) {
                         break;
                     }
                 }
@@ -105,9 +118,25 @@ impl Drop for Registry {
     }
 }
 
-/// One request, one answer, one connection; `false` when nothing was asked.
-fn answer(mut stream: TcpStream, served: &Served, asked: &Mutex<Vec<String>>) -> bool {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+/// One connection; `false` when nothing at all was said.
+fn greet(stream: TcpStream, served: &Served, asked: &Mutex<Vec<String>>) -> bool {
+    let Some(tls) = &served.manner.tls else { return answer(stream, served, asked) };
+    // Who does not trust this registry goes; who ends it says nothing.
+    let says_something = stream.peek(&mut [0]).is_ok_and(|length| length > 0);
+    let Ok(connection) = rustls::ServerConnection::new(tls.clone()) else { return false };
+    let mut stream = rustls::StreamOwned::new(connection, stream);
+    answer(&mut stream, served, asked);
+    // An answer that breaks off ends without a farewell, as connections do that break.
+    if served.manner.break_after.is_none() {
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+    }
+    says_something
+}
+
+/// One request, one answer; `false` when nothing was asked.
+fn answer(stream: impl Read + Write, served: &Served, asked: &Mutex<Vec<String>>) -> bool {
+    let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -133,7 +162,8 @@ fn answer(mut stream: TcpStream, served: &Served, asked: &Mutex<Vec<String>>) ->
         authorization.clone().unwrap_or_else(|| "-".to_owned())
     ));
     let reply = served.reply(&path, range.as_deref(), authorization.as_deref());
-    let _ = stream.write_all(&reply);
+    let _ = reader.get_mut().write_all(&reply);
+    let _ = reader.get_mut().flush();
     true
 }
 
@@ -161,7 +191,9 @@ impl Served {
             };
         }
         if let Some(other) = self.manner.redirect_to {
-            return http(307, &[("Location", &format!("http://{other}{path}"))], b"");
+            let in_plain = self.manner.redirects_in_plain;
+            let scheme = if in_plain { "http" } else { self.manner.scheme() };
+            return http(307, &[("Location", &format!("{scheme}://{other}{path}"))], b"");
         }
         match self.blobs.lock().unwrap().get(asked) {
             Some(bytes) => self.blob(bytes, range),
@@ -171,7 +203,7 @@ impl Served {
 
     fn challenge(&self, authorization: Option<&str>) -> Option<String> {
         if self.manner.token.is_some() && authorization != Some("Bearer opensesame") {
-            let own = format!("http://{}/token", self.address);
+            let own = format!("{}://{}/token", self.manner.scheme(), self.address);
             let realm = self.manner.realm.clone().unwrap_or(own);
             return Some(format!(
                 r#"Bearer realm="{realm}",service="the registry",scope="repository:team/app:pull""#
