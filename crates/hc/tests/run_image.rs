@@ -264,3 +264,56 @@ fn layers_of_a_container_stay_until_it_ends(host: &Sandbox) {
     host.hc(&["image", "prune"]).ok();
     assert!(!tree.exists());
 }
+
+/// Whoever holds a directory by `flock`, as the kernel tells it.
+fn holders(directory: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = std::fs::metadata(directory).expect("there").ino();
+    let locks = std::fs::read_to_string("/proc/locks").expect("the kernel's table");
+    let held = locks.lines().filter(|line| line.contains("FLOCK"));
+    let held = held.filter(|line| line.contains(&format!(":{inode} ")));
+    held.filter_map(|line| line.split_whitespace().nth(4).map(str::to_owned)).collect()
+}
+
+/// Whoever is killed, a layer is in use as long as its container is there, and no longer.
+fn killed(host: &Sandbox, is_served: bool) {
+    let host = Host::new(host);
+    import(&host, "demo", &json!({ "Cmd": ["/bin/sleep", "1000"], "Env": ["PATH=/bin"] }));
+    let shown = host.sandbox.json(&["image", "show", "demo"]);
+    let tree = PathBuf::from(shown["Layers"][0]["Path"].as_str().expect("a path"));
+    host.hc(&["run", "-d", "--name", "holder", "--image", "demo"]).ok();
+    host.hc(&["image", "rm", "demo"]).ok();
+    if is_served {
+        host.sandbox.kill_daemon();
+        host.sandbox.start_daemon();
+    }
+    assert_eq!(host.sandbox.json(&["image", "prune"])["InUse"], 1);
+    assert!(tree.join("version").exists());
+    // Its supervisor, and nobody else.
+    let holders = holders(&tree);
+    let [supervisor] = holders.as_slice() else { panic!("{holders:?}") };
+    done(Command::new("kill").args(["-9", supervisor]));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while tree.exists() {
+        assert!(Instant::now() < deadline, "the kernel lets go of what a killed process held");
+        host.hc(&["image", "prune"]).ok();
+    }
+}
+
+#[test]
+fn a_layer_is_let_go_with_a_killed_supervisor() {
+    if !supervisor_was_built() {
+        return;
+    }
+    let Some(host) = Sandbox::new() else { return };
+    killed(&host, false);
+}
+
+#[test]
+fn a_layer_is_held_across_a_killed_service() {
+    if !supervisor_was_built() {
+        return;
+    }
+    let Some(host) = Sandbox::served() else { return };
+    killed(&host, true);
+}

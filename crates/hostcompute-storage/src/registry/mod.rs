@@ -68,12 +68,14 @@ impl Store {
             Some(name) => Some(store::named(name)?),
             None => reference.name(),
         };
-        let import = self.begin()?;
         let connection = Connection::new(host, &reference.path, access)?;
         let source = Remote { connection, limit: options.limits.document_bytes };
-        let parts = source.parts(&reference, options)?;
-        self.bring(&parts, &source, options, watch)?;
-        let mut imported = self.list_all(vec![(listed, parts.descriptor)], import)?;
+        let mut imported = self.unless_full((|| {
+            let import = self.begin()?;
+            let parts = source.parts(&reference, options)?;
+            self.bring(&parts, &source, options, watch)?;
+            self.list_all(vec![(listed, parts.descriptor)], import)
+        })())?;
         imported.pop().ok_or_else(|| Error::new(Kind::NotFound, "the image was removed meanwhile"))
     }
 }

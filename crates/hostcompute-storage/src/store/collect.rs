@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hostcompute_schema::HResult;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,20 @@ impl Store {
     /// Another command works on the store (InUse); the machine refuses.
     pub fn prune(&self) -> Result<Collected> {
         let _alone = self.lock("lock", FlockOperation::NonBlockingLockExclusive)?;
-        self.sweep()
+        let collected = self.sweep()?;
+        // Nothing is left that they could be about.
+        self.settle_others()?;
+        Ok(collected)
+    }
+
+    /// The outcome of an import; where the disk was too small for it, what came of it goes at once, rather than keep the disk full.
+    pub(crate) fn unless_full<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| {
+            if error.hresult() == HResult::ERROR_DISK_FULL {
+                // Another time, if somebody else works on the store; the error is what is told.
+                let _ = self.prune_if_idle();
+            }
+        })
     }
 
     /// As [`Store::prune`], if nobody else works on the store; else another time.

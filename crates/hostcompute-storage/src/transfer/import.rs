@@ -52,9 +52,9 @@ impl Store {
     ) -> Result<Vec<Imported>> {
         let stem = archive_stem(path);
         if path.is_dir() {
-            let import = self.begin()?;
             let source = Source::directory(path)?;
-            return self.import_from(&source, &stem, options, watch, import);
+            let import = self.begin()?;
+            return self.unless_full(self.import_from(&source, &stem, options, watch, import));
         }
         let file = File::open(path).map_err(|error| Error::system("open", path, error))?;
         self.import_stream(file, &stem, options, watch)
@@ -65,6 +65,16 @@ impl Store {
     /// # Errors
     /// As [`Store::import`].
     pub fn import_stream(
+        &self,
+        file: File,
+        stem: &str,
+        options: &ImportOptions,
+        watch: Watch<'_>,
+    ) -> Result<Vec<Imported>> {
+        self.unless_full(self.import_file(file, stem, options, watch))
+    }
+
+    fn import_file(
         &self,
         mut file: File,
         stem: &str,
