@@ -36,6 +36,7 @@ scenarios! {
     an_image_comes_from_its_registry_when_it_is_missing,
     an_image_that_cannot_be_had_is_told_readably,
     layers_of_a_container_stay_until_it_ends,
+    an_image_says_how_it_is_asked_to_end,
 }
 
 /// A command that must succeed.
@@ -263,6 +264,30 @@ fn layers_of_a_container_stay_until_it_ends(host: &Sandbox) {
     host.hc(&["system", "terminate", "holder"]).ok();
     host.hc(&["image", "prune"]).ok();
     assert!(!tree.exists());
+}
+
+fn an_image_says_how_it_is_asked_to_end(host: &Sandbox) {
+    let host = Host::new(host);
+    let script = "for name in QUIT TERM USR1; do trap \"echo $name; exit 0\" $name; done; \
+        echo ready; while :; do /bin/sleep 1000; done";
+    let settings = json!({ "Cmd": ["/bin/sh", "-c", script], "StopSignal": "SIGQUIT" });
+    import(&host, "demo", &settings);
+    let ended_by = |name: &str, options: &[&str]| {
+        host.hc(&[&["run", "-d", "--name", name, "--image", "demo"], options].concat()).ok();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !host.hc(&["logs", name]).out.contains("ready") {
+            assert!(Instant::now() < deadline, "{name} does not begin");
+        }
+        host.hc(&["system", "shutdown", "--until-ended", name]).ok();
+        host.hc(&["logs", name]).ok()
+    };
+    // The shell may have a word to say of its child's end, too.
+    let said = ended_by("image", &[]);
+    assert!(said.starts_with("ready\nQUIT\n"), "{said}");
+    let said = ended_by("typed", &["--stop-signal", "USR1"]);
+    assert!(said.starts_with("ready\nUSR1\n"), "{said}");
+    let refused = host.hc(&["run", "--image", "demo", "--stop-signal", "NOPE"]).refused(125);
+    assert!(refused.contains("\"NOPE\" is no signal"), "{refused}");
 }
 
 /// Whoever holds a directory by `flock`, as the kernel tells it.

@@ -157,7 +157,10 @@ compute_operations! {
     /// Makes a compute system, and opens it for the session.
     CreateComputeSystem = "HcsCreateComputeSystem": System, Manage, Post "/systems",
         Document(ComputeSystem::SCHEMA) => Place, ["2.1"],
-        [ID, RUNTIME, USERS, GROUPS, CAPABILITIES, UNFILTERED, READ_ONLY, ENDS_WITH_FIRST_PROCESS];
+        [
+            ID, RUNTIME, USERS, GROUPS, CAPABILITIES, UNFILTERED, READ_ONLY,
+            ENDS_WITH_FIRST_PROCESS, STOP_SIGNAL
+        ];
     /// Opens a compute system for the session: fails when it does not exist.
     OpenComputeSystem = "HcsOpenComputeSystem": System, Read, Post "/systems/{id}/handle",
         None => None, ["2.1"];
@@ -454,6 +457,13 @@ const ENDS_WITH_FIRST_PROCESS: Parameter = Parameter {
     kind: schema::Kind::Bool,
     required: false,
     doc: "End the system with the first process that is started in it.",
+};
+
+const STOP_SIGNAL: Parameter = Parameter {
+    name: "stop-signal",
+    kind: schema::Kind::Text,
+    required: false,
+    doc: "What its processes get when it is shut down: a number, or a name as SIGTERM, which it is when left out.",
 };
 
 const ENDED: Parameter = Parameter {

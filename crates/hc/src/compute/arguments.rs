@@ -48,8 +48,8 @@ pub enum SystemVerb {
     Shutdown {
         id: String,
         /// Wait until it has ended
-        #[arg(short, long)]
-        wait: bool,
+        #[arg(short = 'w', long)]
+        until_ended: bool,
     },
     /// End one at once
     Terminate { id: String },
@@ -142,6 +142,9 @@ pub struct RunArguments {
     /// What it calls itself
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
+    /// What its processes get when it is asked to end, such as SIGQUIT [default: what its image says, or SIGTERM]
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<String>,
     /// Whose it is, for listings
     #[arg(long, default_value = "hc")]
     pub owner: String,

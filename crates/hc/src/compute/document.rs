@@ -22,6 +22,8 @@ pub struct Defaults {
     pub environment: Vec<String>,
     pub workdir: Option<String>,
     pub user: Option<String>,
+    /// By name or number.
+    pub stop_signal: Option<String>,
     /// Keep the layers of an image from being removed.
     pub holds: Vec<Hold>,
 }

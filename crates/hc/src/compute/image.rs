@@ -59,6 +59,7 @@ pub fn defaults(host: &Host, wanted: &str, typed: &[String]) -> Result<Defaults,
         environment: execution.env.clone(),
         workdir: text(&execution.working_dir),
         user: text(&execution.user),
+        stop_signal: execution.stop_signal.as_ref().and_then(text),
         holds,
     })
 }

@@ -104,7 +104,9 @@ fn make(
 ) -> Result<System, Failure> {
     let cpus = if typed.limits.cpus.is_some() { host_cpus(host)? } else { 1 };
     let document = document::system(typed, &defaults.layers, networking, cpus)?;
-    let terms = typed.terms();
+    let mut terms = typed.terms();
+    let stop_signal = typed.stop_signal.clone().or_else(|| defaults.stop_signal.clone());
+    terms.extend(stop_signal.map(|signal| ("stop-signal", signal)));
     let terms: Vec<(&str, &str)> =
         terms.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let text = document.to_value().to_string();

@@ -62,10 +62,10 @@ pub fn system(session: Session<'_>, verb: &SystemVerb) -> Done {
             let options = SaveOptions { save_state_file_path: path, ..SaveOptions::default() };
             Ok(open(id)?.save(&options)?)
         }
-        SystemVerb::Shutdown { id, wait } => {
+        SystemVerb::Shutdown { id, until_ended } => {
             let system = open(id)?;
             system.shut_down(&ShutdownOptions::default())?;
-            if *wait { document(form, &system.wait(None)?.to_value()) } else { Ok(()) }
+            if *until_ended { document(form, &system.wait(None)?.to_value()) } else { Ok(()) }
         }
         SystemVerb::Terminate { id } => Ok(open(id)?.terminate()?),
         SystemVerb::Wait { id, timeout } => {

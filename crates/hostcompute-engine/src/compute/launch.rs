@@ -196,6 +196,37 @@ impl Signal {
     pub const QUIT: Signal = Signal(3);
     pub const KILL: Signal = Signal(9);
     pub const TERMINATE: Signal = Signal(15);
+
+    /// Names without `SIG`, by their numbers from 1 on: those that all of Linux's usual architectures share.
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+        "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+
+    /// The first and the last of the signals without a meaning, as C libraries number them.
+    const REAL_TIME: (u8, u8) = (34, 64);
+
+    /// A signal by its number or its name, as images and people write it: `3`, `QUIT`, `SIGQUIT`, `SIGRTMIN+3`.
+    pub fn read(text: &str) -> Option<Signal> {
+        let (first, last) = Self::REAL_TIME;
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let beside = |from: &str| match name.strip_prefix(from)? {
+            "" => Some(0),
+            rest => rest.get(1..)?.parse::<u8>().ok().filter(|_| rest.starts_with(['+', '-'])),
+        };
+        let number = if let Ok(number) = text.parse::<u8>() {
+            number
+        } else if let Some(index) = Self::NAMES.iter().position(|known| *known == name) {
+            u8::try_from(index + 1).ok()?
+        } else if let Some(more) = beside("RTMIN").filter(|_| !name.contains('-')) {
+            first.checked_add(more)?
+        } else {
+            last.checked_sub(beside("RTMAX").filter(|_| !name.contains('+'))?)?
+        };
+        ((1..=31).contains(&number) || (first..=last).contains(&number)).then_some(Signal(number))
+    }
 }
 
 /// The part of a [`Launch`] that a worker's refusal is about: the service turns it into a path of the document.
@@ -217,4 +248,22 @@ pub enum Place {
     Arguments,
     User,
     Directory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        let known = [("3", 3), ("QUIT", 3), ("SIGQUIT", 3), ("sigterm", 15), ("SIGRTMIN+3", 37)];
+        for (text, number) in known.into_iter().chain([("RTMAX-1", 63)]) {
+            assert_eq!(Signal::read(text), Some(Signal(number)), "{text}");
+        }
+        let unknown =
+            ["", "0", "65", "32", "SIG", "SIGRTMIN-1", "RTMAX+1", "RTMIN+31", "NOPE", "-3"];
+        for text in unknown {
+            assert_eq!(Signal::read(text), None, "{text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use hostcompute_schema::hcs::SystemType;
 use hostcompute_schema::{Failure, Guid, HResult};
 use serde_json::{Map, Value};
 
-use super::launch::Place;
+use super::launch::{Place, Signal};
 use super::worker::Fault;
 
 /// Who a system is.
@@ -30,6 +30,8 @@ pub struct Record {
     pub namespace: Option<Guid>,
     /// The group of processors that it was put into.
     pub cpu_group: Option<Guid>,
+    /// What its processes get when it is shut down; absent: TERM.
+    pub stop_signal: Option<Signal>,
     /// The document that it was made of.
     pub document: Value,
 }
@@ -68,6 +70,9 @@ impl Record {
             let ids = self.own_endpoints.iter().map(|id| Value::from(id.to_string()));
             put("OwnEndpoints", ids.collect());
         }
+        if let Some(Signal(number)) = self.stop_signal {
+            put("StopSignal", Value::from(number));
+        }
         put("Document", self.document.clone());
         Value::Object(object).to_string()
     }
@@ -103,6 +108,11 @@ impl Record {
                 .collect(),
             namespace: guid("Namespace"),
             cpu_group: guid("CpuGroup"),
+            stop_signal: value
+                .get("StopSignal")
+                .and_then(Value::as_u64)
+                .and_then(|number| u8::try_from(number).ok())
+                .map(Signal),
             document: value.get("Document").cloned().unwrap_or_default(),
         })
     }

@@ -243,6 +243,7 @@ mod tests {
             own_endpoints: Vec::new(),
             namespace: None,
             cpu_group: None,
+            stop_signal: None,
             document: Value::Null,
         };
         let mut system = System::new(record, Limits::default());

@@ -1,5 +1,5 @@
 //! What can be said of a container beside its document, because documents have no member for it: which program makes it, whose users its
-//! users are, what its root may do, whether its root file system can be written to, how long it lives.
+//! users are, what its root may do, whether its root file system can be written to, how long it lives, by which signal it is asked to end.
 //!
 //! Said by parameters of the call that makes it, in texts; how the service is set up counts where nothing is said.
 
@@ -9,8 +9,10 @@ use alloc::vec::Vec;
 
 use hostcompute_schema::{Failure, HResult};
 
+use super::launch::Signal;
+
 /// Names of the parameters.
-pub const PARAMETERS: [&str; 7] = [
+pub const PARAMETERS: [&str; 8] = [
     "runtime",
     "users",
     "groups",
@@ -18,6 +20,7 @@ pub const PARAMETERS: [&str; 7] = [
     "unfiltered",
     "read-only",
     "ends-with-first-process",
+    "stop-signal",
 ];
 
 /// Everything that can be said; the default is to say nothing.
@@ -34,6 +37,8 @@ pub struct Terms {
     /// Nobody may write to the root file system; what is mapped says for itself.
     pub read_only: bool,
     pub life: Life,
+    /// What its processes get when it is shut down; absent: TERM.
+    pub stop_signal: Option<Signal>,
 }
 
 /// Who makes containers.
@@ -146,6 +151,7 @@ impl Terms {
                 true => Life::FirstProcess,
                 false => Life::UntilStopped,
             },
+            stop_signal: given("stop-signal").map(signal).transpose()?,
         })
     }
 
@@ -173,6 +179,9 @@ impl Terms {
         ];
         let on = switches.into_iter().filter(|(_, on)| *on);
         told.extend(on.map(|(name, _)| (name, "true".to_owned())));
+        told.extend(
+            self.stop_signal.map(|Signal(number)| ("stop-signal", alloc::format!("{number}"))),
+        );
         told
     }
 
@@ -298,6 +307,13 @@ fn ranges_text(ranges: &[IdRange]) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
+fn signal(text: &str) -> Result<Signal, Failure> {
+    Signal::read(text).ok_or_else(|| {
+        let why = alloc::format!("{text:?} is no signal");
+        Failure::new(HResult::E_INVALIDARG, why).hint("signals are numbers, or names as SIGTERM")
+    })
+}
+
 /// `+NAME` and `-NAME`, with commas between; `-ALL` drops all.
 fn capabilities(text: &str) -> Result<Vec<Change>, Failure> {
     text.split(',').map(capability).collect()
@@ -359,6 +375,7 @@ mod tests {
             ("unfiltered", "true"),
             ("read-only", "true"),
             ("ends-with-first-process", "true"),
+            ("stop-signal", "SIGQUIT"),
         ];
         let terms = read(&said).expect("terms");
         let told = terms.to_parameters();
@@ -391,6 +408,7 @@ mod tests {
             ("capabilities", "+NOTHING"),
             ("capabilities", "ö"),
             ("unfiltered", "yes"),
+            ("stop-signal", "NOTHING"),
         ] {
             assert_eq!(read(&[(name, text)]), Err(HResult::E_INVALIDARG), "{name}={text}");
         }

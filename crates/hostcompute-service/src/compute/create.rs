@@ -61,6 +61,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 Meaning::VirtualMachine(_) => return Err(no_machines("$.VirtualMachine")),
                 Meaning::Hosted { host, .. } => return Err(self.no_host(&host)),
             };
+        wanted.record.stop_signal = terms.stop_signal;
         let placed = self.place(&mut wanted);
         let (place, adapters) = placed.map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());

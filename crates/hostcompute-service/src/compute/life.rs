@@ -1,6 +1,7 @@
 //! Starting, pausing, ending.
 
 use hostcompute_engine::compute::document::{check_pause, check_start, read_shutdown};
+use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{Cause, Fault, Signal, Worker, Workers};
 use hostcompute_schema::hcs::{self, CrashOptions, SaveOptions};
@@ -18,7 +19,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         verb: Verb,
         document: &str,
     ) -> Result<(), Failure> {
-        let (worker, ()) = cell.worker(|system| system.legal(verb))?;
+        let legal = |system: &System| Ok((system.legal(verb)?, system.record().stop_signal));
+        let (worker, ((), stop_signal)) = cell.worker(legal)?;
         let answer: Result<(), Fault> = match verb {
             Verb::Start => {
                 check_start(document)?;
@@ -26,7 +28,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             }
             Verb::ShutDown => {
                 let wanted = read_shutdown(document)?;
-                worker.shut_down(Signal::TERMINATE, wanted.force_after)
+                let signal = stop_signal.unwrap_or(Signal::TERMINATE);
+                worker.shut_down(signal, wanted.force_after)
             }
             Verb::Pause => {
                 check_pause(document)?;

@@ -106,6 +106,7 @@ pub fn read_system(
         own_endpoints: Vec::new(),
         namespace: None,
         cpu_group: None,
+        stop_signal: None,
         document: read_json(text)?,
     };
     let mut notes = Notes::default();
