@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use hostcompute::Host;
+use hostcompute::{Host, Options};
 
 use arguments::{Arguments, Command, Form, NamespaceVerb};
 use object::Session;
@@ -78,7 +78,8 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
     if let Command::Run(typed) = command {
         compute::bring(&arguments.global.options(), typed).map_err(compute::failed)?;
     }
-    let host = Host::auto(arguments.global.options());
+    let expects_system = matches!(command, Command::Run(_));
+    let host = Host::auto(Options { expects_system, ..arguments.global.options() });
     let host = match command {
         // Their status is that of a command, but for this one.
         Command::Run(_) | Command::Exec(_) => host.map_err(compute::failed)?,

@@ -210,9 +210,14 @@ impl Cleanup {
         Ok(())
     }
 
-    /// Says that namespaces have been removed: links that are tied to them need nobody any more.
-    pub(crate) fn ended(&self, namespaces: &[Guid]) {
-        self.shared.lock().tied.retain(|netns, _| !namespaces.contains(netns));
+    /// Says that namespaces have been removed: links that are tied to them need nobody any more, though deleting many at once
+    /// takes the kernel less than ending the namespaces one by one.
+    pub(crate) fn ended(&self, namespaces: &[Guid], held: Vec<Inside>) {
+        let mut state = self.shared.lock();
+        state.tied.retain(|netns, _| !namespaces.contains(netns));
+        if state.done < state.asked {
+            state.held.extend(held);
+        }
     }
 
     /// Waits until nothing that is still to be said about an earlier life of a link, or of its addresses, can hit the new one.
@@ -326,12 +331,13 @@ fn run(shared: &Shared, mut tools: Tools) {
     }
 }
 
-/// How much longer to wait for further links; `None` to begin.
+/// How much longer to wait for further links; `None` to begin. What nobody has to delete can wait longest.
 fn linger(state: &State) -> Option<Duration> {
     if state.urgent || state.ending || state.links > LIMIT / 2 {
         return None;
     }
-    let quiet = QUIET.checked_sub(state.last_request?.elapsed())?;
+    let quiet = if state.is_doomed() { PATIENCE } else { QUIET };
+    let quiet = quiet.checked_sub(state.last_request?.elapsed())?;
     let patience = PATIENCE.checked_sub(state.first_request?.elapsed())?;
     Some(quiet.min(patience)).filter(|rest| !rest.is_zero())
 }

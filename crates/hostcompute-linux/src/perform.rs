@@ -503,7 +503,7 @@ impl<'p> Performance<'_, 'p> {
     fn hand_over(&mut self) -> Result<(), Error> {
         let retired = std::mem::take(&mut self.retired);
         if retired.indexes.is_empty() {
-            self.host.cleanup.ended(&retired.ended);
+            self.host.cleanup.ended(&retired.ended, retired.held);
             return Ok(());
         }
         let netns = self.host.netns.as_ref();

@@ -38,6 +38,8 @@ pub struct Options {
     pub patience: Duration,
     /// How containers are made, where nothing is said of one.
     pub containers: Containers,
+    /// A compute system is about to be made: what will carry it is started at once, where that is inside this process.
+    pub expects_system: bool,
     /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
     pub rootless: bool,
 }
@@ -113,6 +115,7 @@ impl Options {
             strict: false,
             patience: PATIENCE,
             containers: Containers::default(),
+            expects_system: false,
             rootless: false,
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hostcompute::{Options, local};
+use hostcompute_linux::compute::Spare;
 use hostcompute_linux::peer::UserNamespace;
 use hostcompute_linux::{Linux, rootless};
 use hostcompute_service::Service;
@@ -78,7 +79,8 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         .build()
         .context("starting threads")?;
     // Root's: what a system needs of the network was asked for by somebody who may make systems.
-    let compute = local::systems::systems(&options, server.desk()?, Adoption::AtStart)?;
+    let compute =
+        local::systems::systems(&options, server.desk()?, Adoption::AtStart, Spare::default())?;
     let edge = Edge::new(
         server.clone(),
         ours,

@@ -7,7 +7,6 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use hostcompute_engine::compute as engine;
 use hostcompute_engine::compute::{Fault, Sink};
@@ -86,7 +85,8 @@ fn start(
         Ok(socket) => (socket, None),
         // Nobody starts them for us.
         Err(_) => {
-            let (socket, starter) = spawn(&supervisors.options.program)?;
+            let (socket, starter) =
+                supervisors.options.spare.take_or_start(&supervisors.options.program)?;
             (socket, Some(starter))
         }
     };
@@ -100,45 +100,12 @@ fn start(
     point(Who::Maker);
     if let Some(starter) = starter {
         // It is through by now.
-        started(starter, &supervisors.options.program)?;
+        starter.wait()?;
     }
     match launched? {
         (Answer::Done, _) => Ok(Supervised::new(link, &supervisors.hub)),
         _ => Err(fault::nonsense()),
     }
-}
-
-/// Starts a supervisor, and says by which socket it is spoken to. The process that is started makes another one, and ends.
-fn spawn(program: &Path) -> Result<(OwnedFd, Child), Fault> {
-    let (ours, theirs) = wire::pair().context(|| starting(program))?;
-    let starter = Command::new(program)
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-    match starter {
-        Err(error) if missing(&error) => {
-            let message = format!("there is no supervisor {}", program.display());
-            let hint = "HOSTCOMPUTE_SUPERVISOR says where it is";
-            Err(Fault::new(HResult::ERROR_FILE_NOT_FOUND, message).hint(hint))
-        }
-        starter => Ok((ours, starter.context(|| starting(program))?)),
-    }
-}
-
-/// Whether there is a supervisor.
-fn started(mut starter: Child, program: &Path) -> Result<(), Fault> {
-    let status = starter.wait().context(|| starting(program))?;
-    if !status.success() {
-        let message = format!("could not {}: {status}", starting(program));
-        return Err(Fault::new(HResult::E_FAIL, message));
-    }
-    Ok(())
-}
-
-fn starting(program: &Path) -> String {
-    format!("start the supervisor {}", program.display())
 }
 
 fn resolve(

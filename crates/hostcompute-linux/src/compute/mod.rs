@@ -6,6 +6,7 @@
 //! | | |
 //! |---|---|
 //! | `create` | from the engine's launch to a supervisor that runs |
+//! | `starting` | the program that makes a supervisor |
 //! | `translate` | the engine's words and the supervisor's |
 //! | `terms` | what is said beside a document |
 //! | `link`, `hub` | connections: questions, answers, notices |
@@ -40,6 +41,7 @@ mod link;
 mod output;
 mod place;
 mod rights;
+mod starting;
 mod terms;
 mod translate;
 mod worker;
@@ -49,6 +51,7 @@ use hub::Hub;
 use link::{Link, Listening};
 use place::Place;
 pub use rights::acting;
+pub use starting::Spare;
 pub use worker::Supervised;
 
 /// Where supervisors are looked for when nobody says.
@@ -67,6 +70,8 @@ pub struct Options {
     /// A socket behind which the service manager starts a supervisor for each connection, where there is one: such a supervisor
     /// has nothing of the limits that the service itself lives with.
     pub launcher: PathBuf,
+    /// A supervisor that was started already ([`Spare::begin`]).
+    pub spare: Spare,
     /// The layers of the service's own images, which every client may use.
     pub layers: Option<PathBuf>,
     /// Who makes containers of which nothing is said.
@@ -84,6 +89,7 @@ impl Options {
             launcher: runtime_dir.join(LAUNCHER),
             runtime_dir,
             program: find_supervisor(),
+            spare: Spare::default(),
             layers: None,
             runtime: Runtime::Builtin,
             users: Users::Host,

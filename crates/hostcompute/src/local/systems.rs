@@ -1,6 +1,6 @@
 //! The compute service of a host: its systems are carried by supervisors, and are in namespaces of the network service.
 
-use hostcompute_linux::compute::Supervisors;
+use hostcompute_linux::compute::{Spare, Supervisors};
 use hostcompute_schema::Failure;
 use hostcompute_service::apply::Desk;
 use hostcompute_service::compute::{Adoption, Compute, OverDesk, Settings};
@@ -10,7 +10,8 @@ use crate::Options;
 /// A compute service whose network service is behind this desk.
 pub type Systems<D> = Compute<Supervisors, OverDesk<D>>;
 
-/// Opens the compute service of a host, which looks for systems that run when `adoption` says.
+/// Opens the compute service of a host, which looks for systems that run when `adoption` says, and has the first one carried by the
+/// spare supervisor, if there is one.
 ///
 /// # Errors
 /// The runtime directory cannot be made or read.
@@ -18,9 +19,11 @@ pub fn systems<D: Desk + Send + Sync + 'static>(
     options: &Options,
     desk: D,
     adoption: Adoption,
+    spare: Spare,
 ) -> Result<Systems<D>, Failure> {
     let usual = hostcompute_linux::compute::Options::new(options.runtime_dir.clone());
     let kept = hostcompute_linux::compute::Options {
+        spare,
         layers: layers(options),
         runtime: options.containers.runtime()?,
         users: options.containers.users()?,

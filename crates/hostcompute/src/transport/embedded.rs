@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use hostcompute_engine as engine;
 use hostcompute_engine::State;
 use hostcompute_engine::apply::PresentSystem;
-use hostcompute_linux::compute::has_business;
+use hostcompute_linux::compute::{self, Spare, has_business};
 use hostcompute_linux::{Linux, rootless};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
@@ -35,6 +35,8 @@ struct Inside {
     happened: Condvar,
     reading: Reading,
     options: Options,
+    /// Carries the first compute system.
+    spare: Spare,
     /// The compute service, once somebody has asked for it.
     compute: OnceLock<Box<dyn Desk>>,
 }
@@ -42,6 +44,11 @@ struct Inside {
 impl Embedded {
     /// Opens the host and the state directory; what an earlier process left unfinished is finished or undone.
     pub fn open(mut options: Options) -> Result<Self, Failure> {
+        let mut spare = Spare::default();
+        // An ordinary user's would be born outside of the host.
+        if options.expects_system && !options.rootless {
+            spare = Spare::begin(&compute::Options::new(options.runtime_dir.clone()));
+        }
         let service = Mutex::new(local::open(&mut options)?);
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
         let embedded = Self(Arc::new(Inside {
@@ -49,6 +56,7 @@ impl Embedded {
             happened: Condvar::new(),
             reading,
             options,
+            spare,
             compute: OnceLock::new(),
         }));
         if has_business(&embedded.options().runtime_dir) {
@@ -79,7 +87,8 @@ impl Embedded {
     fn desk(&self) -> Result<&dyn Desk, Failure> {
         if self.0.compute.get().is_none() {
             let behind = Behind(Arc::downgrade(&self.0));
-            let compute = systems(&self.0.options, behind, Adoption::WhenAsked)?;
+            let compute =
+                systems(&self.0.options, behind, Adoption::WhenAsked, self.0.spare.clone())?;
             if has_business(&self.0.options.runtime_dir) {
                 compute.sweep();
             }
