@@ -489,7 +489,7 @@ fn a_port_ends_with_its_namespace_and_nobody_waits_for_it() {
     assert!(!is_there(&lab, &stays), "its namespace stays, so it is waited for");
     let mut another = lab.reopen();
     let both = [Fact::Port(ends.clone()), Fact::Netns(ends.netns)];
-    both.into_iter().for_each(|fact| another.perform(&[Step::Remove(fact)]).unwrap());
+    another.perform(&both.map(Step::Remove)).unwrap();
     drop(another);
     assert!(is_there(&lab, &ends), "nobody waited");
     assert!(!ping(&lab.host, "10.1.0.2"), "it is dead");

@@ -177,8 +177,12 @@ impl Lab {
         }
         // The kernel notices a moment later that both ends are up.
         let deadline = Instant::now() + Duration::from_secs(10);
+        let settled = |routes: &str| {
+            routes.contains("multicast ff00::/8 dev up0")
+                && routes.contains(&format!("local {HOST6} dev up0"))
+        };
         while !(exec("ip -o link show up0").contains("state UP")
-            && exec("ip -6 route show table local").contains("multicast ff00::/8 dev up0"))
+            && settled(&exec("ip -6 route show table local")))
         {
             assert!(Instant::now() < deadline, "the uplink does not come up");
             std::thread::yield_now();
