@@ -2,7 +2,7 @@
 
 mod lab;
 
-use lab::{Daemon, Machine};
+use lab::Machine;
 use serde_json::{Value, json};
 
 /// Groups that no system gives to anybody.
@@ -10,25 +10,6 @@ const MANAGE: &str = "61234";
 const READ: &str = "61235";
 
 const CONFIGURATION: &str = "manage-group = \"61234\"\nread-group = \"61235\"\n";
-
-/// A request of somebody else; `words` make curl that somebody's.
-#[track_caller]
-fn ask_as(machine: &Machine, daemon: &Daemon, words: &[&str], request: &[&str]) -> (u16, Value) {
-    let (program, words) = words.split_first().expect("a program");
-    let output = machine
-        .command(program)
-        .args(words)
-        .args(["curl", "--silent", "--show-error", "--unix-socket"])
-        .arg(&daemon.socket)
-        .args(["--write-out", "\n%{response_code}"])
-        .args(request)
-        .output()
-        .expect("started");
-    assert!(output.status.success(), "{words:?}: {output:?}");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let (body, status) = text.rsplit_once('\n').expect("a status");
-    (status.parse().expect("a number"), serde_json::from_str(body).unwrap_or(Value::Null))
-}
 
 const NETWORKS: &[&str] = &["http://localhost/networks"];
 const CREATE: &[&str] = &["--json", "{}", "http://localhost/networks"];
@@ -50,17 +31,17 @@ fn rights_follow_users_and_groups() {
         user(&managers),
         vec!["setpriv", "--reuid=65534", "--regid=61234", "--clear-groups"],
     ] {
-        assert_eq!(ask_as(&machine, &daemon, &words, NETWORKS).0, 200, "{words:?}");
-        let (status, id) = ask_as(&machine, &daemon, &words, CREATE);
+        assert_eq!(machine.ask_as(&daemon, &words, NETWORKS).0, 200, "{words:?}");
+        let (status, id) = machine.ask_as(&daemon, &words, CREATE);
         assert_eq!(status, 201, "{words:?}");
         let place = format!("http://localhost/networks/{}", id.as_str().expect("an id"));
-        let deleted = ask_as(&machine, &daemon, &words, &["-X", "DELETE", &place]);
+        let deleted = machine.ask_as(&daemon, &words, &["-X", "DELETE", &place]);
         assert_eq!(deleted, (204, Value::Null), "{words:?}");
     }
 
     let reader = user(&readers);
-    assert_eq!(ask_as(&machine, &daemon, &reader, NETWORKS), (200, json!([])));
-    assert_eq!(ask_as(&machine, &daemon, &reader, &["http://localhost/metrics"]).0, 200);
+    assert_eq!(machine.ask_as(&daemon, &reader, NETWORKS), (200, json!([])));
+    assert_eq!(machine.ask_as(&daemon, &reader, &["http://localhost/metrics"]).0, 200);
     for request in [
         CREATE,
         &["--json", "{}", "http://localhost/host/up"],
@@ -68,14 +49,14 @@ fn rights_follow_users_and_groups() {
         &["-X", "POST", "http://localhost/host/repair"],
         &["-X", "PUT", "--data", "{}", "http://localhost/host/state"],
     ] {
-        let (status, problem) = ask_as(&machine, &daemon, &reader, request);
+        let (status, problem) = machine.ask_as(&daemon, &reader, request);
         assert_eq!((status, &problem["hresult"]), (403, &json!("0x80070005")), "{request:?}");
     }
 
     let stranger = user("--clear-groups");
     for request in [NETWORKS, CREATE, &["http://localhost/metrics"], &["http://localhost/nothing"]]
     {
-        let (status, problem) = ask_as(&machine, &daemon, &stranger, request);
+        let (status, problem) = machine.ask_as(&daemon, &stranger, request);
         assert_eq!((status, &problem["hresult"]), (403, &json!("0x80070005")), "{request:?}");
         assert_eq!(problem["name"], "E_ACCESSDENIED");
         assert!(problem["hint"].is_string(), "{problem}");
@@ -99,7 +80,7 @@ fn who_lives_in_another_user_namespace_is_refused_whoever_it_claims_to_be() {
     let daemon = machine.daemon_with(CONFIGURATION);
     // Root there, and to the kernel root here as well: the ids alone would let it in.
     let words = ["unshare", "--user", "--map-root-user"];
-    let (status, problem) = ask_as(&machine, &daemon, &words, NETWORKS);
+    let (status, problem) = machine.ask_as(&daemon, &words, NETWORKS);
     assert_eq!((status, &problem["hresult"]), (403, &json!("0x80070005")));
     assert!(
         problem["detail"].as_str().is_some_and(|text| text.contains("user namespace")),
@@ -117,7 +98,7 @@ fn the_session_of_another_user_is_closed_to_one() {
     let header = format!("Hostcompute-Session: {}", session.expect("a session"));
     let managers = format!("--groups={MANAGE}");
     let request = ["--header", &header, "http://localhost/handles"];
-    let (status, problem) = ask_as(&machine, &daemon, &user(&managers), &request);
+    let (status, problem) = machine.ask_as(&daemon, &user(&managers), &request);
     assert_eq!((status, &problem["name"]), (403, &json!("E_ACCESSDENIED")));
     daemon.stop();
 }
@@ -144,7 +125,7 @@ fn an_ordinary_users_service_is_that_users_alone() {
     let mut daemon = machine.start(command);
     daemon.socket = home.join("run/hostcompute/hostcompute.sock");
     let own = user("--clear-groups");
-    let (status, id) = ask_as(&machine, &daemon, &own, CREATE);
+    let (status, id) = machine.ask_as(&daemon, &own, CREATE);
     assert_eq!(status, 201, "{id}");
     let place = format!("http://localhost/networks/{}", id.as_str().expect("an id"));
     for words in [&["env"][..], &["setpriv", "--reuid=61236", "--regid=61236", "--clear-groups"]] {
@@ -160,7 +141,7 @@ fn an_ordinary_users_service_is_that_users_alone() {
         let told = String::from_utf8(output.stdout).expect("text");
         assert!(!output.status.success() || told.contains("0x80070005"), "{words:?}: {told}");
     }
-    assert_eq!(ask_as(&machine, &daemon, &own, &["-X", "DELETE", &place]).0, 204);
+    assert_eq!(machine.ask_as(&daemon, &own, &["-X", "DELETE", &place]).0, 204);
     daemon.stop();
     assert!(!home.join("run/hostcompute/holder").exists(), "the host goes with its last object");
 }

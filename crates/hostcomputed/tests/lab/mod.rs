@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 #[allow(unused_imports, reason = "compiled into several test programs, as above")]
 pub use client::{Connection, Event, Reply, Stream};
 use private::Private;
+use serde_json::Value;
 
 /// Longer than anything here takes, also on a busy machine.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -55,6 +56,26 @@ impl Machine {
         let output = self.command(program).args(arguments).output().expect("started");
         assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// A request of somebody else by curl, which `words` make that somebody's; its status and document.
+    #[track_caller]
+    pub fn ask_as(&self, daemon: &Daemon, words: &[&str], request: &[&str]) -> (u16, Value) {
+        let (program, words) = words.split_first().expect("a program");
+        let output = self
+            .command(program)
+            .args(words)
+            .args(["curl", "--silent", "--show-error", "--unix-socket"])
+            .arg(&daemon.socket)
+            .args(["--write-out", "\n%{response_code}"])
+            .args(request)
+            .output()
+            .expect("started");
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let (body, status) = text.rsplit_once('\n').expect("a status");
+        let document = serde_json::from_str(body).unwrap_or(Value::Null);
+        (status.parse().expect("a number"), document)
     }
 
     /// A daemon with the usual configuration.
