@@ -154,6 +154,7 @@ impl Life<'_> {
         let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let mut reloads = signal(SignalKind::hangup())?;
         let (phase, watched) = watch::channel(Phase::Serving);
+        let working = self.edge.clone();
         let (edge, looking) = (self.edge.clone(), watched.clone());
         let sockets = edge.clone().serve(listeners, watched);
         let mut serving = tokio::spawn(async move {
@@ -185,6 +186,7 @@ impl Life<'_> {
         phase.send_replace(Phase::Closing);
         // Requests of accepted connections may still be in their sockets: they are served, not cut.
         let over = tokio::time::timeout(LAST_CALL, &mut serving).await.is_ok();
+        working.end_work();
         let (server, compute) = (self.server.clone(), self.compute.clone());
         // Blocks until what was accepted is done, and ends the event streams. Systems go on.
         let stopped = tokio::task::spawn_blocking(move || {

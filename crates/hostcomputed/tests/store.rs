@@ -280,6 +280,25 @@ fn long_work_is_begun_followed_and_cancelled() {
 }
 
 #[test]
+fn a_service_that_stops_does_not_wait_for_downloads() {
+    let Some(machine) = Machine::new() else { return };
+    let daemon = machine.daemon();
+    let pipe = machine.path("pipe");
+    done(Command::new("mkfifo").arg(&pipe));
+    let mut connection = daemon.connect();
+    let path = format!("/images/import?source={}", encoded(&pipe));
+    connection.send("POST", &path, &[("Accept", "application/x-ndjson")], "");
+    let mut writer = std::fs::File::options().write(true).open(&pipe).expect("somebody reads");
+    let block = vec![0; 1 << 16];
+    writer.write_all(&block).expect("it is read");
+    daemon.signal("TERM");
+    while writer.write_all(&block).is_ok() {}
+    let told = String::from_utf8(connection.rest()).expect("text");
+    assert!(told.contains("\"Problem\"") && told.contains("E_ABORT"), "{told}");
+    daemon.ended();
+}
+
+#[test]
 fn an_archive_that_does_not_arrive_whole_leaves_nothing() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon();

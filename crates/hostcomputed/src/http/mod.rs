@@ -37,7 +37,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -83,6 +83,8 @@ pub struct Edge {
     changes: Changes,
     started: Instant,
     compute: Compute,
+    /// Whether long work on images and layers is to end where it is: the next service goes on with it, when it is asked to.
+    ending: Arc<AtomicBool>,
 }
 
 /// How the edge behaves.
@@ -128,12 +130,18 @@ impl Edge {
             changes: Changes::new(RandomState::new().hash_one(std::process::id()) as u32),
             started: Instant::now(),
             compute,
+            ending: Arc::default(),
         })
     }
 
     /// Where tasks live that no connection ends.
     pub fn background(&self) -> &Handle {
         &self.background
+    }
+
+    /// Ends work that could outlast the service's patience and is as well begun again.
+    pub fn end_work(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// How long a client may leave an answer unread.

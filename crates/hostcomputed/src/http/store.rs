@@ -107,6 +107,7 @@ impl Asked {
             document,
             archive: None,
             cancelled: Arc::default(),
+            ending: self.client.edge.ending.clone(),
         };
         Ok((work, sent))
     }
@@ -227,6 +228,8 @@ struct Work {
     document: String,
     archive: Option<File>,
     cancelled: Arc<AtomicBool>,
+    /// The service is.
+    ending: Arc<AtomicBool>,
 }
 
 impl Work {
@@ -242,7 +245,8 @@ impl Work {
         let teller = Teller::default();
         let watch = |event: Event<'_>| {
             teller.lines(event).into_iter().for_each(tell);
-            match self.cancelled.load(Ordering::Relaxed) {
+            let is_over = [&self.cancelled, &self.ending].map(|over| over.load(Ordering::Relaxed));
+            match is_over.contains(&true) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
