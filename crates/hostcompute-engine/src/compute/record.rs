@@ -18,6 +18,8 @@ pub struct Record {
     pub id: String,
     pub kind: SystemType,
     pub owner: String,
+    /// The user who asked for it, where users are counted.
+    pub user: Option<u32>,
     /// The same as the id where that is a GUID.
     pub runtime_id: Guid,
     /// ShouldTerminateOnLastHandleClosed.
@@ -54,6 +56,9 @@ impl Record {
         put("Id", Value::from(self.id.as_str()));
         put("SystemType", Value::from(self.kind.name()));
         put("Owner", Value::from(self.owner.as_str()));
+        if let Some(user) = self.user {
+            put("User", Value::from(user));
+        }
         put("RuntimeId", Value::from(self.runtime_id.to_string()));
         put("ShouldTerminateOnLastHandleClosed", Value::from(self.ends_with_last_handle));
         let guids = [
@@ -96,6 +101,7 @@ impl Record {
             id: id.into(),
             kind: SystemType::from_name(kind),
             owner: string("Owner").unwrap_or_default().into(),
+            user: value.get("User").and_then(Value::as_u64).and_then(|user| user.try_into().ok()),
             runtime_id,
             ends_with_last_handle: flag.unwrap_or_default(),
             own_namespace: guid("OwnNamespace"),

@@ -29,7 +29,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     /// # Errors
     /// HCS_E_SYSTEM_NOT_FOUND.
     pub(super) fn adopt(self: &Arc<Self>, id: &str) -> Result<Arc<Cell<WorkerOf<W>>>, Failure> {
-        let cell = Arc::new(Cell::new(record::key(id)));
+        let cell = Arc::new(Cell::new(record::key(id), None));
         let adopted = self.workers.adopt(id, self.sink(&cell))?;
         let record = Record::from_text(&adopted.record)?;
         cell.describe(System::new(record, adopted.found.limits.clone()));

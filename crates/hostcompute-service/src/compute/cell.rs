@@ -21,6 +21,8 @@ use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait, wait_within};
 pub(super) struct Cell<W: Worker> {
     /// See [`hostcompute_engine::compute::record::key`].
     pub key: String,
+    /// Who asked for it, of a system that is made here.
+    user: Option<u32>,
     inside: Mutex<Inside<W>>,
     changed: Condvar,
     lane: Arc<Lane>,
@@ -102,7 +104,7 @@ impl Aftermath {
 
 impl<W: Worker> Cell<W> {
     /// A system that nothing is known of yet but its id.
-    pub fn new(key: String) -> Self {
+    pub fn new(key: String, user: Option<u32>) -> Self {
         let inside = Inside {
             system: None,
             worker: None,
@@ -117,7 +119,18 @@ impl<W: Worker> Cell<W> {
             leash: Leashing::default(),
         };
         let (changed, lane) = (Condvar::new(), Arc::new(Lane::default()));
-        Self { key, inside: Mutex::new(inside), changed, lane }
+        Self { key, user, inside: Mutex::new(inside), changed, lane }
+    }
+
+    /// The user who asked for it here.
+    pub fn user(&self) -> Option<u32> {
+        self.user
+    }
+
+    /// Whether this user asked for it.
+    pub fn belongs_to(&self, user: u32) -> bool {
+        let of_record = || self.lock().system.as_ref().and_then(|system| system.record().user);
+        self.user.or_else(of_record) == Some(user)
     }
 
     /// Waits for the turn to change the system.

@@ -8,6 +8,7 @@ use hostcompute_engine::compute::{
 };
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
+use super::allowance::Allowance;
 use super::call::Call;
 use super::cell::Cell;
 use super::{Adapter, Adoption, Networks, OwnNetwork, Placed, Shared, WorkerOf};
@@ -17,10 +18,20 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     /// Takes an id: from now on nobody else can make a system of it.
     ///
     /// # Errors
-    /// HCS_E_SYSTEM_ALREADY_EXISTS.
-    pub(super) fn reserve(&self, id: &str) -> Result<Arc<Cell<WorkerOf<W>>>, Failure> {
-        let cell = Arc::new(Cell::new(hostcompute_engine::compute::record::key(id)));
+    /// HCS_E_SYSTEM_ALREADY_EXISTS; ERROR_NOT_ENOUGH_QUOTA.
+    pub(super) fn reserve(
+        &self,
+        id: &str,
+        allowance: &Allowance,
+    ) -> Result<Arc<Cell<WorkerOf<W>>>, Failure> {
+        let key = hostcompute_engine::compute::record::key(id);
+        let cell = Arc::new(Cell::new(key, allowance.uid));
         let mut systems = lock(&self.systems);
+        if let Some(uid) = allowance.uid {
+            // Those that are being made are among them.
+            let has = systems.values().filter(|cell| cell.belongs_to(uid)).count();
+            allowance.admits_system(has)?;
+        }
         if systems.contains_key(&cell.key) {
             let why = format!("there is a compute system {id:?} already");
             return Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_EXISTS, why));
@@ -62,6 +73,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 Meaning::Hosted { host, .. } => return Err(self.no_host(&host)),
             };
         wanted.record.stop_signal = terms.stop_signal;
+        wanted.record.user = cell.user();
         let placed = self.place(&mut wanted);
         let (place, adapters) = placed.map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());

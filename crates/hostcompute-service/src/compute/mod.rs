@@ -10,6 +10,7 @@
 //! - `session.rs`: one client, its handles and requests.
 //! - `cell.rs`: one system; `lane.rs`: whose turn it is to change it; `subscription.rs`: who hears what happens.
 //! - `create.rs`, `life.rs`, `processes.rs`, `modify.rs`, `service.rs`: what each verb does.
+//! - `allowance.rs`: how much a client may have.
 //! - `adopt.rs`: systems that others made, or this program in an earlier life.
 //! - `pool.rs`: the threads.
 //!
@@ -17,6 +18,7 @@
 //! journal: what is to be remembered of a system is with its worker, and ends with the machine's boot as the system does.
 
 mod adopt;
+mod allowance;
 mod call;
 mod cell;
 mod create;
@@ -44,6 +46,7 @@ use hostcompute_engine::compute::{Happening, HostFacts, OnBehalf, Sink, Worker, 
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
+pub use allowance::Allowance;
 pub use call::{Answer, Body, Call, ProcessInformation};
 pub use networks::{Adapter, Networks, OwnNetwork, Placed};
 pub use over::OverDesk;

@@ -8,6 +8,7 @@ use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{Signal, Worker, Workers};
 use hostcompute_schema::{Document, Failure, HResult};
 
+use super::allowance::Allowance;
 use super::cell::Cell;
 use super::{
     Answer, Body, Networks, ProcessInformation, Shared, StreamOf, WorkerOf, is_given,
@@ -21,8 +22,12 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         &self,
         cell: &Arc<Cell<WorkerOf<W>>>,
         document: &str,
+        allowance: &Allowance,
     ) -> Result<(ProcessKey, Answer<StreamOf<W>>), Failure> {
-        let (worker, ()) = cell.worker(|system| system.legal(Verb::CreateProcess))?;
+        let (worker, ()) = cell.worker(|system| {
+            system.legal(Verb::CreateProcess)?;
+            allowance.admits_process(system.processes.running_ids().count())
+        })?;
         let (launch, warnings) = read_process(document)?;
         let answer = worker.create_process(&launch);
         let (key, created) = cell.note(|system| {

@@ -20,6 +20,7 @@ use hostcompute_schema::hcs::{ProcessStatus, SystemExitStatus};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, HResult};
 
+use super::allowance::Allowance;
 use super::cell::{Cell, Gate, not_found};
 use super::lane::Turn;
 use super::{Answer, Body, Call, Networks, Shared, StreamOf, Subscription, WorkerOf};
@@ -31,6 +32,7 @@ pub struct Session<W: Workers, N: Networks> {
     shared: Arc<Shared<W, N>>,
     right: Right,
     client: Option<OnBehalf>,
+    allowance: Allowance,
     held: Arc<Mutex<Held<WorkerOf<W>>>>,
 }
 
@@ -104,7 +106,15 @@ impl<W: Workers, N: Networks> Session<W, N> {
             processes: Vec::new(),
             ended: false,
         };
-        Self { shared, right, client, held: Arc::new(Mutex::new(held)) }
+        let allowance = Allowance::UNLIMITED;
+        Self { shared, right, client, allowance, held: Arc::new(Mutex::new(held)) }
+    }
+
+    /// The same, with so much and no more.
+    #[must_use]
+    pub fn within(mut self, allowance: Allowance) -> Self {
+        self.allowance = allowance;
+        self
     }
 
     /// What the client may do.
@@ -343,9 +353,14 @@ impl<W: Workers, N: Networks> Session<W, N> {
 
     /// How a call is carried out. Takes the id of a new system, and opens its handle.
     fn prepare(&self, call: &Call) -> Result<Way<WorkerOf<W>>, Failure> {
+        if matches!(call.verb, Verb::Create | Verb::Open | Verb::CreateProcess | Verb::OpenProcess)
+        {
+            let (systems, processes) = self.handles();
+            self.allowance.admits_handle(systems + processes)?;
+        }
         Ok(match call.verb {
             Verb::Create => {
-                let cell = self.shared.reserve(&call.system)?;
+                let cell = self.shared.reserve(&call.system, &self.allowance)?;
                 cell.hold();
                 self.asking().keep_new(&cell);
                 Way::Turn(cell)
@@ -377,7 +392,8 @@ impl<W: Workers, N: Networks> Session<W, N> {
 
     fn asking(&self) -> Asking<W, N> {
         let client = self.client.clone();
-        Asking { shared: self.shared.clone(), client, held: self.held.clone() }
+        let (shared, held) = (self.shared.clone(), self.held.clone());
+        Asking { shared, client, allowance: self.allowance, held }
     }
 }
 
@@ -397,6 +413,7 @@ enum Way<W: hostcompute_engine::compute::Worker> {
 struct Asking<W: Workers, N: Networks> {
     shared: Arc<Shared<W, N>>,
     client: Option<OnBehalf>,
+    allowance: Allowance,
     held: Arc<Mutex<Held<WorkerOf<W>>>>,
 }
 
@@ -461,7 +478,7 @@ impl<W: Workers, N: Networks> Asking<W, N> {
                 self.shared.modify(cell, document, self.client.as_ref())?;
             }
             Verb::CreateProcess => {
-                let (key, answer) = self.shared.create_process(cell, document)?;
+                let (key, answer) = self.shared.create_process(cell, document, &self.allowance)?;
                 self.keep_process(cell, key);
                 return Ok(answer);
             }

@@ -15,8 +15,12 @@ use crate::sync::{Arc, Mutex, lock};
 pub struct Limits {
     /// Connections of one user.
     pub connections: usize,
-    /// Handles of one session.
+    /// Handles of one session: of objects of the network, and as many of compute systems and processes.
     pub handles: usize,
+    /// Compute systems of one user that have not ended.
+    pub systems: usize,
+    /// Processes that clients asked for and that run, in one compute system.
+    pub processes: usize,
     /// Subscriptions of one user.
     pub subscriptions: usize,
     /// Ports of the host that one session reserves.
@@ -41,6 +45,8 @@ impl Default for Limits {
         Self {
             connections: 256,
             handles: 16_384,
+            systems: 256,
+            processes: 1024,
             subscriptions: 64,
             ports: 8192,
             request_bytes: 4 << 20,
@@ -59,6 +65,8 @@ impl Limits {
         Self {
             connections: more(self.connections),
             handles: more(self.handles),
+            systems: more(self.systems),
+            processes: more(self.processes),
             subscriptions: more(self.subscriptions),
             request_bytes: more(self.request_bytes),
             ..self
@@ -67,7 +75,7 @@ impl Limits {
 }
 
 /// The failure for a limit that is reached: which, its value, and what changes it.
-pub(super) fn exceeded(what: &str, limit: usize, setting: &str, hint: &str) -> Failure {
+pub(crate) fn exceeded(what: &str, limit: usize, setting: &str, hint: &str) -> Failure {
     let why = format!("{what}: the limit is {limit}");
     Failure::new(HResult::ERROR_NOT_ENOUGH_QUOTA, why).hint(format!(
         "{hint}, or raise `{setting}` in section [limits] of the service's configuration"
@@ -188,9 +196,9 @@ impl Account {
     }
 }
 
-/// A place within a limit.
+/// A place within a limit, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub struct Lease {
     account: Arc<Account>,
     of: Leased,
 }

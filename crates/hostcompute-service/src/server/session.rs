@@ -240,6 +240,14 @@ impl<H: Host + Send + 'static> Session<H> {
         })
     }
 
+    /// A subscription with something else than this service, which counts as one as long as the answer is kept.
+    ///
+    /// # Errors
+    /// ERROR_NOT_ENOUGH_QUOTA; E_HANDLE once the session has ended.
+    pub fn count_subscription(&self) -> Result<Lease, Failure> {
+        self.with_handles(|_| self.belongings.account.subscribe())
+    }
+
     /// Does something with the whole service, when nothing else is done with it; `what` names it in the audit trail.
     ///
     /// # Errors

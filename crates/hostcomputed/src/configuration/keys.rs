@@ -62,9 +62,13 @@ keys! {
     "write-patience" => write_patience;
     /// Connections of one user at a time; root may have ten times as many of everything here.
     "limits.connections" => limits.connections;
-    /// Open handles of one session.
+    /// Open handles of one session: of objects of the network, and as many of compute systems and processes.
     "limits.handles" => limits.handles;
-    /// Subscriptions of one user at a time.
+    /// Compute systems of one user that have not ended.
+    "limits.systems" => limits.systems;
+    /// Processes that clients asked for and that run, in one compute system.
+    "limits.processes" => limits.processes;
+    /// Subscriptions of one user at a time, to events of networks and of compute systems, and logs that are read.
     "limits.subscriptions" => limits.subscriptions;
     /// Ports of the host that one session reserves.
     "limits.ports" => limits.ports;

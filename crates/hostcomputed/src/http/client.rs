@@ -12,6 +12,7 @@ use hostcompute_linux::Linux;
 use hostcompute_linux::peer::{self, Whereabouts};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
+use hostcompute_service::compute::Allowance;
 use hostcompute_service::server::Caller;
 use tokio::net::UnixStream;
 
@@ -63,6 +64,7 @@ impl Session {
         let stopping = || Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service stops");
         let edge = self.edge.upgrade().ok_or_else(stopping)?;
         let begun = edge.compute.session_of(self.network.right(), self.client())?;
+        let begun = begun.within(self.allowance(&edge));
         // Of two that come at once one is dropped, and holds nothing.
         Ok(self.compute.get_or_init(|| begun))
     }
@@ -72,6 +74,11 @@ impl Session {
         let caller = self.network.caller();
         let user = || OnBehalf { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() };
         (caller.uid != 0 && !self.is_rootless()).then(user)
+    }
+
+    /// How much of it the client may have.
+    pub fn allowance(&self, edge: &Edge) -> Allowance {
+        Allowance::of(self.network.caller().uid, edge.settings.limits)
     }
 
     /// A rootless service and its client are the same user, by another name.

@@ -62,7 +62,8 @@ impl Work {
                 .client
                 .edge
                 .compute
-                .session_of(asked.session.right(), asked.session.client())?,
+                .session_of(asked.session.right(), asked.session.client())?
+                .within(asked.session.allowance(&asked.client.edge)),
             operation: asked.operation,
             files: HostFiles::of_body(&asked.document)?,
             reading: if strict { Reading::Strict } else { Reading::Lenient },

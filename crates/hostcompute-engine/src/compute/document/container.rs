@@ -100,6 +100,7 @@ pub fn read_system(
         id: id.into(),
         kind: SystemType::Container,
         owner: system.owner.clone().unwrap_or_default(),
+        user: None,
         runtime_id: id.parse().unwrap_or(fresh),
         ends_with_last_handle: system.should_terminate_on_last_handle_closed.unwrap_or_default(),
         own_namespace: None,

@@ -54,6 +54,11 @@ pub async fn answer(
     known.extend(matches!(operation.input(), Input::Query(_)).then_some("query"));
     let parameters = Parameters::of(&head.uri, &known)?;
     let (system, pid) = place(operation, head.uri.path())?;
+    if head.headers.contains_key("idempotency-key") && !operation.is_read_only() {
+        let why = "answers about compute systems are not kept to be given again";
+        return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why)
+            .hint("leave Idempotency-Key out; an id is taken once, and what a system is like can be asked"));
+    }
     let document = match operation.input() {
         Input::Document(_) | Input::Options(_) | Input::None => {
             let limits = client.edge.settings.limits.of_user(session.caller().uid);
@@ -146,9 +151,10 @@ impl Asked {
             O::SetComputeSystemCallback => {
                 let (session, system) = (self.session.clone(), self.system.clone());
                 let edge = self.client.edge.clone();
+                let place = self.session.count_subscription()?;
                 let subscribed =
                     blocking(&edge, move || session.compute()?.subscribe(&system)).await?;
-                Ok(stream::events(subscribed?))
+                Ok(stream::events(subscribed?, place))
             }
             O::GetComputeSystemLog => self.log().await,
             O::WaitForComputeSystemExit | O::WaitForProcessExit => self.wait().await,
@@ -234,8 +240,9 @@ impl Asked {
             tail: number("tail")?.map(u64::from),
         };
         let edge = self.client.edge.clone();
+        let place = self.session.count_subscription()?;
         let log = self.blocking(move |session, asked| session.log(&asked.system, wanted)).await?;
-        Ok(stream::log(&edge, log))
+        Ok(stream::log(&edge, log, place))
     }
 
     /// Waits for the end of a system or a process, without a thread.

@@ -15,6 +15,7 @@ use hostcompute_engine::compute::event::EventType;
 use hostcompute_schema::Document;
 use hostcompute_schema::hcs::ComputeEvent;
 use hostcompute_service::compute::{Notice, Subscription};
+use hostcompute_service::server::Lease;
 use hyper::body::Frame;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
@@ -32,14 +33,14 @@ const PIECE: usize = 64 << 10;
 /// Pieces that wait for the client; the log waits then.
 const PIECES: usize = 4;
 
-/// The stream of a subscription.
-pub fn events(subscription: Subscription) -> Response {
-    events::of(Told(subscription))
+/// The stream of a subscription, which has a place among its user's.
+pub fn events(subscription: Subscription, place: Lease) -> Response {
+    events::of(Told(subscription, place))
 }
 
 /// The notices of one system.
 #[derive(Debug)]
-struct Told(Subscription);
+struct Told(Subscription, #[expect(dead_code, reason = "kept for its end")] Lease);
 
 impl events::Source for Told {
     fn next(&self) -> Option<String> {
@@ -71,10 +72,11 @@ fn written(notice: &Notice) -> String {
     format!("event: {name}\ndata: {}\n\n", event.to_value())
 }
 
-/// The text of a log, as long as there is some.
-pub fn log(edge: &Edge, log: OwnedFd) -> Response {
+/// The text of a log, as long as there is some. It has a place among its user's subscriptions: it takes a thread.
+pub fn log(edge: &Edge, log: OwnedFd, place: Lease) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
     edge.background().spawn_blocking(move || {
+        let _place = place;
         let mut log = File::from(log);
         let mut piece = vec![0; PIECE];
         loop {
