@@ -183,6 +183,8 @@ impl Life<'_> {
         }
         tracing::info!("stopping");
         self.notifier.stopping();
+        // Connections end from here on, and with them their handles: no system is to go with the last of those.
+        self.compute.loosen();
         phase.send_replace(Phase::Closing);
         // Requests of accepted connections may still be in their sockets: they are served, not cut.
         let over = tokio::time::timeout(LAST_CALL, &mut serving).await.is_ok();

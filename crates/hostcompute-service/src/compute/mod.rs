@@ -195,13 +195,19 @@ impl<W: Workers, N: Networks> Compute<W, N> {
         self.shared.pool.settle();
     }
 
-    /// Takes no new calls and ends all subscriptions; the systems go on, also those that would end with their last handle: a newer
-    /// service will adopt them. What was begun is finished.
+    /// Ends no system with its last handle any more: a newer service will adopt those that are there.
+    pub fn loosen(&self) {
+        let cells: Vec<_> = lock(&self.shared.systems).values().cloned().collect();
+        cells.iter().for_each(|cell| cell.loosen());
+    }
+
+    /// Takes no new calls and ends all subscriptions; the systems go on, also those that would end with their last handle
+    /// ([`Self::loosen`]). What was begun is finished.
     pub fn stop(&self) {
         *lock(&self.shared.stopping) = true;
+        self.loosen();
         let cells: Vec<_> = lock(&self.shared.systems).values().cloned().collect();
         for cell in cells {
-            cell.loosen();
             cell.disconnect(Disconnect::Stopping).call();
         }
         self.shared.pool.close();
