@@ -237,6 +237,7 @@ mod tests {
             id: "c".into(),
             kind: SystemType::Container,
             owner: "".into(),
+            user: None,
             runtime_id: hostcompute_schema::Guid::from_random(1),
             ends_with_last_handle: false,
             own_namespace: None,
