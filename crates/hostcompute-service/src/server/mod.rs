@@ -164,6 +164,7 @@ impl<H: Host + Send + 'static> Server<H> {
     pub fn desk(&self) -> Result<Session<H>, Failure> {
         let session = self.connect_as(Caller::default(), Right::Manage)?;
         lock(&self.shared.sessions).remove(&session.id());
+        session.uncounted();
         Ok(session)
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Belongings {
     /// `None` once the session has ended.
     handles: Mutex<Option<Handles>>,
     account: Arc<Account>,
-    _connection: Lease,
+    connection: Mutex<Option<Lease>>,
 }
 
 impl Belongings {
@@ -88,11 +88,17 @@ impl<H: Host + Send + 'static> Session<H> {
         caller: Caller,
         right: Right,
     ) -> Result<Self, Failure> {
-        let (account, _connection) = shared.accounts.connect(caller.uid, shared.settings.limits)?;
+        let (account, connection) = shared.accounts.connect(caller.uid, shared.settings.limits)?;
         let handles = Mutex::new(Some(Handles::default()));
-        let belongings = Arc::new(Belongings { handles, account, _connection });
+        let connection = Mutex::new(Some(connection));
+        let belongings = Arc::new(Belongings { handles, account, connection });
         lock(&shared.sessions).insert(id, belongings.clone());
         Ok(Self { shared, id, caller, right, belongings })
+    }
+
+    /// Counts as nobody's connection: the service's own.
+    pub(super) fn uncounted(&self) {
+        *lock(&self.belongings.connection) = None;
     }
 
     /// What tells this session from others.
