@@ -282,21 +282,9 @@ fn refusals_are_problem_documents_with_their_place() {
 
 /// A request of a member of the group that may look.
 #[track_caller]
-fn as_reader(site: &Site, request: &[&str]) -> (u16, String) {
-    let output = site
-        .machine
-        .command("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--groups=61235"])
-        .args(["curl", "--silent", "--show-error", "--max-time", "60", "--unix-socket"])
-        .arg(&site.socket)
-        .args(["--write-out", "\n%{response_code}"])
-        .args(request)
-        .output()
-        .expect("started");
-    assert!(output.status.success(), "{request:?}: {output:?}");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let (body, status) = text.rsplit_once('\n').expect("a status");
-    (status.parse().expect("a number"), body.to_owned())
+fn as_reader(site: &Site, request: &[&str]) -> (u16, Value) {
+    let words = ["setpriv", "--reuid=65534", "--regid=65534", "--groups=61235"];
+    site.machine.ask_as(site, &words, request)
 }
 
 #[test]
@@ -328,7 +316,7 @@ fn who_may_look_changes_nothing() {
         &format!("{process}/terminate"),
     ] {
         let (status, body) = as_reader(&site, &[&post[..], &[place]].concat());
-        assert!(status == 403 && body.contains("0x8037011b"), "{place}: {status} {body}");
+        assert_eq!((status, &body["hresult"]), (403, &json!("0x8037011b")), "{place}");
     }
     let (status, _) = as_reader(&site, &["-X", "PATCH", "--json", "{}", "http://x/systems/seen"]);
     assert_eq!(status, 403);
