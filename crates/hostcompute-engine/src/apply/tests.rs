@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::decide;
-use crate::host::Surroundings;
+use crate::host::{Surroundings, Uplink};
 use crate::request::Context;
 use crate::state::State;
 
@@ -31,7 +31,13 @@ fn next(seed: &mut u64) -> u64 {
 impl World {
     fn call(&mut self, call: &Call) -> Result<(), Failure> {
         let seed = &mut self.seed;
-        let surroundings = Surroundings::default();
+        let uplink = Uplink {
+            name: "up0".into(),
+            mtu: 1500,
+            addresses: Vec::from(["192.0.2.1/24".parse().expect("a constant prefix")]),
+            ..Uplink::default()
+        };
+        let surroundings = Surroundings { uplinks: Vec::from([uplink]), ..Surroundings::default() };
         let mut context = Context {
             random: &mut || next(seed),
             surroundings: &surroundings,
@@ -366,4 +372,33 @@ fn systems_that_cannot_be_told_apart_or_refer_to_nothing_are_refused() {
     assert_eq!(code(&nameless), (HResult::E_INVALIDARG, "ComputeSystems[0]".into()));
     let lost = system(json!({ "Networking": { "Namespace": "nowhere" } }));
     assert_eq!(code(&lost).1, "ComputeSystems[0].Container.Networking.Namespace");
+}
+
+#[test]
+fn an_overlay_learns_what_is_behind_other_hosts_and_keeps_what_others_told_it() {
+    let mut world = World::default();
+    let behind = |n: u8| {
+        json!({"Type": "RemoteSubnetRoute", "Settings": {
+            "DestinationPrefix": format!("10.244.{n}.0/24"), "IsolationId": 4096,
+            "ProviderAddress": format!("192.0.2.{n}"),
+            "DistributedRouterMacAddress": format!("02:68:c0:00:02:0{n}"),
+        }})
+    };
+    let document = |policies: &[Value]| {
+        json!({"Networks": [{
+            "Name": "o", "Type": "Overlay", "Policies": policies,
+            "Ipams": [{"Subnets": [{
+                "IpAddressPrefix": "10.244.1.0/24",
+                "Policies": [{"Type": "VSID", "Settings": {"IsolationId": 4096}}],
+            }]}],
+        }]})
+    };
+    assert_eq!(world.up(&document(&[behind(2)])), ["Create network o"]);
+    assert!(world.up(&document(&[behind(2)])).is_empty());
+    let more = world.up(&document(&[behind(3), behind(2)]));
+    assert_eq!(more, ["Modify network o Policies (1 more)"]);
+    assert!(world.up(&document(&[])).is_empty());
+    let port = json!({"Type": "VxlanPort", "Settings": {"Port": 8472}});
+    let refused = world.plan_up(&[&document(&[port]).to_string()]).unwrap_err();
+    assert_eq!(refused.failure.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, EndpointPolicy, Failure, Guid, HResult, HostComputeEndpoint, HostComputeLoadBalancer,
-    HostComputeNamespace, HostComputeNetwork, NetworkMode, parse_value, v1,
+    HostComputeNamespace, HostComputeNetwork, NetworkMode, NetworkPolicy, parse_value, v1,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::network::endpoint::Endpoint;
 use crate::network::policy::change::canonical;
+use crate::network::policy::of_network;
 use crate::object::Kind;
 use crate::state::State;
 
@@ -62,7 +63,7 @@ impl Planner<'_> {
     ) -> Result<(), Failure> {
         let Some(id) = identified.id else { return Ok(()) };
         match (wish.kind, identified.exists) {
-            (Kind::Network, true) => self.compare_network(wish, id),
+            (Kind::Network, true) => self.compare_network(wish, id, tasks),
             (Kind::Namespace, true) => self.compare_namespace(wish, id),
             (Kind::Network | Kind::Namespace, false) => {
                 tasks.push(create(wish, id, None, wish.value.clone()));
@@ -73,7 +74,7 @@ impl Planner<'_> {
         }
     }
 
-    fn compare_network(&self, wish: &Wish, id: Guid) -> Result<(), Failure> {
+    fn compare_network(&self, wish: &Wish, id: Guid, tasks: &mut Vec<Task>) -> Result<(), Failure> {
         let there = &self.state.network(id)?.document;
         let value = match v1::is_v1_network(&wish.value) {
             true => v1::network_from_v1(wish.value.clone()),
@@ -86,7 +87,9 @@ impl Planner<'_> {
         if wanted.kind.is_some() && kind(&wanted) != kind(there) {
             return refuse_difference(wish, Some("Type".into()));
         }
-        refuse_difference(wish, first_difference(&there.write(), &wanted.write(), &[]))
+        refuse_difference(wish, first_difference(&there.write(), &wanted.write(), &["Policies"]))?;
+        tasks.extend(lacking_policies(wish, id, &there.policies, &wanted.policies)?);
+        Ok(())
     }
 
     fn compare_namespace(&self, wish: &Wish, id: Guid) -> Result<(), Failure> {
@@ -285,6 +288,47 @@ fn once_each(values: &mut Vec<Value>) {
             _ => place += 1,
         }
     }
+}
+
+/// Adds those policies of a network that are not there. What the file does not name stays: the service adds policies of its own,
+/// and other programs tell a network what is behind other hosts.
+fn lacking_policies(
+    wish: &Wish,
+    id: Guid,
+    there: &[NetworkPolicy],
+    wanted: &[NetworkPolicy],
+) -> Result<Option<Task>, Failure> {
+    let there: Vec<Value> = there.iter().map(Document::to_value).collect();
+    let mut lacking = Vec::new();
+    for (place, policy) in wanted.iter().enumerate() {
+        let value = policy.to_value();
+        if there.iter().any(|other| covers(other, &value)) {
+            continue;
+        }
+        if !policy.kind.as_ref().is_some_and(of_network::is_modifiable) {
+            refuse_difference(wish, Some(alloc::format!("Policies[{place}]")))?;
+        }
+        lacking.push(value);
+    }
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    let call = |request: &str| {
+        let settings = json!({"Policies": lacking});
+        let document =
+            json!({"ResourceType": "Policy", "RequestType": request, "Settings": settings});
+        Call::new(Operation::ModifyNetwork, id, &document)
+    };
+    Ok(Some(Task {
+        action: Action::Modify,
+        kind: wish.kind,
+        id,
+        name: wish.label(),
+        origin: wish.origin.clone(),
+        call: call("Add"),
+        back: Vec::from([call("Remove")]),
+        detail: alloc::format!("Policies ({} more)", lacking.len()),
+    }))
 }
 
 fn create(wish: &Wish, id: Guid, network: Option<Guid>, value: Value) -> Task {

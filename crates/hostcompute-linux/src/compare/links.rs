@@ -34,8 +34,14 @@ struct Tables {
 
 impl Tables {
     fn read(socket: &mut Socket) -> Result<Self, Error> {
+        let routes = path::dump(socket)?;
+        Self::with_routes(socket, &routes)
+    }
+
+    /// Of the routes, those of the main table count.
+    fn with_routes(socket: &mut Socket, routes: &[path::Seen]) -> Result<Self, Error> {
         let mut paths: HashMap<IpNet, Vec<(Path, u8)>> = HashMap::new();
-        for seen in path::dump(socket)? {
+        for seen in routes.iter().filter(|seen| path::is_main(seen)) {
             paths.entry(seen.path.destination).or_default().push((seen.path, seen.origin));
         }
         let addresses = address::dump(socket)?.into_iter();
@@ -70,7 +76,11 @@ pub(crate) struct HostView {
 
 impl HostView {
     pub(crate) fn read(host: &mut Linux) -> Result<Self, Error> {
-        let tables = Tables::read(&mut host.route)?;
+        let routes = path::dump_all(&mut host.route)?;
+        let tables = Tables::with_routes(&mut host.route, &routes)?;
+        let own = routes.iter().filter(|seen| path::is_own(seen));
+        let own = own.map(|seen| (seen.table, seen.path)).collect();
+        drop(routes);
         let mut destinations = BTreeSet::new();
         let is_tunnel = |link: &&Link| link.vxlan.is_some() && marks::is_ours(link);
         for link in tables.links.values().filter(is_tunnel) {
@@ -80,10 +90,7 @@ impl HostView {
             tables,
             destinations,
             rules: rule::dump(&mut host.route)?.into_iter().collect(),
-            own: path::dump_own(&mut host.route)?
-                .into_iter()
-                .map(|seen| (seen.table, seen.path))
-                .collect(),
+            own,
             proxies: neighbour::dump_proxies(&mut host.route)?.into_iter().collect(),
             neighbours: neighbour::dump(&mut host.route)?
                 .into_iter()

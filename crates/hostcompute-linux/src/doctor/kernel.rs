@@ -1,5 +1,6 @@
 //! What the kernel can do, tried in a namespace that is thrown away.
 
+use ipnet::IpNet;
 use rustix::io::Errno;
 
 use super::{Finding, Severity};
@@ -9,8 +10,9 @@ use crate::netlink::{Datagram, Lenient, Protocol, Socket};
 use crate::netns::Excursion;
 use crate::nft::expression::{Expression, Side};
 use crate::nft::transaction::{Change, Transaction, probe};
-use crate::route::link::{self, NewLink};
+use crate::route::link::{self, NewLink, Vxlan};
 use crate::route::queue;
+use crate::route::rule::{self, Action, Rule};
 use crate::{conntrack, sys};
 
 /// Tries everything we use.
@@ -30,6 +32,7 @@ fn inside() -> Vec<Finding> {
     match sockets {
         Ok((mut route, mut netfilter)) => {
             findings.extend(links(&mut route));
+            findings.extend(ways_to_others(&mut route));
             findings.extend(packet_filter(&mut netfilter));
             findings.extend(connections(&mut netfilter));
             if sys::netns_cookie(&route).is_err() {
@@ -76,6 +79,7 @@ const VETH: u32 = 101;
 const PEER: u32 = 102;
 const BRIDGE: u32 = 103;
 const IFB: u32 = 104;
+const TUNNEL: u32 = 105;
 
 fn links(socket: &mut Socket) -> Vec<Finding> {
     let note = |aim| Note { step: 0, aim, lenient: Lenient::Not };
@@ -147,6 +151,47 @@ fn links(socket: &mut Socket) -> Vec<Finding> {
             Finding::new(Severity::Warning, "rate limits", found)
                 .costs("endpoints with a QOS policy are refused")
                 .remedy("load the modules ifb, sch_tbf, sch_ingress, cls_u32 and act_mirred"),
+        );
+    }
+    findings
+}
+
+/// What networks need that lead to other machines.
+fn ways_to_others(socket: &mut Socket) -> Vec<Finding> {
+    let note = |aim| Note { step: 0, aim, lenient: Lenient::Not };
+    let mut findings = Vec::new();
+    let mut attempt = |build: &dyn Fn(&mut Datagram)| {
+        let mut datagram = Datagram::default();
+        build(&mut datagram);
+        socket.exchange(&mut datagram).err().map(|error| error.to_string())
+    };
+    let tunnel = |datagram: &mut Datagram| {
+        let new =
+            NewLink { name: "hcprobe4", index: TUNNEL, mac: None, group: DEVICE_GROUP, mtu: None };
+        let local = std::net::IpAddr::from([192, 0, 2, 1]);
+        link::push_vxlan(datagram, note("make a tunnel"), new, Vxlan { id: 1, port: 4789, local });
+    };
+    if let Some(found) = attempt(&tunnel) {
+        findings.push(
+            Finding::new(Severity::Warning, "VXLAN", found)
+                .costs("networks of type Overlay are refused")
+                .remedy("load the module vxlan (CONFIG_VXLAN)"),
+        );
+    }
+    let rule = |datagram: &mut Datagram| {
+        let rule = Rule {
+            priority: 1,
+            from: IpNet::from(std::net::IpAddr::from([192, 0, 2, 1])),
+            link: None,
+            action: Action::Table { number: 1 << 24, suppress: Some(31) },
+        };
+        rule::push_add(datagram, note("choose a routing table"), &rule);
+    };
+    if let Some(found) = attempt(&rule) {
+        findings.push(
+            Finding::new(Severity::Warning, "routing tables", found)
+                .costs("networks of types L2Bridge and L2Tunnel are refused")
+                .remedy("use a kernel with IP_MULTIPLE_TABLES"),
         );
     }
     findings

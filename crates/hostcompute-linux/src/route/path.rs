@@ -186,19 +186,22 @@ fn read(message: &Message<'_>) -> Option<Seen> {
 /// Every route of the main table of the socket's namespace.
 pub(crate) fn dump(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
     let mut seen = dump_all(socket)?;
-    seen.retain(|seen| seen.table == u32::from(TABLE_MAIN));
+    seen.retain(is_main);
     Ok(seen)
 }
 
-/// The routes of ours in tables of their own.
-pub(crate) fn dump_own(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
-    let mut seen = dump_all(socket)?;
-    let known = |table: u32| table <= u32::from(TABLE_LOCAL);
-    seen.retain(|seen| seen.origin == ORIGIN && !known(seen.table));
-    Ok(seen)
+/// Whether it is one of the main table.
+pub(crate) fn is_main(seen: &Seen) -> bool {
+    seen.table == u32::from(TABLE_MAIN)
 }
 
-fn dump_all(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
+/// Whether it is one of ours in a table of our own.
+pub(crate) fn is_own(seen: &Seen) -> bool {
+    seen.origin == ORIGIN && seen.table > u32::from(TABLE_LOCAL)
+}
+
+/// Every route of every table of the socket's namespace.
+pub(crate) fn dump_all(socket: &mut Socket) -> Result<Vec<Seen>, Error> {
     let mut seen = Vec::new();
     for family in [AF_INET, AF_INET6] {
         let table = socket.dump(RTM_GETROUTE, "list the routes", |body| {

@@ -220,7 +220,7 @@ pub(crate) fn chosen(kind: NetworkPolicyType, settings: Map<String, Value>) -> N
 }
 
 /// Whether the policy can be changed while the network exists.
-fn is_modifiable(kind: &NetworkPolicyType) -> bool {
+pub(crate) fn is_modifiable(kind: &NetworkPolicyType) -> bool {
     matches!(kind, NetworkPolicyType::RemoteSubnetRoute | NetworkPolicyType::HostRoute)
 }
 
