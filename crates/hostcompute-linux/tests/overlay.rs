@@ -4,13 +4,15 @@
 
 mod lab;
 
+use std::time::Duration;
+
 use hostcompute_engine::Reply;
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
 use lab::node::{Node, Wire, address, seclude};
-use lab::traffic::{ping, ping_refused, tcp, tcp_refused, tcp_server, udp, udp_server};
+use lab::traffic::{Connection, ping, ping_refused, tcp, tcp_refused, tcp_server, udp, udp_server};
 
 const VSID: u32 = 4096;
 
@@ -119,11 +121,22 @@ fn containers_of_three_hosts_reach_each_other() {
             from.exec(&format!("ping -n -q -c 1 -W 2 -M do -s 1422 10.244.{to}.7"));
         }
     }
+    // A service that starts anew, and repairs what it finds, is not noticed by those who talk.
+    let mut talk = Connection::open(&inside[0], "10.244.2.7:80", Duration::from_secs(5)).unwrap();
+    assert!(talk.ask().is_some());
     for node in &mut nodes {
         node.check();
         node.restart();
         node.check();
+        node.repair();
+        assert_eq!(talk.ask().unwrap().server, "t2");
     }
+    // A host that leaves is forgotten by the others, and its addresses are nowhere.
+    let router = router(&mut nodes[1], networks[1]);
+    nodes[0].change_policies(networks[0], "Remove", &routes(2, VSID, &router));
+    assert!(tcp_refused(&inside[0], "10.244.2.7:80"));
+    assert!(tcp(&inside[0], "10.244.3.7:80").is_some());
+    nodes[0].check();
 }
 
 #[test]

@@ -506,7 +506,7 @@ fn filter() -> impl Strategy<Value = Filter> {
         1 => prop_oneof![Just(8_u32), Just(16)].prop_map(Filter::Flags),
         1 => Just(Filter::UnknownMember),
         1 => Just(Filter::EmptyId),
-        1 => Just(Filter::Malformed),
+        3 => Just(Filter::Malformed),
     ]
 }
 
@@ -538,20 +538,20 @@ pub fn command() -> impl Strategy<Value = Command> {
         8 => (pick(), how(), policies())
             .prop_map(|(endpoint, how, policies)| Command::ChangePolicies { endpoint, how, policies }),
         4 => remote_endpoint().prop_map(Command::CreateEndpoint),
-        8 => (first_or_any(), prop::bool::weighted(0.7), 0..RANGES.len(), 0..5_u32, 2..4_u8).prop_map(
+        6 => (first_or_any(), prop::bool::weighted(0.7), 0..RANGES.len(), 0..5_u32, 2..4_u8).prop_map(
             |(network, add, range, vsid, host)| {
                 // Mostly the virtual subnet of the overlay that many histories begin with.
                 let vsid = 4096 + vsid.saturating_sub(2);
                 Command::Remote { network, add, range, vsid, host }
             },
         ),
-        4 => (first_or_any(), any::<bool>())
+        3 => (first_or_any(), any::<bool>())
             .prop_map(|(network, add)| Command::HostRoute { network, add }),
-        2 => pick().prop_map(Command::ChangeDns),
+        5 => pick().prop_map(Command::ChangeDns),
         6 => (kind(), pick()).prop_map(|(kind, id)| Command::Delete(kind, id)),
-        2 => (kind(), pick()).prop_map(|(kind, id)| Command::Open(kind, id)),
-        2 => (kind(), pick()).prop_map(|(kind, id)| Command::Query(kind, id)),
-        2 => pick().prop_map(Command::Stats),
+        4 => (kind(), pick()).prop_map(|(kind, id)| Command::Open(kind, id)),
+        5 => (kind(), pick()).prop_map(|(kind, id)| Command::Query(kind, id)),
+        4 => pick().prop_map(Command::Stats),
         5 => (kind(), filter()).prop_map(|(kind, filter)| Command::Enumerate(kind, filter)),
         2 => (kind(), 0..GARBAGE.len()).prop_map(|(kind, text)| Command::Garbage { kind, text }),
     ]

@@ -288,7 +288,8 @@ fn says(found: &Value, wanted: &Value) -> bool {
 fn change_policies(world: &mut World, id: Guid, how: How, asked: &[Policy]) -> Learned {
     let present = world.model.endpoint(id).ok_or("a missing endpoint was modified")?;
     if present.remote.is_some() {
-        return ensure(asked.is_empty(), || format!("an endpoint elsewhere took {asked:?}"));
+        let unchanged = asked.is_empty() || how == How::Refresh;
+        return ensure(unchanged, || format!("an endpoint elsewhere took {asked:?}"));
     }
     let together =
         expect::combine(&present.policies, how, asked).ok_or("a missing policy was removed")?;
