@@ -198,7 +198,8 @@ fn a_tunnelled_network_shows_every_packet_to_the_gateway() {
         return;
     }
     let hops = |from: &Netns, to: &str| {
-        let shown = from.exec(&format!("ping -n -c 1 -W 2 {to}"));
+        // The kernel takes its time, at random, before it answers for another.
+        let shown = from.exec(&format!("ping -n -c 5 -W 5 {to}"));
         let at = shown.find("ttl=").unwrap() + 4;
         let digits: String = shown[at..].chars().take_while(char::is_ascii_digit).collect();
         64 - digits.parse::<u32>().unwrap()
