@@ -59,6 +59,15 @@ pub const CONSOLE: &[Need] = &[
     Need { program: "fc-list", package: "fontconfig", reason: "finds the page's letters" },
 ];
 
+/// For the guest.
+pub const GUEST: &[Need] = &[
+    Need { program: "qemu-system-x86_64", package: "qemu-system-x86", reason: "a machine" },
+    Need { program: "cpio", package: "cpio", reason: "the files of a machine" },
+    Need { program: "xz", package: "xz-utils", reason: "unpacks a kernel's modules" },
+    Need { program: "strip", package: "binutils", reason: "makes test programs small" },
+    BUSYBOX,
+];
+
 /// For the C libraries.
 pub const LIBRARY: &[Need] = &[
     UNSHARE,

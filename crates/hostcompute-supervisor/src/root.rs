@@ -152,6 +152,34 @@ fn mapped_layer(path: &Path, users: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(mount)
 }
 
+/// Where mapped layers are seen for a moment, in the system's directory.
+const MAPPED: &str = "mapped";
+
+/// Layers that are mounted, in no other mount namespace than the supervisor's own, as long as a union is made of them: kernels before
+/// Linux 6.15 make none of what is mounted nowhere. The union has its own copies.
+#[derive(Debug, Default)]
+struct Shown(Vec<PathBuf>);
+
+impl Shown {
+    /// Mounts one more; where it is seen.
+    fn add(&mut self, below: &Path, layer: &OwnedFd) -> io::Result<PathBuf> {
+        let place = below.join(self.0.len().to_string());
+        fs::create_dir_all(&place)?;
+        attach(layer.as_fd(), &place)?;
+        self.0.push(place.clone());
+        Ok(place)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            // What cannot be taken away now goes with the namespace, and the directory with the system's.
+            let _ = unmount(place).and_then(|()| fs::remove_dir(place));
+        }
+    }
+}
+
 /// A descriptor as a path.
 fn path_of(descriptor: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
@@ -194,12 +222,12 @@ fn union(
         .iter()
         .map(|layer| holds.take(layer, Hold::shared))
         .collect::<Result<Vec<_>, _>>()?;
+    let mut shown = Shown::default();
     if let Some(users) = users {
         for path in &mut layers {
             let mapped = mapped_layer(path, users.namespace)
-                .context(|| format!("map the users of {}", path.display()))?;
-            *path = path_of(mapped.as_fd());
-            held.push(mapped);
+                .and_then(|mapped| shown.add(&system.join(MAPPED), &mapped));
+            *path = mapped.context(|| format!("map the users of {}", path.display()))?;
         }
     }
     if let Some(users) = users {

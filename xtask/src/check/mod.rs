@@ -6,6 +6,7 @@
 pub mod client;
 mod counts;
 pub mod documents;
+mod guest;
 pub mod library;
 mod licences;
 mod python;

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, client, documents, library, licences, schema};
+use super::{Outcome, Section, client, documents, guest, library, licences, schema};
 use crate::{bench, deb, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
@@ -71,6 +71,11 @@ pub const SECTIONS: &[Section] = &[
         name: "soak",
         about: "containers made and ended by many, everybody killed in between: nothing is left",
         run: soak,
+    },
+    Section {
+        name: "guest",
+        about: "containers on control groups of version 2, in a small virtual machine",
+        run: guest::check,
     },
     Section { name: "bench", about: "the measurements run (short form)", run: bench::smoke },
 ];
@@ -185,7 +190,7 @@ fn storm(counts: &mut Counts) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// About a minute of it. `HOSTCOMPUTE_SOAK=1000,8,1` is the whole: containers, clients, seed.
+/// About a minute. `HOSTCOMPUTE_SOAK=1000,8,1` says how many containers, clients, and the seed.
 fn soak(counts: &mut Counts) -> Result<Outcome> {
     if !process::is_root() {
         return Ok(Outcome::Skipped("needs root".to_owned()));

@@ -74,11 +74,11 @@ impl Group {
         let directory = self.need("cpuset")?;
         let text = match wanted {
             Some(text) => text.to_owned(),
-            // The empty text is the parent's there; here it would be none at all.
-            None if unified => String::from("\n"),
+            // The parent's: where somebody is in the group, the kernel refuses the empty text, also where that would mean the same.
             None => {
                 let parent = directory.parent().unwrap_or(directory);
-                fs::read_to_string(parent.join("cpuset.cpus"))?.trim().to_owned()
+                let file = if unified { "cpuset.cpus.effective" } else { "cpuset.cpus" };
+                fs::read_to_string(parent.join(file))?.trim().to_owned()
             }
         };
         write(directory, "cpuset.cpus", &text)

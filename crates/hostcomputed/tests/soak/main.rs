@@ -1,7 +1,7 @@
 //! Containers made and ended again and again by several clients at once, each with a NAT endpoint, while supervisors, first processes and
 //! the daemon are killed: what was acknowledged is true, and at the end nothing is left.
 //!
-//! Ignored by default, for it takes its time: `cargo xtask test soak`; `HOSTCOMPUTE_SOAK=1000,8,1 cargo xtask test soak` is the whole.
+//! Ignored by default, for it takes its time: `cargo xtask test soak`.
 //! `HOSTCOMPUTE_SOAK=CYCLES,CLIENTS,SEED` repeats one.
 
 mod client;
@@ -35,7 +35,7 @@ impl Plan {
         let mut numbers = given.split(',').map(|number| number.trim().parse::<u64>().ok());
         let mut next = |default: u64| numbers.next().flatten().unwrap_or(default);
         let mut count = |default| usize::try_from(next(default)).unwrap_or(usize::MAX);
-        Self { cycles: count(300), clients: count(6), seed: count(1) as u64 }
+        Self { cycles: count(1000), clients: count(8), seed: count(1) as u64 }
     }
 }
 
