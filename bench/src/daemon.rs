@@ -60,6 +60,11 @@ impl Daemon {
         Ok(start.elapsed())
     }
 
+    /// The number of the process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Resident memory, in KiB.
     pub fn resident(&self) -> anyhow::Result<u64> {
         machine::resident(self.process.id())

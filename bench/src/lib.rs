@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod command;
+pub mod crowd;
 pub mod daemon;
 pub mod echo;
 pub mod floor;

@@ -139,6 +139,10 @@ fn compare(options: &Options) -> anyhow::Result<()> {
         let count = if options.quick { 3 } else { 60 };
         let rows = measure::containers::containers(&plan, &hc, count, &mut notes)?;
         measured.list.extend(rows);
+        if let Some(service) = program("hostcomputed", &mut notes) {
+            let crowd = if options.quick { 10 } else { 200 };
+            measured.crowd = Some(measure::containers::crowd(&plan, &service, crowd)?);
+        }
     }
     let after = machine::idle(Duration::from_secs(1))?;
     let report = Report::new(machine, (before, after), notes, &measured);

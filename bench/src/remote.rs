@@ -1,10 +1,12 @@
 //! The runner's end of a worker process.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use crate::crowd::Crowd;
 use crate::daemon::End;
 use crate::measure::Connections;
 use crate::side::Queries;
@@ -102,6 +104,14 @@ impl Remote {
     pub fn connect(&mut self, service: u32, count: usize) -> anyhow::Result<Connections> {
         match self.ask(&Ask::Connect { service, count })? {
             Answer::Connected(connections) => Ok(connections),
+            other => bail!("{}: an answer out of turn: {other:?}", self.name),
+        }
+    }
+
+    /// Many containers at once.
+    pub fn crowd(&mut self, root: &Path, containers: u32) -> anyhow::Result<Crowd> {
+        match self.ask(&Ask::Crowd { containers, root: root.to_owned() })? {
+            Answer::Crowd(crowd) => Ok(crowd),
             other => bail!("{}: an answer out of turn: {other:?}", self.name),
         }
     }

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::command;
+use crate::crowd::Crowd;
 use crate::daemon::End;
 use crate::echo::Echo;
 use crate::floor::message;
@@ -83,6 +84,11 @@ pub enum Ask {
         service: u32,
         count: usize,
     },
+    /// Many containers at once over this root, in the service.
+    Crowd {
+        containers: u32,
+        root: PathBuf,
+    },
     /// Run a command with this on its standard input; the time is that of the whole process.
     Run {
         words: Vec<String>,
@@ -98,6 +104,7 @@ pub enum Answer {
     Count(usize),
     Queried(Queries),
     Connected(Connections),
+    Crowd(Crowd),
     Failed(String),
 }
 
@@ -202,6 +209,9 @@ impl Worker {
                 timed(*batch, |number| balancer.remove(number))
             }
             Ask::Connect { service, count } => self.connect(*service, *count),
+            Ask::Crowd { containers, root } => {
+                Ok(Answer::Crowd(self.service()?.crowd(root, *containers)?))
+            }
             Ask::Run { words, input } => run(words, input),
         }
     }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{ListRow, Plan, progress, turns};
+use crate::crowd::Crowd;
 use crate::remote::Remote;
 use crate::statistics::Samples;
 use crate::worker::{Setup, Task};
@@ -20,6 +21,9 @@ const NETWORK: &str = r#"{
     "Name": "bench", "Type": "NAT", "SchemaVersion": { "Major": 2, "Minor": 0 },
     "Ipams": [{ "Type": "Static", "Subnets": [{ "IpAddressPrefix": "10.94.0.0/16" }] }]
 }"#;
+
+/// The engine that most people know, with its default network.
+pub const PODMAN: &str = "podman run true, with its default network";
 
 /// Runs `true` in a container of the same root by `hc` and by the runtimes that are installed.
 ///
@@ -65,6 +69,14 @@ pub fn containers(
             Err(error) => notes.push(format!("{runtime} is left out: {error:#}")),
         }
     }
+    // Once for nothing: it makes its storage and its network then.
+    let words = podman(&directory, &rootfs);
+    match remote.run(&words, "") {
+        Ok(_) => rows.push((words, row(PODMAN))),
+        Err(error) => {
+            notes.push(format!("podman is left out (Debian: podman, netavark): {error:#}"))
+        }
+    }
     for round in 0..=count {
         for turn in turns(round, rows.len()) {
             let (words, row) = &mut rows[turn];
@@ -75,6 +87,36 @@ pub fn containers(
         }
     }
     Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Many containers at once, by the service.
+///
+/// # Errors
+/// The service refuses.
+pub fn crowd(plan: &Plan, service: &Path, containers: u32) -> anyhow::Result<Crowd> {
+    progress(&format!("{containers} containers at once"));
+    let directory = plan.directory.join("crowd");
+    let task = Task::Service(service.to_owned());
+    let setup = Setup { name: "crowd".to_owned(), task, directory: directory.clone() };
+    let mut remote = Remote::start(&setup)?;
+    remote.crowd(&root(&directory)?, containers)
+}
+
+/// With storage of its own, and without the manager of groups that this place does not have.
+fn podman(directory: &Path, rootfs: &str) -> Vec<String> {
+    let place = |name: &str| directory.join(name).display().to_string();
+    let (store, run) = (place("podman"), place("podman-run"));
+    let words = ["podman", "--root", &store, "--runroot", &run, "--cgroup-manager", "cgroupfs"];
+    // It would raise limits, which not everybody may.
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+    let command = ["--rootfs", rootfs, "/bin/true"];
+    words
+        .into_iter()
+        .chain(["run", "--rm"])
+        .chain(limits)
+        .chain(command)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn row(name: &str) -> ListRow {
@@ -90,7 +132,9 @@ fn root(directory: &Path) -> anyhow::Result<PathBuf> {
     let busybox = crate::command::run("sh", ["-c", "command -v busybox"], "")
         .context("busybox is missing (Debian: busybox-static)")?;
     std::fs::copy(busybox.trim(), root.join("bin/busybox"))?;
-    symlink("busybox", root.join("bin/true"))?;
+    for name in ["true", "sleep"] {
+        symlink("busybox", root.join("bin").join(name))?;
+    }
     Ok(root)
 }
 

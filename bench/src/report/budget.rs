@@ -85,7 +85,13 @@ fn containing(attach: &[AttachLine], commands: &[CommandLine]) -> Vec<Budget> {
     };
     let ratio = ours.wall.p50 / (crun.wall.p50 + floor.attach.p50);
     let promise = format!("hc run over crun run and \"{}\"", floor.side);
-    vec![Budget::new(promise, ratio, Bound::AtMost(1.5))]
+    let mut budgets = vec![Budget::new(promise, ratio, Bound::AtMost(1.5))];
+    if let Some(podman) = of(containers::PODMAN) {
+        let promise = "hc run: times faster than podman run with its default network";
+        let ratio = podman.wall.p50 / ours.wall.p50;
+        budgets.push(Budget::new(promise, ratio, Bound::AtLeast(20.0)));
+    }
+    budgets
 }
 
 /// At the lowest level, through the socket: against the floor.

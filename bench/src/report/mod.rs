@@ -6,6 +6,7 @@ mod table;
 
 use serde::Serialize;
 
+use crate::crowd::Crowd;
 use crate::floor::Sequence;
 use crate::machine::Machine;
 use crate::measure::{AttachRow, BalanceRow, ListRow, Memory, ServiceRows};
@@ -37,6 +38,7 @@ pub struct Measured {
     pub balance: Vec<BalanceRow>,
     pub list: Vec<ListRow>,
     pub service: ServiceRows,
+    pub crowd: Option<Crowd>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +87,8 @@ impl Report {
         let balance = balance_lines(&measured.balance);
         let commands = command_lines(&measured.list);
         let mut budgets = budget::all(&attach, &balance, &commands);
-        let (service, promises) = service::lines(&measured.service);
+        let (mut service, promises) = service::lines(&measured.service);
+        service.extend(measured.crowd.iter().flat_map(service::crowd));
         budgets.extend(promises);
         Self { machine, idle, notes, attach, service, balance, commands, budgets }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::budget::{Bound, Budget};
+use crate::crowd::Crowd;
 use crate::measure::{ChurnRow, RestartRow, ServiceRows};
 use crate::side::Kind;
 use crate::statistics::Samples;
@@ -40,6 +41,23 @@ pub(super) fn lines(rows: &ServiceRows) -> (Vec<ServiceLine>, Vec<Budget>) {
         restart(row, &mut lines, &mut budgets);
     }
     (lines, budgets)
+}
+
+/// Many containers at once.
+pub(super) fn crowd(crowd: &Crowd) -> [ServiceLine; 4] {
+    let many = crowd.containers;
+    let line = |what: &str, unit, measured| ServiceLine {
+        what: format!("{many} containers: {what}"),
+        unit,
+        measured,
+        beside: None,
+    };
+    [
+        line("started, each with an endpoint", "/s", crowd.rate),
+        line("private memory of a supervisor, p50", "KiB", crowd.supervisor as f64),
+        line("private memory of a first process, p50", "KiB", crowd.first as f64),
+        line("the service while they idle", "% of a processor", crowd.load),
+    ]
 }
 
 fn p50(samples: &Samples) -> Option<f64> {

@@ -10,6 +10,7 @@ use anyhow::Context;
 use super::Side;
 use super::ours::Ours;
 use crate::client::Client;
+use crate::crowd::{self, Crowd};
 use crate::daemon::{Daemon, End};
 use crate::statistics::Samples;
 
@@ -51,6 +52,11 @@ impl Service {
         }
         (queries.request, queries.answer) = self.client.sizes();
         Ok(queries)
+    }
+
+    /// Many containers at once.
+    pub fn crowd(&self, root: &Path, containers: u32) -> anyhow::Result<Crowd> {
+        crowd::gather(&self.daemon.host()?, self.daemon.process(), root, containers)
     }
 
     /// Ends the service and starts it again.
