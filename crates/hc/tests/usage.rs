@@ -93,6 +93,29 @@ fn mistakes_are_told_with_file_line_and_code() {
     assert!(missing.contains("/nowhere/at/all") && missing.lines().count() == 1, "{missing}");
 }
 
+/// As strictly as the compute service reads them, at their place in the host's document.
+#[test]
+fn compute_systems_of_a_host_document_are_checked() {
+    let file = std::env::temp_dir().join(format!("hc-systems-{}.json", std::process::id()));
+    let text = r#"{ "ComputeSystems": [
+        { "Id": "a", "SchemaVersion": { "Major": 2 }, "Container": { "Memory": { "SizeInMB": "much" },
+          "Foo": 1 },
+          "Processes": [{ "CommandArgs": 7 }] },
+        { "Id": "b", "SchemaVersion": { "Major": 2 } }] }"#;
+    std::fs::write(&file, text).expect("written");
+    let said = Said::of(&mut hc(&["schema", "validate", file.to_str().expect("text")])).refused(1);
+    std::fs::remove_file(&file).expect("removed");
+    for part in [
+        "(at ComputeSystems[0].Container.Memory.SizeInMB, 2:",
+        "(at ComputeSystems[0].Container.Foo, 3:",
+        "(at ComputeSystems[0].Processes[0].CommandArgs, 4:",
+        "(at ComputeSystems[1], 5:",
+        "0x8037010d HCS_E_INVALID_JSON",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
 #[test]
 fn listening_without_a_service_says_what_to_do_instead() {
     for words in [&["events", "--embedded"][..], &["events", "--socket", "/nowhere/at/all"]] {

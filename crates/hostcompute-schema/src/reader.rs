@@ -167,6 +167,13 @@ impl Reader {
         self.in_member(name, |reader| reader.warn(message));
     }
 
+    /// Takes over what a reader of another manner noted further down.
+    pub(crate) fn absorb(&mut self, other: Reader) {
+        self.failures.extend(other.failures);
+        self.warnings.extend(other.warnings);
+        self.uncounted_failures += other.uncounted_failures;
+    }
+
     /// Whether a mistake was noted.
     pub fn has_failed(&self) -> bool {
         !self.failures.is_empty()

@@ -259,6 +259,11 @@ fn compute_settings(
 
 /// The documents in one list of a host document.
 fn check_list(list: &str, value: &Value, reader: &mut Reader) {
+    if list == "ComputeSystems" {
+        for (index, document) in value.as_array().into_iter().flatten().enumerate() {
+            reader.in_element(index, |reader| check_system(document, reader));
+        }
+    }
     let Some((_, schema)) = LISTS.iter().find(|(name, _)| *name == list) else { return };
     for (index, document) in value.as_array().into_iter().flatten().enumerate() {
         let mut document = current(schema, document.clone());
@@ -271,6 +276,38 @@ fn check_list(list: &str, value: &Value, reader: &mut Reader) {
         }
         reader.in_element(index, |reader| check_struct(schema, &document, reader));
     }
+}
+
+/// What a compute system of a host document runs.
+const PROCESSES: Kind = Kind::List(&Kind::Struct(ProcessParameters::SCHEMA));
+
+/// A compute system of a host document: the compute service's document, read as strictly as that reads it, and two members more.
+fn check_system(value: &Value, reader: &mut Reader) {
+    let Value::Object(object) = value else {
+        return reader.fail_type("an object", value);
+    };
+    let mut strict = Reader::strict().at(reader.path());
+    let mut document = object.clone();
+    document
+        .retain(|name, _| !["Id", "Processes"].iter().any(|own| own.eq_ignore_ascii_case(name)));
+    // Names in place of ids are for the engine to resolve.
+    if let Some(Value::Object(networking)) = document
+        .get_mut("Container")
+        .and_then(Value::as_object_mut)
+        .and_then(|container| container.get_mut("Networking"))
+    {
+        networking.remove("NetworkAdapters");
+    }
+    let document = Value::Object(document);
+    check_struct(ComputeSystem::SCHEMA, &document, &mut strict);
+    if !strict.has_failed() {
+        let system = ComputeSystem::read(&document, &mut Reader::tolerant());
+        hcs::check_system(&system, &mut strict);
+    }
+    if let Some(processes) = get(object, "Processes") {
+        strict.in_member("Processes", |strict| check_value(&PROCESSES, processes, strict));
+    }
+    reader.absorb(strict);
 }
 
 /// What a member that may hold anything holds, as the members beside it tell.
