@@ -5,6 +5,7 @@
 
 pub(crate) mod attribute;
 pub(crate) mod message;
+mod parting;
 pub(crate) mod socket;
 
 pub(crate) use attribute::{Attributes, Body};

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::attribute::{Attributes, Body, array_of};
 use super::message::{Datagram, Lenient, Message, messages};
+use super::parting::{self, Parting};
 use super::{flag, message};
 use crate::error::{Error, NO_STEP, Refusal};
 use crate::sys::{self, NetlinkOption};
@@ -46,10 +47,21 @@ pub(crate) enum Protocol {
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
+    protocol: Protocol,
     sequence: u32,
     received: Vec<u8>,
     /// What fits into one `sendmsg`.
     room: usize,
+    /// Only when it is dropped; it goes last.
+    parting: Option<Parting>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.protocol == Protocol::Netfilter {
+            self.parting = parting::leave_to_kernel(self.fd.as_fd());
+        }
+    }
 }
 
 impl Socket {
@@ -68,7 +80,7 @@ impl Socket {
         sys::enable(&fd, NetlinkOption::CapAck)?;
         sys::enable(&fd, NetlinkOption::ExtAck)?;
         let room = sockopt::socket_send_buffer_size(&fd)?;
-        Ok(Self { fd, sequence: 1, received: Vec::new(), room })
+        Ok(Self { fd, protocol, sequence: 1, received: Vec::new(), room, parting: None })
     }
 
     /// Gives the socket a number by which [`crate::watch`] tells what we do ourselves from what others do. Without a free one it
@@ -377,7 +389,8 @@ impl Socket {
 impl Socket {
     /// A socket whose other end plays the kernel.
     pub(crate) fn played(fd: OwnedFd) -> Self {
-        Self { fd, sequence: 1, received: Vec::new(), room: RECEIVE }
+        let (protocol, received) = (Protocol::Route, Vec::new());
+        Self { fd, protocol, sequence: 1, received, room: RECEIVE, parting: None }
     }
 
     /// The number of the next question.
