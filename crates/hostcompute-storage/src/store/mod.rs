@@ -157,11 +157,31 @@ pub(crate) fn marks(directory: &Path) -> Result<Marks> {
     let open = beneath::root(directory).map_err(failed)?;
     let name = "trusted.overlay.hostcompute";
     match rustix::fs::fsetxattr(&open, name, b"y", XattrFlags::empty()) {
-        Ok(()) => {
-            rustix::fs::fremovexattr(&open, name).map_err(|errno| failed(errno.into()))?;
-            Ok(Marks::Trusted)
-        }
+        Ok(()) => match rustix::fs::fremovexattr(&open, name) {
+            // Another process has tried at the same time.
+            Ok(()) | Err(Errno::NODATA) => Ok(Marks::Trusted),
+            Err(errno) => Err(failed(errno.into())),
+        },
         Err(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => Ok(Marks::User),
         Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_may_try_which_marks_they_may_set() {
+        let directory =
+            std::env::temp_dir().join(format!("hc-storage-marks-{}", std::process::id()));
+        fs::create_dir(&directory).expect("room");
+        let try_often = || (0..300).all(|_| marks(&directory).is_ok());
+        let all = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(try_often)).collect();
+            threads.into_iter().all(|thread| thread.join().is_ok_and(|fine| fine))
+        });
+        fs::remove_dir(&directory).expect("ours");
+        assert!(all);
     }
 }

@@ -6,7 +6,7 @@
 //!   body ◄── pipe ◄┘    (a client that goes, and a cancel, end it where it is)
 //! ```
 //!
-//! What a client names is opened with that client's rights; what that means is said in [`hostcompute::store::carry`].
+//! What a client names is opened with that client's rights; what that means is said in [`carry_out`]'s module.
 
 use std::fs::File;
 use std::io::{self, Read};
