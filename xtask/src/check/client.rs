@@ -71,9 +71,14 @@ pub fn run_inside() -> Result<()> {
     Ok(())
 }
 
-/// The generator's settings: it need not make its output pretty, for which it would want another program.
+/// The generator's settings: it need not make its output pretty, for which it would want another program; lines of JSON, which it
+/// does not know, it takes for JSON.
+const SETTINGS: &str =
+    "post_hooks: []\ncontent_type_overrides:\n  application/x-ndjson: application/json\n";
+
+/// Writes them.
 fn configuration(folders: &lab::Folders) -> Result<PathBuf> {
     let path = folders.join("generator.yml");
-    std::fs::write(&path, "post_hooks: []\n").context("writing the generator's settings")?;
+    std::fs::write(&path, SETTINGS).context("writing the generator's settings")?;
     Ok(path)
 }
