@@ -135,6 +135,10 @@ impl<'a> Client<'a> {
             self.works(id, &system)?;
         } else {
             let status = self.known(id, process.wait(Some(LONG)))?;
+            if status.exit_code != Some(7) && self.is_struck(id) {
+                // Its first process was killed, and took it along.
+                return Err(Disturbed);
+            }
             assert_eq!(status.exit_code, Some(7), "{id}");
         }
         self.ledger.ends(id);

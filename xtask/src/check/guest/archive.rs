@@ -31,7 +31,7 @@ const BEGIN: &str = "#!/bin/sh
 export PATH=/usr/bin:/usr/sbin:/bin:/sbin HOME=/root HOSTCOMPUTE_REQUIRE_ROOT=1
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm
-mount -t tmpfs run /run; mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run; chmod 1777 /tmp
 ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
 mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 insmod /overlay.ko; ip link set lo up; cd /tmp
