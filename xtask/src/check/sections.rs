@@ -190,7 +190,7 @@ fn storm(counts: &mut Counts) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// About a minute. `HOSTCOMPUTE_SOAK=1000,8,1` says how many containers, clients, and the seed.
+/// A short form: `HOSTCOMPUTE_SOAK=1000,8,1` says how many containers, clients, and the seed.
 fn soak(counts: &mut Counts) -> Result<Outcome> {
     if !process::is_root() {
         return Ok(Outcome::Skipped("needs root".to_owned()));
@@ -200,6 +200,9 @@ fn soak(counts: &mut Counts) -> Result<Outcome> {
     let words = ["test", "--package", "hostcomputed", "--test", "soak", "--locked", "--"];
     let mut soak = cargo(&words);
     soak.args(["--ignored", "--nocapture", "--exact", "a_thousand_containers_leave_nothing"]);
+    if std::env::var_os("HOSTCOMPUTE_SOAK").is_none() {
+        soak.env("HOSTCOMPUTE_SOAK", "100,8,1");
+    }
     process::watch(&mut soak, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
 }
