@@ -134,8 +134,7 @@ impl Side for Service {
 
     fn churn(&mut self, threads: u32, cycles: u32) -> anyhow::Result<()> {
         let clients = (0..threads).map(|_| self.daemon.connect()).collect::<Result<Vec<_>, _>>()?;
-        let network = self.ours.network();
-        let network = network.as_str();
+        let network = &self.ours.network();
         super::churn_with(clients, |thread, mut client| {
             for number in super::numbers_of(thread, cycles) {
                 let attached = attach(&mut client, network, number)?;

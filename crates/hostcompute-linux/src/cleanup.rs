@@ -14,7 +14,7 @@
 //! The thread receives: counts and addresses through [`State`], under one lock. It never takes the lock while it talks to the
 //! kernel.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -52,10 +52,10 @@ struct State {
     leaving: Leaving,
     forgetting: Leaving,
     links: usize,
-    /// How many of the waiting links are tied to a namespace that stays.
-    tied: HashMap<Guid, usize>,
-    /// How many of the waiting links end with no namespace.
-    untied: usize,
+    /// The namespaces that stay and have waiting links tied to them.
+    tied: HashSet<Guid>,
+    /// There are waiting links that end with no namespace.
+    untied: bool,
     /// Messages that take links out of their places, not sent yet.
     retiring: Vec<Datagram>,
     /// Namespaces that stay open until their links are gone: the kernel would else clean them one by one, at our expense.
@@ -81,7 +81,12 @@ struct Leaving {
 impl State {
     /// Every waiting link ends with its namespace.
     fn is_doomed(&self) -> bool {
-        self.tied.is_empty() && self.untied == 0
+        self.tied.is_empty() && !self.untied
+    }
+
+    /// Namespaces have been removed: what is tied to them ends without us.
+    fn untie(&mut self, ended: &[Guid]) {
+        self.tied.retain(|netns| !ended.contains(netns));
     }
 
     fn is_leaving(&self, index: u32, addresses: &[IpAddr]) -> bool {
@@ -193,11 +198,9 @@ impl Cleanup {
         }
         state.asked += 1;
         state.links += retired.indexes.len();
-        state.untied += retired.indexes.len().saturating_sub(retired.ties.len());
-        for netns in retired.ties {
-            *state.tied.entry(netns).or_default() += 1;
-        }
-        state.tied.retain(|netns, _| !retired.ended.contains(netns));
+        state.untied |= retired.indexes.len() > retired.ties.len();
+        state.tied.extend(retired.ties);
+        state.untie(&retired.ended);
         state.leaving.addresses.extend(retired.addresses);
         state.leaving.indexes.extend(retired.indexes);
         state.leaving.indexes.extend(retired.touched);
@@ -214,7 +217,7 @@ impl Cleanup {
     /// takes the kernel less than ending the namespaces one by one.
     pub(crate) fn ended(&self, namespaces: &[Guid], held: Vec<Inside>) {
         let mut state = self.shared.lock();
-        state.tied.retain(|netns, _| !namespaces.contains(netns));
+        state.untie(namespaces);
         if state.done < state.asked {
             state.held.extend(held);
         }
@@ -313,7 +316,7 @@ fn run(shared: &Shared, mut tools: Tools) {
             let leave = state.ending && !state.urgent && state.is_doomed();
             state.links = 0;
             state.tied.clear();
-            state.untied = 0;
+            state.untied = false;
             state.urgent = false;
             state.first_request = None;
             drop(state);

@@ -400,194 +400,147 @@ compute_operations! {
     GetLayerVhdMountPath = "HcsGetLayerVhdMountPath": Layer, Read, , Arguments => Local, ["2.1"];
 }
 
-const ID: Parameter = Parameter {
-    name: "id",
-    kind: schema::Kind::Text,
-    required: true,
-    doc: "The id of the new system: 1 to 255 characters, unique on this host whatever their case.",
-};
+const ID: Parameter = Parameter::required(
+    "id",
+    schema::Kind::Text,
+    "The id of the new system: 1 to 255 characters, unique on this host whatever their case.",
+);
 
-const RUNTIME: Parameter = Parameter {
-    name: "runtime",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "Who makes the container: builtin, the name of an OCI runtime's program, or, for root, its absolute path; \
+const RUNTIME: Parameter = Parameter::optional(
+    "runtime",
+    schema::Kind::Text,
+    "Who makes the container: builtin, the name of an OCI runtime's program, or, for root, its absolute path; \
           as the service is set up when it is left out.",
-};
+);
 
-const USERS: Parameter = Parameter {
-    name: "users",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "Whose users those of the container are: host, or ranges INSIDE:HOST:COUNT with commas between; \
+const USERS: Parameter = Parameter::optional(
+    "users",
+    schema::Kind::Text,
+    "Whose users those of the container are: host, or ranges INSIDE:HOST:COUNT with commas between; \
           as the service is set up when it is left out. Root's to say.",
-};
+);
 
-const GROUPS: Parameter = Parameter {
-    name: "groups",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "The same for groups; as the users when it is left out.",
-};
+const GROUPS: Parameter = Parameter::optional(
+    "groups",
+    schema::Kind::Text,
+    "The same for groups; as the users when it is left out.",
+);
 
-const CAPABILITIES: Parameter = Parameter {
-    name: "capabilities",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "What root in the container may do beyond (+NAME, root's to say) or short of (-NAME, -ALL) what it usually may, \
+const CAPABILITIES: Parameter = Parameter::optional(
+    "capabilities",
+    schema::Kind::Text,
+    "What root in the container may do beyond (+NAME, root's to say) or short of (-NAME, -ALL) what it usually may, \
           in this order, with commas between. MKNOD cannot be added.",
-};
+);
 
-const UNFILTERED: Parameter = Parameter {
-    name: "unfiltered",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "Filter no system calls. Root's to say.",
-};
+const UNFILTERED: Parameter =
+    Parameter::optional("unfiltered", schema::Kind::Bool, "Filter no system calls. Root's to say.");
 
-const READ_ONLY: Parameter = Parameter {
-    name: "read-only",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "Let nobody write to the root file system; what is mapped says for itself.",
-};
+const READ_ONLY: Parameter = Parameter::optional(
+    "read-only",
+    schema::Kind::Bool,
+    "Let nobody write to the root file system; what is mapped says for itself.",
+);
 
-const ENDS_WITH_FIRST_PROCESS: Parameter = Parameter {
-    name: "ends-with-first-process",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "End the system with the first process that is started in it.",
-};
+const ENDS_WITH_FIRST_PROCESS: Parameter = Parameter::optional(
+    "ends-with-first-process",
+    schema::Kind::Bool,
+    "End the system with the first process that is started in it.",
+);
 
-const STOP_SIGNAL: Parameter = Parameter {
-    name: "stop-signal",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "What its processes get when it is shut down: a number, or a name as SIGTERM, which it is when left out.",
-};
+const STOP_SIGNAL: Parameter = Parameter::optional(
+    "stop-signal",
+    schema::Kind::Text,
+    "What its processes get when it is shut down: a number, or a name as SIGTERM, which it is when left out.",
+);
 
-const ENDED: Parameter = Parameter {
-    name: "ended",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "List the systems that have ended, as far as they are remembered, instead of the others.",
-};
+const ENDED: Parameter = Parameter::optional(
+    "ended",
+    schema::Kind::Bool,
+    "List the systems that have ended, as far as they are remembered, instead of the others.",
+);
 
-const TIMEOUT: Parameter = Parameter {
-    name: "timeout",
-    kind: schema::Kind::Unsigned(32),
-    required: false,
-    doc: "How many milliseconds to wait at most, without a limit when it is left out; \
+const TIMEOUT: Parameter = Parameter::optional(
+    "timeout",
+    schema::Kind::Unsigned(32),
+    "How many milliseconds to wait at most, without a limit when it is left out; \
           the answer is 504 (WAIT_TIMEOUT) when they are over.",
-};
+);
 
-const FOLLOW: Parameter = Parameter {
-    name: "follow",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "Go on with what is written from now on, until the system ends.",
-};
+const FOLLOW: Parameter = Parameter::optional(
+    "follow",
+    schema::Kind::Bool,
+    "Go on with what is written from now on, until the system ends.",
+);
 
-const PROCESS: Parameter = Parameter {
-    name: "pid",
-    kind: schema::Kind::Unsigned(32),
-    required: false,
-    doc: "Only what this process wrote.",
-};
+const PROCESS: Parameter =
+    Parameter::optional("pid", schema::Kind::Unsigned(32), "Only what this process wrote.");
 
-const TAIL: Parameter = Parameter {
-    name: "tail",
-    kind: schema::Kind::Unsigned(64),
-    required: false,
-    doc: "Only so many of the last lines.",
-};
+const TAIL: Parameter =
+    Parameter::optional("tail", schema::Kind::Unsigned(64), "Only so many of the last lines.");
 
-const SOURCE: Parameter = Parameter {
-    name: "source",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "The file or directory, instead of a body: an absolute path, opened with the caller's rights.",
-};
+const SOURCE: Parameter = Parameter::optional(
+    "source",
+    schema::Kind::Text,
+    "The file or directory, instead of a body: an absolute path, opened with the caller's rights.",
+);
 
-const STEM: Parameter = Parameter {
-    name: "stem",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "What names begin with that are only a tag, where the archive is the body.",
-};
+const STEM: Parameter = Parameter::optional(
+    "stem",
+    schema::Kind::Text,
+    "What names begin with that are only a tag, where the archive is the body.",
+);
 
-const NAME: Parameter = Parameter {
-    name: "name",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "What it shall be called; what it calls itself when left out.",
-};
+const NAME: Parameter = Parameter::optional(
+    "name",
+    schema::Kind::Text,
+    "What it shall be called; what it calls itself when left out.",
+);
 
-const PLATFORM: Parameter = Parameter {
-    name: "platform",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "For which platform, such as `linux/amd64`, where there are several; the service's own when left out.",
-};
+const PLATFORM: Parameter = Parameter::optional(
+    "platform",
+    schema::Kind::Text,
+    "For which platform, such as `linux/amd64`, where there are several; the service's own when left out.",
+);
 
-const LIMIT_SIZE: Parameter = Parameter {
-    name: "limit-size",
-    kind: schema::Kind::Unsigned(64),
-    required: false,
-    doc: "Refuse a layer that unpacks to more bytes.",
-};
+const LIMIT_SIZE: Parameter = Parameter::optional(
+    "limit-size",
+    schema::Kind::Unsigned(64),
+    "Refuse a layer that unpacks to more bytes.",
+);
 
-const LIMIT_ENTRIES: Parameter = Parameter {
-    name: "limit-entries",
-    kind: schema::Kind::Unsigned(64),
-    required: false,
-    doc: "Refuse a layer with more files.",
-};
+const LIMIT_ENTRIES: Parameter = Parameter::optional(
+    "limit-entries",
+    schema::Kind::Unsigned(64),
+    "Refuse a layer with more files.",
+);
 
-const REFERENCE: Parameter = Parameter {
-    name: "reference",
-    kind: schema::Kind::Text,
-    required: true,
-    doc: "`HOST[:PORT]/PATH[:TAG][@DIGEST]`.",
-};
+const REFERENCE: Parameter =
+    Parameter::required("reference", schema::Kind::Text, "`HOST[:PORT]/PATH[:TAG][@DIGEST]`.");
 
-const TARGET: Parameter = Parameter {
-    name: "target",
-    kind: schema::Kind::Text,
-    required: true,
-    doc: "Where nothing is: an absolute path, made with the caller's rights.",
-};
+const TARGET: Parameter = Parameter::required(
+    "target",
+    schema::Kind::Text,
+    "Where nothing is: an absolute path, made with the caller's rights.",
+);
 
-const FORM: Parameter = Parameter {
-    name: "form",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "`oci-archive`, `docker-archive`, or `oci`, a directory; the first when left out.",
-};
+const FORM: Parameter = Parameter::optional(
+    "form",
+    schema::Kind::Text,
+    "`oci-archive`, `docker-archive`, or `oci`, a directory; the first when left out.",
+);
 
-const COMPRESSION: Parameter = Parameter {
-    name: "compression",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "`none`, `gzip` or `zstd`.",
-};
+const COMPRESSION: Parameter =
+    Parameter::optional("compression", schema::Kind::Text, "`none`, `gzip` or `zstd`.");
 
 const TAG: Parameter =
     Parameter { name: "name", kind: schema::Kind::Text, required: true, doc: "The other name." };
 
-const PARENTS: Parameter = Parameter {
-    name: "parents",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "The layers below (LayerData).",
-};
+const PARENTS: Parameter =
+    Parameter::optional("parents", schema::Kind::Text, "The layers below (LayerData).");
 
-const WRITABLE: Parameter = Parameter {
-    name: "writable",
-    kind: schema::Kind::Bool,
-    required: false,
-    doc: "What was written into a writable layer.",
-};
+const WRITABLE: Parameter =
+    Parameter::optional("writable", schema::Kind::Bool, "What was written into a writable layer.");
 
 /// What a connection is upgraded to that brings the streams of a process. After the head of the
 /// answer the service sends one byte, the sum of [`STDIN`], [`STDOUT`] and [`STDERR`] as far as the

@@ -63,6 +63,24 @@ pub struct Parameter {
     pub doc: &'static str,
 }
 
+impl Parameter {
+    pub(crate) const fn optional(
+        name: &'static str,
+        kind: schema::Kind,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, kind, required: false, doc }
+    }
+
+    pub(crate) const fn required(
+        name: &'static str,
+        kind: schema::Kind,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, kind, required: true, doc }
+    }
+}
+
 macro_rules! service_operations {
     ($(
         $(#[doc = $doc:literal])*
@@ -178,40 +196,22 @@ service_operations! {
     Health: Read, Get "/healthz", None => Text("text/plain");
 }
 
-const KIND: Parameter = Parameter {
-    name: "kind",
-    kind: schema::Kind::Enum(ObjectKind::SCHEMA),
-    required: true,
-    doc: "The kind of object.",
-};
+const KIND: Parameter =
+    Parameter::required("kind", schema::Kind::Enum(ObjectKind::SCHEMA), "The kind of object.");
 
-const TEXT: Parameter = Parameter {
-    name: "text",
-    kind: schema::Kind::Text,
-    required: true,
-    doc: "What the person said.",
-};
+const TEXT: Parameter = Parameter::required("text", schema::Kind::Text, "What the person said.");
 
-const LIMIT: Parameter = Parameter {
-    name: "limit",
-    kind: schema::Kind::Unsigned(32),
-    required: false,
-    doc: "How many at most.",
-};
+const LIMIT: Parameter =
+    Parameter::optional("limit", schema::Kind::Unsigned(32), "How many at most.");
 
-const AFTER: Parameter = Parameter {
-    name: "after",
-    kind: schema::Kind::Text,
-    required: false,
-    doc: "The revision that the caller has seen.",
-};
+const AFTER: Parameter =
+    Parameter::optional("after", schema::Kind::Text, "The revision that the caller has seen.");
 
-const WAIT: Parameter = Parameter {
-    name: "wait",
-    kind: schema::Kind::Unsigned(32),
-    required: false,
-    doc: "How many seconds to wait for the end, at most.",
-};
+const WAIT: Parameter = Parameter::optional(
+    "wait",
+    schema::Kind::Unsigned(32),
+    "How many seconds to wait for the end, at most.",
+);
 
 impl ServiceOperation {
     /// The name, such as `ExportState`.
