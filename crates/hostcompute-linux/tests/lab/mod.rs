@@ -47,7 +47,8 @@ impl Netns {
         Self(file.into())
     }
 
-    fn new() -> Self {
+    /// A new one, without links that are up.
+    pub fn new() -> Self {
         std::thread::spawn(|| {
             unshare(UnshareFlags::NEWNET);
             Self::own()

@@ -1,0 +1,279 @@
+//! A cluster: flannel, containerd, win-overlay and kube-proxy together, on hosts that share a wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hostcompute::schema::Guid;
+use hostcompute::schema::operation::Kind;
+
+use crate::containerd;
+use crate::containernetworking::{self as cni, Pod};
+use crate::flannel::{self, Lease, NETWORK};
+use crate::kube_proxy::{KubeProxy, Service, Settings, UDP};
+use crate::lab::Netns;
+use crate::lab::traffic::{
+    Answer, Connection, Server, ping, tcp, tcp_refused, tcp_server, udp, udp_server,
+};
+use crate::shim::{self, by_name};
+use crate::world::{Machine, hosts, lossy, lost, stranger};
+
+/// A pod that runs a server on ports 8080 (TCP) and 5353 (UDP), which answers with its name.
+struct Running {
+    address: String,
+    sandbox: Guid,
+    container: String,
+    netns: Netns,
+    _servers: [Server; 2],
+}
+
+#[track_caller]
+fn run(node: &Machine, last: u8) -> Running {
+    let (address, container) = (flannel::pod(node.number, last), format!("c{last}"));
+    let sandbox = containerd::sandbox(node);
+    let gateway = flannel::pod(node.number, 1);
+    let pod = Pod {
+        container: &container,
+        network: NETWORK,
+        address: &address,
+        gateway: &gateway,
+        ip_masq: true,
+        ..Pod::default()
+    };
+    cni::add_overlay(&node.host, sandbox, &pod).unwrap();
+    let netns = node.inside(sandbox);
+    let name = format!("{}-{last}", node.number);
+    let servers = [
+        tcp_server(&netns, &name, "0.0.0.0:8080"),
+        udp_server(&netns, &name, &format!("{address}:5353")),
+    ];
+    Running { address, sandbox, container, netns, _servers: servers }
+}
+
+/// The end of a pod.
+#[track_caller]
+fn end(node: &Machine, pod: Running) {
+    drop(pod._servers);
+    cni::del(&node.host, &pod.container, NETWORK);
+    cni::del(&node.host, &pod.container, NETWORK);
+    containerd::remove(node, pod.sandbox);
+    containerd::remove(node, pod.sandbox);
+}
+
+fn proxy(node: &Machine, direct_return: bool) -> KubeProxy {
+    KubeProxy::begin(
+        node,
+        Settings {
+            network: NETWORK,
+            subnet: flannel::subnet(node.number),
+            source_vip: flannel::pod(node.number, 2),
+            direct_return,
+        },
+    )
+}
+
+/// Who answers at an address, and whom they saw, over so many connections.
+fn answers(from: &Netns, to: &str, connections: usize) -> BTreeMap<String, BTreeSet<String>> {
+    let mut seen = BTreeMap::<String, BTreeSet<String>>::new();
+    for _ in 0..connections {
+        let Answer { server, client } = tcp(from, to).unwrap_or_else(|| panic!("{to}: silence"));
+        seen.entry(server).or_default().insert(client.to_string());
+    }
+    seen
+}
+
+/// Enough connections that each of a few backends has had its turn.
+const MANY: usize = 48;
+
+/// All pods reach each other under their own addresses.
+#[track_caller]
+fn all_reach_each_other(pods: &[&Running]) {
+    for from in pods {
+        for to in pods.iter().filter(|to| to.address != from.address) {
+            let answer = tcp(&from.netns, &format!("{}:8080", to.address));
+            let answer = answer.unwrap_or_else(|| panic!("{} to {}", from.address, to.address));
+            assert_eq!(answer.client.to_string(), from.address);
+            assert!(udp(&from.netns, &format!("{}:5353", to.address)).is_some());
+        }
+    }
+}
+
+/// Everything of a cluster ends on a node, which is then as before.
+#[track_caller]
+fn leave(node: Machine, pods: Vec<Running>) {
+    for pod in pods {
+        end(&node, pod);
+    }
+    for balancer in shim::list(&node.host, Kind::LoadBalancer) {
+        shim::delete(&node.host, Kind::LoadBalancer, shim::id(&balancer));
+    }
+    let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
+    shim::delete(&node.host, Kind::Network, shim::id(&network));
+    assert!(shim::list(&node.host, Kind::Endpoint).is_empty());
+    node.check();
+    node.leaves_nothing();
+}
+
+#[test]
+fn pods_of_three_nodes_reach_each_other() {
+    let Some((wire, nodes)) = hosts::<3>() else { return };
+    let outside = stranger(&wire, 9);
+    let _server = tcp_server(&outside, "outside", "192.0.2.9:80");
+    let leases = flannel::mesh(&nodes);
+    let pods = nodes.each_ref().map(|node| run(node, 7));
+    let near = run(&nodes[0], 8);
+    all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &near]);
+    for (node, pod) in nodes.iter().zip(&pods) {
+        // The host reaches its pods, and those of others; what is outside sees the node.
+        assert!(ping(&node.netns, &pod.address));
+        assert!(tcp(&node.netns, &format!("{}:8080", pods[0].address)).is_some());
+        let seen = tcp(&pod.netns, "192.0.2.9:80").unwrap().client.to_string();
+        assert_eq!(seen, node.address());
+    }
+    // flannel starts anew: it finds its network, and leases that come again change nothing.
+    let network = |node: &Machine| shim::id(&by_name(&node.host, Kind::Network, NETWORK).unwrap());
+    let before = nodes.each_ref().map(network);
+    let mut talk = Connection::open(&pods[0].netns, "10.244.2.7:8080", Duration::from_secs(5));
+    let talk = talk.as_mut().unwrap();
+    assert!(talk.ask().is_some());
+    flannel::mesh(&nodes);
+    assert_eq!(nodes.each_ref().map(network), before);
+    assert!(talk.ask().is_some(), "who talks does not notice");
+    // A node leaves.
+    leases[1].removed(&nodes[0]);
+    assert!(tcp_refused(&pods[0].netns, "10.244.2.7:8080"));
+    assert!(tcp(&pods[0].netns, "10.244.3.7:8080").is_some());
+    leases[1].added(&nodes[0]);
+    assert!(tcp(&pods[0].netns, "10.244.2.7:8080").is_some());
+    nodes.iter().for_each(Machine::check);
+    let [one, two, three] = nodes;
+    let [first, second, third] = pods;
+    leave(one, vec![first, near]);
+    leave(two, vec![second]);
+    leave(three, vec![third]);
+}
+
+/// Service, backends on each node, seen from a pod of each node.
+fn services(pods: &[&Running]) -> Vec<Service> {
+    let backends: Vec<String> = pods.iter().map(|pod| pod.address.clone()).collect();
+    let name_service =
+        Service { protocol: UDP, ..Service::internal("10.96.0.10", 53, 5353, &backends) };
+    let sticky = Service { affinity: true, ..Service::internal("10.96.0.3", 80, 8080, &backends) };
+    vec![Service::internal("10.96.0.1", 80, 8080, &backends), name_service, sticky]
+}
+
+fn names(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
+    answers.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn cluster_addresses_lead_to_pods_of_all_nodes() {
+    let Some((_wire, mut nodes)) = hosts::<3>() else { return };
+    flannel::mesh(&nodes);
+    let pods = nodes.each_ref().map(|node| run(node, 7));
+    let client = run(&nodes[0], 8);
+    let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
+    let all = services(&[&pods[0], &pods[1], &pods[2]]);
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &all);
+        proxy.refuses_twins(node);
+        node.check();
+    }
+    for from in [&client.netns, &pods[1].netns] {
+        let seen = answers(from, "10.96.0.1:80", MANY);
+        assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
+    }
+    // The answer comes from the service's address, and with direct return the pods see who asks.
+    let seen = answers(&client.netns, "10.96.0.1:80", MANY);
+    assert!(seen.values().flatten().all(|client| client == "10.244.1.8"), "{seen:?}");
+    assert!(udp(&client.netns, "10.96.0.10:53").is_some());
+    assert_eq!(answers(&client.netns, "10.96.0.3:80", MANY).len(), 1, "affinity");
+    // A pod ends; its service goes on with the others, and so do those who talk to them.
+    let mut talk = Connection::open(&client.netns, "10.96.0.3:80", Duration::from_secs(5)).unwrap();
+    let partner = talk.ask().unwrap().server;
+    let rest: Vec<&Running> = pods.iter().filter(|pod| pod.address != "10.244.3.7").collect();
+    let fewer = services(&rest);
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &fewer);
+    }
+    if partner != "3-7" {
+        assert_eq!(talk.ask().unwrap().server, partner);
+    }
+    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
+    // The services of the hosts are killed and come back: what works goes on, and the load balancers are known.
+    let known = shim::list(&nodes[0].host, Kind::LoadBalancer);
+    nodes.iter_mut().for_each(Machine::kill);
+    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
+    nodes.iter_mut().for_each(Machine::start);
+    assert_eq!(shim::list(&nodes[0].host, Kind::LoadBalancer), known);
+    // kube-proxy starts anew: it removes what it finds, and makes it again.
+    proxies[0] = proxy(&nodes[0], true);
+    assert!(tcp_refused(&client.netns, "10.96.0.1:80"));
+    proxies[0].sync(&nodes[0], &all);
+    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
+    // The cluster has no services any more.
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &[]);
+        assert!(shim::list(&node.host, Kind::LoadBalancer).is_empty());
+        node.check();
+    }
+    let [one, two, three] = nodes;
+    let [first, second, third] = pods;
+    leave(one, vec![first, client]);
+    leave(two, vec![second]);
+    leave(three, vec![third]);
+}
+
+#[test]
+fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
+    let Some((wire, mut nodes)) = hosts::<3>() else { return };
+    lossy(&wire);
+    let leases = flannel::mesh(&nodes);
+    let mut pods = nodes.each_ref().map(|node| run(node, 7));
+    let client = run(&nodes[0], 8);
+    let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
+    let all = services(&[&pods[0], &pods[1], &pods[2]]);
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &all);
+    }
+    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
+    let mut talk =
+        Connection::open(&client.netns, "10.244.3.7:8080", Duration::from_secs(10)).unwrap();
+    for _ in 0..400 {
+        assert_eq!(talk.ask().unwrap().server, "3-7");
+    }
+    assert!(lost(&wire) > 4, "the wire was to lose packets");
+    // The second node fails: its pods are gone, the others go on.
+    nodes[1].lose_power(&wire);
+    assert_eq!(talk.ask().unwrap().server, "3-7");
+    let alive = services(&[&pods[0], &pods[2]]);
+    for (proxy, node) in [(0, 0), (2, 2)] {
+        proxies[proxy].sync(&nodes[node], &alive);
+    }
+    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "3-7"]);
+    // It comes back without the network, which was not to outlive it; the same programs make everything again.
+    nodes[1].start();
+    assert_eq!(by_name(&nodes[1].host, Kind::Network, NETWORK), None);
+    assert!(shim::list(&nodes[1].host, Kind::Namespace).len() <= 1);
+    let again: Lease = flannel::begin(&nodes[1]);
+    leases[0].added(&nodes[1]);
+    leases[2].added(&nodes[1]);
+    again.added(&nodes[0]);
+    again.added(&nodes[2]);
+    pods[1] = run(&nodes[1], 7);
+    proxies[1] = proxy(&nodes[1], true);
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &all);
+        node.check();
+    }
+    for from in [&client.netns, &pods[1].netns] {
+        let seen = answers(from, "10.96.0.1:80", MANY);
+        assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
+    }
+    all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &client]);
+    assert_eq!(talk.ask().unwrap().server, "3-7");
+    let [one, two, three] = nodes;
+    let [first, second, third] = pods;
+    leave(one, vec![first, client]);
+    leave(two, vec![second]);
+    leave(three, vec![third]);
+}

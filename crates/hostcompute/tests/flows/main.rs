@@ -1,0 +1,21 @@
+//! What programs written for HCN do, from beginning to end: the documents they send, in the order they send them, on the real kernel,
+//! with packets that prove each step.
+//!
+//! One file for each consumer, which says where the flow is from (hcn.md 5). The consumers are models in our own words, as small as
+//! their calls allow; what they share is in `shim` (how programs in Go speak, through hcsshim) and `world` (hosts on one wire, each with
+//! a service of its own).
+#![cfg(all(feature = "socket", feature = "embedded"))]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+#[path = "../../../hc/tests/sandbox/daemon.rs"]
+mod daemon;
+#[path = "../../../hostcompute-linux/tests/lab/mod.rs"]
+mod lab;
+
+mod containerd;
+mod containernetworking;
+mod flannel;
+mod kube_proxy;
+mod kubernetes;
+mod shim;
+mod world;
