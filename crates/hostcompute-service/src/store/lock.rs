@@ -2,7 +2,8 @@
 //!
 //! The lock is the kernel's (`flock` on a file that is never deleted), so it ends with its holder however that dies. The file's
 //! content is the holder's process id, and on a second line the socket on which it serves others, if it does. That is only for the
-//! message that tells somebody who waited in vain whom to look for; and nobody waits for a service, which would be in vain.
+//! message that tells somebody who waited in vain whom to look for; and nobody waits for a service, which would be in vain. A service
+//! that was killed while it started a program leaves the lock to its copy, which has it until it is that program: that is waited for.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hostcompute_schema::{Failure, HResult};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
 
 /// Held as long as the value lives.
 #[derive(Debug)]
@@ -97,12 +100,23 @@ impl Holder {
         }
         let mut lines = text.splitn(2, |byte| *byte == b'\n');
         let first = lines.next().and_then(|line| std::str::from_utf8(line).ok());
-        let second = lines.next().filter(|line| !line.is_empty());
-        Self {
-            process: first.and_then(|line| line.trim().parse().ok()),
-            socket: second.map(|line| PathBuf::from(OsStr::from_bytes(line))),
-        }
+        let process = first.and_then(|line| line.trim().parse().ok());
+        let second = lines.next().filter(|line| !line.is_empty() && process.is_some_and(is_alive));
+        Self { process, socket: second.map(|line| PathBuf::from(OsStr::from_bytes(line))) }
     }
+}
+
+/// Whether there is such a process that has not ended. One of another PID namespace is not seen.
+fn is_alive(process: u32) -> bool {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let Some(held) = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return false;
+    };
+    // Readable from its end on, also while nobody has waited for it.
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let ended = rustix::event::poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&now));
+    !matches!(ended, Ok(1..))
 }
 
 /// A process id and the longest path.
@@ -164,6 +178,25 @@ mod tests {
         let refused = DirectoryLock::take(scratch.path(), Duration::ZERO).expect_err("held");
         assert!(!refused.message.contains("/run/it.sock"), "{refused}");
         drop(next);
+    }
+
+    #[test]
+    fn what_a_killed_service_has_left_is_no_service() {
+        let scratch = Scratch::new("lock-left");
+        let mut first = DirectoryLock::take(scratch.path(), Duration::ZERO).expect("free");
+        // As the copy that it makes of itself to become another program: the lock is held, and who has signed is gone.
+        let mut gone = std::process::Command::new("true").spawn().expect("started");
+        gone.wait().expect("ended");
+        let signed = format!("{}\n/run/it.sock", gone.id());
+        first.file.rewind().expect("at the start");
+        first.file.write_all(signed.as_bytes()).expect("written");
+        let refused = DirectoryLock::take(scratch.path(), Duration::ZERO).expect_err("held");
+        assert!(!refused.message.contains("service"), "{refused}");
+        let path = scratch.path().to_owned();
+        let second =
+            std::thread::spawn(move || DirectoryLock::take(&path, Duration::from_secs(60)));
+        drop(first);
+        second.join().expect("no panic").expect("the lock in its turn");
     }
 
     #[test]
