@@ -153,21 +153,15 @@ impl<'a> Client<'a> {
     }
 
     fn document(&self, attached: &Attached, ends_with_handle: bool) -> Value {
-        let layers = self.site.layers().map(|path| {
-            json!({ "Id": Guid::from_random(1).to_string(), "Path": path.display().to_string() })
-        });
         let networking = match attached {
             Attached::Namespace(namespace, _) => json!({ "Namespace": namespace.to_string() }),
             Attached::Network(id) | Attached::Endpoint(id) => {
                 json!({ "NetworkAdapters": [id.to_string()] })
             }
         };
-        json!({
-            "Owner": "soak",
-            "SchemaVersion": { "Major": 2, "Minor": 1 },
-            "ShouldTerminateOnLastHandleClosed": ends_with_handle,
-            "Container": { "Storage": { "Layers": layers }, "Networking": networking },
-        })
+        let mut document = self.site.container(networking);
+        document["ShouldTerminateOnLastHandleClosed"] = ends_with_handle.into();
+        document
     }
 
     /// A process that tells its address and ends, or stays.

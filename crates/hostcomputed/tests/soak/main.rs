@@ -11,6 +11,7 @@ mod ledger;
 #[path = "../storm/random.rs"]
 mod random;
 mod remains;
+mod residents;
 mod site;
 mod striker;
 
@@ -20,6 +21,7 @@ use hostcompute::Host;
 
 use client::Client;
 use ledger::Ledger;
+use residents::Residents;
 use site::Site;
 
 /// How much is done.
@@ -47,23 +49,25 @@ fn a_thousand_containers_leave_nothing() {
     let daemon = site.daemon();
     let network = site.make_network();
     let ledger = Ledger::new(plan.cycles);
+    let mut residents = Residents::settle(&site, network);
     let began = Instant::now();
     let strikes = std::thread::scope(|threads| {
         for number in 0..plan.clients {
             let (site, ledger) = (&site, &ledger);
             threads.spawn(move || Client::new(site, ledger, network, number, plan.seed).run());
         }
-        striker::strike(&site, &ledger, daemon, plan.seed)
+        striker::strike(&site, &ledger, &mut residents, daemon, plan.seed)
     });
     let took = began.elapsed().as_secs_f32();
     println!("{} in {took:.1} s; {strikes}", ledger.summary());
     assert!(ledger.proved() > plan.cycles / 4, "hardly anything was done: no proof");
-    clear(&site, strikes.daemon);
+    clear(&site, residents, strikes.daemon);
 }
 
 /// What is left when all clients have taken back what was theirs.
-fn clear(site: &Site, daemon: lab::Daemon) {
+fn clear(site: &Site, residents: Residents, daemon: lab::Daemon) {
     let host = Host::connect(&daemon.socket).expect("the daemon answers");
+    residents.leave(&host);
     let all = Default::default();
     assert_eq!(host.systems(&all).expect("listed"), [], "systems are left");
     remains::no_objects(&host);

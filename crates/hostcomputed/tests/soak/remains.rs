@@ -71,7 +71,9 @@ pub fn nothing(site: &Site) {
 
 fn left(site: &Site) -> Vec<String> {
     let mut left = Vec::new();
-    left.extend(group_directories(&site.prefix).iter().map(|path| path.display().to_string()));
+    for prefix in [&site.prefix, &site.residents] {
+        left.extend(group_directories(prefix).iter().map(|path| path.display().to_string()));
+    }
     left.extend(processes(site));
     left.extend(runtime(&site.runtime()));
     for layer in site.layers() {

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use hostcompute::{Guid, Host, Network};
+use serde_json::{Value, json};
 
 use crate::lab::{Daemon, Machine};
 
@@ -12,6 +13,8 @@ pub struct Site {
     pub machine: Machine,
     /// Beginning of the names of all systems: nobody else's begin so.
     pub prefix: String,
+    /// The same of those that stay.
+    pub residents: String,
 }
 
 const NETWORK: &str =
@@ -21,7 +24,11 @@ impl Site {
     /// A new machine; `None`, with a message, where it may not be made.
     pub fn new() -> Option<Self> {
         let machine = Machine::new()?;
-        let site = Self { machine, prefix: format!("soak{}", std::process::id()) };
+        let site = Self {
+            machine,
+            prefix: format!("soak{}", std::process::id()),
+            residents: format!("stay{}", std::process::id()),
+        };
         let [base, top] = site.layers();
         for name in ["etc", "proc", "dev", "sys", "tmp"] {
             fs::create_dir_all(base.join(name)).expect("a directory");
@@ -32,7 +39,7 @@ impl Site {
             .find(|path| fs::metadata(path).is_ok());
         let busybox = busybox.expect("Debian's busybox-static");
         fs::copy(busybox, top.join("bin/busybox")).expect("copied");
-        for name in ["sh", "sleep", "ip", "true"] {
+        for name in ["cat", "sh", "sleep", "ip", "true"] {
             symlink("busybox", top.join("bin").join(name)).expect("a link");
         }
         Some(site)
@@ -41,6 +48,18 @@ impl Site {
     /// The layers of all containers.
     pub fn layers(&self) -> [PathBuf; 2] {
         ["base", "top"].map(|name| self.machine.path(name))
+    }
+
+    /// A container on these layers.
+    pub fn container(&self, networking: Value) -> Value {
+        let layers = self.layers().map(|path| {
+            json!({ "Id": Guid::from_random(1).to_string(), "Path": path.display().to_string() })
+        });
+        json!({
+            "Owner": "soak",
+            "SchemaVersion": { "Major": 2, "Minor": 1 },
+            "Container": { "Storage": { "Layers": layers }, "Networking": networking },
+        })
     }
 
     /// Where the service keeps what lives as long as the machine.

@@ -15,6 +15,7 @@ use crate::lab::Daemon;
 use crate::ledger::Ledger;
 use crate::random::Random;
 use crate::remains;
+use crate::residents::Residents;
 use crate::site::Site;
 
 /// How often it strikes, in milliseconds.
@@ -45,7 +46,13 @@ impl fmt::Display for Strikes {
 }
 
 /// Until the ledger says that it is over.
-pub fn strike(site: &Site, ledger: &Ledger, daemon: Daemon, seed: u64) -> Strikes {
+pub fn strike(
+    site: &Site,
+    ledger: &Ledger,
+    residents: &mut Residents,
+    daemon: Daemon,
+    seed: u64,
+) -> Strikes {
     let mut random = Random::new(seed);
     let mut strikes = Strikes { daemon, supervisors: 0, firsts: 0, daemons: 0, kept: 0 };
     while !ledger.is_over() {
@@ -54,11 +61,12 @@ pub fn strike(site: &Site, ledger: &Ledger, daemon: Daemon, seed: u64) -> Strike
             0 => {
                 ledger.strike_daemon();
                 complained_of_nothing(&strikes.daemon);
+                residents.tell();
                 strikes.daemon.kill();
                 ledger.strike_daemon();
                 strikes.daemon = site.daemon();
                 strikes.daemons += 1;
-                strikes.kept += those_that_ran_run(site, ledger);
+                strikes.kept += those_that_ran_run(site, ledger, residents);
             }
             turn => {
                 let (supervisors, firsts) = one_system(site, ledger, &mut random, turn % 2 == 0);
@@ -117,9 +125,9 @@ fn kill(pid: i32) -> usize {
 }
 
 /// What ran before the daemon was killed is told to run, and runs; how many those were.
-fn those_that_ran_run(site: &Site, ledger: &Ledger) -> usize {
+fn those_that_ran_run(site: &Site, ledger: &Ledger, residents: &mut Residents) -> usize {
     let host = Host::connect(site.socket()).expect("the daemon answers");
-    let mut kept = 0;
+    let mut kept = residents.are_well(&host);
     for id in ledger.running() {
         let looked = System::open(&host, &id).and_then(|system| {
             let told = system.properties(&SystemPropertyQuery::default())?;
