@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::Ledger;
 use crate::random::Random;
+use crate::remains;
 use crate::site::Site;
 
 /// Longer than anything takes, also on a busy machine.
@@ -261,7 +262,7 @@ impl<'a> Client<'a> {
         match outcome {
             Ok(value) => Ok(value),
             Err(failure) if is_away(&failure) || self.is_struck(id) => Err(Disturbed),
-            Err(failure) => panic!("{id}: {failure}"),
+            Err(failure) => panic!("{id}: {failure}; {:?}", remains::told(self.site, id)),
         }
     }
 }

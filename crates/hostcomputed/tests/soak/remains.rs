@@ -150,3 +150,10 @@ fn kept(exited: &str) -> Vec<String> {
     }
     left
 }
+
+/// What is told of a system that ended.
+pub fn told(site: &Site, id: &str) -> Vec<String> {
+    let exited = entries(site.runtime().join("exited"));
+    let of = exited.into_iter().filter(|path| path.contains(id));
+    of.map(|path| fs::read_to_string(format!("{path}/exit.json")).unwrap_or(path)).collect()
+}
