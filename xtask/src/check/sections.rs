@@ -201,7 +201,7 @@ fn soak(counts: &mut Counts) -> Result<Outcome> {
     let mut soak = cargo(&words);
     soak.args(["--ignored", "--nocapture", "--exact", "a_thousand_containers_leave_nothing"]);
     if std::env::var_os("HOSTCOMPUTE_SOAK").is_none() {
-        soak.env("HOSTCOMPUTE_SOAK", "100,8,1");
+        soak.env("HOSTCOMPUTE_SOAK", "300,8,1");
     }
     process::watch(&mut soak, |line| counts.heed(line))?;
     Ok(Outcome::Passed)
