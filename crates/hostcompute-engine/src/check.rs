@@ -25,6 +25,7 @@ impl State {
     pub fn check(&self) -> Vec<Broken> {
         let mut broken = Vec::new();
         self.check_networks(&mut broken);
+        self.check_sets(&mut broken);
         self.check_endpoints(&mut broken);
         self.check_load_balancers(&mut broken);
         self.check_index(&mut broken);
@@ -43,6 +44,31 @@ impl State {
                 }
                 seen.push((network.id, subnet.prefix));
             }
+        }
+    }
+
+    /// Every set has its network, and every name in sets and rules is that of a set.
+    fn check_sets(&self, broken: &mut Vec<Broken>) {
+        let mut wants = |kind, id, network, name: &str| {
+            if self.set(network, name).is_none() {
+                let what = alloc::format!("the set '{name}' that it names is gone");
+                broken.push(Broken { kind, id, what });
+            }
+        };
+        for set in self.sets.iter() {
+            set.parts().for_each(|name| wants(Kind::Set, set.id, set.network, name));
+        }
+        for network in self.networks() {
+            let names = network.access.set_names();
+            names.for_each(|name| wants(Kind::Network, network.id, network.id, name));
+        }
+        for endpoint in self.endpoints() {
+            let names = endpoint.policies.set_names();
+            names.for_each(|name| wants(Kind::Endpoint, endpoint.id, endpoint.network, name));
+        }
+        for set in self.sets.iter().filter(|set| self.networks.get(set.network).is_none()) {
+            let what = alloc::format!("its network {} is gone", set.network);
+            broken.push(Broken { kind: Kind::Set, id: set.id, what });
         }
     }
 

@@ -11,7 +11,7 @@ use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Par
 use serde_json::Value;
 
 use crate::network::overlay::{self, Overlay};
-use crate::network::{endpoint, load_balancer, namespace, network};
+use crate::network::{endpoint, load_balancer, namespace, network, set};
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
 use crate::query;
@@ -279,6 +279,7 @@ pub(crate) fn transition(state: &mut State, changes: &[Change]) -> (Vec<Change>,
 #[derive(Default)]
 struct Touched {
     networks: BTreeSet<Guid>,
+    sets: BTreeSet<Guid>,
     namespaces: BTreeSet<Guid>,
     endpoints: BTreeSet<Guid>,
     load_balancers: BTreeSet<Guid>,
@@ -297,6 +298,17 @@ impl Touched {
                         _ => None,
                     };
                     self.endpoints.extend(overlay::concerned(state, old, new));
+                    // The rules of all endpoints contain those of the network.
+                    if old.is_some_and(|old| new.is_some_and(|new| new.access != old.access)) {
+                        self.endpoints.extend(state.members(id).map(|endpoint| endpoint.id));
+                    }
+                }
+                Kind::Set => {
+                    let new = match change {
+                        Change::Put(Object::Set(set)) => Some(set.as_ref()),
+                        _ => None,
+                    };
+                    self.set(state, id, new);
                 }
                 Kind::Namespace => drop(self.namespaces.insert(id)),
                 Kind::Endpoint => {
@@ -313,6 +325,32 @@ impl Touched {
                         self.sharing_vips(state, balancer);
                     }
                 }
+            }
+        }
+    }
+
+    /// A set, those that contain it, and, where rules must compare ports that did not or the other way round, who names them.
+    fn set(&mut self, state: &State, id: Guid, new: Option<&set::AddressSet>) {
+        self.sets.insert(id);
+        let Some(old) = state.sets.get(id) else { return };
+        let reshaped = new.is_some_and(|new| !old.same_shape(new));
+        let mut next = alloc::vec![(old.network, old.name.clone())];
+        while let Some((network, name)) = next.pop() {
+            for (kind, user) in state.set_users(network, &name) {
+                match kind {
+                    Kind::Set if self.sets.insert(user) || reshaped => {
+                        let user = state.sets.get(user);
+                        next.extend(user.map(|user| (user.network, user.name.clone())));
+                    }
+                    Kind::Endpoint if reshaped => drop(self.endpoints.insert(user)),
+                    _ => {}
+                }
+            }
+            let network = state.networks.get(network).filter(|_| reshaped);
+            if let Some(network) = network
+                && network.access.set_names().any(|other| other == name)
+            {
+                self.endpoints.extend(state.members(network.id).map(|endpoint| endpoint.id));
             }
         }
     }
@@ -372,6 +410,9 @@ impl Touched {
         for network in self.networks.iter().filter_map(|id| state.networks.get(*id)) {
             network.facts(facts);
         }
+        for set in self.sets.iter().filter_map(|id| state.sets.get(*id)) {
+            set.facts(state, facts);
+        }
         for id in &self.namespaces {
             namespace::facts(state, *id, facts);
         }
@@ -390,6 +431,7 @@ impl State {
         let mut facts = Vec::new();
         network::shared_facts(self, &mut facts);
         self.networks().for_each(|network| network.facts(&mut facts));
+        self.sets.iter().for_each(|set| set.facts(self, &mut facts));
         self.namespaces().for_each(|namespace| namespace::facts(self, namespace.id, &mut facts));
         self.endpoints().for_each(|endpoint| endpoint.facts(self, &mut facts));
         self.load_balancers().for_each(|balancer| balancer.facts(self, &mut facts));

@@ -16,11 +16,14 @@ use crate::network::endpoint::Endpoint;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::set::AddressSet;
 
 /// The kinds of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Network,
+    /// A named set of addresses of a network (policy SetPolicy): part of the network to clients, stored and changed by itself.
+    Set,
     Namespace,
     Endpoint,
     LoadBalancer,
@@ -28,12 +31,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which objects can be loaded (what is referred to comes first).
-    pub const ALL: [Kind; 4] = [Kind::Network, Kind::Namespace, Kind::Endpoint, Kind::LoadBalancer];
+    pub const ALL: [Kind; 5] =
+        [Kind::Network, Kind::Set, Kind::Namespace, Kind::Endpoint, Kind::LoadBalancer];
 
     /// The word for it in stores and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Network => "network",
+            Kind::Set => "set",
             Kind::Namespace => "namespace",
             Kind::Endpoint => "endpoint",
             Kind::LoadBalancer => "loadbalancer",
@@ -45,6 +50,7 @@ impl Kind {
         match self {
             Kind::Network => HResult::HCN_E_NETWORK_NOT_FOUND,
             Kind::Endpoint => HResult::HCN_E_ENDPOINT_NOT_FOUND,
+            Kind::Set => HResult::HCN_E_POLICY_NOT_FOUND,
             Kind::Namespace | Kind::LoadBalancer => HResult::ERROR_NOT_FOUND,
         }
     }
@@ -90,6 +96,7 @@ impl FromStr for Kind {
 #[derive(Debug, Clone)]
 pub enum Object {
     Network(Arc<Network>),
+    Set(Arc<AddressSet>),
     Namespace(Arc<Namespace>),
     Endpoint(Arc<Endpoint>),
     LoadBalancer(Arc<LoadBalancer>),
@@ -99,6 +106,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::Network(_) => Kind::Network,
+            Object::Set(_) => Kind::Set,
             Object::Namespace(_) => Kind::Namespace,
             Object::Endpoint(_) => Kind::Endpoint,
             Object::LoadBalancer(_) => Kind::LoadBalancer,
@@ -108,6 +116,7 @@ impl Object {
     pub fn id(&self) -> Guid {
         match self {
             Object::Network(object) => object.id,
+            Object::Set(object) => object.id,
             Object::Namespace(object) => object.id,
             Object::Endpoint(object) => object.id,
             Object::LoadBalancer(object) => object.id,
@@ -118,6 +127,7 @@ impl Object {
     pub fn record(&self) -> Record {
         let (document, chosen) = match self {
             Object::Network(object) => (object.document.write(), object.chosen()),
+            Object::Set(object) => (object.document.write(), object.chosen()),
             Object::Namespace(object) => (object.document.write(), object.chosen()),
             Object::Endpoint(object) => (object.document.write(), object.chosen()),
             Object::LoadBalancer(object) => (object.document.write(), object.chosen()),

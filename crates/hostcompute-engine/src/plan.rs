@@ -10,6 +10,7 @@
 //! Not here: netlink, bytes, paths. `hostcompute-linux` knows how a fact is made, `sim` models its effect.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
@@ -62,6 +63,8 @@ pub enum Fact {
     Shaper(Shaper),
     /// The host's own way to a virtual IP, so that its packets reach the translation.
     VipRoute(VipRoute),
+    /// A set of addresses that access rules name.
+    AddressSet(AddressSet),
     /// The access rules of one endpoint in one direction.
     AclChain(AclChain),
     /// One element of a set or map of the table.
@@ -251,6 +254,42 @@ pub struct VipRoute {
     pub index: u32,
 }
 
+/// A set of addresses of one family that access rules name (policy SetPolicy), with its members; changed element by element.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressSet {
+    /// Tells it from the others; the name follows from it.
+    pub number: u32,
+    pub family: Family,
+    /// Whether keys are address, protocol and port, as they must be once a member has a port.
+    pub ports: bool,
+    /// Sorted; none overlaps another.
+    pub members: Arc<[Member]>,
+}
+
+/// What a set contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    pub net: IpNet,
+    /// Protocol and port; without them, everything that the addresses do.
+    pub service: Option<(u8, u16)>,
+}
+
+/// A condition of an access rule: the packet's source or destination is in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetMatch {
+    pub end: End,
+    pub number: u32,
+    /// The set's keys have protocol and port.
+    pub ports: bool,
+}
+
+/// An end of a packet's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    Source,
+    Destination,
+}
+
 /// Which way traffic goes, seen from the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -270,6 +309,10 @@ pub struct AclChain {
 /// One access rule; an empty list matches everything. Addresses, when present, are all of one family.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AclRule {
+    /// The family of the packets; given where the rule names sets. Addresses say it otherwise.
+    pub family: Option<Family>,
+    /// All of them must hold.
+    pub sets: Vec<SetMatch>,
     pub protocols: Vec<u8>,
     /// The endpoint's side: destination for `In`, source for `Out`.
     pub local: Vec<IpNet>,
@@ -432,7 +475,7 @@ pub fn undo(plan: &[Step]) -> Vec<Step> {
 impl Fact {
     /// Whether two facts speak of the same kernel object, so that one can be changed into the other in place.
     ///
-    /// Elements of sets have no content beside their key; elements of maps, chains, services, shapers, resolvers and the
+    /// Elements of sets have no content beside their key; elements of maps, chains, sets of addresses, services, shapers, resolvers and the
     /// changeable properties of a port (MTU, alias) do.
     pub fn same_thing(&self, other: &Fact) -> bool {
         match (self, other) {
@@ -446,6 +489,9 @@ impl Fact {
             }
             (Fact::AclChain(a), Fact::AclChain(b)) => {
                 a.name == b.name && a.direction == b.direction
+            }
+            (Fact::AddressSet(a), Fact::AddressSet(b)) => {
+                (a.number, a.family, a.ports) == (b.number, b.family, b.ports)
             }
             (Fact::Service(a), Fact::Service(b)) => a.frontend() == b.frontend(),
             (Fact::Resolver(a), Fact::Resolver(b)) => a.netns == b.netns,

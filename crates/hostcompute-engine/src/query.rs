@@ -44,7 +44,7 @@ pub(crate) fn properties(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failu
 pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Result<Value, Failure> {
     Ok(match kind {
         Kind::Network => {
-            let mut document = state.network(id)?.document.clone();
+            let mut document = state.network(id)?.describe(state);
             document.base.state = Some(1);
             document.in_shape(shape)
         }
@@ -59,6 +59,8 @@ pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Resul
             }
             document
         }
+        // Part of its network's document.
+        Kind::Set => return Err(Kind::Set.missing(id)),
         Kind::Namespace => namespace::describe(state, id)?.in_shape(shape),
         Kind::LoadBalancer => {
             let mut document = state.load_balancer(id)?.document.clone();
@@ -92,6 +94,7 @@ fn matching(state: &State, kind: Kind, filter: &Filter) -> Vec<Guid> {
     }
     let all: Vec<Guid> = match kind {
         Kind::Network => state.networks().map(|object| object.id).collect(),
+        Kind::Set => Vec::new(),
         Kind::Endpoint => state.endpoints().map(|object| object.id).collect(),
         Kind::LoadBalancer => state.load_balancers().map(|object| object.id).collect(),
         Kind::Namespace => {
@@ -164,7 +167,7 @@ fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {
                 also("VirtualNetworkName", network.name().into());
             }
         }
-        Kind::LoadBalancer => {}
+        Kind::LoadBalancer | Kind::Set => {}
     }
     filter.iter().all(|(name, wanted)| {
         let has = members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name));

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use hostcompute_schema::Guid;
+
 use crate::host::Difference;
 use crate::network::endpoint::Endpoint;
 use crate::object::{Change, Kind, Object};
@@ -19,7 +21,7 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
             changes.push(Change::Delete(Kind::LoadBalancer, balancer.id));
         } else if shorter.endpoints.len() < balancer.endpoints.len() {
             shorter.document.host_compute_endpoints =
-                shorter.endpoints.iter().map(hostcompute_schema::Guid::to_upper).collect();
+                shorter.endpoints.iter().map(Guid::to_upper).collect();
             changes.push(Change::Put(Object::LoadBalancer(shorter.into())));
         }
     }
@@ -33,12 +35,15 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
     }
     changes
         .extend(state.namespaces().map(|namespace| Change::Delete(Kind::Namespace, namespace.id)));
+    let stays = |network: &Guid| state.network(*network).is_ok_and(|network| network.persistent());
+    let sets = state.sets.iter().filter(|set| !stays(&set.network));
+    changes.extend(sets.map(|set| Change::Delete(Kind::Set, set.id)));
     let gone = state.networks().filter(|network| !network.persistent());
     changes.extend(gone.map(|network| Change::Delete(Kind::Network, network.id)));
     changes
 }
 
-fn stays(state: &State, endpoint: hostcompute_schema::Guid) -> bool {
+fn stays(state: &State, endpoint: Guid) -> bool {
     let network = state.endpoint(endpoint).and_then(|endpoint| state.network(endpoint.network));
     network.is_ok_and(|network| network.persistent())
 }
@@ -47,6 +52,7 @@ fn stays(state: &State, endpoint: hostcompute_schema::Guid) -> bool {
 pub fn survives_reboot(state: &State, object: &Object) -> bool {
     match object {
         Object::Network(network) => network.persistent(),
+        Object::Set(set) => state.network(set.network).is_ok_and(|network| network.persistent()),
         Object::Namespace(_) => false,
         Object::Endpoint(endpoint) => {
             state.network(endpoint.network).is_ok_and(|network| network.persistent())

@@ -18,6 +18,7 @@ use crate::network::endpoint::Endpoint;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::set::AddressSet;
 use crate::network::subnet::{Subnet, number};
 use crate::object::{Change, Kind, Object, Record};
 use crate::plan::{Family, PREPARED_INTERFACES};
@@ -86,6 +87,7 @@ pub type Frontend = (Family, Option<IpAddr>, u8, u16);
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub(crate) networks: Shelf<Network>,
+    pub(crate) sets: Shelf<AddressSet>,
     pub(crate) namespaces: Shelf<Namespace>,
     pub(crate) endpoints: Shelf<Endpoint>,
     pub(crate) load_balancers: Shelf<LoadBalancer>,
@@ -101,6 +103,10 @@ pub struct State {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     pub network_names: BTreeMap<String, Guid>,
+    /// Sets of addresses, by network and the name that rules call them by.
+    pub sets: BTreeMap<(Guid, String), Guid>,
+    /// Endpoints whose rules name a set, and sets that are made of it.
+    pub set_users: BTreeMap<(Guid, String), BTreeSet<(Kind, Guid)>>,
     /// Endpoints of a network, by sequence.
     pub members: BTreeMap<Guid, BTreeMap<u64, Guid>>,
     /// Endpoints in a namespace, by order of attachment.
@@ -173,6 +179,7 @@ impl State {
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
             Kind::Network => self.networks.len(),
+            Kind::Set => self.sets.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::Endpoint => self.endpoints.len(),
             Kind::LoadBalancer => self.load_balancers.len(),
@@ -221,6 +228,29 @@ impl State {
         let range = (network, range.network())..=(network, range.broadcast());
         let found = self.index.addresses.range(range).filter_map(|(_, id)| self.endpoints.get(*id));
         found.filter(|endpoint| endpoint.remote.is_some())
+    }
+
+    /// A set of a network by the name that rules call it by.
+    pub fn set(&self, network: Guid, name: &str) -> Option<&Arc<AddressSet>> {
+        self.sets.get(*self.index.sets.get(&(network, name.into()))?)
+    }
+
+    /// The sets of a network, oldest first.
+    pub fn sets_of(&self, network: Guid) -> Vec<&Arc<AddressSet>> {
+        let from = (network, String::new());
+        let ids = self.index.sets.range(from..).take_while(|((owner, _), _)| *owner == network);
+        let mut sets: Vec<_> = ids.filter_map(|(_, id)| self.sets.get(*id)).collect();
+        sets.sort_by_key(|set| set.sequence);
+        sets
+    }
+
+    /// Who names a set: endpoints whose rules do, and sets that it is a part of.
+    pub(crate) fn set_users(
+        &self,
+        network: Guid,
+        name: &str,
+    ) -> impl Iterator<Item = (Kind, Guid)> {
+        self.index.set_users.get(&(network, name.into())).into_iter().flatten().copied()
     }
 
     /// The endpoints in a namespace, in order of attachment.
@@ -283,6 +313,7 @@ impl State {
         if found.is_empty() && looks_like_id {
             found = match kind {
                 Kind::Network => self.networks.with_prefix(&prefix),
+                Kind::Set => Vec::new(),
                 Kind::Namespace => self.namespaces.with_prefix(&prefix),
                 Kind::Endpoint => self.endpoints.with_prefix(&prefix),
                 Kind::LoadBalancer => self.load_balancers.with_prefix(&prefix),
@@ -306,6 +337,7 @@ impl State {
     pub fn exists(&self, kind: Kind, id: Guid) -> bool {
         match kind {
             Kind::Network => self.networks.get(id).is_some(),
+            Kind::Set => self.sets.get(id).is_some(),
             Kind::Namespace => {
                 id == crate::network::namespace::HOST_DEFAULT || self.namespaces.get(id).is_some()
             }
@@ -333,6 +365,7 @@ impl State {
         let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
         match kind {
             Kind::Network => self.index.network_names.get(name).copied().into_iter().collect(),
+            Kind::Set => Vec::new(),
             Kind::Namespace => {
                 let mut found = self.namespaces.find(|n| is(&n.document.base.name));
                 if found.is_empty() && name.eq_ignore_ascii_case("HostDefault") {
@@ -349,6 +382,7 @@ impl State {
     pub fn object(&self, kind: Kind, id: Guid) -> Option<Object> {
         match kind {
             Kind::Network => self.networks.get(id).cloned().map(Object::Network),
+            Kind::Set => self.sets.get(id).cloned().map(Object::Set),
             Kind::Namespace => self.namespaces.get(id).cloned().map(Object::Namespace),
             Kind::Endpoint => self.endpoints.get(id).cloned().map(Object::Endpoint),
             Kind::LoadBalancer => self.load_balancers.get(id).cloned().map(Object::LoadBalancer),
@@ -358,10 +392,11 @@ impl State {
     /// Every object, in an order in which they can be put back.
     pub fn objects(&self) -> impl Iterator<Item = Object> {
         let networks = self.networks().cloned().map(Object::Network);
+        let sets = self.sets.iter().cloned().map(Object::Set);
         let namespaces = self.namespaces().cloned().map(Object::Namespace);
         let endpoints = self.endpoints().cloned().map(Object::Endpoint);
         let load_balancers = self.load_balancers().cloned().map(Object::LoadBalancer);
-        networks.chain(namespaces).chain(endpoints).chain(load_balancers)
+        networks.chain(sets).chain(namespaces).chain(endpoints).chain(load_balancers)
     }
 
     /// The state that a store remembers. Records may come in any order.
@@ -387,6 +422,7 @@ impl State {
         let parts = record.parts()?;
         let revived = match record.kind {
             Kind::Network => Network::revive(record.id, parts).map(|n| Object::Network(n.into())),
+            Kind::Set => AddressSet::revive(record.id, parts).map(|s| Object::Set(s.into())),
             Kind::Namespace => {
                 Namespace::revive(record.id, parts).map(|n| Object::Namespace(n.into()))
             }
@@ -435,6 +471,7 @@ impl State {
                 let (id, order) = (object.id(), sequence(&object));
                 match object {
                     Object::Network(o) => drop(self.networks.put(id, order, o)),
+                    Object::Set(o) => drop(self.sets.put(id, order, o)),
                     Object::Namespace(o) => drop(self.namespaces.put(id, order, o)),
                     Object::Endpoint(o) => {
                         self.advance_cursors(&o);
@@ -452,6 +489,7 @@ impl State {
                         self.cursors.retain(|(network, _), _| *network != id);
                         drop(self.networks.remove(id));
                     }
+                    Kind::Set => drop(self.sets.remove(id)),
                     Kind::Namespace => drop(self.namespaces.remove(id)),
                     Kind::Endpoint => drop(self.endpoints.remove(id)),
                     Kind::LoadBalancer => drop(self.load_balancers.remove(id)),
@@ -464,6 +502,7 @@ impl State {
 fn sequence(object: &Object) -> u64 {
     match object {
         Object::Network(o) => o.sequence,
+        Object::Set(o) => o.sequence,
         Object::Namespace(o) => o.sequence,
         Object::Endpoint(o) => o.sequence,
         Object::LoadBalancer(o) => o.sequence,
@@ -483,6 +522,7 @@ fn sequence_end(object: &Object) -> u64 {
 fn interface_end(object: &Object) -> u32 {
     match object {
         Object::Network(o) => o.interfaces().max().map_or(0, |index| index + 2),
+        Object::Set(o) => o.number + 2,
         Object::Endpoint(o) => {
             let chosen = o.attachment.as_ref().map(|attachment| attachment.interface);
             chosen.filter(|index| !PREPARED_INTERFACES.contains(index)).map_or(0, |index| index + 2)
@@ -502,6 +542,12 @@ impl Index {
                 self.forwarding4 += usize::from(v4);
                 self.forwarding6 += usize::from(v6);
             }
+            Object::Set(set) => {
+                self.sets.insert((set.network, set.name.clone()), set.id);
+                for name in set.parts() {
+                    self.use_set(set.network, name, (Kind::Set, set.id));
+                }
+            }
             Object::Namespace(_) => {}
             Object::Endpoint(endpoint) => self.insert_endpoint(endpoint),
             Object::LoadBalancer(balancer) => {
@@ -518,11 +564,23 @@ impl Index {
         }
     }
 
+    fn use_set(&mut self, network: Guid, name: &str, user: (Kind, Guid)) {
+        self.set_users.entry((network, name.into())).or_default().insert(user);
+    }
+
+    fn unuse_set(&mut self, network: Guid, name: &str, user: (Kind, Guid)) {
+        let take = |users: &mut BTreeSet<(Kind, Guid)>| users.remove(&user);
+        remove_from(&mut self.set_users, (network, name.into()), take, BTreeSet::is_empty);
+    }
+
     fn insert_endpoint(&mut self, endpoint: &Endpoint) {
         let members = self.members.entry(endpoint.network).or_default();
         members.insert(endpoint.sequence, endpoint.id);
         for address in &endpoint.addresses {
             self.addresses.insert((endpoint.network, address.addr()), endpoint.id);
+        }
+        for name in endpoint.policies.set_names() {
+            self.use_set(endpoint.network, name, (Kind::Endpoint, endpoint.id));
         }
         let mac = (endpoint.network, endpoint.mac.to_u64());
         *self.macs.entry(mac).or_default() += 1;
@@ -547,6 +605,12 @@ impl Index {
                 let (v4, v6) = forwards(network);
                 self.forwarding4 -= usize::from(v4);
                 self.forwarding6 -= usize::from(v6);
+            }
+            Object::Set(set) => {
+                self.sets.remove(&(set.network, set.name.clone()));
+                for name in set.parts() {
+                    self.unuse_set(set.network, name, (Kind::Set, set.id));
+                }
             }
             Object::Namespace(_) => {}
             Object::Endpoint(endpoint) => self.remove_endpoint(endpoint),
@@ -581,6 +645,9 @@ impl Index {
         );
         for address in &endpoint.addresses {
             self.addresses.remove(&(endpoint.network, address.addr()));
+        }
+        for name in endpoint.policies.set_names() {
+            self.unuse_set(endpoint.network, name, (Kind::Endpoint, endpoint.id));
         }
         let release = |users: &mut u32| {
             *users -= 1;

@@ -4,101 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
-use std::collections::BTreeMap;
+mod world;
 
-use hostcompute_engine::host::Surroundings;
-use hostcompute_engine::plan::{
-    Element, Fact, INNER_INDEX, PREPARED_INTERFACES, Step, difference, undo,
-};
-use hostcompute_engine::{Context, Decision, Reply, Request, State, decide};
+use hostcompute_engine::Reply;
+use hostcompute_engine::plan::{Element, Fact, INNER_INDEX, PREPARED_INTERFACES, Step, undo};
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Failure, Guid, HResult};
+use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
-/// A state with a source of numbers, and checks after every step.
-struct World {
-    state: State,
-    seed: u64,
-    surroundings: Surroundings,
-    /// Interfaces that the host has ready.
-    prepared: BTreeMap<Guid, u32>,
-}
-
-impl World {
-    fn new() -> Self {
-        Self {
-            state: State::default(),
-            seed: 1,
-            surroundings: Surroundings::default(),
-            prepared: BTreeMap::new(),
-        }
-    }
-
-    fn call(
-        &mut self,
-        operation: Operation,
-        id: Option<Guid>,
-        document: Value,
-    ) -> Result<Decision, Failure> {
-        let text = document.to_string();
-        let request = Request { operation, id, network: None, document: &text };
-        let before = self.state.facts();
-        let mut random = || {
-            self.seed =
-                self.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            self.seed >> 7
-        };
-        let mut context = Context {
-            random: &mut random,
-            surroundings: &self.surroundings,
-            prepared: &|namespace| self.prepared.get(&namespace).copied(),
-            strict: false,
-        };
-        let result = decide(&mut self.state, &request, &mut context);
-        assert_eq!(self.state.check(), [], "after {operation:?} {text}");
-        let after = self.state.facts();
-        if let Ok(decision) = &result {
-            let steps: Vec<Step> =
-                decision.plan.iter().filter(|s| !matches!(s, Step::Claim(_))).cloned().collect();
-            assert_eq!(steps, difference(&before, &after), "after {operation:?} {text}");
-            let records: Vec<_> = self.state.objects().map(|object| object.record()).collect();
-            let loaded = State::load(records).unwrap();
-            assert_eq!(loaded.facts(), after);
-            let mut back = self.state.clone();
-            back.apply(&decision.undo);
-            assert_eq!(back.facts(), before);
-            assert_eq!(back.check(), []);
-        } else {
-            assert_eq!(before, after, "a refused request changes nothing");
-        }
-        result
-    }
-
-    fn create(&mut self, operation: Operation, document: Value) -> Guid {
-        match self.call(operation, None, document).unwrap().reply {
-            Reply::Id(id) => id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn refuse(
-        &mut self,
-        operation: Operation,
-        id: Option<Guid>,
-        document: Value,
-    ) -> (HResult, String) {
-        let failure = self.call(operation, id, document).unwrap_err();
-        (failure.hresult, failure.path.unwrap_or_default())
-    }
-
-    fn show(&mut self, operation: Operation, id: Guid) -> Value {
-        let query = json!({"SchemaVersion": {"Major": 2, "Minor": 0}});
-        match self.call(operation, Some(id), query).unwrap().reply {
-            Reply::Document(document) => document,
-            other => panic!("{other:?}"),
-        }
-    }
-}
+use world::World;
 
 fn nat() -> Value {
     json!({"Name": "web", "Ipams": [{"Subnets": [

@@ -33,6 +33,7 @@ pub fn fact(fact: &Fact) -> String {
         }
         Fact::Shaper(shaper) => format!("rate limit of interface {}", shaper.port),
         Fact::VipRoute(route) => format!("route to virtual address {}", route.address),
+        Fact::AddressSet(set) => format!("set of addresses {:x}", set.number),
         Fact::AclChain(chain) => format!("access rules {}", chain.name),
         Fact::Element(element) => self::element(element),
         Fact::Service(service) => match service.vip {

@@ -15,7 +15,7 @@
 
 use std::os::fd::AsFd;
 
-use hostcompute_engine::plan::{Fact, Port, Service, Step, Tunnel};
+use hostcompute_engine::plan::{AddressSet, Fact, Member, Port, Service, Step, Tunnel};
 use rustix::io::Errno;
 
 use crate::cleanup::Retired;
@@ -110,6 +110,12 @@ fn gather_filter(plan: &[Step]) -> Result<Transaction, Error> {
 fn additions(fact: &Fact) -> Result<Vec<Change>, Error> {
     Ok(match fact {
         Fact::Table => vec![Change::AddTable],
+        Fact::AddressSet(set) => {
+            let (kernel, family) = element::set_of(set);
+            let add = Change::AddSet(kernel, family);
+            let members = entries(fact)?.into_iter().map(Change::AddElement);
+            core::iter::once(add).chain(members).collect()
+        }
         Fact::AclChain(chain) => vec![Change::AddChain(chain.clone())],
         _ => entries(fact)?.into_iter().map(Change::AddElement).collect(),
     })
@@ -118,6 +124,11 @@ fn additions(fact: &Fact) -> Result<Vec<Change>, Error> {
 fn removals(fact: &Fact) -> Result<Vec<Change>, Error> {
     Ok(match fact {
         Fact::Table => vec![Change::RemoveTable],
+        // Its elements go along.
+        Fact::AddressSet(set) => {
+            let (kernel, family) = element::set_of(set);
+            vec![Change::RemoveSet(kernel, family)]
+        }
         Fact::AclChain(chain) => vec![Change::RemoveChain(chain.name.clone())],
         _ => entries(fact)?.into_iter().map(Change::RemoveElement).collect(),
     })
@@ -125,6 +136,9 @@ fn removals(fact: &Fact) -> Result<Vec<Change>, Error> {
 
 /// Only what differs is exchanged: a service whose backends change keeps the slots that stay.
 fn replacements(from: &Fact, to: &Fact) -> Result<Vec<Change>, Error> {
+    if let (Fact::AddressSet(from), Fact::AddressSet(to)) = (from, to) {
+        return Ok(exchanged(from, to));
+    }
     Ok(match to {
         Fact::Table => vec![Change::RemoveTable, Change::AddTable],
         Fact::AclChain(chain) => vec![Change::RefillChain(chain.clone())],
@@ -140,10 +154,23 @@ fn replacements(from: &Fact, to: &Fact) -> Result<Vec<Change>, Error> {
     })
 }
 
+/// The members of one that the other does not have; both are sorted.
+fn exchanged(from: &AddressSet, to: &AddressSet) -> Vec<Change> {
+    let lacks = |set: &AddressSet, member: &Member| set.members.binary_search(member).is_err();
+    let gone = from.members.iter().filter(|member| lacks(to, member));
+    let come = to.members.iter().filter(|member| lacks(from, member));
+    gone.map(|member| Change::RemoveElement(element::of_member(from, member)))
+        .chain(come.map(|member| Change::AddElement(element::of_member(to, member))))
+        .collect()
+}
+
 /// The elements that a fact stands for.
 pub(crate) fn entries(fact: &Fact) -> Result<Vec<Entry>, Error> {
     match fact {
         Fact::Element(element) => Ok(vec![element::of_element(element)]),
+        Fact::AddressSet(set) => {
+            Ok(set.members.iter().map(|member| element::of_member(set, member)).collect())
+        }
         Fact::Service(service) => service_entries(service),
         _ => Ok(Vec::new()),
     }
@@ -236,7 +263,11 @@ impl<'p> Performance<'_, 'p> {
             Fact::Resolver(new) => {
                 resolver::write(&self.host.resolver_dir, new.netns, &new.content)?
             }
-            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
+            Fact::Table
+            | Fact::AddressSet(_)
+            | Fact::AclChain(_)
+            | Fact::Element(_)
+            | Fact::Service(_) => {}
         }
         Ok(())
     }
@@ -320,7 +351,11 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
-            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {}
+            Fact::Table
+            | Fact::AddressSet(_)
+            | Fact::AclChain(_)
+            | Fact::Element(_)
+            | Fact::Service(_) => {}
         }
         Ok(())
     }
@@ -345,7 +380,14 @@ impl<'p> Performance<'_, 'p> {
                 resolver::write(&self.host.resolver_dir, to.netns, &to.content)
             }
             // The packet filter's are gathered apart.
-            (Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) | Fact::Table, _) => Ok(()),
+            (
+                Fact::AddressSet(_)
+                | Fact::AclChain(_)
+                | Fact::Element(_)
+                | Fact::Service(_)
+                | Fact::Table,
+                _,
+            ) => Ok(()),
             // Everything else is fixed for life: the same thing is made anew.
             (from, to) => {
                 self.remove(step, from)?;

@@ -49,6 +49,8 @@ pub(crate) enum Handle {
     Table,
     Chain(String),
     Element((Set, Family, Vec<u8>, Option<Vec<u8>>)),
+    /// A set of addresses.
+    Set(Set, Family),
 }
 
 /// The changes to the packet filter that remove the stray.
@@ -56,6 +58,7 @@ pub(crate) fn filter_changes(stray: &Stray) -> Vec<Change> {
     match stray.handle.parse() {
         Ok(Handle::Table) => vec![Change::RemoveTable],
         Ok(Handle::Chain(name)) => vec![Change::RemoveChain(name)],
+        Ok(Handle::Set(set, family)) => vec![Change::RemoveSet(set, family)],
         Ok(Handle::Element((set, family, key, last))) => {
             vec![Change::RemoveElement(Entry { set, family, key, last, data: Data::None })]
         }
@@ -111,7 +114,7 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
             let (saved, scene) = (&host.saved, &host.scene);
             host.within(|| forwarding::restore(saved, scene, family))?;
         }
-        Handle::Table | Handle::Chain(_) | Handle::Element(_) => {}
+        Handle::Table | Handle::Chain(_) | Handle::Element(_) | Handle::Set(..) => {}
     }
     host.route.exchange(&mut datagram)
 }
@@ -148,6 +151,7 @@ impl fmt::Display for Handle {
             Self::Forwarding(family) => write!(f, "forwarding {family:?}"),
             Self::Table => write!(f, "table"),
             Self::Chain(name) => write!(f, "chain {name}"),
+            Self::Set(set, family) => write!(f, "set {}", set.name(*family)),
             Self::Element((set, family, key, last)) => {
                 write!(f, "element {} {}", set.name(*family), hex(key))?;
                 last.as_ref().map_or(Ok(()), |last| write!(f, " {}", hex(last)))
@@ -234,8 +238,13 @@ fn parse(text: &str) -> Option<Handle> {
         ["forwarding", "V6"] => Handle::Forwarding(Family::V6),
         ["table"] => Handle::Table,
         ["chain", name] => Handle::Chain((*name).to_owned()),
+        ["set", name] => {
+            let (set, family) = Set::of_addresses(name)?;
+            Handle::Set(set, family)
+        }
         ["element", set, key, last @ ..] => {
-            let (set, family) = Set::all().find(|(candidate, f)| candidate.name(*f) == *set)?;
+            let fixed = || Set::all().find(|(candidate, f)| candidate.name(*f) == *set);
+            let (set, family) = Set::of_addresses(set).or_else(fixed)?;
             let last = match last {
                 [] => None,
                 [last] => Some(unhex(last)?),
@@ -298,6 +307,9 @@ mod tests {
         check(Handle::Chain("x".to_owned()));
         check(Handle::Resolver(Guid::default()));
         check(Handle::Netns("x".to_owned()));
+        check(Handle::Set(Set::Addresses(0x100_0002), Family::V4));
+        check(Handle::Set(Set::Services(7), Family::V6));
+        check(Handle::Element((Set::Services(7), Family::V6, vec![1], Some(vec![2]))));
         check(Handle::Element((Set::Slot(1), Family::V6, vec![1, 255], None)));
         check(Handle::Element((Set::Outbound, Family::V4, vec![10, 0], Some(vec![10, 255]))));
     }

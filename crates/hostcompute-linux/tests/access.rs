@@ -15,6 +15,8 @@ use lab::{HOST4, Lab};
 
 fn rule(verdict: Verdict) -> AclRule {
     AclRule {
+        family: None,
+        sets: Vec::new(),
         protocols: Vec::new(),
         local: Vec::new(),
         remote: Vec::new(),
@@ -49,6 +51,8 @@ fn incoming_rules_let_in_what_they_name_and_the_answers_to_what_went_out() {
             "in2",
             Direction::In,
             vec![AclRule {
+                family: None,
+                sets: Vec::new(),
                 protocols: vec![6],
                 local_ports: vec![ports(80, 80), ports(8000, 8010)],
                 remote: vec![net("10.1.0.3/32"), net("10.1.0.128/25")],
@@ -95,6 +99,8 @@ fn outgoing_rules_are_evaluated_in_order() {
                 AclRule { remote: vec![net("10.1.0.4/32")], ..rule(Verdict::Allow) },
                 AclRule { remote: vec![net("10.1.0.0/24")], ..rule(Verdict::Block) },
                 AclRule {
+                    family: None,
+                    sets: Vec::new(),
                     protocols: vec![17],
                     remote_ports: vec![ports(53, 53)],
                     ..rule(Verdict::Allow)
@@ -171,6 +177,8 @@ fn rules_see_translated_addresses() {
             "in2",
             Direction::In,
             vec![AclRule {
+                family: None,
+                sets: Vec::new(),
                 protocols: vec![6],
                 local: vec![net("10.1.0.2/32")],
                 local_ports: vec![ports(80, 80)],

@@ -21,6 +21,8 @@ fn everything() -> Vec<Fact> {
     let (device, index) = (anchor(1).name, anchor(1).index);
     let (two, three) = (ip("10.1.0.2"), ip("10.1.0.3"));
     let rule = AclRule {
+        family: None,
+        sets: Vec::new(),
         protocols: vec![6, 17],
         local: Vec::new(),
         remote: vec![net("10.0.0.0/8"), net("192.168.0.0/16")],

@@ -126,7 +126,8 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::RemoteRoute(_)
         | Fact::Wire(_)
         | Fact::HostAddress(_)
-        | Fact::VipRoute(_) => return false,
+        | Fact::VipRoute(_)
+        | Fact::AddressSet(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
         Fact::Resolver(resolver) => drop(things.insert(Thing::Netns(resolver.netns))),
         Fact::Port(port) => {

@@ -75,7 +75,7 @@ fn refuse_bystanders(
     let endpoints: Vec<_> = match wish.kind {
         Kind::Network => state.members(id).collect(),
         Kind::Namespace => state.attached(id).collect(),
-        Kind::Endpoint | Kind::LoadBalancer => Vec::new(),
+        Kind::Endpoint | Kind::LoadBalancer | Kind::Set => Vec::new(),
     };
     for endpoint in endpoints {
         if !named.contains(&(Kind::Endpoint, endpoint.id)) {

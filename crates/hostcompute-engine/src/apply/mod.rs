@@ -185,7 +185,8 @@ impl Task {
 
 fn delete_operation(kind: Kind) -> Operation {
     match kind {
-        Kind::Network => Operation::DeleteNetwork,
+        // Sets are policies of their network, never wishes of their own.
+        Kind::Network | Kind::Set => Operation::DeleteNetwork,
         Kind::Namespace => Operation::DeleteNamespace,
         Kind::Endpoint => Operation::DeleteEndpoint,
         Kind::LoadBalancer => Operation::DeleteLoadBalancer,
@@ -194,7 +195,7 @@ fn delete_operation(kind: Kind) -> Operation {
 
 fn create_operation(kind: Kind) -> Operation {
     match kind {
-        Kind::Network => Operation::CreateNetwork,
+        Kind::Network | Kind::Set => Operation::CreateNetwork,
         Kind::Namespace => Operation::CreateNamespace,
         Kind::Endpoint => Operation::CreateEndpoint,
         Kind::LoadBalancer => Operation::CreateLoadBalancer,

@@ -65,6 +65,8 @@ impl Planner<'_> {
         match (wish.kind, identified.exists) {
             (Kind::Network, true) => self.compare_network(wish, id, tasks),
             (Kind::Namespace, true) => self.compare_namespace(wish, id),
+            // Sets are policies of their network.
+            (Kind::Set, _) => Ok(()),
             (Kind::Network | Kind::Namespace, false) => {
                 tasks.push(create(wish, id, None, wish.value.clone()));
                 Ok(())
@@ -75,7 +77,7 @@ impl Planner<'_> {
     }
 
     fn compare_network(&self, wish: &Wish, id: Guid, tasks: &mut Vec<Task>) -> Result<(), Failure> {
-        let there = &self.state.network(id)?.document;
+        let there = &self.state.network(id)?.describe(self.state);
         let value = match v1::is_v1_network(&wish.value) {
             true => v1::network_from_v1(wish.value.clone()),
             false => wish.value.clone(),

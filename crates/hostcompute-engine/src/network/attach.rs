@@ -232,7 +232,7 @@ impl Endpoint {
                 facts.push(Fact::Element(Element::Isolated { address }));
             }
         }
-        self.policy_facts(network, attachment, facts);
+        self.policy_facts((state, network), attachment, facts);
     }
 
     /// A port may send as every endpoint of its namespace: which interface an answer leaves by is for the workload's
@@ -255,7 +255,12 @@ impl Endpoint {
         }
     }
 
-    fn policy_facts(&self, network: &Network, attachment: &Attachment, facts: &mut Vec<Fact>) {
+    fn policy_facts(
+        &self,
+        (state, network): (&State, &Network),
+        attachment: &Attachment,
+        facts: &mut Vec<Fact>,
+    ) {
         for mapping in &self.policies.port_mappings {
             let to =
                 self.addresses.iter().map(IpNet::addr).find(|a| a.is_ipv4() == mapping.is_ipv4());
@@ -275,7 +280,7 @@ impl Endpoint {
             }
         }
         let suffix = alloc::format!("{:x}", attachment.interface);
-        self.policies.access.facts(&suffix, &self.addresses, facts);
+        self.policies.access.facts((state, network), &suffix, &self.addresses, facts);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod network;
 pub mod overlay;
 pub mod policy;
 pub mod remote;
+pub mod set;
 pub mod slots;
 pub mod standing;
 pub mod subnet;

@@ -14,10 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::decide::Draft;
 use crate::network::overlay::{self, Overlay};
+use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
-use crate::network::{dns, macs, standing};
+use crate::network::{dns, macs, set, standing};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Anchor, Element, Fact, Family};
 use crate::request::EventKind;
@@ -73,6 +74,8 @@ pub struct Network {
     pub overlay: Option<Overlay>,
     /// The adapter that it is bridged to, if it is.
     pub wire: Option<Wire>,
+    /// The access rules for all its endpoints.
+    pub access: Access,
 }
 
 /// The flags that change nothing here or are carried out.
@@ -97,6 +100,19 @@ impl Network {
         let flag = |flag: NetworkFlags| self.flags() & flag.0 != 0;
         let by_type = self.mode != Mode::Nat || flag(NetworkFlags::ENABLE_PERSISTENT);
         by_type && !flag(NetworkFlags::ENABLE_NON_PERSISTENT)
+    }
+
+    /// The document with what is stored apart from it.
+    pub fn describe(&self, state: &State) -> HostComputeNetwork {
+        let mut document = self.document.clone();
+        document.policies.extend(state.sets_of(self.id).into_iter().map(|set| set.policy()));
+        document
+    }
+
+    /// The families of its subnets.
+    pub(crate) fn families(&self) -> impl Iterator<Item = Family> + '_ {
+        let has = |family: &Family| self.subnets.iter().any(|subnet| subnet.family() == *family);
+        [Family::V4, Family::V6].into_iter().filter(has)
     }
 
     /// The interface that holds the gateway addresses.
@@ -157,6 +173,7 @@ impl Network {
         }
         let macs = document.mac_pool.as_ref().map(macs::read).transpose()?.unwrap_or_default();
         let policies = of_network::read(mode, &document.policies)?;
+        let access = policies.access.clone();
         let overlay = Overlay::revive_choices(&parts.chosen)
             .and_then(|(mtu, segments)| standing::overlay_of(&policies, mtu, segments));
         let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
@@ -175,6 +192,7 @@ impl Network {
             macs,
             overlay,
             wire,
+            access,
         })
     }
 
@@ -232,6 +250,8 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     refuse_flags(&document)?;
     of_network::normalise(draft, &mut document.policies, "Policies")?;
     let policies = of_network::read(mode, &document.policies)?;
+    let access = policies.access.clone();
+    let sets = set::take(&mut document.policies);
     dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
     let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
     if let Some(other) = draft.state.index.network_names.get(&name) {
@@ -279,14 +299,28 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         }
         Mode::Nat | Mode::Internal | Mode::Private => {}
     }
-    let network =
-        Network { id, document, sequence, interface, mtu, mode, subnets, macs, overlay, wire };
+    let network = Network {
+        id,
+        document,
+        sequence,
+        interface,
+        mtu,
+        mode,
+        subnets,
+        macs,
+        overlay,
+        wire,
+        access,
+    };
     if let Some(overlay) = &network.overlay {
         overlay.check(&network.subnets)?;
         standing::refuse_remote_overlaps(draft, &network)?;
     }
     let flags = network.flags();
+    let access = network.access.clone();
     draft.put(Object::Network(network.into()));
+    set::change(draft, id, &ModifyRequestType::Add, sets, ("Policies", &access))?;
+    check_sets(draft, id, &access, "Policies")?;
     draft.network_event(EventKind::NetworkPreCreate, id, flags);
     draft.network_event(EventKind::NetworkCreate, id, flags);
     draft.created(id);
@@ -475,10 +509,17 @@ fn change_policies(
     if *kind == ModifyRequestType::Refresh {
         return Ok(());
     }
+    let sets = set::take(&mut asked.policies);
     let mut changed = network.clone();
     changed.document.policies =
         of_network::combine(&network.document.policies, kind, asked.policies)?;
     let policies = of_network::read(network.mode, &changed.document.policies)?;
+    changed.access = policies.access;
+    set::change(draft, network.id, kind, sets, ("Settings.Policies", &changed.access))?;
+    check_sets(draft, network.id, &changed.access, "Settings.Policies")?;
+    if changed.document.policies == network.document.policies {
+        return Ok(());
+    }
     if let Some(overlay) = &mut changed.overlay {
         overlay.host_route = policies.host_route;
         overlay.remotes = policies.remote_subnets;
@@ -487,6 +528,22 @@ fn change_policies(
     standing::refuse_remote_overlaps(draft, &changed).map_err(relocate)?;
     draft.put(Object::Network(changed.into()));
     Ok(())
+}
+
+/// The network's own rules name sets that exist once the request is carried out.
+fn check_sets(
+    draft: &Draft<'_, '_>,
+    network: Guid,
+    access: &Access,
+    path: &str,
+) -> Result<(), Failure> {
+    access.check_sets(path, |name| {
+        let of_request = draft.changes.iter().any(|change| match change {
+            Change::Put(Object::Set(set)) => set.network == network && set.name == name,
+            _ => false,
+        });
+        of_request || draft.state.set(network, name).is_some()
+    })
 }
 
 /// The refusal of a combination of RequestType and ResourceType.
@@ -518,6 +575,8 @@ pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     for endpoint in members {
         super::endpoint::remove(draft, endpoint)?;
     }
+    let sets: Vec<Guid> = draft.state.sets_of(id).iter().map(|set| set.id).collect();
+    draft.changes.extend(sets.into_iter().map(|set| Change::Delete(Kind::Set, set)));
     draft.changes.push(Change::Delete(Kind::Network, id));
     draft.network_event(EventKind::NetworkDelete, id, network.flags());
     Ok(())

@@ -87,8 +87,8 @@ fn transaction(host: &mut Simulator, plan: &[Step], steps: &[usize]) -> Result<(
             break;
         }
     }
-    if let (Ok(()), Some(chain)) = (&result, host.kernel.dangling(&before)) {
-        let text = alloc::format!("chain {chain} is jumped to and not there");
+    if let (Ok(()), Some(thing)) = (&result, host.kernel.dangling(&before)) {
+        let text = alloc::format!("{thing} is jumped to or looked into and not there");
         let last = steps.last().copied().unwrap_or(0);
         result = Err(fault(last, Failure::new(HResult::ERROR_NOT_FOUND, text)));
     }

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 
 use super::refusal;
 use super::thing::Thing;
-use crate::plan::{Element, Fact, Family, Port, Verdict};
+use crate::plan::{Element, Fact, Family, Port, SetMatch, Verdict};
 
 /// A fact that the kernel holds, and what is broken about it, if something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub(super) struct Kernel {
     pub(super) ports: BTreeMap<Guid, BTreeSet<String>>,
     /// The ifb device by the port it shapes.
     pub(super) shapers: BTreeMap<String, String>,
-    /// How many elements and rules jump to a chain.
-    references: BTreeMap<String, usize>,
+    /// How many elements and rules jump to a chain or look into a set.
+    references: BTreeMap<Thing, usize>,
 }
 
 /// What was under each key before a transaction touched it, oldest first.
@@ -167,19 +167,19 @@ impl Kernel {
         }
     }
 
-    /// A chain that is jumped to and does not exist, among those that the transaction touched.
-    pub(super) fn dangling(&self, before: &Before) -> Option<String> {
+    /// A chain or set that is named and does not exist, among those that the transaction touched.
+    pub(super) fn dangling(&self, before: &Before) -> Option<Thing> {
         let mut touched = BTreeSet::new();
         for (thing, held) in before {
             let now = self.things.get(thing);
-            touched.extend([held.as_ref(), now].into_iter().flatten().flat_map(|h| jumps(&h.fact)));
-            if let Thing::Chain(name) = thing {
-                touched.insert(name.clone());
+            touched.extend([held.as_ref(), now].into_iter().flatten().flat_map(|h| names(&h.fact)));
+            if matches!(thing, Thing::Chain(_) | Thing::Set(..)) {
+                touched.insert(thing.clone());
             }
         }
-        touched.into_iter().find(|name| {
-            self.references.get(name).is_some_and(|count| *count > 0)
-                && !self.things.contains_key(&Thing::Chain(name.clone()))
+        touched.into_iter().find(|thing| {
+            self.references.get(thing).is_some_and(|count| *count > 0)
+                && !self.things.contains_key(thing)
         })
     }
 
@@ -197,8 +197,8 @@ impl Kernel {
     }
 
     fn occupy(&mut self, fact: &Fact) {
-        for chain in jumps(fact) {
-            *self.references.entry(chain).or_default() += 1;
+        for thing in names(fact) {
+            *self.references.entry(thing).or_default() += 1;
         }
         match fact {
             Fact::Forwarding(family) => {
@@ -242,11 +242,11 @@ impl Kernel {
     }
 
     fn vacate(&mut self, fact: &Fact) {
-        for chain in jumps(fact) {
-            if let Some(count) = self.references.get_mut(&chain) {
+        for thing in names(fact) {
+            if let Some(count) = self.references.get_mut(&thing) {
                 *count -= 1;
                 if *count == 0 {
-                    self.references.remove(&chain);
+                    self.references.remove(&thing);
                 }
             }
         }
@@ -306,20 +306,23 @@ impl Kernel {
     }
 }
 
-/// The chains that a fact jumps to.
-fn jumps(fact: &Fact) -> Vec<String> {
+/// The chains that a fact jumps to, and the sets that it looks into.
+fn names(fact: &Fact) -> Vec<Thing> {
     match fact {
         Fact::Element(Element::AclOut { chain, .. } | Element::AclIn { chain, .. }) => {
-            alloc::vec![chain.clone()]
+            alloc::vec![Thing::Chain(chain.clone())]
         }
         Fact::AclChain(chain) => {
             let verdicts = chain.rules.iter().map(|rule| &rule.verdict).chain([&chain.otherwise]);
-            verdicts
-                .filter_map(|verdict| match verdict {
-                    Verdict::Goto(name) => Some(name.clone()),
-                    Verdict::Allow | Verdict::Block => None,
-                })
-                .collect()
+            let jumps = verdicts.filter_map(|verdict| match verdict {
+                Verdict::Goto(name) => Some(Thing::Chain(name.clone())),
+                Verdict::Allow | Verdict::Block => None,
+            });
+            let sets = chain.rules.iter().flat_map(|rule| {
+                let one = |set: &SetMatch| Some(Thing::Set(set.number, rule.family?, set.ports));
+                rule.sets.iter().filter_map(one)
+            });
+            jumps.chain(sets).collect()
         }
         _ => Vec::new(),
     }

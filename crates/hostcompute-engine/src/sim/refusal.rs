@@ -3,8 +3,10 @@
 //! Three questions about an addition: is it well formed ([`shape`]), is what it stands on there ([`needs`]), does something
 //! else have its place ([`collisions`])?
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, HResult};
@@ -13,8 +15,8 @@ use ipnet::IpNet;
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
-    AclChain, AclRule, Anchor, Element, Fact, Family, Port, PortRoute, Proxy, SLOT_CLASSES,
-    Service, Shaper, Tunnel, Verdict, Way, Wire,
+    AclChain, AclRule, AddressSet, Anchor, Element, Fact, Family, Member, Port, PortRoute, Proxy,
+    SLOT_CLASSES, Service, Shaper, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -85,6 +87,7 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
                 _ => Ok(()),
             }
         }
+        Fact::AddressSet(set) => set_shape(set),
         Fact::AclChain(chain) => chain.rules.iter().try_for_each(rule_shape),
         Fact::Element(element) => element_shape(element),
         Fact::Service(service) => service_shape(service),
@@ -149,8 +152,36 @@ fn port_shape(port: &Port) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Members of one family that do not overlap, with ports only where the keys have some.
+fn set_shape(set: &AddressSet) -> Result<(), Failure> {
+    let fits = |member: &Member| {
+        Family::of(&member.net.addr()) == set.family && (set.ports || member.service.is_none())
+    };
+    let mut nets: BTreeMap<Option<(u8, u16)>, Vec<IpNet>> = BTreeMap::new();
+    for member in set.members.iter() {
+        nets.entry(member.service).or_default().push(member.net);
+    }
+    let whole = nets.get(&None).cloned().unwrap_or_default();
+    for (service, nets) in &mut nets {
+        nets.sort_unstable();
+        let meets = nets.windows(2).any(|pair| matches!(pair, [a, b] if a.contains(b)));
+        let inside = |net: &IpNet| whole.iter().any(|other| other.contains(net));
+        if meets || (service.is_some() && nets.iter().any(inside)) {
+            return Err(malformed(format!("members of set {:x} overlap", set.number)));
+        }
+    }
+    match set.members.iter().all(fits) {
+        true => Ok(()),
+        false => Err(malformed(format!("set {:x} cannot hold all its members", set.number))),
+    }
+}
+
 fn rule_shape(rule: &AclRule) -> Result<(), Failure> {
-    let mut families = rule.local.iter().chain(&rule.remote).map(|net| Family::of(&net.addr()));
+    if rule.family.is_none() && !rule.sets.is_empty() {
+        return Err(malformed("a rule that names sets of no family"));
+    }
+    let nets = rule.local.iter().chain(&rule.remote).map(|net| Family::of(&net.addr()));
+    let mut families = rule.family.into_iter().chain(nets);
     if let Some(first) = families.next()
         && families.any(|family| family != first)
     {
@@ -234,7 +265,9 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         }
         Fact::VipRoute(route) => device(&route.device, route.index),
         Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
-        Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => has(Thing::Table),
+        Fact::AddressSet(_) | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {
+            has(Thing::Table)
+        }
         _ => Ok(()),
     }
 }

@@ -92,6 +92,8 @@ fn web() -> Vec<Fact> {
     facts.extend(network(2));
     facts.extend([(1, 2), (1, 3), (2, 4)].into_iter().flat_map(|(n, h)| attached(n, h)));
     let rule = AclRule {
+        family: None,
+        sets: Vec::new(),
         protocols: vec![TCP],
         local: vec![],
         remote: vec!["10.0.1.2/32".parse().unwrap()],

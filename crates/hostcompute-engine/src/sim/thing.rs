@@ -30,6 +30,8 @@ pub(super) enum Thing {
     Proxy(IpAddr),
     VipRoute(IpAddr),
     Chain(String),
+    /// A set of addresses: its number, family and whether its keys have ports.
+    Set(u32, Family, bool),
     /// An element with the data of its key; a map's value is blanked.
     Element(Element),
     Service(Option<IpAddr>, Family, u8, u16),
@@ -63,6 +65,7 @@ impl Thing {
             Fact::HostAddress(host) => Self::HostAddress(host.address),
             Fact::Shaper(shaper) => Self::Link(shaper.name.clone()),
             Fact::VipRoute(route) => Self::VipRoute(route.address),
+            Fact::AddressSet(set) => Self::Set(set.number, set.family, set.ports),
             Fact::AclChain(chain) => Self::Chain(chain.name.clone()),
             Fact::Element(element) => Self::Element(key(element)),
             Fact::Service(service) => {
@@ -75,7 +78,7 @@ impl Thing {
 
     /// Whether the object lives and dies with the nftables table.
     pub(super) fn is_in_table(&self) -> bool {
-        matches!(self, Self::Chain(_) | Self::Element(_) | Self::Service(..))
+        matches!(self, Self::Set(..) | Self::Chain(_) | Self::Element(_) | Self::Service(..))
     }
 }
 
@@ -105,7 +108,11 @@ fn unspecified(like: &IpAddr) -> IpAddr {
 impl Medium {
     pub(super) fn of(fact: &Fact) -> Self {
         match fact {
-            Fact::Table | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => Self::Nftables,
+            Fact::Table
+            | Fact::AddressSet(_)
+            | Fact::AclChain(_)
+            | Fact::Element(_)
+            | Fact::Service(_) => Self::Nftables,
             Fact::Anchor(_)
             | Fact::Tunnel(_)
             | Fact::Peer(_)
@@ -136,6 +143,10 @@ impl fmt::Display for Thing {
             Self::Proxy(address) => write!(f, "answers for {address}"),
             Self::VipRoute(address) => write!(f, "route to {address}"),
             Self::Chain(name) => write!(f, "chain {name}"),
+            Self::Set(number, family, ports) => {
+                let keys = if *ports { "addresses and ports" } else { "addresses" };
+                write!(f, "set {number:x} of {family:?} {keys}")
+            }
             Self::Element(element) => write!(f, "element {element:?}"),
             Self::Service(vip, family, protocol, port) => {
                 let vip = vip.map_or_else(|| "every address".to_string(), |vip| vip.to_string());

@@ -9,7 +9,7 @@ use crate::Linux;
 use crate::error::Error;
 use crate::netlink::Socket;
 use crate::nft::acl::{self, OwnSet};
-use crate::nft::element::{Data, Entry};
+use crate::nft::element::{Data, Entry, set_of};
 use crate::nft::expression::{Expression, Source};
 use crate::nft::read::{self, SeenRule};
 use crate::nft::rule::Rule;
@@ -28,8 +28,11 @@ pub(crate) struct FilterView {
     table: Option<Finding>,
     elements: BTreeMap<Place, Data>,
     chains: HashMap<String, Vec<SeenRule>>,
+    /// Sets of addresses.
+    sets: BTreeSet<(Set, Family)>,
     explained: BTreeSet<Place>,
     explained_chains: BTreeSet<String>,
+    explained_sets: BTreeSet<(Set, Family)>,
     wants_table: bool,
 }
 
@@ -42,6 +45,9 @@ impl FilterView {
             if let Fact::AclChain(chain) = fact {
                 view.explained_chains.insert(chain.name.clone());
             }
+            if let Fact::AddressSet(set) = fact {
+                view.explained_sets.insert(set_of(set));
+            }
             view.explained.extend(entries(fact)?.into_iter().map(place));
         }
         let Some(signature) = read::signature(socket)? else { return Ok(view) };
@@ -52,7 +58,9 @@ impl FilterView {
             view.chains.entry(rule.chain.clone()).or_default().push(rule);
         }
         let sets: BTreeSet<String> = read::set_names(socket)?.into_iter().collect();
-        for (set, family) in Set::all().filter(|(set, family)| sets.contains(&set.name(*family))) {
+        view.sets = sets.iter().filter_map(|name| Set::of_addresses(name)).collect();
+        let fixed = Set::all().filter(|(set, family)| sets.contains(&set.name(*family)));
+        for (set, family) in fixed.chain(view.sets.iter().copied()) {
             for entry in read::entries(socket, set, family)? {
                 let data = entry.data.clone();
                 view.elements.insert(place(entry), data);
@@ -96,11 +104,29 @@ impl FilterView {
         let sound = self.table == Some(Finding::Holds);
         Ok(Some(match fact {
             Fact::Table => self.table.clone().unwrap_or(Finding::Missing),
-            Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) if !sound => Finding::Missing,
+            Fact::AddressSet(_) | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_)
+                if !sound =>
+            {
+                Finding::Missing
+            }
+            Fact::AddressSet(set) => match self.sets.contains(&set_of(set)) {
+                true => self.exactly(set_of(set), entries(fact)?),
+                false => Finding::Missing,
+            },
             Fact::AclChain(chain) => self.acl_chain(socket, chain)?,
             Fact::Element(_) | Fact::Service(_) => self.all_of(entries(fact)?),
             _ => return Ok(None),
         }))
+    }
+
+    /// An empty set is there without any element, so none of its elements is missing.
+    fn exactly(&self, (set, family): (Set, Family), wanted: Vec<Entry>) -> Finding {
+        match self.all_of(wanted) {
+            Finding::Missing => {
+                Finding::Different(format!("{} without its elements", set.name(family)))
+            }
+            found => found,
+        }
     }
 
     fn all_of(&self, wanted: Vec<Entry>) -> Finding {
@@ -147,7 +173,8 @@ impl FilterView {
         let mut strays = Vec::new();
         for (set, family, key, last) in self.elements.keys() {
             let place = (*set, *family, key.clone(), last.clone());
-            if !self.explained.contains(&place) {
+            // Those of a set that goes go along.
+            if !self.explained.contains(&place) && !self.is_stray_set(&(*set, *family)) {
                 let what = format!("element of {}", set.name(*family));
                 strays.push((what, Handle::Element(place)));
             }
@@ -161,7 +188,14 @@ impl FilterView {
                 strays.push((format!("chain {chain}"), Handle::Chain(chain.clone())));
             }
         }
+        for (set, family) in self.sets.iter().filter(|set| self.is_stray_set(set)) {
+            strays.push((format!("set {}", set.name(*family)), Handle::Set(*set, *family)));
+        }
         strays
+    }
+
+    fn is_stray_set(&self, set: &(Set, Family)) -> bool {
+        self.sets.contains(set) && !self.explained_sets.contains(set)
     }
 }
 

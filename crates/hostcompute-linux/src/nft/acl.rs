@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use hostcompute_engine::plan::{AclChain, AclRule, Direction, Family, PortRange};
+use hostcompute_engine::plan::{AclChain, AclRule, Direction, End, Family, PortRange, SetMatch};
 use ipnet::IpNet;
 
 use super::element::Span;
 use super::expression::{Expression, Source};
 use super::rule::{Load, Rule};
 use super::ruleset::verdict;
+use super::set::Set;
 
 /// A set that belongs to a rule: sorted ranges that neither overlap nor touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +69,8 @@ impl Building {
                 Load::DestinationPort,
             ),
         };
-        let family =
-            rule.local.iter().chain(&rule.remote).map(|net| Family::of(&net.addr())).next();
+        let mut nets = rule.local.iter().chain(&rule.remote);
+        let family = rule.family.or_else(|| nets.next().map(|net| Family::of(&net.addr())));
         if let Some(family) = family {
             self.rule = std::mem::replace(&mut self.rule, Rule::on("")).family(family);
         }
@@ -82,8 +83,27 @@ impl Building {
             self.one_of(Kind::Address(family), local, rule.local.iter().map(net_range).collect());
             self.one_of(Kind::Address(family), remote, rule.remote.iter().map(net_range).collect());
         }
+        for wanted in &rule.sets {
+            self.in_set(*wanted, family.unwrap_or(Family::V4));
+        }
         self.one_of(Kind::Port, local_port, rule.local_ports.iter().map(port_range).collect());
         self.one_of(Kind::Port, remote_port, rule.remote_ports.iter().map(port_range).collect());
+    }
+
+    /// An end of the packet's way is in a set of addresses.
+    fn in_set(&mut self, wanted: SetMatch, family: Family) {
+        let (address, port) = match wanted.end {
+            End::Source => (Load::SourceAddress, Load::SourcePort),
+            End::Destination => (Load::DestinationAddress, Load::DestinationPort),
+        };
+        let rule = std::mem::replace(&mut self.rule, Rule::on(""));
+        self.rule = match wanted.ports {
+            true => {
+                let key = [address, Load::Protocol, port];
+                rule.found(family, &key, Set::Services(wanted.number))
+            }
+            false => rule.found(family, &[address], Set::Addresses(wanted.number)),
+        };
     }
 
     /// The loaded value lies in one of the ranges; no range means any value.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hostcompute_engine::mac::Mac;
-use hostcompute_engine::plan::{Affinity, Element, Family, Service};
+use hostcompute_engine::plan::{AddressSet, Affinity, Element, Family, Member, Service};
 use ipnet::IpNet;
 
 use super::set::Set;
@@ -148,6 +148,28 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         }
         Element::AclIn { address: at, chain } => address(Set::AclIn, at, Data::Jump(chain.clone())),
     }
+}
+
+/// The kernel's set of a set of addresses.
+pub(crate) fn set_of(set: &AddressSet) -> (Set, Family) {
+    let kernel = match set.ports {
+        true => Set::Services(set.number),
+        false => Set::Addresses(set.number),
+    };
+    (kernel, set.family)
+}
+
+/// The element of a member of a set of addresses.
+pub(crate) fn of_member(set: &AddressSet, member: &Member) -> Entry {
+    let (kernel, family) = set_of(set);
+    let (first, last) = bounds(&member.net);
+    let key = |end, (protocol, port)| {
+        let key = Key::default().address(end);
+        if set.ports { key.protocol_and_port(protocol, port) } else { key }
+    };
+    let whole = ((0, 0), (u8::MAX, u16::MAX));
+    let (least, most) = member.service.map_or(whole, |service| (service, service));
+    range(kernel, family, key(first, least), key(last, most))
 }
 
 /// First and last address of a prefix.

@@ -38,6 +38,10 @@ pub(crate) enum Set {
     Slot(u8),
     /// Backends of node ports by slot.
     NodeSlot(u8),
+    /// A set of addresses that access rules name, by its number. Not part of the table's fixed part.
+    Addresses(u32),
+    /// The same with protocols and ports.
+    Services(u32),
 }
 
 /// One field of a key.
@@ -70,6 +74,10 @@ pub(crate) struct Shape {
     pub ranges: bool,
     pub value: Value,
 }
+
+/// How names of sets of addresses begin; number and family follow.
+const ADDRESSES: &str = "addresses_";
+const SERVICES: &str = "services_";
 
 const CLASSES: u8 = SLOT_CLASSES.len() as u8;
 
@@ -128,6 +136,8 @@ impl Set {
                 (&[Address, Protocol, Port], false, Value::Presence)
             }
             Set::NodePort | Set::NodePortClient => (&[Protocol, Port], false, Value::Presence),
+            Set::Addresses(_) => (&[Address], true, Value::Presence),
+            Set::Services(_) => (&[Address, Protocol, Port], true, Value::Presence),
             Set::Slot(_) => (&[Address, Protocol, Port, Slot], false, Value::AddressAndPort),
             Set::NodeSlot(_) => (&[Protocol, Port, Slot], false, Value::AddressAndPort),
         };
@@ -143,6 +153,8 @@ impl Set {
         match self {
             Set::Slot(class) => format!("slot{}_{suffix}", size(class)),
             Set::NodeSlot(class) => format!("node_slot{}_{suffix}", size(class)),
+            Set::Addresses(number) => format!("{ADDRESSES}{number:x}_{suffix}"),
+            Set::Services(number) => format!("{SERVICES}{number:x}_{suffix}"),
             other => format!("{}{suffix}", other.stem()),
         }
     }
@@ -173,6 +185,8 @@ impl Set {
             Set::NodePortClient => "nodeport_client",
             Set::Slot(_) => "slot",
             Set::NodeSlot(_) => "node_slot",
+            Set::Addresses(_) => ADDRESSES,
+            Set::Services(_) => SERVICES,
         }
     }
 
@@ -180,6 +194,22 @@ impl Set {
     pub(crate) fn has_end_elements(self) -> bool {
         let shape = self.shape();
         shape.ranges && shape.key.len() == 1
+    }
+
+    /// The set of addresses that has the name, if it is the name of one.
+    pub(crate) fn of_addresses(name: &str) -> Option<(Set, Family)> {
+        let (number, suffix) = name.rsplit_once('_')?;
+        let family = match suffix {
+            "4" => Family::V4,
+            "6" => Family::V6,
+            _ => return None,
+        };
+        let parse = |text| u32::from_str_radix(text, 16).ok();
+        let set = match number.strip_prefix(ADDRESSES) {
+            Some(number) => Set::Addresses(parse(number)?),
+            None => Set::Services(parse(number.strip_prefix(SERVICES)?)?),
+        };
+        Some((set, family))
     }
 
     /// The size class of a service with this many slots.

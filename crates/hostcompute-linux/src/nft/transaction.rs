@@ -29,6 +29,7 @@ const DELCHAIN: u16 = kind(5);
 const NEWRULE: u16 = kind(6);
 const DELRULE: u16 = kind(8);
 const NEWSET: u16 = kind(9);
+const DELSET: u16 = kind(11);
 const NEWSETELEM: u16 = kind(12);
 const DELSETELEM: u16 = kind(14);
 const BATCH_BEGIN: u16 = 0x10;
@@ -57,6 +58,8 @@ const INTERVAL_END: u32 = 1;
 /// Elements per message: the list must stay below 64 KiB, and the longest element (two keys of 40 bytes, data, headers) takes
 /// 160 bytes.
 const GROUP: usize = 300;
+/// The number of a set that is known by its name.
+const SET_WITH_NAME: u32 = 0xffff;
 /// How often a batch is sent again without its superfluous parts.
 const ATTEMPTS: usize = 5;
 
@@ -68,6 +71,11 @@ pub(crate) enum Change {
     AddElement(Entry),
     RemoveElement(Entry),
     AddChain(AclChain),
+    /// A set of addresses for access rules, without elements.
+    AddSet(Set, Family),
+    /// One that exists loses its elements.
+    EmptySet(Set, Family),
+    RemoveSet(Set, Family),
     /// New rules for a chain that exists.
     RefillChain(AclChain),
     RemoveChain(String),
@@ -89,6 +97,10 @@ enum Deed {
     RemoveElements(Set, Family),
     EmptyChain,
     RemoveChain,
+    /// Rules look into sets, so sets go after rules and come before them.
+    RemoveSet,
+    MakeSet,
+    EmptySet,
     MakeChain,
     FillChain,
     AddElements(Set, Family),
@@ -114,6 +126,7 @@ impl Transaction {
     /// The first refusal that idempotence does not explain away.
     pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<(), Error> {
         self.drop_covered();
+        self.keep_sets();
         self.keep_chains();
         let mut group = GROUP;
         for _ in 0..ATTEMPTS {
@@ -141,9 +154,31 @@ impl Transaction {
     fn drop_covered(&mut self) {
         if self.changes.iter().any(|(_, change)| *change == Change::RemoveTable) {
             self.changes.retain(|(_, change)| {
-                !matches!(change, Change::RemoveElement(_) | Change::RemoveChain(_))
+                !matches!(
+                    change,
+                    Change::RemoveElement(_) | Change::RemoveChain(_) | Change::RemoveSet(..)
+                )
             });
         }
+    }
+
+    /// A set that is removed and added again is emptied and filled: rules that stay may still look into it.
+    fn keep_sets(&mut self) {
+        let of = |change: &Change| match change {
+            Change::RemoveSet(set, family) => Some((*set, *family)),
+            _ => None,
+        };
+        let removed: HashSet<_> = self.changes.iter().filter_map(|(_, c)| of(c)).collect();
+        let mut kept = HashSet::new();
+        for (_, change) in &mut self.changes {
+            if let Change::AddSet(set, family) = *change
+                && removed.contains(&(set, family))
+            {
+                kept.insert((set, family));
+                *change = Change::EmptySet(set, family);
+            }
+        }
+        self.changes.retain(|(_, change)| of(change).is_none_or(|set| !kept.contains(&set)));
     }
 
     /// A chain that is removed and added again is emptied and filled: elements that stay may still jump to it.
@@ -226,6 +261,9 @@ impl Transaction {
                     (Deed::RemoveElements(entry.set, entry.family), None)
                 }
                 Change::AddElement(entry) => (Deed::AddElements(entry.set, entry.family), None),
+                Change::AddSet(..) => (Deed::MakeSet, None),
+                Change::EmptySet(..) => (Deed::EmptySet, None),
+                Change::RemoveSet(..) => (Deed::RemoveSet, None),
                 Change::RemoveChain(_) => (Deed::EmptyChain, Some(Deed::RemoveChain)),
                 Change::AddChain(_) => (Deed::MakeChain, Some(Deed::FillChain)),
                 Change::RefillChain(_) => (Deed::EmptyChain, Some(Deed::FillChain)),
@@ -271,6 +309,13 @@ impl Transaction {
             }
             (Deed::EmptyChain, Change::RemoveChain(name)) => batch.empty_chain(place, name),
             (Deed::RemoveChain, Change::RemoveChain(name)) => batch.remove_chain(place, name),
+            (Deed::MakeSet, Change::AddSet(set, family)) => batch.add_set(place, *set, *family),
+            (Deed::EmptySet, Change::EmptySet(set, family)) => {
+                batch.empty_set(place, *set, *family);
+            }
+            (Deed::RemoveSet, Change::RemoveSet(set, family)) => {
+                batch.remove_set(place, *set, *family);
+            }
             (Deed::MakeChain, Change::AddChain(chain)) => batch.add_chain(place, &chain.name),
             (Deed::FillChain, Change::AddChain(chain) | Change::RefillChain(chain)) => {
                 batch.fill_chain(place, chain);
@@ -288,12 +333,19 @@ impl Transaction {
 
     fn may_be_superfluous(&self, refusal: &Refusal) -> bool {
         match self.changes.get(refusal.step) {
-            Some((_, Change::AddElement(_) | Change::AddChain(_) | Change::AddTable)) => {
+            Some((
+                _,
+                Change::AddElement(_) | Change::AddChain(_) | Change::AddSet(..) | Change::AddTable,
+            )) => {
                 matches!(refusal.errno, Errno::EXIST | Errno::BUSY)
             }
-            Some((_, Change::RemoveElement(_) | Change::RemoveChain(_) | Change::RemoveTable)) => {
-                refusal.errno == Errno::NOENT
-            }
+            Some((
+                _,
+                Change::RemoveElement(_)
+                | Change::RemoveChain(_)
+                | Change::RemoveSet(..)
+                | Change::RemoveTable,
+            )) => refusal.errno == Errno::NOENT,
             _ => false,
         }
     }
@@ -311,6 +363,7 @@ impl Transaction {
                 Change::AddElement(entry) => {
                     more.push((*step, Change::RemoveElement(entry.clone())));
                 }
+                Change::AddSet(set, family) => *change = Change::EmptySet(*set, *family),
                 Change::AddChain(chain) => *change = Change::RefillChain(chain.clone()),
                 Change::RefillChain(chain) => *change = Change::AddChain(chain.clone()),
                 Change::AddTable => {
@@ -472,6 +525,26 @@ impl Batch {
                     write_entry(list, entry, way);
                 }
             });
+        });
+    }
+
+    fn add_set(&mut self, place: usize, set: Set, family: Family) {
+        let new = flag::CREATE | flag::EXCLUSIVE;
+        self.push(place, "add a set to the packet filter", (NEWSET, new), |body| {
+            // Numbers matter for sets without a name of their own only.
+            set::write_declaration(body, set, family, SET_WITH_NAME);
+        });
+    }
+
+    fn empty_set(&mut self, place: usize, set: Set, family: Family) {
+        self.push(place, "empty a set of the packet filter", (DELSETELEM, 0), |body| {
+            body.put_text(ELEMENTS_TABLE, TABLE).put_text(ELEMENTS_SET, &set.name(family));
+        });
+    }
+
+    fn remove_set(&mut self, place: usize, set: Set, family: Family) {
+        self.push(place, "remove a set from the packet filter", (DELSET, 0), |body| {
+            body.put_text(set::SET_TABLE, TABLE).put_text(set::SET_NAME, &set.name(family));
         });
     }
 

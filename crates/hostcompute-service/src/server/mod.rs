@@ -198,7 +198,9 @@ impl<H: Host + Send + 'static> Server<H> {
         let shared = &self.shared;
         let mut metrics = shared.numbers.read();
         let state = read(&shared.view);
-        metrics.objects = Kind::ALL.iter().map(|kind| (*kind, state.count(*kind))).collect();
+        // Sets are told with their networks.
+        let kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::Set);
+        metrics.objects = kinds.map(|kind| (*kind, state.count(*kind))).collect();
         drop(state);
         let sessions = lock(&shared.sessions);
         metrics.sessions = sessions.len();

@@ -148,6 +148,7 @@ impl Inside {
 fn same(one: &Object, other: &Object) -> bool {
     match (one, other) {
         (Object::Network(one), Object::Network(other)) => Arc::ptr_eq(one, other),
+        (Object::Set(one), Object::Set(other)) => Arc::ptr_eq(one, other),
         (Object::Namespace(one), Object::Namespace(other)) => Arc::ptr_eq(one, other),
         (Object::Endpoint(one), Object::Endpoint(other)) => Arc::ptr_eq(one, other),
         (Object::LoadBalancer(one), Object::LoadBalancer(other)) => Arc::ptr_eq(one, other),
@@ -158,7 +159,8 @@ fn same(one: &Object, other: &Object) -> bool {
 /// Which list of the answer holds a kind.
 fn place(kind: Kind) -> usize {
     match kind {
-        Kind::Network => 0,
+        // Sets are part of their networks and never listed.
+        Kind::Network | Kind::Set => 0,
         Kind::Namespace => 1,
         Kind::Endpoint => 2,
         Kind::LoadBalancer => 3,

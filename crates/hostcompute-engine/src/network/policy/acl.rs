@@ -1,8 +1,11 @@
-//! ACL: which traffic an endpoint lets in and out (hcn.md 2.12, rule 45).
+//! Access rules: which traffic an endpoint lets in and out (hcn.md 2.12, 2.14, rule 45). Policies ACL and TierAcl of endpoints,
+//! NetworkACL of networks.
 //!
-//! Two layers, as on Windows: Switch rules stand at the port, Host rules behind them in the endpoint's namespace. A
-//! direction that has any Switch rule denies what no rule allows; Host rules deny only what they block. Both are
-//! enforced on the host's side of the port, where the workload cannot reach them. Replies to allowed traffic pass.
+//! Stages, one after the other: tiers in their order, Switch rules at the port, Host rules behind them in the endpoint's
+//! namespace. What a tier allows or passes goes on: Pass to the next tier and then to the Switch rules, Allow past both. A
+//! direction that has any Switch rule denies what no Switch rule allows; the other stages deny only what they block. Rules of the
+//! network come before those of the endpoint with the same priority. All are enforced on the host's side of the port, where the
+//! workload cannot reach them. Replies to allowed traffic pass.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -10,16 +13,21 @@ use core::net::IpAddr;
 
 use hostcompute_schema::{
     AclPolicySetting, ActionType, DirectionType, Failure, HResult, ProtocolType, RuleType,
+    TierAclPolicySetting,
 };
 use ipnet::IpNet;
 
 use super::port_mapping::{SCTP, TCP, UDP};
-use crate::plan::{AclChain, AclRule, Direction, Element, Fact, PortRange, Verdict};
+use crate::network::network::Network;
+use crate::plan::{
+    AclChain, AclRule, Direction, Element, End, Fact, Family, PortRange, SetMatch, Verdict,
+};
+use crate::state::State;
 
 /// Protocol number for "any" in ACLs.
 const ANY_PROTOCOL: u16 = 256;
 
-/// All ACL policies of an endpoint, in order of evaluation.
+/// All access rules of an endpoint, or of a network, in order of evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     rules: Vec<Rule>,
@@ -27,23 +35,79 @@ pub struct Access {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
+    /// Index of the policy that says it, for messages.
+    policy: usize,
     id: String,
-    layer: Layer,
+    stage: Stage,
     direction: Direction,
     priority: u16,
-    /// Block sorts before Allow, so that it wins a tie.
-    allow: bool,
-    protocols: Vec<u8>,
-    local: Vec<IpNet>,
-    remote: Vec<IpNet>,
-    local_ports: Vec<PortRange>,
-    remote_ports: Vec<PortRange>,
+    action: Action,
+    packets: Packets,
 }
 
+/// Where a rule stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Layer {
+enum Stage {
+    /// By its order.
+    Tier(u16),
     Switch,
     Host,
+}
+
+/// Block wins a tie, then Pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    Block,
+    Pass,
+    Allow,
+}
+
+/// Which packets are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Packets {
+    pub protocols: Vec<u8>,
+    pub local: Addresses,
+    pub remote: Addresses,
+    pub local_ports: Vec<PortRange>,
+    pub remote_ports: Vec<PortRange>,
+}
+
+/// The addresses of one side. Rules that name sets mean the packet's source where they say Local and its destination where they
+/// say Remote, whatever their direction: so do the consumers of Windows (hcn.md 2.13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// One of these, or any if there are none.
+    Nets(Vec<IpNet>),
+    /// In all of these sets.
+    Sets(Vec<String>),
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self::Nets(Vec::new())
+    }
+}
+
+/// The members of documents that say which packets are meant.
+pub(crate) struct Described<'a> {
+    pub protocols: Option<&'a str>,
+    pub local_addresses: Option<&'a str>,
+    pub remote_addresses: Option<&'a str>,
+    pub local_ports: Option<&'a str>,
+    pub remote_ports: Option<&'a str>,
+}
+
+/// The members that access rules of all documents have.
+macro_rules! described {
+    ($setting:expr) => {
+        Described {
+            protocols: $setting.protocols.as_deref(),
+            local_addresses: $setting.local_addresses.as_deref(),
+            remote_addresses: $setting.remote_addresses.as_deref(),
+            local_ports: $setting.local_ports.as_deref(),
+            remote_ports: $setting.remote_ports.as_deref(),
+        }
+    };
 }
 
 fn invalid(member: &str, why: impl Into<String>) -> Failure {
@@ -56,40 +120,102 @@ impl Access {
         self.rules.is_empty()
     }
 
-    pub(super) fn add(&mut self, setting: &AclPolicySetting) -> Result<(), Failure> {
-        let rule = read(setting)?;
-        if !rule.id.is_empty() && self.rules.iter().any(|other| other.id == rule.id) {
-            return Err(invalid(
-                "Id",
-                alloc::format!("another rule of the endpoint has the id '{}'", rule.id),
+    /// The sets that rules name.
+    pub(crate) fn set_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rule| rule.packets.set_names())
+    }
+
+    /// Refuses rules that name a set which does not exist.
+    ///
+    /// # Errors
+    /// HCN_E_INVALID_POLICY, below `path`, which leads to the list of policies.
+    pub(crate) fn check_sets(
+        &self,
+        path: &str,
+        exists: impl Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        for rule in &self.rules {
+            let Some(name) = rule.packets.set_names().find(|name| !exists(name)) else { continue };
+            let why = alloc::format!(
+                "'{name}' is neither an address nor a prefix, nor a set of the network"
+            );
+            return Err(invalid(&alloc::format!("{path}[{}].Settings", rule.policy), why).hint(
+                "leave the list empty for any address; sets are policies SetPolicy of the network",
             ));
         }
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, policy: usize, setting: &AclPolicySetting) -> Result<(), Failure> {
+        let mut rule = read(setting)?;
+        if !rule.id.is_empty() && self.rules.iter().any(|other| other.id == rule.id) {
+            return Err(invalid("Id", alloc::format!("another rule has the id '{}'", rule.id)));
+        }
+        rule.policy = policy;
         self.rules.push(rule);
+        Ok(())
+    }
+
+    pub(super) fn add_tier(
+        &mut self,
+        policy: usize,
+        setting: &TierAclPolicySetting,
+    ) -> Result<(), Failure> {
+        let direction = direction(setting.direction.as_ref())?;
+        let stage = Stage::Tier(setting.order.unwrap_or_default());
+        for (i, rule) in setting.tier_acl_rules.iter().enumerate() {
+            let path = alloc::format!("TierAclRules[{i}]");
+            let below = |failure: Failure| {
+                let member = failure.path.clone().unwrap_or_default();
+                failure.at(alloc::format!("{path}.{member}"))
+            };
+            let action = action(rule.tier_acl_rule_action.as_ref(), "TierAclRuleAction");
+            self.rules.push(Rule {
+                policy,
+                id: String::new(),
+                stage,
+                direction,
+                priority: rule.priority.unwrap_or_default(),
+                action: action.map_err(below)?,
+                packets: Packets::read(&described!(rule)).map_err(below)?,
+            });
+        }
         Ok(())
     }
 
     /// Brings the rules into order of evaluation.
     pub(super) fn finish(&mut self) {
-        self.rules.sort_by_key(|rule| (rule.priority, rule.allow));
+        self.rules.sort_by_key(Rule::rank);
     }
 
-    /// Chains for the layers and directions that have rules, and the elements that lead packets to them.
-    pub(crate) fn facts(&self, suffix: &str, addresses: &[IpNet], facts: &mut Vec<Fact>) {
+    /// The rules of a network before those of an endpoint with the same priority.
+    fn after(&self, network: &Access) -> Access {
+        let mut rules: Vec<Rule> = network.rules.iter().chain(&self.rules).cloned().collect();
+        if !network.rules.is_empty() {
+            rules.sort_by_key(|rule| (rule.stage, rule.priority));
+        }
+        Access { rules }
+    }
+
+    /// Chains for the stages and directions that have rules, and the elements that lead packets to them.
+    pub(crate) fn facts(
+        &self,
+        (state, network): (&State, &Network),
+        suffix: &str,
+        addresses: &[IpNet],
+        facts: &mut Vec<Fact>,
+    ) {
+        if self.is_empty() && network.access.is_empty() {
+            return;
+        }
+        let all = self.after(&network.access);
+        let names = Names { state, network };
         for direction in [Direction::In, Direction::Out] {
-            let layers = [Layer::Switch, Layer::Host];
-            let present = |layer: &Layer| {
-                self.rules.iter().any(|rule| rule.direction == direction && rule.layer == *layer)
-            };
-            let mut next: Option<String> = None;
-            // From the innermost layer outward, so that each knows where "allowed" leads.
-            for layer in layers.into_iter().filter(present).rev() {
-                let chain = self.chain(direction, layer, suffix, next.take());
-                next = Some(chain.name.clone());
-                facts.push(Fact::AclChain(chain));
-            }
-            let Some(chain) = next else { continue };
+            let mut chains = all.chains(direction, suffix, &names);
+            let Some(first) = chains.last().map(|chain| chain.name.clone()) else { continue };
+            facts.extend(chains.drain(..).map(Fact::AclChain));
             for address in addresses.iter().map(IpNet::addr) {
-                let chain = chain.clone();
+                let chain = first.clone();
                 facts.push(Fact::Element(match direction {
                     Direction::In => Element::AclIn { address, chain },
                     Direction::Out => Element::AclOut { address, chain },
@@ -98,38 +224,112 @@ impl Access {
         }
     }
 
-    fn chain(
-        &self,
-        direction: Direction,
-        layer: Layer,
-        suffix: &str,
-        next: Option<String>,
-    ) -> AclChain {
+    /// The chains of a direction, from the last to the first that a packet meets, so that each knows where the next is.
+    fn chains(&self, direction: Direction, suffix: &str, names: &Names<'_>) -> Vec<AclChain> {
+        let mine = |rule: &&Rule| rule.direction == direction;
+        let mut stages: Vec<Stage> =
+            self.rules.iter().filter(mine).map(|rule| rule.stage).collect();
+        stages.sort_unstable();
+        stages.dedup();
         let way = match direction {
             Direction::In => "in",
             Direction::Out => "out",
         };
-        let depth = match layer {
-            Layer::Switch => "switch",
-            Layer::Host => "host",
-        };
-        let allowed = next.map_or(Verdict::Allow, Verdict::Goto);
-        let mine =
-            self.rules.iter().filter(|rule| rule.direction == direction && rule.layer == layer);
-        let rules = mine.flat_map(|rule| rule.compile(&allowed)).collect();
-        let otherwise = match layer {
-            Layer::Switch => Verdict::Block,
-            Layer::Host => allowed.clone(),
-        };
-        AclChain { name: alloc::format!("acl_{way}_{depth}_{suffix}"), direction, rules, otherwise }
+        // Where a packet goes that this stage lets pass, and one that it allows past the Switch rules.
+        let (mut next, mut allowed) = (Verdict::Allow, Verdict::Allow);
+        let mut chains = Vec::new();
+        for (place, stage) in stages.iter().enumerate().rev() {
+            let depth = match stage {
+                Stage::Tier(_) => alloc::format!("tier{place}"),
+                Stage::Switch => "switch".to_string(),
+                Stage::Host => "host".to_string(),
+            };
+            let rules = self.rules.iter().filter(mine).filter(|rule| rule.stage == *stage);
+            let rules = rules.flat_map(|rule| {
+                let verdict = match (rule.action, stage) {
+                    (Action::Block, _) => Verdict::Block,
+                    (Action::Allow, _) => allowed.clone(),
+                    (Action::Pass, Stage::Tier(_)) => next.clone(),
+                    // Not a decision: what follows decides.
+                    (Action::Pass, _) => return Vec::new(),
+                };
+                rule.packets.compile(direction, &verdict, names)
+            });
+            let otherwise = match stage {
+                Stage::Switch => Verdict::Block,
+                _ => next.clone(),
+            };
+            let name = alloc::format!("acl_{way}_{depth}_{suffix}");
+            chains.push(AclChain {
+                name: name.clone(),
+                direction,
+                rules: rules.collect(),
+                otherwise,
+            });
+            next = Verdict::Goto(name.clone());
+            if *stage == Stage::Host {
+                allowed = Verdict::Goto(name);
+            }
+        }
+        chains
     }
 }
 
 impl Rule {
+    fn rank(&self) -> (Stage, u16, Action) {
+        (self.stage, self.priority, self.action)
+    }
+}
+
+/// What names in rules mean.
+pub(crate) struct Names<'a> {
+    pub state: &'a State,
+    pub network: &'a Network,
+}
+
+impl Names<'_> {
+    /// A condition for each of the sets; `None` when one of them does not exist.
+    fn matches(&self, end: End, sets: &[String]) -> Option<Vec<SetMatch>> {
+        let one = |name: &String| {
+            let set = self.state.set(self.network.id, name)?;
+            Some(SetMatch { end, number: set.number, ports: set.has_ports(self.state) })
+        };
+        sets.iter().map(one).collect()
+    }
+}
+
+impl Packets {
+    pub(crate) fn read(members: &Described<'_>) -> Result<Packets, Failure> {
+        let protocols = protocols(members.protocols.unwrap_or_default())?;
+        Ok(Packets {
+            local: addresses(members.local_addresses, "LocalAddresses")?,
+            remote: addresses(members.remote_addresses, "RemoteAddresses")?,
+            local_ports: ports(members.local_ports, "LocalPorts", &protocols)?,
+            remote_ports: ports(members.remote_ports, "RemotePorts", &protocols)?,
+            protocols,
+        })
+    }
+
+    pub(crate) fn set_names(&self) -> impl Iterator<Item = &str> {
+        [&self.local, &self.remote]
+            .into_iter()
+            .flat_map(|addresses| match addresses {
+                Addresses::Sets(names) => names.as_slice(),
+                Addresses::Nets(_) => &[],
+            })
+            .map(String::as_str)
+    }
+
     /// One kernel rule for each family that the addresses name; none when local and remote have no family in common.
-    fn compile(&self, allowed: &Verdict) -> Vec<AclRule> {
-        let verdict = if self.allow { allowed.clone() } else { Verdict::Block };
+    pub(crate) fn compile(
+        &self,
+        direction: Direction,
+        verdict: &Verdict,
+        names: &Names<'_>,
+    ) -> Vec<AclRule> {
         let rule = |local, remote| AclRule {
+            family: None,
+            sets: Vec::new(),
             protocols: self.protocols.clone(),
             local,
             remote,
@@ -137,78 +337,99 @@ impl Rule {
             remote_ports: self.remote_ports.clone(),
             verdict: verdict.clone(),
         };
-        if self.local.is_empty() && self.remote.is_empty() {
+        let (local, remote) = match (&self.local, &self.remote) {
+            (Addresses::Nets(local), Addresses::Nets(remote)) => (local, remote),
+            _ => return self.compile_sets(direction, &rule, names),
+        };
+        if local.is_empty() && remote.is_empty() {
             return alloc::vec![rule(Vec::new(), Vec::new())];
         }
-        let mut rules = Vec::new();
-        for v4 in [true, false] {
-            let of = |nets: &[IpNet]| -> Vec<IpNet> {
-                nets.iter().filter(|net| net.addr().is_ipv4() == v4).copied().collect()
-            };
-            let (local, remote) = (of(&self.local), of(&self.remote));
-            let local_fits = self.local.is_empty() || !local.is_empty();
-            let remote_fits = self.remote.is_empty() || !remote.is_empty();
-            if local_fits && remote_fits && !(local.is_empty() && remote.is_empty()) {
-                rules.push(rule(local, remote));
-            }
+        let families = [Family::V4, Family::V6].into_iter();
+        let both = families.filter_map(|family| Some((of(local, family)?, of(remote, family)?)));
+        both.filter(|(local, remote)| !(local.is_empty() && remote.is_empty()))
+            .map(|(local, remote)| rule(local, remote))
+            .collect()
+    }
+
+    /// Local is the source and Remote the destination; the ports stay with their sides.
+    fn compile_sets(
+        &self,
+        direction: Direction,
+        rule: &impl Fn(Vec<IpNet>, Vec<IpNet>) -> AclRule,
+        names: &Names<'_>,
+    ) -> Vec<AclRule> {
+        let mut sets = Vec::new();
+        for (end, addresses) in [(End::Source, &self.local), (End::Destination, &self.remote)] {
+            let Addresses::Sets(wanted) = addresses else { continue };
+            let Some(found) = names.matches(end, wanted) else { return Vec::new() };
+            sets.extend(found);
         }
-        rules
+        let nets = |addresses: &Addresses, family| match addresses {
+            Addresses::Nets(nets) => of(nets, family),
+            Addresses::Sets(_) => Some(Vec::new()),
+        };
+        let one = |family| {
+            let (source, destination) = (nets(&self.local, family)?, nets(&self.remote, family)?);
+            let (local, remote) = match direction {
+                Direction::In => (destination, source),
+                Direction::Out => (source, destination),
+            };
+            Some(AclRule { family: Some(family), sets: sets.clone(), ..rule(local, remote) })
+        };
+        names.network.families().filter_map(one).collect()
+    }
+}
+
+/// Those of a family; `None` when there are only others.
+fn of(nets: &[IpNet], family: Family) -> Option<Vec<IpNet>> {
+    let mine: Vec<IpNet> =
+        nets.iter().filter(|net| Family::of(&net.addr()) == family).copied().collect();
+    (nets.is_empty() || !mine.is_empty()).then_some(mine)
+}
+
+fn action(given: Option<&ActionType>, member: &str) -> Result<Action, Failure> {
+    match given {
+        Some(ActionType::Allow) => Ok(Action::Allow),
+        Some(ActionType::Block) => Ok(Action::Block),
+        Some(ActionType::Pass) => Ok(Action::Pass),
+        Some(ActionType::Unknown(name)) => {
+            Err(invalid(member, alloc::format!("'{name}' is none of Allow, Block and Pass")))
+        }
+        None => Err(invalid(member, alloc::format!("a rule needs {member}: Allow, Block or Pass"))),
+    }
+}
+
+fn direction(given: Option<&DirectionType>) -> Result<Direction, Failure> {
+    match given {
+        Some(DirectionType::In) => Ok(Direction::In),
+        Some(DirectionType::Out) => Ok(Direction::Out),
+        Some(DirectionType::Unknown(name)) => {
+            Err(invalid("Direction", alloc::format!("'{name}' is neither In nor Out")))
+        }
+        None => Err(invalid("Direction", "access rules need a Direction: In or Out")),
     }
 }
 
 fn read(setting: &AclPolicySetting) -> Result<Rule, Failure> {
-    let allow = match setting.action.as_ref() {
-        Some(ActionType::Allow) => true,
-        Some(ActionType::Block) => false,
-        Some(ActionType::Pass) => {
-            return Err(Failure::new(
-                HResult::HCN_E_REQUEST_UNSUPPORTED,
-                "Pass belongs to tiers (policy TierAcl)",
-            )
-            .at("Action"));
-        }
-        Some(ActionType::Unknown(name)) => {
-            return Err(invalid("Action", alloc::format!("'{name}' is neither Allow nor Block")));
-        }
-        None => return Err(invalid("Action", "an access rule needs an Action: Allow or Block")),
-    };
-    let direction = match setting.direction.as_ref() {
-        Some(DirectionType::In) => Direction::In,
-        Some(DirectionType::Out) => Direction::Out,
-        Some(DirectionType::Unknown(name)) => {
-            return Err(invalid("Direction", alloc::format!("'{name}' is neither In nor Out")));
-        }
-        None => return Err(invalid("Direction", "an access rule needs a Direction: In or Out")),
-    };
-    let layer = match setting.rule_type.as_ref() {
-        None | Some(RuleType::Switch) => Layer::Switch,
-        Some(RuleType::Host) => Layer::Host,
+    let action = action(setting.action.as_ref(), "Action")?;
+    let direction = direction(setting.direction.as_ref())?;
+    let stage = match setting.rule_type.as_ref() {
+        None | Some(RuleType::Switch) => Stage::Switch,
+        Some(RuleType::Host) => Stage::Host,
         Some(RuleType::Unknown(name)) => {
             return Err(invalid("RuleType", alloc::format!("'{name}' is neither Switch nor Host")));
         }
     };
     let priority = setting.priority.unwrap_or_default();
-    if priority == 0 && layer == Layer::Switch {
+    if priority == 0 && stage == Stage::Switch {
         return Err(invalid(
             "Priority",
             "a Switch rule needs a Priority from 1 (first) to 65535 (last)",
         ));
     }
-    let protocols = protocols(setting.protocols.as_deref().unwrap_or_default())?;
-    let local_ports = ports(setting.local_ports.as_deref(), "LocalPorts", &protocols)?;
-    let remote_ports = ports(setting.remote_ports.as_deref(), "RemotePorts", &protocols)?;
-    Ok(Rule {
-        id: setting.id.clone().unwrap_or_default(),
-        layer,
-        direction,
-        priority,
-        allow,
-        local: networks(setting.local_addresses.as_deref(), "LocalAddresses")?,
-        remote: networks(setting.remote_addresses.as_deref(), "RemoteAddresses")?,
-        protocols,
-        local_ports,
-        remote_ports,
-    })
+    let packets = Packets::read(&described!(setting))?;
+    let id = setting.id.clone().unwrap_or_default();
+    Ok(Rule { policy: 0, id, stage, direction, priority, action, packets })
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
@@ -249,23 +470,29 @@ fn named_protocol(name: &str) -> Option<u16> {
     u16::try_from(known.number?).ok()
 }
 
-fn networks(text: Option<&str>, member: &str) -> Result<Vec<IpNet>, Failure> {
-    let mut nets: Vec<IpNet> = Vec::new();
+fn addresses(text: Option<&str>, member: &str) -> Result<Addresses, Failure> {
+    let (mut nets, mut sets): (Vec<IpNet>, Vec<String>) = (Vec::new(), Vec::new());
     for item in items(text.unwrap_or_default()) {
-        let net = match (item.parse::<IpNet>(), item.parse::<IpAddr>()) {
-            (Ok(net), _) => net.trunc(),
-            (_, Ok(address)) => IpNet::from(address),
-            _ => {
-                let why = alloc::format!("'{item}' is neither an address nor a prefix");
-                return Err(invalid(member, why)
-                    .hint("leave the list empty for any address; address sets need a network with SetPolicy"));
-            }
-        };
-        nets.push(net);
+        match (item.parse::<IpNet>(), item.parse::<IpAddr>()) {
+            (Ok(net), _) => nets.push(net.trunc()),
+            (_, Ok(address)) => nets.push(IpNet::from(address)),
+            // Whether there is such a set is asked when the rule is used.
+            _ if sets.iter().any(|other| other == item) => {}
+            _ => sets.push(item.to_string()),
+        }
     }
-    Ok(super::outbound_nat::outermost(nets.iter()))
+    match (nets.is_empty(), sets.is_empty()) {
+        (_, true) => Ok(Addresses::Nets(super::outbound_nat::outermost(nets.iter()))),
+        (true, false) => Ok(Addresses::Sets(sets)),
+        (false, false) => {
+            let item = sets.first().map(String::as_str).unwrap_or_default();
+            let why = alloc::format!(
+                "'{item}' is neither an address nor a prefix; sets and addresses cannot be mixed"
+            );
+            Err(invalid(member, why).hint("leave the list empty for any address"))
+        }
+    }
 }
-
 fn ports(text: Option<&str>, member: &str, protocols: &[u8]) -> Result<Vec<PortRange>, Failure> {
     let mut ranges: Vec<PortRange> = Vec::new();
     for item in items(text.unwrap_or_default()) {

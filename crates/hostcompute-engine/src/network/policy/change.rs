@@ -70,6 +70,7 @@ pub(crate) fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
         Some(Type::PortMapping) => through::<s::PortMappingPolicySetting>(settings),
         Some(Type::OutBoundNAT) => through::<s::OutboundNatPolicySetting>(settings),
         Some(Type::ACL) => through::<s::AclPolicySetting>(settings),
+        Some(Type::TierAcl) => through::<s::TierAclPolicySetting>(settings),
         Some(Type::QOS) => through::<s::QosPolicySetting>(settings),
         Some(Type::InterfaceParameters) => through::<s::InterfaceParametersPolicySetting>(settings),
         Some(Type::EncapOverhead) => through::<s::EncapOverheadEndpointPolicySetting>(settings),

@@ -18,7 +18,7 @@ use hostcompute_schema::{
     AclPolicySetting, Document, EncapOverheadEndpointPolicySetting, EndpointPolicy,
     EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting,
     OutboundNatPolicySetting, PortMappingPolicySetting, PortnameEndpointPolicySetting,
-    ProviderAddressEndpointPolicySetting, QosPolicySetting,
+    ProviderAddressEndpointPolicySetting, QosPolicySetting, TierAclPolicySetting,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -49,6 +49,11 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// The sets of the network that rules name.
+    pub(crate) fn set_names(&self) -> impl Iterator<Item = &str> {
+        self.access.set_names()
+    }
+
     /// The MTU of the port; `None` leaves Ethernet's.
     pub fn mtu(&self, network: Option<u32>) -> Option<u32> {
         let base = self.mtu.or(network);
@@ -80,7 +85,10 @@ pub(crate) fn prepare(
         }
         _ => failure,
     };
-    read(documents, network, addresses).map_err(relocate)
+    let policies = read(documents, network, addresses).map_err(relocate)?;
+    let state = &*draft.state;
+    policies.access.check_sets(path, |name| state.set(network.id, name).is_some())?;
+    Ok(policies)
 }
 
 /// What policies in normal form mean on a network.
@@ -127,7 +135,11 @@ fn read_one(
         }
         Some(Type::ACL) => {
             let setting: AclPolicySetting = parse(settings)?;
-            policies.access.add(&setting)
+            policies.access.add(place, &setting)
+        }
+        Some(Type::TierAcl) => {
+            let setting: TierAclPolicySetting = parse(settings)?;
+            policies.access.add_tier(place, &setting)
         }
         Some(Type::QOS) => {
             let setting: QosPolicySetting = parse(settings)?;
@@ -190,6 +202,7 @@ fn normalise(
         }
         Some(Type::OutBoundNAT) => draft.part::<OutboundNatPolicySetting>(&given, path)?.write(),
         Some(Type::ACL) => draft.part::<AclPolicySetting>(&given, path)?.write(),
+        Some(Type::TierAcl) => draft.part::<TierAclPolicySetting>(&given, path)?.write(),
         Some(Type::QOS) => draft.part::<QosPolicySetting>(&given, path)?.write(),
         Some(Type::InterfaceParameters) => {
             draft.part::<InterfaceParametersPolicySetting>(&given, path)?.write()

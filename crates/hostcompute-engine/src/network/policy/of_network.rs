@@ -14,6 +14,7 @@ use hostcompute_schema::{
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::acl::Access;
 use super::{parse, refuse_network_policy};
 use crate::decide::Draft;
 use crate::mac::Mac;
@@ -31,6 +32,8 @@ pub struct NetworkPolicies {
     pub vxlan_port: Option<u16>,
     pub host_route: bool,
     pub remote_subnets: Vec<RemoteSubnet>,
+    /// The rules for all endpoints.
+    pub access: Access,
 }
 
 /// Whether networks of this mode can have the policy at all.
@@ -44,6 +47,7 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
         // The host sees bridged endpoints in any case.
         Type::HostRoute => mode.stands_on_uplink(),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
+        Type::SetPolicy | Type::NetworkACL => true,
         _ => false,
     }
 }
@@ -66,23 +70,31 @@ pub fn read(mode: Mode, documents: &[NetworkPolicy]) -> Result<NetworkPolicies, 
             let refusal = refuse_network_policy(kind.name());
             return Err(refusal.at(alloc::format!("{path}.Type")));
         }
-        if *kind != NetworkPolicyType::RemoteSubnetRoute && seen.contains(&kind) {
+        if !may_be_several(kind) && seen.contains(&kind) {
             let why = alloc::format!("a network has at most one policy {}", kind.name());
             return Err(Failure::new(HResult::HCN_E_POLICY_ALREADY_EXISTS, why)
                 .at(alloc::format!("{path}.Type")));
         }
         seen.push(kind);
-        read_one(&mut policies, kind, document.settings.as_ref()).map_err(|failure| {
+        read_one(&mut policies, i, kind, document.settings.as_ref()).map_err(|failure| {
             let member = failure.path.clone().unwrap_or_default();
             let dot = if member.is_empty() { "" } else { "." };
             failure.at(alloc::format!("{path}.Settings{dot}{member}"))
         })?;
     }
+    policies.access.finish();
     Ok(policies)
+}
+
+/// Kinds of which a network may have more than one policy.
+fn may_be_several(kind: &NetworkPolicyType) -> bool {
+    use NetworkPolicyType as Type;
+    matches!(kind, Type::RemoteSubnetRoute | Type::SetPolicy | Type::NetworkACL)
 }
 
 fn read_one(
     policies: &mut NetworkPolicies,
+    place: usize,
     kind: &NetworkPolicyType,
     settings: Option<&Value>,
 ) -> Result<(), Failure> {
@@ -118,6 +130,9 @@ fn read_one(
             let setting: s::RemoteSubnetRoutePolicySetting = parse(settings)?;
             policies.remote_subnets.push(remote_subnet(&setting)?);
         }
+        Type::NetworkACL => policies.access.add(place, &parse(settings)?)?,
+        // An object of its own (see `network::set`).
+        Type::SetPolicy => {}
         other => return Err(refuse_network_policy(other.name())),
     }
     Ok(())
@@ -199,6 +214,9 @@ pub(crate) fn normalise(
             Some(Type::RemoteSubnetRoute) => {
                 draft.part::<s::RemoteSubnetRoutePolicySetting>(&given, &path)?.write()
             }
+            Some(Type::NetworkACL) => {
+                draft.part::<s::NetworkAclPolicySetting>(&given, &path)?.write()
+            }
             Some(Type::HostRoute) => {
                 draft.part::<s::HostRoutePolicySetting>(&given, &path)?.write()
             }
@@ -221,7 +239,8 @@ pub(crate) fn chosen(kind: NetworkPolicyType, settings: Map<String, Value>) -> N
 
 /// Whether the policy can be changed while the network exists.
 pub(crate) fn is_modifiable(kind: &NetworkPolicyType) -> bool {
-    matches!(kind, NetworkPolicyType::RemoteSubnetRoute | NetworkPolicyType::HostRoute)
+    use NetworkPolicyType as Type;
+    matches!(kind, Type::RemoteSubnetRoute | Type::HostRoute | Type::SetPolicy | Type::NetworkACL)
 }
 
 /// The policies after a request, each of its own in normal form. Add appends (what is there stays once), Update replaces the

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::{Connection, Packet, Receiver, Way};
 use crate::host::Surroundings;
 use crate::plan::{
-    AclChain, AclRule, Affinity, Anchor, Direction, Element, Fact, Family, Port, PortRange,
-    RemoteRoute, Service, Verdict,
+    AclChain, AclRule, AddressSet, Affinity, Anchor, Direction, Element, End, Fact, Family, Port,
+    PortRange, RemoteRoute, Service, SetMatch, Verdict,
 };
 
 /// A chain may send a packet on to another this often before it is taken for a loop.
@@ -50,6 +50,8 @@ pub(super) struct Tables<'a> {
     appears: BTreeMap<IpAddr, IpAddr>,
     acl: BTreeMap<(Direction, IpAddr), &'a str>,
     chains: BTreeMap<&'a str, &'a AclChain>,
+    /// Sets of addresses by number, family and whether they have ports.
+    sets: BTreeMap<(u32, Family, bool), &'a AddressSet>,
     services: BTreeMap<(Option<IpAddr>, Family, u8, u16), &'a Service>,
 }
 
@@ -87,6 +89,9 @@ impl<'a> Tables<'a> {
             Fact::HostAddress(host) => {
                 self.host_addresses.insert(host.address, host.endpoint);
                 self.local.insert(host.address);
+            }
+            Fact::AddressSet(set) => {
+                self.sets.insert((set.number, set.family, set.ports), set);
             }
             Fact::AclChain(chain) => {
                 self.chains.insert(&chain.name, chain);
@@ -330,7 +335,7 @@ impl<'a> Tables<'a> {
         let Some(mut chain) = self.acl.get(&(direction, address)).copied() else { return true };
         for _ in 0..DEEPEST {
             let Some(rules) = self.chains.get(chain) else { return false };
-            let hit = rules.rules.iter().find(|rule| matches(rule, direction, packet));
+            let hit = rules.rules.iter().find(|rule| self.matches(rule, direction, packet));
             match hit.map_or(&rules.otherwise, |rule| &rule.verdict) {
                 Verdict::Allow => return true,
                 Verdict::Block => return false,
@@ -338,6 +343,27 @@ impl<'a> Tables<'a> {
             }
         }
         false
+    }
+
+    fn matches(&self, rule: &AclRule, direction: Direction, packet: &Packet) -> bool {
+        let family = Family::of(&packet.destination);
+        let sets = || rule.sets.iter().all(|wanted| self.is_in(wanted, family, packet));
+        rule.family.is_none_or(|own| own == family) && sets() && matches(rule, direction, packet)
+    }
+
+    /// Whether the end of the packet's way is a member of the set.
+    fn is_in(&self, wanted: &SetMatch, family: Family, packet: &Packet) -> bool {
+        let (address, port) = match wanted.end {
+            End::Source => (packet.source, packet.source_port),
+            End::Destination => (packet.destination, packet.port),
+        };
+        let service = (packet.protocol, port);
+        let set = self.sets.get(&(wanted.number, family, wanted.ports));
+        set.is_some_and(|set| {
+            set.members.iter().any(|member| {
+                member.net.contains(&address) && member.service.is_none_or(|own| own == service)
+            })
+        })
     }
 }
 

@@ -1,0 +1,353 @@
+//! Policies by data: what each means for the packet filter, what is refused and with which code, and that a request with one bad
+//! element changes nothing (the checks of `World`).
+
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+mod world;
+
+use hostcompute_engine::plan::{AclChain, AddressSet, Direction, End, Fact, Family, Verdict};
+use hostcompute_schema::operation::Operation;
+use hostcompute_schema::{Guid, HResult};
+use serde_json::{Value, json};
+
+use world::World;
+
+fn policy(request: &str, policies: Value) -> Value {
+    json!({"ResourceType": "Policy", "RequestType": request, "Settings": {"Policies": policies}})
+}
+
+fn set(id: &str, values: &str) -> Value {
+    json!({"Type": "SetPolicy", "Settings": {
+        "Id": id, "Name": id, "PolicyType": "IPSET", "Values": values,
+    }})
+}
+
+fn nested(id: &str, values: &str) -> Value {
+    json!({"Type": "SetPolicy", "Settings": {
+        "Id": id, "Name": id, "PolicyType": "NESTEDIPSET", "Values": values,
+    }})
+}
+
+fn acl(more: Value) -> Value {
+    let mut settings = json!({
+        "Protocols": "6", "Action": "Allow", "Direction": "In", "RuleType": "Switch", "Priority": 222,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
+    json!({"Type": "ACL", "Settings": settings})
+}
+
+/// A dual-stack network with one attached endpoint.
+struct Attached {
+    world: World,
+    network: Guid,
+    endpoint: Guid,
+}
+
+impl Attached {
+    fn new() -> Self {
+        let mut world = World::new();
+        let network = world.create(
+            Operation::CreateNetwork,
+            json!({"Name": "azure", "Ipams": [{"Subnets": [
+                {"IpAddressPrefix": "172.20.0.0/24"}, {"IpAddressPrefix": "fd20::/64"},
+            ]}]}),
+        );
+        let document = json!({"HostComputeNetwork": network.to_string()});
+        let endpoint = world.create(Operation::CreateEndpoint, document);
+        let namespace = world.create(Operation::CreateNamespace, json!({}));
+        let request = json!({"ResourceType": "Endpoint", "RequestType": "Add",
+            "Settings": {"EndpointId": endpoint.to_string()}});
+        world.call(Operation::ModifyNamespace, Some(namespace), request).unwrap();
+        Self { world, network, endpoint }
+    }
+
+    fn network(&mut self, request: &str, policies: Value) {
+        let document = policy(request, policies);
+        self.world.call(Operation::ModifyNetwork, Some(self.network), document).unwrap();
+    }
+
+    #[track_caller]
+    fn refuse_network(&mut self, request: &str, policies: Value, code: HResult, path: &str) {
+        let document = policy(request, policies);
+        let refusal = self.world.refuse(Operation::ModifyNetwork, Some(self.network), document);
+        assert_eq!(refusal, (code, path.to_owned()));
+    }
+
+    fn endpoint(&mut self, request: &str, policies: Value) {
+        let document = policy(request, policies);
+        self.world.call(Operation::ModifyEndpoint, Some(self.endpoint), document).unwrap();
+    }
+
+    #[track_caller]
+    fn refuse_endpoint(&mut self, request: &str, policies: Value, code: HResult, path: &str) {
+        let document = policy(request, policies);
+        let refusal = self.world.refuse(Operation::ModifyEndpoint, Some(self.endpoint), document);
+        assert_eq!(refusal, (code, path.to_owned()));
+    }
+
+    /// The kernel's sets of one family, oldest first.
+    fn sets(&self, family: Family) -> Vec<AddressSet> {
+        let of = |fact: Fact| match fact {
+            Fact::AddressSet(set) if set.family == family => Some(set),
+            _ => None,
+        };
+        self.world.state.facts().into_iter().filter_map(of).collect()
+    }
+
+    fn members(&self, place: usize) -> Vec<String> {
+        let sets = self.sets(Family::V4);
+        let text = |member: &hostcompute_engine::plan::Member| match member.service {
+            None => member.net.to_string(),
+            Some((protocol, port)) => format!("{},{protocol}:{port}", member.net),
+        };
+        sets[place].members.iter().map(text).collect()
+    }
+
+    fn chains(&self, direction: Direction) -> Vec<AclChain> {
+        let of = |fact: Fact| match fact {
+            Fact::AclChain(chain) if chain.direction == direction => Some(chain),
+            _ => None,
+        };
+        self.world.state.facts().into_iter().filter_map(of).collect()
+    }
+
+    fn network_policies(&mut self) -> Vec<Value> {
+        let document = self.world.show(Operation::QueryNetworkProperties, self.network);
+        document["Policies"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_set_is_its_addresses_without_overlap() {
+    let mut a = Attached::new();
+    a.network(
+        "Add",
+        json!([set("one", "172.20.0.5, 172.20.0.5/32,172.20.0.0/30,172.20.0.1,fd20::7")]),
+    );
+    assert_eq!(a.members(0), ["172.20.0.0/30", "172.20.0.5/32"]);
+    assert_eq!(a.sets(Family::V6)[0].members.len(), 1);
+    // Said again, it is there already; with other values it is another set.
+    a.network("Add", json!([set("one", "172.20.0.0/30,172.20.0.5,fd20::7")]));
+    a.refuse_network(
+        "Add",
+        json!([set("two", "10.0.0.1"), set("one", "10.0.0.1")]),
+        HResult::HCN_E_POLICY_ALREADY_EXISTS,
+        "Settings.Policies[1].Settings.Id",
+    );
+    a.network("Update", json!([set("one", "")]));
+    assert_eq!(a.members(0), Vec::<String>::new());
+    assert_eq!(a.network_policies().len(), 1);
+    a.network("Refresh", json!([]));
+    a.network("Remove", json!([{"Type": "SetPolicy", "Settings": {"Id": "one"}}]));
+    assert_eq!((a.sets(Family::V4), a.network_policies()), (vec![], vec![]));
+}
+
+#[test]
+fn named_ports_narrow_members() {
+    let mut a = Attached::new();
+    let values = "10.0.0.1,tcp:80,10.0.0.2,8080,10.0.0.3,UDP:53,10.0.0.0/31,10.0.0.9";
+    a.network("Add", json!([set("ports", values)]));
+    assert!(a.sets(Family::V4)[0].ports);
+    // The whole of 10.0.0.0/31 contains 10.0.0.1 with its port.
+    assert_eq!(
+        a.members(0),
+        ["10.0.0.0/31", "10.0.0.2/32,6:8080", "10.0.0.3/32,17:53", "10.0.0.9/32"]
+    );
+    for bad in ["80", "10.0.0.1,tcp:0", "10.0.0.1,icmp:8", "10.0.0.1,80,81", "any", "10.0.0.256"] {
+        a.refuse_network(
+            "Update",
+            json!([set("ports", bad)]),
+            HResult::HCN_E_INVALID_POLICY,
+            "Settings.Policies[0].Settings.Values",
+        );
+    }
+}
+
+#[test]
+fn nested_sets_follow_their_parts() {
+    let mut a = Attached::new();
+    let unknown = HResult::HCN_E_INVALID_JSON_REFERENCE;
+    let path = "Settings.Policies[0].Settings";
+    a.refuse_network("Add", json!([nested("all", "one,two")]), unknown, path);
+    // Within one request the order does not matter.
+    a.network(
+        "Add",
+        json!([nested("all", "one,two"), set("one", "10.0.0.1"), set("two", "10.0.0.2")]),
+    );
+    assert_eq!(a.members(0), ["10.0.0.1/32", "10.0.0.2/32"]);
+    a.network("Update", json!([set("two", "10.0.0.3,10.0.0.4")]));
+    assert_eq!(a.members(0), ["10.0.0.1/32", "10.0.0.3/32", "10.0.0.4/32"]);
+    a.network("Add", json!([nested("more", "all"), set("three", "10.0.0.5,tcp:80")]));
+    a.network("Update", json!([nested("all", "one,three")]));
+    assert!(a.sets(Family::V4)[3].ports);
+    assert_eq!(a.members(3), ["10.0.0.1/32", "10.0.0.5/32,6:80"]);
+    a.refuse_network(
+        "Update",
+        json!([nested("all", "more")]),
+        HResult::HCN_E_INVALID_POLICY,
+        &format!("{path}.Values"),
+    );
+    let held = HResult::HCN_E_ENTITY_HAS_REFERENCES;
+    a.refuse_network("Remove", json!([set("one", "")]), held, path);
+    a.refuse_network(
+        "Remove",
+        json!([set("two", ""), set("three", "")]),
+        held,
+        "Settings.Policies[1].Settings",
+    );
+    a.network(
+        "Remove",
+        json!([set("one", ""), set("three", ""), nested("all", ""), nested("more", "")]),
+    );
+    assert_eq!(a.members(0), ["10.0.0.3/32", "10.0.0.4/32"]);
+    assert_eq!(a.network_policies().len(), 1);
+    let missing = HResult::HCN_E_POLICY_NOT_FOUND;
+    for request in ["Remove", "Update"] {
+        a.refuse_network(request, json!([set("one", "")]), missing, &format!("{path}.Id"));
+    }
+}
+
+#[test]
+fn rules_name_sets_by_source_and_destination() {
+    let mut a = Attached::new();
+    let unknown = json!([acl(json!({"LocalAddresses": "src"}))]);
+    let invalid = HResult::HCN_E_INVALID_POLICY;
+    a.refuse_endpoint("Add", unknown, invalid, "Settings.Policies[0].Settings");
+    a.network(
+        "Add",
+        json!([set("src", "10.0.0.1"), set("role", "10.0.0.0/24"), set("dst", "172.20.0.0/24")]),
+    );
+    let mixed = json!([acl(json!({"LocalAddresses": "src,10.0.0.1"}))]);
+    a.refuse_endpoint("Add", mixed, invalid, "Settings.Policies[0].Settings.LocalAddresses");
+    a.endpoint(
+        "Add",
+        json!([acl(
+            json!({"LocalAddresses": "src,role", "RemoteAddresses": "dst", "LocalPorts": "80"})
+        )]),
+    );
+    let chains = a.chains(Direction::In);
+    let rules = &chains[0].rules;
+    // Once for each family of the network.
+    assert_eq!(
+        rules.iter().map(|r| r.family).collect::<Vec<_>>(),
+        [Some(Family::V4), Some(Family::V6)]
+    );
+    let ends: Vec<End> = rules[0].sets.iter().map(|set| set.end).collect();
+    assert_eq!(ends, [End::Source, End::Source, End::Destination]);
+    assert_eq!((rules[0].local_ports.len(), chains[0].otherwise.clone()), (1, Verdict::Block));
+    // What the set contains does not concern the rules, unless members get ports.
+    let update = policy("Update", json!([set("src", "10.0.0.1,10.0.0.2")]));
+    let decision = a.world.call(Operation::ModifyNetwork, Some(a.network), update).unwrap();
+    assert_eq!(decision.plan.len(), 1);
+    a.network("Update", json!([set("src", "10.0.0.1,tcp:4000")]));
+    assert!(a.chains(Direction::In)[0].rules[0].sets[0].ports);
+    let held = HResult::HCN_E_ENTITY_HAS_REFERENCES;
+    a.refuse_network("Remove", json!([set("src", "")]), held, "Settings.Policies[0].Settings");
+    a.endpoint("Update", json!([{}]));
+    a.network("Remove", json!([set("src", ""), set("role", ""), set("dst", "")]));
+}
+
+#[test]
+fn sets_go_with_their_network() {
+    let mut a = Attached::new();
+    a.network("Add", json!([set("one", "10.0.0.1")]));
+    a.endpoint("Add", json!([acl(json!({"RemoteAddresses": "one"}))]));
+    a.world.call(Operation::DeleteNetwork, Some(a.network), json!({})).unwrap();
+    assert_eq!(a.sets(Family::V4), []);
+    // A network may bring sets, and rules of its own that name them.
+    let policies = json!([
+        {"Type": "NetworkACL", "Settings": acl(json!({"LocalAddresses": "one"}))["Settings"]},
+        set("one", "10.0.0.1"),
+    ]);
+    let document = json!({"Name": "b", "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.9.0.0/24"}]}],
+        "Policies": policies});
+    let network = a.world.create(Operation::CreateNetwork, document.clone());
+    let shown = a.world.show(Operation::QueryNetworkProperties, network);
+    assert_eq!(shown["Policies"].as_array().unwrap().len(), 2);
+    let mut other = document;
+    other["Name"] = "c".into();
+    other["Policies"] = json!([policies[0]]);
+    other["Ipams"] = json!([]);
+    assert_eq!(
+        a.world.refuse(Operation::CreateNetwork, None, other),
+        (HResult::HCN_E_INVALID_POLICY, "Policies[0].Settings".into())
+    );
+}
+
+#[test]
+fn rules_of_the_network_come_first() {
+    let mut a = Attached::new();
+    let rule = |id: &str, priority: u16, action: &str| {
+        acl(json!({"Id": id, "Priority": priority, "Action": action}))["Settings"].clone()
+    };
+    a.endpoint("Add", json!([{"Type": "ACL", "Settings": rule("b", 200, "Block")}]));
+    a.network(
+        "Add",
+        json!([
+            {"Type": "NetworkACL", "Settings": rule("n", 200, "Allow")},
+            {"Type": "NetworkACL", "Settings": rule("last", 300, "Block")},
+        ]),
+    );
+    let verdicts = |a: &Attached| -> Vec<Verdict> {
+        a.chains(Direction::In)[0].rules.iter().map(|rule| rule.verdict.clone()).collect()
+    };
+    assert_eq!(verdicts(&a), [Verdict::Allow, Verdict::Block, Verdict::Block]);
+    a.network("Remove", json!([{"Type": "NetworkACL", "Settings": rule("last", 300, "Block")}]));
+    assert_eq!(verdicts(&a), [Verdict::Allow, Verdict::Block]);
+    a.endpoint("Update", json!([{}]));
+    a.network("Update", json!([{"Type": "NetworkACL", "Settings": rule("n", 200, "Block")}]));
+    assert_eq!(verdicts(&a), [Verdict::Block]);
+    let twice = json!([{"Type": "NetworkACL", "Settings": rule("n", 1, "Allow")}]);
+    a.refuse_network("Add", twice, HResult::HCN_E_INVALID_POLICY, "Policies[1].Settings.Id");
+}
+
+#[test]
+fn tiers_are_asked_in_turn() {
+    let mut a = Attached::new();
+    let tier = |order: u16, rules: Value| {
+        json!({"Type": "TierAcl", "Settings": {
+            "Name": "t", "Direction": "In", "Order": order, "TierAclRules": rules,
+        }})
+    };
+    let rule = |action: &str, port: &str| json!({"Protocols": "6", "LocalPorts": port, "Priority": 1, "TierAclRuleAction": action});
+    a.endpoint(
+        "Add",
+        json!([
+            tier(20, json!([rule("Block", "81"), rule("Allow", "82")])),
+            tier(10, json!([rule("Pass", "80"), rule("Allow", "81")])),
+        ]),
+    );
+    let chains = a.chains(Direction::In);
+    let [first, second] = chains.as_slice() else { panic!("{chains:?}") };
+    assert_eq!(second.otherwise, Verdict::Allow);
+    let verdicts: Vec<_> = first.rules.iter().map(|rule| rule.verdict.clone()).collect();
+    let on = Verdict::Goto(second.name.clone());
+    assert_eq!((verdicts, &first.otherwise), (vec![on.clone(), Verdict::Allow], &on));
+    // Switch rules stand behind all tiers, Host rules behind those: what a tier allows meets the latter only.
+    a.endpoint(
+        "Add",
+        json!([
+            acl(json!({"Protocols": ""})),
+            acl(json!({"RuleType": "Host", "Action": "Block", "LocalPorts": "82", "Id": "h"})),
+            acl(json!({"Action": "Pass", "Priority": 1, "Id": "p"})),
+        ]),
+    );
+    let chains = a.chains(Direction::In);
+    let named = |part: &str| chains.iter().find(|chain| chain.name.contains(part)).unwrap();
+    let (host, switch) = (named("_host_"), named("_switch_"));
+    assert_eq!(named("_tier0_").rules[1].verdict, Verdict::Goto(host.name.clone()));
+    assert_eq!(named("_tier1_").otherwise, Verdict::Goto(switch.name.clone()));
+    // Pass decides nothing among Switch rules.
+    assert_eq!(switch.rules.len(), 1);
+    assert_eq!(switch.otherwise, Verdict::Block);
+    for (bad, member) in [
+        (json!([tier(1, json!([{"Priority": 1}]))]), "TierAclRules[0].TierAclRuleAction"),
+        (json!([tier(1, json!([rule("Allow", "x")]))]), "TierAclRules[0].LocalPorts"),
+        (json!([{"Type": "TierAcl", "Settings": {"Order": 1}}]), "Direction"),
+    ] {
+        let path = format!("Settings.Policies[3].Settings.{member}");
+        a.refuse_endpoint("Update", bad, HResult::HCN_E_INVALID_POLICY, &path);
+    }
+}
