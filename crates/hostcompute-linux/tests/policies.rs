@@ -178,6 +178,11 @@ fn azure_npm_programs_sets_and_rules() {
     assert_eq!(pods.reach("10.77.0.11:81"), [1, 2]);
     assert_eq!(pods.reach("10.77.0.11:80"), Vec::<usize>::new());
 
+    survive(&mut pods);
+    take_away(&mut pods);
+}
+
+fn survive(pods: &mut Pods) {
     // A process that takes over knows it all; what was taken apart is made again.
     pods.node.restart();
     pods.node.check();
@@ -188,7 +193,10 @@ fn azure_npm_programs_sets_and_rules() {
     pods.node.repair();
     pods.node.check();
     assert_eq!(pods.reach("10.77.0.11:81"), [1, 2]);
+}
 
+/// Rules, nested sets, sets; nothing else is possible.
+fn take_away(pods: &mut Pods) {
     let held = HResult::HCN_E_ENTITY_HAS_REFERENCES;
     assert_eq!(pods.refused("Remove", &json!([set("azure-npm-app-web", "")])), held);
     pods.rules(0, "Update", &json!([{}]));
