@@ -12,10 +12,13 @@ mod daemon;
 #[path = "../../../hostcompute-linux/tests/lab/mod.rs"]
 mod lab;
 
+mod calico;
 mod containerd;
 mod containernetworking;
 mod flannel;
 mod kube_proxy;
 mod kubernetes;
 mod shim;
+mod windows_container_networking;
 mod world;
+mod zlayer;

@@ -200,3 +200,20 @@ pub fn lost(wire: &Wire) -> u64 {
     });
     counter.unwrap()
 }
+
+/// The machine to which the hosts' default routes lead, and behind which everything else is: 203.0.113.1, for instance.
+pub fn router(wire: &Wire) -> Netns {
+    let netns = stranger(wire, 254);
+    netns.exec("ip route del default");
+    netns.exec("ip addr add 203.0.113.1/32 dev lo");
+    let set = |setting: &str, value: &str| {
+        let path = format!("/proc/sys/net/ipv4/{setting}");
+        netns.run(|| std::fs::write(path, value).unwrap());
+    };
+    set("ip_forward", "1");
+    for device in ["all", "up0"] {
+        set(&format!("conf/{device}/send_redirects"), "0");
+        set(&format!("conf/{device}/rp_filter"), "0");
+    }
+    netns
+}
