@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use hostcompute_bench::floor::Sequence;
 use hostcompute_bench::machine::{self, Machine};
-use hostcompute_bench::measure::{self, Amount, Plan};
+use hostcompute_bench::measure::{self, Amount, Extent, Plan};
 use hostcompute_bench::report::{Measured, Report};
 use hostcompute_bench::side::{Cni, Kind, Netavark};
 use hostcompute_bench::worker;
@@ -51,7 +51,7 @@ struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "attach,service,balance,list,containers"
+        default_value = "attach,service,balance,list,containers,scale"
     )]
     only: Vec<Part>,
     /// Numbers of endpoints present while attach and detach are measured.
@@ -81,6 +81,7 @@ enum Part {
     Balance,
     List,
     Containers,
+    Scale,
 }
 
 const NETAVARK_PLACES: [&str; 4] = [
@@ -143,6 +144,11 @@ fn compare(options: &Options) -> anyhow::Result<()> {
             let crowd = if options.quick { 10 } else { 200 };
             measured.crowd = Some(measure::containers::crowd(&plan, &service, crowd)?);
         }
+    }
+    if wants(Part::Scale)
+        && let Some(service) = program("hostcomputed", &mut notes)
+    {
+        measured.scale = measure::scale(&plan, &service, extent(options))?;
     }
     let after = machine::idle(Duration::from_secs(1))?;
     let report = Report::new(machine, (before, after), notes, &measured);
@@ -230,6 +236,14 @@ fn amount(options: &Options) -> Amount {
         return Amount { queries: 50, clients: 8, cycles: 5, endpoints: 20, restarts: 1 };
     }
     Amount { queries: 500, clients: 8, cycles: 50, endpoints: 5000, restarts: 5 }
+}
+
+/// How much there is on the large host.
+fn extent(options: &Options) -> Extent {
+    if options.quick {
+        return Extent { endpoints: 40, services: 40, remotes: 20, samples: 3, restarts: 1 };
+    }
+    Extent { endpoints: 5000, services: 5000, remotes: 500, samples: 100, restarts: 3 }
 }
 
 /// One of our programs, if it has been built beside this one. Under `cargo run`, builds it in the same profile: one command is to

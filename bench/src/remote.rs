@@ -10,6 +10,7 @@ use crate::crowd::Crowd;
 use crate::daemon::End;
 use crate::measure::Connections;
 use crate::side::Queries;
+use crate::side::scale::{Deed, Matter};
 use crate::statistics::{Cost, Samples};
 use crate::worker::{Answer, Ask, Batch, Setup};
 
@@ -87,6 +88,16 @@ impl Remote {
     /// Resident memory of the service, in KiB.
     pub fn service_resident(&mut self) -> anyhow::Result<usize> {
         self.count(&Ask::Resident)
+    }
+
+    /// Does something to what is numbered so, on a large host.
+    pub fn perform(&mut self, matter: Matter, deed: Deed, batch: Batch) -> anyhow::Result<Cost> {
+        self.times(&Ask::Perform { matter, deed, batch })
+    }
+
+    /// Waits until what was removed is gone; one sample.
+    pub fn settle(&mut self) -> anyhow::Result<Samples> {
+        self.waited(&Ask::Settle)
     }
 
     pub fn add_services(&mut self, batch: Batch) -> anyhow::Result<Cost> {

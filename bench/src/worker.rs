@@ -18,6 +18,7 @@ use crate::floor::message;
 use crate::measure::Connections;
 use crate::namespace;
 use crate::netlink::{Datagram, Socket};
+use crate::side::scale::{Deed, Large, Matter};
 use crate::side::{Balancing, Kind, Queries, Service, Side};
 use crate::statistics::{Cost, Samples};
 
@@ -37,6 +38,8 @@ pub enum Task {
     Balance(Kind),
     /// Hold a service, by its program.
     Service(PathBuf),
+    /// Hold a service on a host with much of everything, by its program.
+    Scale(PathBuf),
     /// Run commands.
     Run,
 }
@@ -77,6 +80,14 @@ pub enum Ask {
     Check,
     /// Resident memory of the service, in KiB.
     Resident,
+    /// Do something to what is numbered so, on a large host.
+    Perform {
+        matter: Matter,
+        deed: Deed,
+        batch: Batch,
+    },
+    /// Wait until what was removed is gone.
+    Settle,
     AddServices(Batch),
     RemoveServices(Batch),
     /// Connect to the service with this number so many times.
@@ -147,6 +158,7 @@ enum Held {
     Attach(Box<dyn Side>),
     Balance(Box<dyn Balancing>),
     Service(Box<Service>),
+    Scale(Box<Large>),
     Nothing,
 }
 
@@ -167,6 +179,7 @@ impl Worker {
             Task::Service(program) => {
                 Held::Service(Service::open(program, &setup.directory)?.into())
             }
+            Task::Scale(program) => Held::Scale(Large::open(program, &setup.directory)?.into()),
             Task::Run => Held::Nothing,
         };
         Ok(Self {
@@ -197,9 +210,18 @@ impl Worker {
             Ask::Churn { threads, cycles } => self.churn(*threads, *cycles),
             Ask::Query(count) => Ok(Answer::Queried(self.service()?.query(*count)?)),
             Ask::Echo(count) => self.ask_echo(*count),
-            Ask::Restart(end) => waited(self.service()?.restart(*end)?),
-            Ask::Check => waited(self.service()?.check()?),
-            Ask::Resident => Ok(Answer::Count(self.service()?.resident()?.try_into()?)),
+            Ask::Restart(end) => waited(self.restart(*end)?),
+            Ask::Check => waited(self.check()?),
+            Ask::Resident => Ok(Answer::Count(self.resident()?.try_into()?)),
+            Ask::Perform { matter, deed, batch } => {
+                let large = self.large()?;
+                timed(*batch, |number| large.perform(*matter, *deed, number))
+            }
+            Ask::Settle => {
+                let start = Instant::now();
+                self.large()?.settle()?;
+                waited(start.elapsed())
+            }
             Ask::AddServices(batch) => {
                 let balancer = self.balancer()?;
                 timed(*batch, |number| balancer.add(number))
@@ -228,6 +250,34 @@ impl Worker {
         match &mut self.held {
             Held::Service(service) => Ok(service),
             _ => anyhow::bail!("this worker holds no service"),
+        }
+    }
+
+    fn large(&mut self) -> anyhow::Result<&mut Large> {
+        match &mut self.held {
+            Held::Scale(large) => Ok(large),
+            _ => anyhow::bail!("this worker holds no large host"),
+        }
+    }
+
+    fn restart(&mut self, end: End) -> anyhow::Result<Duration> {
+        match &mut self.held {
+            Held::Scale(large) => large.restart(end),
+            _ => self.service()?.restart(end),
+        }
+    }
+
+    fn check(&mut self) -> anyhow::Result<Duration> {
+        match &mut self.held {
+            Held::Scale(large) => large.check(),
+            _ => self.service()?.check(),
+        }
+    }
+
+    fn resident(&mut self) -> anyhow::Result<u64> {
+        match &mut self.held {
+            Held::Scale(large) => large.resident(),
+            _ => self.service()?.resident(),
         }
     }
 

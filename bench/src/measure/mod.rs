@@ -8,6 +8,7 @@ mod balance;
 mod connections;
 pub mod containers;
 mod listing;
+mod scale;
 mod service;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use attach::{AttachRow, Memory, attach};
 pub use balance::{BalanceRow, balance};
 pub use connections::Connections;
 pub use listing::{ListRow, list};
+pub use scale::{Deeds, Extent, MatterRow, ScaleRows, scale};
 pub use service::{Amount, ChurnRow, RestartRow, ServiceRows, service};
 
 use crate::side::Kind;

@@ -1,6 +1,7 @@
 //! The result: one table with ratios for people, the same as JSON for programs, and whether the budgets were kept.
 
 mod budget;
+mod scale;
 mod service;
 mod table;
 
@@ -9,11 +10,12 @@ use serde::Serialize;
 use crate::crowd::Crowd;
 use crate::floor::Sequence;
 use crate::machine::Machine;
-use crate::measure::{AttachRow, BalanceRow, ListRow, Memory, ServiceRows};
+use crate::measure::{AttachRow, BalanceRow, ListRow, Memory, ScaleRows, ServiceRows};
 use crate::side::Kind;
 use crate::statistics::Summary;
 
 pub use budget::Budget;
+pub use scale::ScaleLine;
 pub use service::ServiceLine;
 
 /// Everything that one run found out.
@@ -27,6 +29,7 @@ pub struct Report {
     pub attach: Vec<AttachLine>,
     pub service: Vec<ServiceLine>,
     pub balance: Vec<BalanceLine>,
+    pub scale: Vec<ScaleLine>,
     pub commands: Vec<CommandLine>,
     pub budgets: Vec<Budget>,
 }
@@ -39,6 +42,7 @@ pub struct Measured {
     pub list: Vec<ListRow>,
     pub service: ServiceRows,
     pub crowd: Option<Crowd>,
+    pub scale: ScaleRows,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -90,7 +94,10 @@ impl Report {
         let (mut service, promises) = service::lines(&measured.service);
         service.extend(measured.crowd.iter().flat_map(service::crowd));
         budgets.extend(promises);
-        Self { machine, idle, notes, attach, service, balance, commands, budgets }
+        let (scale, restarts, promises) = scale::lines(&measured.scale);
+        service.extend(restarts);
+        budgets.extend(promises);
+        Self { machine, idle, notes, attach, service, balance, scale, commands, budgets }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::budget::Bound;
-use super::{AttachLine, BalanceLine, CommandLine, Report, ServiceLine};
+use super::{AttachLine, BalanceLine, CommandLine, Report, ScaleLine, ServiceLine};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,6 +25,7 @@ impl fmt::Display for Report {
         attach(f, &self.attach)?;
         service(f, &self.service)?;
         balance(f, &self.balance)?;
+        scale(f, &self.scale)?;
         commands(f, &self.commands)?;
         self.budgets(f)
     }
@@ -134,6 +135,34 @@ fn balance(f: &mut fmt::Formatter<'_>, lines: &[BalanceLine]) -> fmt::Result {
             time(line.add.p99),
             ratio(line.growth.map(|growth| growth.1)),
             time(line.remove.p50),
+        ]
+    });
+    section(f, &head, rows)
+}
+
+fn scale(f: &mut fmt::Formatter<'_>, lines: &[ScaleLine]) -> fmt::Result {
+    let head = [
+        "large host",
+        "count",
+        "built in",
+        "",
+        "with few p50",
+        "p99",
+        "with all p50",
+        "p99",
+        "growth",
+    ];
+    let rows = lines.iter().map(|line| {
+        vec![
+            line.matter.to_owned(),
+            line.count.to_string(),
+            format!("{:.1} s", line.build),
+            line.deed.to_owned(),
+            time(line.few.p50),
+            time(line.few.p99),
+            time(line.many.p50),
+            time(line.many.p99),
+            ratio(Some(line.growth())),
         ]
     });
     section(f, &head, rows)

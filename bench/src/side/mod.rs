@@ -6,6 +6,7 @@
 mod cni;
 mod netavark;
 mod ours;
+pub mod scale;
 mod service;
 
 use std::net::SocketAddrV4;

@@ -61,33 +61,45 @@ impl Service {
 
     /// Ends the service and starts it again.
     pub fn restart(&mut self, end: End) -> anyhow::Result<Duration> {
-        if end == End::Killed {
-            // Something whose end the journal does not know of.
-            let namespace = self.client.create("/namespaces", "{}")?;
-            self.client.ask("DELETE", &format!("/namespaces/{namespace}"), "")?;
-        }
-        let time = self.daemon.restart(end)?;
-        self.client = self.daemon.connect()?;
-        Ok(time)
+        restart(&mut self.daemon, &mut self.client, end)
     }
 
     /// Lets the service compare everything with the kernel; returns how long that took.
     pub fn check(&mut self) -> anyhow::Result<Duration> {
-        let start = Instant::now();
-        let findings = self.client.ask_json("GET", "/host/check", "")?;
-        let time = start.elapsed();
-        let none = findings
-            .get("Findings")
-            .and_then(serde_json::Value::as_array)
-            .is_some_and(Vec::is_empty);
-        anyhow::ensure!(none, "the check found {findings}");
-        Ok(time)
+        compare(&mut self.client)
     }
 
     /// Resident memory of the service, in KiB.
     pub fn resident(&self) -> anyhow::Result<u64> {
         self.daemon.resident()
     }
+}
+
+/// Ends a service and starts it again.
+pub(super) fn restart(
+    daemon: &mut Daemon,
+    client: &mut Client,
+    end: End,
+) -> anyhow::Result<Duration> {
+    if end == End::Killed {
+        // Something whose end the journal does not know of.
+        let namespace = client.create("/namespaces", "{}")?;
+        client.ask("DELETE", &format!("/namespaces/{namespace}"), "")?;
+    }
+    let time = daemon.restart(end)?;
+    *client = daemon.connect()?;
+    Ok(time)
+}
+
+/// Lets a service compare everything with the kernel, which must agree.
+pub(super) fn compare(client: &mut Client) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let findings = client.ask_json("GET", "/host/check", "")?;
+    let time = start.elapsed();
+    let none =
+        findings.get("Findings").and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
+    anyhow::ensure!(none, "the check found {findings}");
+    Ok(time)
 }
 
 /// What questions took, and how long they and their answers are in bytes.
