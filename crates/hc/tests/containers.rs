@@ -41,6 +41,7 @@ scenarios! {
     systems_by_document_are_refused_with_their_place,
     a_system_that_is_not_left_running_ends_with_its_command,
     a_container_on_a_network_has_an_endpoint_for_its_life,
+    the_endpoint_of_a_container_is_as_it_was_asked_for,
 }
 
 /// A host whose containers end with the test, however that ends.
@@ -366,5 +367,43 @@ fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers
     assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
     assert_eq!(host.json(&["namespace", "ls"]).as_array().map(Vec::len), Some(1));
     host.hc(&["check"]).ok();
+    host.hc(&["network", "delete", "lan"]).ok();
+}
+
+fn the_endpoint_of_a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
+    let host = containers.host;
+    let lan =
+        r#"{"Name":"lan","Type":"NAT","Ipams":[{"Subnets":[{"IpAddressPrefix":"10.9.0.0/24"}]}]}"#;
+    host.hc_reading(&["network", "create", "-"], lan).ok();
+    let port =
+        "-p 8081:80 --ip 10.9.0.77 --mac 00-15-5D-00-00-77 --dns 192.0.2.53 --dns-search a.example";
+    let port: Vec<&str> = port.split(' ').chain(["--network", "lan"]).collect();
+    let options = [&["-d", "--name", "web"], &*port].concat();
+    // What it serves tells of itself.
+    host.hc(&run(&options, &["busybox", "httpd", "-f", "-p", "80", "-h", "/etc"])).ok();
+    let served = host
+        .inside("curl", &["--silent", "--show-error", "--retry", "60", "--retry-delay", "1"])
+        .args(["--retry-connrefused", "http://127.0.0.1:8081/resolv.conf"])
+        .output()
+        .expect("started");
+    let served = String::from_utf8_lossy(&served.stdout).into_owned()
+        + &String::from_utf8_lossy(&served.stderr);
+    assert!(served.contains("nameserver 192.0.2.53\nsearch a.example\n"), "{served}");
+    let endpoint = &host.json(&["endpoint", "ls"])[0];
+    assert_eq!(endpoint["MacAddress"], "00-15-5D-00-00-77");
+    assert_eq!(endpoint["IpConfigurations"][0]["IpAddress"], "10.9.0.77");
+    // What the network refuses leaves nothing.
+    let refused = host.hc(&run(&["--network", "lan", "-p", "8081:80"], &["true"])).refused(125);
+    assert!(refused.contains("0x803b0013"), "{refused}");
+    assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "web\n");
+    host.hc(&["system", "terminate", "web"]).ok();
+    assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
+    // Nothing can be said of an endpoint that is not made.
+    for network in ["none", "host"] {
+        let options = ["--network", network, "-p", "8081:80"];
+        let refused = host.hc(&run(&options, &["true"])).refused(125);
+        assert!(refused.contains("NetworkAdapters"), "{refused}");
+    }
+    host.hc(&run(&["--network", "lan", "-p", "80"], &["true"])).refused(125);
     host.hc(&["network", "delete", "lan"]).ok();
 }

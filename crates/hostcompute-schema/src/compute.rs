@@ -159,7 +159,7 @@ compute_operations! {
         Document(ComputeSystem::SCHEMA) => Place, ["2.1"],
         [
             ID, RUNTIME, USERS, GROUPS, CAPABILITIES, UNFILTERED, READ_ONLY,
-            ENDS_WITH_FIRST_PROCESS, STOP_SIGNAL
+            ENDS_WITH_FIRST_PROCESS, STOP_SIGNAL, ENDPOINT
         ];
     /// Opens a compute system for the session: fails when it does not exist.
     OpenComputeSystem = "HcsOpenComputeSystem": System, Read, Post "/systems/{id}/handle",
@@ -452,6 +452,13 @@ const STOP_SIGNAL: Parameter = Parameter::optional(
     "stop-signal",
     schema::Kind::Text,
     "What its processes get when it is shut down: a number, or a name as SIGTERM, which it is when left out.",
+);
+
+const ENDPOINT: Parameter = Parameter::optional(
+    "endpoint",
+    schema::Kind::Text,
+    "What the endpoint is like that is made for it on the network in NetworkAdapters: a HostComputeEndpoint with policies, \
+          addresses, names.",
 );
 
 const ENDED: Parameter = Parameter::optional(

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use hostcompute_engine::apply::PresentSystem;
 use hostcompute_engine::compute::NetworkPlace;
 use hostcompute_schema::ServiceOperation::{Diff, Down, Up};
+use hostcompute_schema::hcn::{Dns, HostComputeEndpoint};
 use hostcompute_schema::service::{HostFile, Progress, Step};
 use hostcompute_schema::{Failure, HResult};
 use hostcompute_service::apply::Systems;
@@ -245,10 +246,10 @@ fn compute_systems_find_and_make_their_networks() {
     // The endpoint is elsewhere: nothing of the namespace stays.
     let own = world::guid(201);
     let given = Adapter::Given(endpoint);
-    assert!(networks.make(own, &[given], "c").is_err());
+    assert!(networks.make(own, std::slice::from_ref(&given)).is_err());
     assert!(networks.namespace(own).is_err());
     networks.remove(namespace, endpoint).expect("inside");
-    networks.make(own, &[given], "c").expect("free");
+    networks.make(own, std::slice::from_ref(&given)).expect("free");
     assert_eq!(
         session.view().endpoint(endpoint).expect("there").attachment.as_ref().map(|a| a.namespace),
         Some(own)
@@ -260,9 +261,14 @@ fn compute_systems_find_and_make_their_networks() {
     // A network instead of an endpoint: one is made on it, says what it says, and goes with the namespace.
     let network = session.view().networks().next().expect("one").id;
     assert!(networks.is_network(network) && !networks.is_network(endpoint));
-    let made = Adapter::Made { endpoint: world::guid(202), network };
-    let planned = networks.plan(own, &[made, given]).expect("there");
-    networks.make(own, &[made, given], "c").expect("made");
+    let mut like = Box::new(HostComputeEndpoint::default());
+    like.base.name = Some("c".to_owned());
+    let servers = vec!["192.0.2.53".to_owned()];
+    like.dns = Some(Dns { server_list: servers, ..Dns::default() });
+    let both = [Adapter::Made { endpoint: world::guid(202), network, like }, given];
+    let planned = networks.plan(own, &both).expect("there");
+    assert!(planned.resolv_conf.as_deref().is_some_and(|text| text.contains("192.0.2.53")));
+    networks.make(own, &both).expect("made");
     assert_eq!(networks.namespace(own).expect("there"), planned);
     assert_eq!(
         session.view().endpoint(world::guid(202)).expect("made").document.base.name.as_deref(),

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hostcompute::Failure;
 
 use super::confinement::{Confinement, Isolation};
+use super::image::Pull;
 use super::limits::Limits;
 use super::mapped::Mapped;
-
-use super::image::Pull;
+use super::port::Port;
 
 /// `hc system`.
 #[derive(Debug, Subcommand)]
@@ -151,6 +152,8 @@ pub struct RunArguments {
     #[command(flatten)]
     pub command: CommandOptions,
     #[command(flatten)]
+    pub port: Port,
+    #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
     pub mapped: Mapped,
@@ -178,12 +181,16 @@ impl RunArguments {
     }
 
     /// What is said beside its document.
-    pub fn terms(&self) -> Vec<(&'static str, String)> {
+    ///
+    /// # Errors
+    /// E_INVALIDARG for what cannot be understood.
+    pub fn terms(&self) -> Result<Vec<(&'static str, String)>, Failure> {
         let mut terms = self.confinement.terms();
+        terms.extend(self.port.term()?.map(|endpoint| ("endpoint", endpoint)));
         if self.rm && self.detach {
             terms.push(("ends-with-first-process", true.to_string()));
         }
-        terms
+        Ok(terms)
     }
 }
 

@@ -10,6 +10,7 @@ mod document;
 mod image;
 mod limits;
 mod mapped;
+mod port;
 mod relay;
 mod run;
 mod terminal;

@@ -104,7 +104,7 @@ fn make(
 ) -> Result<System, Failure> {
     let cpus = if typed.limits.cpus.is_some() { host_cpus(host)? } else { 1 };
     let document = document::system(typed, &defaults.layers, networking, cpus)?;
-    let mut terms = typed.terms();
+    let mut terms = typed.terms()?;
     let stop_signal = typed.stop_signal.clone().or_else(|| defaults.stop_signal.clone());
     terms.extend(stop_signal.map(|signal| ("stop-signal", signal)));
     let terms: Vec<(&str, &str)> =

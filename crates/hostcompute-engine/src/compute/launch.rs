@@ -9,7 +9,7 @@ use hostcompute_schema::Guid;
 use super::terms::Terms;
 
 /// A container, as it is to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Launch {
     /// The id as the client wrote it; unique ignoring case. 1 to 255 characters, none of them a control character.
     pub id: String,

@@ -1,18 +1,20 @@
 //! What can be said of a container beside its document, because documents have no member for it: which program makes it, whose users its
-//! users are, what its root may do, whether its root file system can be written to, how long it lives, by which signal it is asked to end.
+//! users are, what its root may do, what its endpoint is like, whether its root file system can be written to, how long it lives, by which signal it is asked to end.
 //!
 //! Said by parameters of the call that makes it, in texts; how the service is set up counts where nothing is said.
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use hostcompute_schema::{Failure, HResult};
+use hostcompute_schema::hcn::HostComputeEndpoint;
+use hostcompute_schema::{Document, Failure, HResult, parse_endpoint};
 
 use super::launch::Signal;
 
 /// Names of the parameters.
-pub const PARAMETERS: [&str; 8] = [
+pub const PARAMETERS: [&str; 9] = [
     "runtime",
     "users",
     "groups",
@@ -21,10 +23,11 @@ pub const PARAMETERS: [&str; 8] = [
     "read-only",
     "ends-with-first-process",
     "stop-signal",
+    "endpoint",
 ];
 
 /// Everything that can be said; the default is to say nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Terms {
     /// Absent: as the service is set up.
     pub runtime: Option<Runtime>,
@@ -39,6 +42,8 @@ pub struct Terms {
     pub life: Life,
     /// What its processes get when it is shut down; absent: TERM.
     pub stop_signal: Option<Signal>,
+    /// What the endpoint is like that is made for it on a network.
+    pub endpoint: Option<Box<HostComputeEndpoint>>,
 }
 
 /// Who makes containers.
@@ -152,6 +157,7 @@ impl Terms {
                 false => Life::UntilStopped,
             },
             stop_signal: given("stop-signal").map(signal).transpose()?,
+            endpoint: given("endpoint").map(endpoint).transpose()?,
         })
     }
 
@@ -182,6 +188,7 @@ impl Terms {
         told.extend(
             self.stop_signal.map(|Signal(number)| ("stop-signal", alloc::format!("{number}"))),
         );
+        told.extend(self.endpoint.as_ref().map(|like| ("endpoint", like.to_value().to_string())));
         told
     }
 
@@ -307,6 +314,15 @@ fn ranges_text(ranges: &[IdRange]) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
+/// A document of a caller's own: a member that it does not know was meant to be something.
+fn endpoint(text: &str) -> Result<Box<HostComputeEndpoint>, Failure> {
+    let read = parse_endpoint(text)?;
+    match read.warnings.into_iter().next() {
+        Some(warning) => Err(warning.into_failure()),
+        None => Ok(Box::new(read.document)),
+    }
+}
+
 fn signal(text: &str) -> Result<Signal, Failure> {
     Signal::read(text).ok_or_else(|| {
         let why = alloc::format!("{text:?} is no signal");
@@ -376,6 +392,7 @@ mod tests {
             ("read-only", "true"),
             ("ends-with-first-process", "true"),
             ("stop-signal", "SIGQUIT"),
+            ("endpoint", r#"{"MacAddress":"00-15-5D-00-00-07"}"#),
         ];
         let terms = read(&said).expect("terms");
         let told = terms.to_parameters();
@@ -409,6 +426,8 @@ mod tests {
             ("capabilities", "ö"),
             ("unfiltered", "yes"),
             ("stop-signal", "NOTHING"),
+            ("endpoint", "[]"),
+            ("endpoint", r#"{"Policy":[]}"#),
         ] {
             assert_eq!(read(&[(name, text)]), Err(HResult::E_INVALIDARG), "{name}={text}");
         }

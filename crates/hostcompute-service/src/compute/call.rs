@@ -6,7 +6,7 @@ use hostcompute_schema::Warning;
 use serde_json::Value;
 
 /// A verb, what it is about, and a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     pub verb: Verb,
     /// The id of the system; empty for calls about all of them or the service.

@@ -4,7 +4,7 @@ use hostcompute_engine::compute::document::{Meaning, Wanted, WantedNetwork, read
 use hostcompute_engine::compute::record::Record;
 use hostcompute_engine::compute::system::System;
 use hostcompute_engine::compute::{
-    Cause, Found, Isolation, Launch, Leash, NetworkPlace, OnBehalf, Phase, Worker, Workers,
+    Cause, Found, Isolation, Launch, Leash, NetworkPlace, OnBehalf, Phase, Terms, Worker, Workers,
 };
 use hostcompute_schema::{Failure, Guid, HResult, Warning};
 
@@ -74,7 +74,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             };
         wanted.record.stop_signal = terms.stop_signal;
         wanted.record.user = cell.user();
-        let placed = self.place(&mut wanted);
+        let placed = self.place(&mut wanted, terms);
         let (place, adapters) = placed.map_err(|failure| failure.in_document(document))?;
         let resolv_conf = wanted.resolver.configuration(place.resolv_conf.as_deref());
         let launch = wanted.launch(place.place, resolv_conf, client.cloned());
@@ -118,7 +118,11 @@ impl<W: Workers, N: Networks> Shared<W, N> {
     }
 
     /// Where the network is; what is to be made for it is noted in the record, so that it is found again.
-    fn place(self: &Arc<Self>, wanted: &mut Wanted) -> Result<(Placed, Vec<Adapter>), Failure> {
+    fn place(
+        self: &Arc<Self>,
+        wanted: &mut Wanted,
+        terms: &Terms,
+    ) -> Result<(Placed, Vec<Adapter>), Failure> {
         const AT: &str = "$.Container.Networking";
         let unresolved = |place| Placed { place, resolv_conf: None };
         let placed = match &wanted.network {
@@ -135,7 +139,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                     self.sweep_networks();
                 }
                 let id = self.fresh();
-                let adapters: Vec<Adapter> = ids.iter().map(|id| self.adapter(*id)).collect();
+                let adapters: Vec<Adapter> = self.adapters(ids, &wanted.record.id, terms)?;
                 let planned = self.networks.plan(id, &adapters);
                 let planned =
                     planned.map_err(|failure| failure.at(format!("{AT}.NetworkAdapters")))?;
@@ -159,14 +163,27 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 }
             }
         };
+        nothing_of_endpoints(terms)?;
         Ok((placed, Vec::new()))
     }
 
-    /// What a document means by this id: a network is one on which an endpoint is wanted.
-    fn adapter(&self, id: Guid) -> Adapter {
-        match self.networks.is_network(id) {
-            true => Adapter::Made { endpoint: self.fresh(), network: id },
-            false => Adapter::Given(id),
+    /// What a document means by these ids: a network is one on which an endpoint is wanted, which is called as the system is, and of
+    /// which more may be said.
+    fn adapters(&self, ids: &[Guid], name: &str, terms: &Terms) -> Result<Vec<Adapter>, Failure> {
+        let mut made = 0;
+        let adapter = |id: &Guid| {
+            if !self.networks.is_network(*id) {
+                return Adapter::Given(*id);
+            }
+            made += 1;
+            let mut like = terms.endpoint.clone().unwrap_or_default();
+            like.base.name.get_or_insert_with(|| name.to_owned());
+            Adapter::Made { endpoint: self.fresh(), network: *id, like }
+        };
+        let adapters: Vec<Adapter> = ids.iter().map(adapter).collect();
+        match made {
+            1 => Ok(adapters),
+            _ => nothing_of_endpoints(terms).map(|()| adapters),
         }
     }
 
@@ -184,7 +201,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
 
     fn make_network(&self, wanted: &Wanted, adapters: &[Adapter]) -> Result<(), Failure> {
         let Some(id) = wanted.record.own_namespace else { return Ok(()) };
-        let made = self.networks.make(id, adapters, &wanted.record.id);
+        let made = self.networks.make(id, adapters);
         made.map_err(|failure| failure.at("$.Container.Networking.NetworkAdapters"))
     }
 
@@ -199,6 +216,16 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             }
         }
     }
+}
+
+/// Where no endpoint is made, or more than one, nothing can be said of it.
+fn nothing_of_endpoints(terms: &Terms) -> Result<(), Failure> {
+    if terms.endpoint.is_none() {
+        return Ok(());
+    }
+    let why = "it is said what the endpoint is like, and not exactly one is made";
+    Err(Failure::new(HResult::E_INVALIDARG, why)
+        .hint("one is made for each network in NetworkAdapters"))
 }
 
 fn died() -> Failure {

@@ -2,6 +2,7 @@
 
 use hostcompute_engine::compute::NetworkPlace;
 use hostcompute_engine::compute::record::Record;
+use hostcompute_schema::hcn::HostComputeEndpoint;
 use hostcompute_schema::{Failure, Guid};
 
 /// The network service, as compute systems see it. Calls block; none is made under a lock.
@@ -21,11 +22,11 @@ pub trait Networks: Send + Sync + 'static {
     /// ERROR_NOT_FOUND for an endpoint or network that is not there.
     fn plan(&self, id: Guid, adapters: &[Adapter]) -> Result<Placed, Failure>;
 
-    /// Makes a namespace of this id with these adapters in it, wholly or not at all. Endpoints that are made get this name.
+    /// Makes a namespace of this id with these adapters in it, wholly or not at all.
     ///
     /// # Errors
     /// What the network service refuses.
-    fn make(&self, id: Guid, adapters: &[Adapter], name: &str) -> Result<(), Failure>;
+    fn make(&self, id: Guid, adapters: &[Adapter]) -> Result<(), Failure>;
 
     /// Removes a namespace that [`Self::make`] made, and the endpoints that it made; the others stay, attached to nothing. What is gone
     /// is passed over.
@@ -48,12 +49,12 @@ pub trait Networks: Send + Sync + 'static {
 }
 
 /// One way into a network that a namespace is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Adapter {
     /// An endpoint that is there.
     Given(Guid),
-    /// An endpoint that is made under this id, on this network.
-    Made { endpoint: Guid, network: Guid },
+    /// An endpoint like this that is made under this id, on this network.
+    Made { endpoint: Guid, network: Guid, like: Box<HostComputeEndpoint> },
 }
 
 /// What was made for one system's network, and goes with the system.

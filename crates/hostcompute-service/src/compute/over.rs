@@ -7,7 +7,7 @@ use hostcompute_engine::compute::NetworkPlace;
 use hostcompute_engine::network::dns;
 use hostcompute_engine::network::namespace::{self, HOST_DEFAULT};
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Failure, Guid, HResult};
+use hostcompute_schema::{Document, Failure, Guid, HResult};
 use serde_json::json;
 
 use super::networks::{Adapter, Networks, OwnNetwork, Placed};
@@ -71,9 +71,10 @@ impl<D: Desk + Send + Sync + 'static> Networks for OverDesk<D> {
         let resolv_conf = self.desk.look(|state| {
             let said = adapters.iter().map(|adapter| match adapter {
                 Adapter::Given(id) => state.endpoint(*id).map(|found| found.document.dns.as_ref()),
-                // It will say what its network says.
-                Adapter::Made { network, .. } => {
-                    state.network(*network).map(|found| found.document.dns.as_ref())
+                // Where it says nothing, it will say what its network says.
+                Adapter::Made { network, like, .. } => {
+                    let network = state.network(*network);
+                    network.map(|found| like.dns.as_ref().or(found.document.dns.as_ref()))
                 }
             });
             let said: Result<Vec<_>, Failure> = said.collect();
@@ -85,14 +86,15 @@ impl<D: Desk + Send + Sync + 'static> Networks for OverDesk<D> {
         Ok(Placed { place: self.named(id), resolv_conf })
     }
 
-    fn make(&self, id: Guid, adapters: &[Adapter], name: &str) -> Result<(), Failure> {
+    fn make(&self, id: Guid, adapters: &[Adapter]) -> Result<(), Failure> {
         self.call(Operation::CreateNamespace, id, "{}".to_owned())?;
         let mut own = OwnNetwork { namespace: id, endpoints: Vec::new() };
-        let joined = adapters.iter().try_for_each(|adapter| match *adapter {
-            Adapter::Given(endpoint) => self.add(id, endpoint),
-            Adapter::Made { endpoint, network } => {
-                let (operation, network) = (Operation::CreateEndpoint, Some(network));
-                let document = json!({ "Name": name }).to_string();
+        let joined = adapters.iter().try_for_each(|adapter| match adapter {
+            Adapter::Given(endpoint) => self.add(id, *endpoint),
+            Adapter::Made { endpoint, network, like } => {
+                let endpoint = *endpoint;
+                let (operation, network) = (Operation::CreateEndpoint, Some(*network));
+                let document = like.to_value().to_string();
                 let call = Call { operation, id: endpoint, network, document };
                 self.desk.carry_out(&call, Reading::Lenient)?;
                 own.endpoints.push(endpoint);

@@ -73,16 +73,16 @@ impl Networks for Nets {
         })
     }
 
-    fn make(&self, id: Guid, adapters: &[Adapter], _: &str) -> Result<(), Failure> {
+    fn make(&self, id: Guid, adapters: &[Adapter]) -> Result<(), Failure> {
         self.with(|nets| {
             if std::mem::take(&mut nets.broken) {
                 return Err(Failure::new(HResult::HCN_E_NAMESPACE_ATTACH_FAILED, "not today"));
             }
-            let inside = adapters.iter().map(|adapter| match *adapter {
-                Adapter::Given(endpoint) => endpoint,
+            let inside = adapters.iter().map(|adapter| match adapter {
+                Adapter::Given(endpoint) => *endpoint,
                 Adapter::Made { endpoint, .. } => {
-                    nets.endpoints.insert(endpoint);
-                    endpoint
+                    nets.endpoints.insert(*endpoint);
+                    *endpoint
                 }
             });
             let inside = inside.collect();
