@@ -426,10 +426,11 @@ mod tests {
             ("capabilities", "ö"),
             ("unfiltered", "yes"),
             ("stop-signal", "NOTHING"),
-            ("endpoint", "[]"),
-            ("endpoint", r#"{"Policy":[]}"#),
         ] {
             assert_eq!(read(&[(name, text)]), Err(HResult::E_INVALIDARG), "{name}={text}");
+        }
+        for text in ["[]", "{", r#"{"Policy":[]}"#] {
+            assert_eq!(read(&[("endpoint", text)]), Err(HResult::HCN_E_INVALID_JSON), "{text}");
         }
         assert_eq!(read(&[("capabilities", "+MKNOD")]), Err(HResult::ERROR_NOT_SUPPORTED));
     }

@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hostcompute_schema::{Failure, HResult};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
 
 /// Held as long as the value lives.
 #[derive(Debug)]
@@ -108,15 +106,10 @@ impl Holder {
 
 /// Whether there is such a process that has not ended. One of another PID namespace is not seen.
 fn is_alive(process: u32) -> bool {
-    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
-    let Some(held) = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
-    else {
-        return false;
-    };
-    // Readable from its end on, also while nobody has waited for it.
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let ended = rustix::event::poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&now));
-    !matches!(ended, Ok(1..))
+    let told = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name before it may have any character (proc_pid_stat(5)).
+    let state = told.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !['Z', 'X'].contains(&state))
 }
 
 /// A process id and the longest path.
