@@ -132,6 +132,12 @@ pub enum Command {
     /// Load balancers
     #[command(subcommand, visible_alias = "lb")]
     Loadbalancer(Verb),
+    /// SDN routes: ways of their own for what endpoints send to some destinations
+    #[command(subcommand)]
+    Route(Verb),
+    /// Guest network services, and ports of the host that are kept for guests
+    #[command(subcommand)]
+    Guestservice(GuestServiceVerb),
     /// Compute systems: containers and virtual machines
     #[command(subcommand)]
     System(SystemVerb),
@@ -189,7 +195,45 @@ pub enum Command {
     Version,
 }
 
-/// Networks and load balancers.
+/// Guest network services.
+#[derive(Debug, Subcommand)]
+pub enum GuestServiceVerb {
+    #[command(flatten)]
+    Object(Verb),
+    /// List the reserved ports of the host
+    Ports,
+    /// Keep ports of the host from everybody else, until the standard input ends
+    Hold {
+        id: String,
+        /// One port, or `+COUNT` for so many next to each other, of both protocols
+        #[arg(value_name = "PORT|+COUNT", value_parser = held_ports)]
+        ports: HeldPorts,
+        #[arg(long, value_enum, default_value_t)]
+        protocol: PortKind,
+        /// Others may share the port
+        #[arg(long)]
+        shared: bool,
+    },
+}
+
+/// Which ports to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldPorts {
+    One(u16),
+    /// So many next to each other.
+    Row(u16),
+}
+
+/// The protocols that have ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PortKind {
+    #[default]
+    Tcp,
+    Udp,
+    Both,
+}
+
+/// Networks, load balancers, routes.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make one from a document
@@ -323,6 +367,16 @@ pub enum StateCommand {
 
 fn guid(text: &str) -> Result<Guid, String> {
     text.parse().map_err(|error: hostcompute::schema::InvalidGuid| error.to_string())
+}
+
+fn held_ports(text: &str) -> Result<HeldPorts, String> {
+    let number = |text: &str| {
+        text.parse::<u16>().ok().filter(|number| *number > 0).ok_or(format!("{text:?} is no port"))
+    };
+    match text.strip_prefix('+') {
+        Some(count) => number(count).map(HeldPorts::Row),
+        None => number(text).map(HeldPorts::One),
+    }
 }
 
 fn version(text: &str) -> Result<SchemaVersion, String> {

@@ -98,6 +98,8 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Diff { .. } => apply::diff(session, &files),
         Command::Network(verb) => session.network(verb),
         Command::Loadbalancer(verb) => session.load_balancer(verb),
+        Command::Route(verb) => session.route(verb),
+        Command::Guestservice(verb) => session.guest_service(verb),
         Command::Endpoint(verb) => session.endpoint(verb),
         Command::Namespace(NamespaceVerb::Object(verb)) => session.namespace(verb),
         Command::System(verb) => compute::system(session, verb),

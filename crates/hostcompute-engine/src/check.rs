@@ -8,8 +8,10 @@ use core::net::IpAddr;
 use hostcompute_schema::Guid;
 
 use crate::network::namespace::HOST_DEFAULT;
+use crate::network::sdn_route::Hop;
 use crate::network::subnet;
 use crate::object::{Kind, Object};
+use crate::plan::Family;
 use crate::state::{Index, State};
 
 /// A rule that the state breaks.
@@ -28,6 +30,7 @@ impl State {
         self.check_sets(&mut broken);
         self.check_endpoints(&mut broken);
         self.check_load_balancers(&mut broken);
+        self.check_routes(&mut broken);
         self.check_index(&mut broken);
         broken
     }
@@ -121,6 +124,34 @@ impl State {
                 balancer.endpoints.iter().filter(|id| self.endpoints.get(**id).is_none())
             {
                 report(alloc::format!("its backend {endpoint} is gone"));
+            }
+        }
+    }
+
+    fn check_routes(&self, broken: &mut Vec<Broken>) {
+        for route in self.sdn_routes() {
+            let mut report =
+                |what: String| broken.push(Broken { kind: Kind::SdnRoute, id: route.id, what });
+            if route.endpoints.is_empty() {
+                report("it has no endpoints".into());
+            }
+            for endpoint in route.endpoints.iter().filter(|id| self.endpoints.get(**id).is_none()) {
+                report(alloc::format!("its endpoint {endpoint} is gone"));
+            }
+            for entry in &route.entries {
+                let number = self.index.hops.get(&entry.hop()).map(|(number, _)| *number);
+                if number.is_none() || number != route.hops.get(&entry.hop()).copied() {
+                    report(alloc::format!("the way to {} has no number", entry.destination));
+                }
+            }
+        }
+        let mut numbers: BTreeMap<(Family, u32), Hop> = BTreeMap::new();
+        for (hop, (number, users)) in &self.index.hops {
+            if let Some(other) = numbers.insert((hop.0, *number), *hop) {
+                let what = alloc::format!("{other:?} and {hop:?} have one number");
+                let (kind, id) =
+                    users.first().copied().unwrap_or((Kind::SdnRoute, Guid::default()));
+                broken.push(Broken { kind, id, what });
             }
         }
     }

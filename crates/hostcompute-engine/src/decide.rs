@@ -11,7 +11,10 @@ use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Par
 use serde_json::Value;
 
 use crate::network::overlay::{self, Overlay};
-use crate::network::{endpoint, load_balancer, namespace, network, set};
+use crate::network::sdn_route::Hop;
+use crate::network::{
+    detour, endpoint, guest_service, load_balancer, namespace, network, sdn_route, set,
+};
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
 use crate::query;
@@ -46,6 +49,12 @@ pub fn decide(
         O::CreateLoadBalancer => load_balancer::create(&mut draft),
         O::ModifyLoadBalancer => load_balancer::modify(&mut draft),
         O::DeleteLoadBalancer => load_balancer::delete(&mut draft),
+        O::CreateSdnRoute => sdn_route::create(&mut draft),
+        O::ModifySdnRoute => sdn_route::modify(&draft),
+        O::DeleteSdnRoute => sdn_route::delete(&mut draft),
+        O::CreateGuestNetworkService => guest_service::create(&mut draft),
+        O::ModifyGuestNetworkService => guest_service::modify(&mut draft),
+        O::DeleteGuestNetworkService => guest_service::delete(&mut draft),
         other => Err(not_carried_out(other)),
     };
     outcome.map_err(|failure| placed(failure, request))?;
@@ -64,14 +73,20 @@ pub fn look(state: &State, request: &Request<'_>, strict: bool) -> Result<Seen, 
         O::EnumerateNamespaces => query::enumerate(&mut look, Kind::Namespace),
         O::EnumerateEndpoints => query::enumerate(&mut look, Kind::Endpoint),
         O::EnumerateLoadBalancers => query::enumerate(&mut look, Kind::LoadBalancer),
+        O::EnumerateSdnRoutes => query::enumerate(&mut look, Kind::SdnRoute),
+        O::EnumerateGuestNetworkServices => query::enumerate(&mut look, Kind::GuestService),
         O::OpenNetwork => query::open(&mut look, Kind::Network),
         O::OpenNamespace => query::open(&mut look, Kind::Namespace),
         O::OpenEndpoint => query::open(&mut look, Kind::Endpoint),
         O::OpenLoadBalancer => query::open(&mut look, Kind::LoadBalancer),
+        O::OpenSdnRoute => query::open(&mut look, Kind::SdnRoute),
+        O::OpenGuestNetworkService => query::open(&mut look, Kind::GuestService),
         O::QueryNetworkProperties => query::properties(&mut look, Kind::Network),
         O::QueryNamespaceProperties => query::properties(&mut look, Kind::Namespace),
         O::QueryEndpointProperties => query::properties(&mut look, Kind::Endpoint),
         O::QueryLoadBalancerProperties => query::properties(&mut look, Kind::LoadBalancer),
+        O::QuerySdnRouteProperties => query::properties(&mut look, Kind::SdnRoute),
+        O::QueryGuestNetworkServiceProperties => query::properties(&mut look, Kind::GuestService),
         O::QueryEndpointStats => endpoint::statistics(&look),
         other => Err(not_carried_out(other)),
     };
@@ -221,18 +236,18 @@ impl<'a, 'c> Draft<'a, 'c> {
 
     /// Something happened to a network.
     pub fn network_event(&mut self, kind: EventKind, id: Guid, flags: u32) {
-        self.events.push(Event { kind, id, flags, network: Some(id) });
+        self.events.push(Event { flags, network: Some(id), ..Event::about(kind, id) });
     }
 
     /// Something happened to a namespace.
     pub fn namespace_event(&mut self, kind: EventKind, id: Guid) {
-        self.events.push(Event { kind, id, flags: 0, network: None });
+        self.events.push(Event::about(kind, id));
     }
 
     /// An endpoint of the network came into a namespace or left it.
     pub fn port_event(&mut self, kind: EventKind, endpoint: &endpoint::Endpoint) {
-        let (id, network) = (endpoint.id, Some(endpoint.network));
-        self.events.push(Event { kind, id, flags: 0, network });
+        let network = Some(endpoint.network);
+        self.events.push(Event { network, ..Event::about(kind, endpoint.id) });
     }
 
     pub fn created(&mut self, id: Guid) {
@@ -283,6 +298,7 @@ struct Touched {
     namespaces: BTreeSet<Guid>,
     endpoints: BTreeSet<Guid>,
     load_balancers: BTreeSet<Guid>,
+    hops: BTreeSet<Hop>,
 }
 
 impl Touched {
@@ -314,6 +330,7 @@ impl Touched {
                 Kind::Endpoint => {
                     self.endpoint(state, id);
                     if let Change::Put(Object::Endpoint(endpoint)) = change {
+                        self.hops.extend(endpoint.hops.keys());
                         self.residents(state, endpoint);
                         self.behind_the_same_mac(state, endpoint);
                     }
@@ -325,6 +342,19 @@ impl Touched {
                         self.sharing_vips(state, balancer);
                     }
                 }
+                Kind::SdnRoute => {
+                    let old = state.sdn_routes.get(id).map(AsRef::as_ref);
+                    let new = match change {
+                        Change::Put(Object::SdnRoute(route)) => Some(route.as_ref()),
+                        _ => None,
+                    };
+                    for route in old.into_iter().chain(new) {
+                        self.endpoints.extend(&route.endpoints);
+                        self.hops.extend(route.hops.keys());
+                    }
+                }
+                // A record, of which the host has nothing.
+                Kind::GuestService => {}
             }
         }
     }
@@ -358,6 +388,7 @@ impl Touched {
     fn endpoint(&mut self, state: &State, id: Guid) {
         self.endpoints.insert(id);
         if let Some(endpoint) = state.endpoints.get(id) {
+            self.hops.extend(endpoint.hops.keys());
             self.residents(state, endpoint);
             self.behind_the_same_mac(state, endpoint);
         }
@@ -407,6 +438,7 @@ impl Touched {
 
     fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
         network::shared_facts(state, facts);
+        detour::facts(state, self.hops.iter(), facts);
         for network in self.networks.iter().filter_map(|id| state.networks.get(*id)) {
             network.facts(facts);
         }
@@ -430,6 +462,7 @@ impl State {
     pub fn facts(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         network::shared_facts(self, &mut facts);
+        detour::facts(self, self.index.hops.keys(), &mut facts);
         self.networks().for_each(|network| network.facts(&mut facts));
         self.sets.iter().for_each(|set| set.facts(self, &mut facts));
         self.namespaces().for_each(|namespace| namespace::facts(self, namespace.id, &mut facts));

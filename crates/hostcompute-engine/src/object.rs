@@ -13,9 +13,11 @@ use hostcompute_schema::{Document, Failure, Guid, HResult};
 use serde_json::{Map, Value};
 
 use crate::network::endpoint::Endpoint;
+use crate::network::guest_service::GuestService;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::sdn_route::SdnRoute;
 use crate::network::set::AddressSet;
 
 /// The kinds of objects.
@@ -27,12 +29,21 @@ pub enum Kind {
     Namespace,
     Endpoint,
     LoadBalancer,
+    SdnRoute,
+    GuestService,
 }
 
 impl Kind {
     /// Every kind, in the order in which objects can be loaded (what is referred to comes first).
-    pub const ALL: [Kind; 5] =
-        [Kind::Network, Kind::Set, Kind::Namespace, Kind::Endpoint, Kind::LoadBalancer];
+    pub const ALL: [Kind; 7] = [
+        Kind::Network,
+        Kind::Set,
+        Kind::Namespace,
+        Kind::Endpoint,
+        Kind::LoadBalancer,
+        Kind::SdnRoute,
+        Kind::GuestService,
+    ];
 
     /// The word for it in stores and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +53,8 @@ impl Kind {
             Kind::Namespace => "namespace",
             Kind::Endpoint => "endpoint",
             Kind::LoadBalancer => "loadbalancer",
+            Kind::SdnRoute => "route",
+            Kind::GuestService => "guestservice",
         }
     }
 
@@ -51,7 +64,9 @@ impl Kind {
             Kind::Network => HResult::HCN_E_NETWORK_NOT_FOUND,
             Kind::Endpoint => HResult::HCN_E_ENDPOINT_NOT_FOUND,
             Kind::Set => HResult::HCN_E_POLICY_NOT_FOUND,
-            Kind::Namespace | Kind::LoadBalancer => HResult::ERROR_NOT_FOUND,
+            Kind::Namespace | Kind::LoadBalancer | Kind::SdnRoute | Kind::GuestService => {
+                HResult::ERROR_NOT_FOUND
+            }
         }
     }
 
@@ -74,6 +89,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::LoadBalancer => "load balancer",
+            Kind::GuestService => "guest network service",
             kind => kind.as_str(),
         })
     }
@@ -100,6 +116,8 @@ pub enum Object {
     Namespace(Arc<Namespace>),
     Endpoint(Arc<Endpoint>),
     LoadBalancer(Arc<LoadBalancer>),
+    SdnRoute(Arc<SdnRoute>),
+    GuestService(Arc<GuestService>),
 }
 
 impl Object {
@@ -110,6 +128,8 @@ impl Object {
             Object::Namespace(_) => Kind::Namespace,
             Object::Endpoint(_) => Kind::Endpoint,
             Object::LoadBalancer(_) => Kind::LoadBalancer,
+            Object::SdnRoute(_) => Kind::SdnRoute,
+            Object::GuestService(_) => Kind::GuestService,
         }
     }
 
@@ -120,6 +140,8 @@ impl Object {
             Object::Namespace(object) => object.id,
             Object::Endpoint(object) => object.id,
             Object::LoadBalancer(object) => object.id,
+            Object::SdnRoute(object) => object.id,
+            Object::GuestService(object) => object.id,
         }
     }
 
@@ -131,6 +153,8 @@ impl Object {
             Object::Namespace(object) => (object.document.write(), object.chosen()),
             Object::Endpoint(object) => (object.document.write(), object.chosen()),
             Object::LoadBalancer(object) => (object.document.write(), object.chosen()),
+            Object::SdnRoute(object) => (object.document.write(), object.chosen()),
+            Object::GuestService(object) => (object.document.write(), object.chosen()),
         };
         let mut body = Map::new();
         body.insert("Document".into(), Value::Object(document));

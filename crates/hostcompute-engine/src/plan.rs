@@ -51,6 +51,8 @@ pub enum Fact {
     RemoteRoute(RemoteRoute),
     /// Where what a bridged network sends leaves the host.
     Wire(Wire),
+    /// A way that packets take by their number.
+    Detour(Detour),
     /// A named network namespace.
     Netns(Guid),
     /// The interface of an endpoint in its namespace, with both ends, addresses and routes.
@@ -153,6 +155,22 @@ pub struct Way {
     /// `None`: nothing but the subnet can be reached.
     pub gateway: Option<IpAddr>,
 }
+
+/// Packets that carry this number ([`Element::Steer`]) are routed through a next hop, or by the host's own routes (`via` absent), before
+/// any other way of ours is looked at. A next hop that cannot be reached takes the packets nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Detour {
+    /// Of [`STEERED`] and those that follow; also the number of the routing table.
+    pub number: u32,
+    pub family: Family,
+    pub via: Option<IpAddr>,
+}
+
+/// The number of packets that the host's own routes decide about; those of next hops follow.
+pub const STEERED: u32 = 0x6863_0001;
+
+/// How many such numbers there are. The bits above are left to other programs that mark packets.
+pub const STEERED_NUMBERS: u32 = 0x3ffe;
 
 /// The adapter answers address resolution for an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -380,6 +398,8 @@ pub enum Element {
     NatLimit { source: IpAddr, destination: IpNet },
     /// `nat_as`: source -> address it appears as outside (OutBoundNAT VirtualIP).
     NatAs { source: IpAddr, address: IpAddr },
+    /// `steer`: source . destination prefix -> number of the way ([`Detour`]).
+    Steer { source: IpAddr, destination: IpNet, number: u32 },
     /// `acl_out`: source address -> chain.
     AclOut { address: IpAddr, chain: String },
     /// `acl_in`: destination address -> chain.
@@ -510,7 +530,7 @@ impl Service {
 
 impl Element {
     fn same_key(&self, other: &Element) -> bool {
-        use Element::{AclIn, AclOut, NatAs, PortMapping};
+        use Element::{AclIn, AclOut, NatAs, PortMapping, Steer};
         match (self, other) {
             (
                 PortMapping { vip, protocol, port, to },
@@ -524,6 +544,10 @@ impl Element {
                 (vip, protocol, port, to.is_ipv4())
                     == (other_vip, other_protocol, other_port, other_to.is_ipv4())
             }
+            (
+                Steer { source: a, destination: to_a, .. },
+                Steer { source: b, destination: to_b, .. },
+            ) => (a, to_a) == (b, to_b),
             (NatAs { source: a, .. }, NatAs { source: b, .. })
             | (AclOut { address: a, .. }, AclOut { address: b, .. })
             | (AclIn { address: a, .. }, AclIn { address: b, .. }) => a == b,

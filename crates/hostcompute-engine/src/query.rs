@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Failure, Guid, HResult, HostComputeQuery, Older, QueryShape};
+use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Older, QueryShape};
 use serde_json::{Map, Value};
 
 use crate::decide::Look;
@@ -67,6 +67,13 @@ pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Resul
             document.base.state = Some(2);
             document.in_shape(shape)
         }
+        Kind::SdnRoute => {
+            let mut document = state.sdn_route(id)?.document.clone();
+            document.base.state = Some(2);
+            document.in_shape(shape)
+        }
+        // There was no older shape of it.
+        Kind::GuestService => state.guest_service(id)?.describe().to_value(),
     })
 }
 
@@ -97,6 +104,8 @@ fn matching(state: &State, kind: Kind, filter: &Filter) -> Vec<Guid> {
         Kind::Set => Vec::new(),
         Kind::Endpoint => state.endpoints().map(|object| object.id).collect(),
         Kind::LoadBalancer => state.load_balancers().map(|object| object.id).collect(),
+        Kind::SdnRoute => state.sdn_routes().map(|object| object.id).collect(),
+        Kind::GuestService => state.guest_services().map(|object| object.id).collect(),
         Kind::Namespace => {
             let named = state.namespaces().map(|object| object.id);
             core::iter::once(HOST_DEFAULT).chain(named).collect()
@@ -112,6 +121,8 @@ pub fn examines_all(state: &State, request: &Request<'_>) -> bool {
         Operation::EnumerateNamespaces => Kind::Namespace,
         Operation::EnumerateEndpoints => Kind::Endpoint,
         Operation::EnumerateLoadBalancers => Kind::LoadBalancer,
+        Operation::EnumerateSdnRoutes => Kind::SdnRoute,
+        Operation::EnumerateGuestNetworkServices => Kind::GuestService,
         _ => return false,
     };
     let Ok(parsed) = hostcompute_schema::parse_query(or_empty(request.document)) else {
@@ -167,7 +178,7 @@ fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {
                 also("VirtualNetworkName", network.name().into());
             }
         }
-        Kind::LoadBalancer | Kind::Set => {}
+        Kind::LoadBalancer | Kind::Set | Kind::SdnRoute | Kind::GuestService => {}
     }
     filter.iter().all(|(name, wanted)| {
         let has = members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name));

@@ -105,12 +105,14 @@ pub enum Reply {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub kind: EventKind,
-    /// The network, namespace or endpoint it is about.
+    /// The object it is about.
     pub id: Guid,
     /// NotificationBase.Flags: the flags word of a network, else 0.
     pub flags: u32,
-    /// The network whose subscribers hear of it; none for namespaces.
+    /// The network whose subscribers hear of it; none for namespaces and guest network services.
     pub network: Option<Guid>,
+    /// NotificationBase.Data.
+    pub more: Option<Value>,
 }
 
 /// The notifications that this service sends.
@@ -123,8 +125,11 @@ pub enum EventKind {
     NetworkDelete = 0x04,
     NamespaceCreate = 0x05,
     NamespaceDelete = 0x06,
+    GuestNetworkServiceCreate = 0x07,
+    GuestNetworkServiceDelete = 0x08,
     NetworkEndpointAttached = 0x09,
     NetworkEndpointDetached = 0x10,
+    GuestNetworkServiceStateChanged = 0x11,
 }
 
 impl EventKind {
@@ -137,6 +142,9 @@ impl EventKind {
             Self::NetworkDelete => "NetworkDelete",
             Self::NamespaceCreate => "NamespaceCreate",
             Self::NamespaceDelete => "NamespaceDelete",
+            Self::GuestNetworkServiceCreate => "GuestNetworkServiceCreate",
+            Self::GuestNetworkServiceDelete => "GuestNetworkServiceDelete",
+            Self::GuestNetworkServiceStateChanged => "GuestNetworkServiceStateChanged",
             Self::NetworkEndpointAttached => "NetworkEndpointAttached",
             Self::NetworkEndpointDetached => "NetworkEndpointDetached",
         }
@@ -144,12 +152,25 @@ impl EventKind {
 }
 
 impl Event {
+    /// Something happened to an object that belongs to no network.
+    pub fn about(kind: EventKind, id: Guid) -> Event {
+        Event { kind, id, flags: 0, network: None, more: None }
+    }
+
+    /// Whether it concerns a guest network service whose subscribers hear of it.
+    pub fn is_of_guest_service(&self, id: Guid) -> bool {
+        self.id == id && self.kind == EventKind::GuestNetworkServiceStateChanged
+    }
+
     /// The NotificationBase document.
     pub fn data(&self) -> Value {
         let mut data = Map::new();
         data.insert("ID".into(), Value::String(alloc::format!("{}", self.id)));
         if self.flags != 0 {
             data.insert("Flags".into(), Value::from(self.flags));
+        }
+        if let Some(more) = &self.more {
+            data.insert("Data".into(), more.clone());
         }
         Value::Object(data)
     }

@@ -11,7 +11,7 @@ use crate::plan::Step;
 use crate::state::State;
 
 /// What a reboot takes away (hcn.md 3.13): networks that do not persist with their endpoints, every namespace, every
-/// attachment. Load balancers stay with the backends that are left.
+/// attachment, guest network services. Load balancers and routes stay with the endpoints that are left.
 pub fn after_reboot(state: &State) -> Vec<Change> {
     let mut changes = Vec::new();
     for balancer in state.load_balancers() {
@@ -25,6 +25,18 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
             changes.push(Change::Put(Object::LoadBalancer(shorter.into())));
         }
     }
+    for route in state.sdn_routes() {
+        let gone = route.endpoints.iter().filter(|id| !stays(state, **id));
+        let shorter = gone.fold((**route).clone(), |route, id| route.without(*id));
+        if shorter.endpoints.is_empty() {
+            changes.push(Change::Delete(Kind::SdnRoute, route.id));
+        } else if shorter.endpoints.len() < route.endpoints.len() {
+            changes.push(Change::Put(Object::SdnRoute(shorter.into())));
+        }
+    }
+    // Their machines are gone.
+    let services = state.guest_services().map(|service| service.id);
+    changes.extend(services.map(|id| Change::Delete(Kind::GuestService, id)));
     for endpoint in state.endpoints() {
         if !stays(state, endpoint.id) {
             changes.push(Change::Delete(Kind::Endpoint, endpoint.id));
@@ -53,11 +65,12 @@ pub fn survives_reboot(state: &State, object: &Object) -> bool {
     match object {
         Object::Network(network) => network.persistent(),
         Object::Set(set) => state.network(set.network).is_ok_and(|network| network.persistent()),
-        Object::Namespace(_) => false,
+        Object::Namespace(_) | Object::GuestService(_) => false,
         Object::Endpoint(endpoint) => {
             state.network(endpoint.network).is_ok_and(|network| network.persistent())
         }
         Object::LoadBalancer(balancer) => balancer.endpoints.iter().any(|id| stays(state, *id)),
+        Object::SdnRoute(route) => route.endpoints.iter().any(|id| stays(state, *id)),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A state is changed only by [`State::apply`]; what is loaded from a store goes through the same door, so the indexes
 //! cannot drift from the objects. [`crate::check`] recomputes them and compares.
 
+mod shelf;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -15,70 +17,16 @@ use ipnet::IpNet;
 use crate::host::Ports;
 use crate::mac::Mac;
 use crate::network::endpoint::Endpoint;
+use crate::network::guest_service::GuestService;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::sdn_route::{Hop, SdnRoute};
 use crate::network::set::AddressSet;
 use crate::network::subnet::{Subnet, number};
 use crate::object::{Change, Kind, Object, Record};
 use crate::plan::{Family, PREPARED_INTERFACES};
-
-/// Objects of one kind, by id and in order of creation.
-#[derive(Debug, Clone)]
-pub struct Shelf<T> {
-    by_id: BTreeMap<Guid, (u64, Arc<T>)>,
-    order: BTreeMap<u64, Guid>,
-}
-
-impl<T> Default for Shelf<T> {
-    fn default() -> Self {
-        Self { by_id: BTreeMap::new(), order: BTreeMap::new() }
-    }
-}
-
-impl<T> Shelf<T> {
-    pub fn get(&self, id: Guid) -> Option<&Arc<T>> {
-        self.by_id.get(&id).map(|(_, object)| object)
-    }
-
-    /// All objects, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.order.values().filter_map(|id| self.get(*id))
-    }
-
-    pub fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
-    }
-
-    fn put(&mut self, id: Guid, sequence: u64, object: Arc<T>) -> Option<Arc<T>> {
-        self.order.insert(sequence, id);
-        self.by_id.insert(id, (sequence, object)).map(|(_, old)| old)
-    }
-
-    fn remove(&mut self, id: Guid) -> Option<Arc<T>> {
-        let (sequence, object) = self.by_id.remove(&id)?;
-        self.order.remove(&sequence);
-        Some(object)
-    }
-
-    /// The objects of which something is true, oldest first.
-    fn find(&self, is: impl Fn(&T) -> bool) -> Vec<Guid> {
-        let found = self.by_id.iter().filter(|(_, (_, object))| is(object));
-        let mut found: Vec<(u64, Guid)> = found.map(|(id, (order, _))| (*order, *id)).collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, id)| id).collect()
-    }
-
-    /// Ids that begin with the given hexadecimal digits (dashes where a GUID has them), in id order.
-    fn with_prefix(&self, prefix: &str) -> Vec<Guid> {
-        let matches = |id: &&Guid| alloc::format!("{id}").starts_with(prefix);
-        self.by_id.keys().filter(matches).copied().collect()
-    }
-}
+pub use shelf::Shelf;
 
 /// A port of the host that traffic may be sent to: family, address (`None`: all), protocol, port.
 pub type Frontend = (Family, Option<IpAddr>, u8, u16);
@@ -91,6 +39,8 @@ pub struct State {
     pub(crate) namespaces: Shelf<Namespace>,
     pub(crate) endpoints: Shelf<Endpoint>,
     pub(crate) load_balancers: Shelf<LoadBalancer>,
+    pub(crate) sdn_routes: Shelf<SdnRoute>,
+    pub(crate) guest_services: Shelf<GuestService>,
     pub(crate) index: Index,
     pub(crate) next_sequence: u64,
     /// The next interface index to give out; 0 until the first is needed.
@@ -125,6 +75,10 @@ pub(crate) struct Index {
     pub vips: BTreeMap<IpAddr, BTreeSet<Guid>>,
     /// Load balancers that an endpoint is a backend of.
     pub balanced: BTreeMap<Guid, BTreeSet<Guid>>,
+    /// SDN routes that an endpoint is listed in.
+    pub routed: BTreeMap<Guid, BTreeSet<Guid>>,
+    /// Where detours lead, each with its number and the objects that name it.
+    pub hops: BTreeMap<Hop, (u32, BTreeSet<(Kind, Guid)>)>,
     /// How many networks translate, per family, and how many exist with IPv6 subnets.
     pub forwarding4: usize,
     pub forwarding6: usize,
@@ -155,6 +109,22 @@ impl State {
         self.load_balancers.get(id).ok_or_else(|| Kind::LoadBalancer.missing(id))
     }
 
+    /// An SDN route by id.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND.
+    pub fn sdn_route(&self, id: Guid) -> Result<&Arc<SdnRoute>, Failure> {
+        self.sdn_routes.get(id).ok_or_else(|| Kind::SdnRoute.missing(id))
+    }
+
+    /// A guest network service by id.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND.
+    pub fn guest_service(&self, id: Guid) -> Result<&Arc<GuestService>, Failure> {
+        self.guest_services.get(id).ok_or_else(|| Kind::GuestService.missing(id))
+    }
+
     /// All networks, oldest first.
     pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
         self.networks.iter()
@@ -175,6 +145,16 @@ impl State {
         self.load_balancers.iter()
     }
 
+    /// All SDN routes, oldest first.
+    pub fn sdn_routes(&self) -> impl Iterator<Item = &Arc<SdnRoute>> {
+        self.sdn_routes.iter()
+    }
+
+    /// All guest network services, oldest first.
+    pub fn guest_services(&self) -> impl Iterator<Item = &Arc<GuestService>> {
+        self.guest_services.iter()
+    }
+
     /// How many objects of a kind there are; HostDefault is not counted.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
@@ -183,15 +163,14 @@ impl State {
             Kind::Namespace => self.namespaces.len(),
             Kind::Endpoint => self.endpoints.len(),
             Kind::LoadBalancer => self.load_balancers.len(),
+            Kind::SdnRoute => self.sdn_routes.len(),
+            Kind::GuestService => self.guest_services.len(),
         }
     }
 
     /// Whether nothing has been made.
     pub fn is_empty(&self) -> bool {
-        self.networks.is_empty()
-            && self.namespaces.is_empty()
-            && self.endpoints.is_empty()
-            && self.load_balancers.is_empty()
+        Kind::ALL.into_iter().all(|kind| self.count(kind) == 0)
     }
 
     /// The endpoints of a network, oldest first.
@@ -298,6 +277,14 @@ impl State {
         self.index.balanced.get(&endpoint).into_iter().flatten().copied()
     }
 
+    /// The SDN routes that an endpoint is listed in, oldest first.
+    pub(crate) fn routes_of(&self, endpoint: Guid) -> impl Iterator<Item = &Arc<SdnRoute>> {
+        let ids = self.index.routed.get(&endpoint).into_iter().flatten();
+        let mut routes: Vec<_> = ids.filter_map(|id| self.sdn_routes.get(*id)).collect();
+        routes.sort_unstable_by_key(|route| route.sequence);
+        routes.into_iter()
+    }
+
     /// The object that a person means: by GUID, by unique beginning of its GUID, or by name.
     ///
     /// # Errors
@@ -317,6 +304,8 @@ impl State {
                 Kind::Namespace => self.namespaces.with_prefix(&prefix),
                 Kind::Endpoint => self.endpoints.with_prefix(&prefix),
                 Kind::LoadBalancer => self.load_balancers.with_prefix(&prefix),
+                Kind::SdnRoute => self.sdn_routes.with_prefix(&prefix),
+                Kind::GuestService => self.guest_services.with_prefix(&prefix),
             };
         }
         match found.as_slice() {
@@ -343,6 +332,8 @@ impl State {
             }
             Kind::Endpoint => self.endpoints.get(id).is_some(),
             Kind::LoadBalancer => self.load_balancers.get(id).is_some(),
+            Kind::SdnRoute => self.sdn_routes.get(id).is_some(),
+            Kind::GuestService => self.guest_services.get(id).is_some(),
         }
     }
 
@@ -375,6 +366,8 @@ impl State {
             }
             Kind::Endpoint => self.endpoints.find(|e| is(&e.document.base.name)),
             Kind::LoadBalancer => self.load_balancers.find(|l| is(&l.document.base.name)),
+            Kind::SdnRoute => self.sdn_routes.find(|r| is(&r.document.base.name)),
+            Kind::GuestService => self.guest_services.find(|s| is(&s.document.base.name)),
         }
     }
 
@@ -386,6 +379,8 @@ impl State {
             Kind::Namespace => self.namespaces.get(id).cloned().map(Object::Namespace),
             Kind::Endpoint => self.endpoints.get(id).cloned().map(Object::Endpoint),
             Kind::LoadBalancer => self.load_balancers.get(id).cloned().map(Object::LoadBalancer),
+            Kind::SdnRoute => self.sdn_routes.get(id).cloned().map(Object::SdnRoute),
+            Kind::GuestService => self.guest_services.get(id).cloned().map(Object::GuestService),
         }
     }
 
@@ -396,7 +391,10 @@ impl State {
         let namespaces = self.namespaces().cloned().map(Object::Namespace);
         let endpoints = self.endpoints().cloned().map(Object::Endpoint);
         let load_balancers = self.load_balancers().cloned().map(Object::LoadBalancer);
-        networks.chain(sets).chain(namespaces).chain(endpoints).chain(load_balancers)
+        let sdn_routes = self.sdn_routes().cloned().map(Object::SdnRoute);
+        let guest_services = self.guest_services().cloned().map(Object::GuestService);
+        let lower = networks.chain(sets).chain(namespaces).chain(endpoints);
+        lower.chain(load_balancers).chain(sdn_routes).chain(guest_services)
     }
 
     /// The state that a store remembers. Records may come in any order.
@@ -431,6 +429,12 @@ impl State {
             }
             Kind::LoadBalancer => {
                 LoadBalancer::revive(self, record.id, parts).map(|l| Object::LoadBalancer(l.into()))
+            }
+            Kind::SdnRoute => {
+                SdnRoute::revive(self, record.id, parts).map(|r| Object::SdnRoute(r.into()))
+            }
+            Kind::GuestService => {
+                GuestService::revive(record.id, parts).map(|s| Object::GuestService(s.into()))
             }
         };
         revived.map_err(|failure| record.damaged(&failure))
@@ -478,6 +482,8 @@ impl State {
                         drop(self.endpoints.put(id, order, o));
                     }
                     Object::LoadBalancer(o) => drop(self.load_balancers.put(id, order, o)),
+                    Object::SdnRoute(o) => drop(self.sdn_routes.put(id, order, o)),
+                    Object::GuestService(o) => drop(self.guest_services.put(id, order, o)),
                 }
             }
             Change::Delete(kind, id) => {
@@ -493,6 +499,8 @@ impl State {
                     Kind::Namespace => drop(self.namespaces.remove(id)),
                     Kind::Endpoint => drop(self.endpoints.remove(id)),
                     Kind::LoadBalancer => drop(self.load_balancers.remove(id)),
+                    Kind::SdnRoute => drop(self.sdn_routes.remove(id)),
+                    Kind::GuestService => drop(self.guest_services.remove(id)),
                 }
             }
         }
@@ -506,6 +514,8 @@ fn sequence(object: &Object) -> u64 {
         Object::Namespace(o) => o.sequence,
         Object::Endpoint(o) => o.sequence,
         Object::LoadBalancer(o) => o.sequence,
+        Object::SdnRoute(o) => o.sequence,
+        Object::GuestService(o) => o.sequence,
     }
 }
 
@@ -527,7 +537,10 @@ fn interface_end(object: &Object) -> u32 {
             let chosen = o.attachment.as_ref().map(|attachment| attachment.interface);
             chosen.filter(|index| !PREPARED_INTERFACES.contains(index)).map_or(0, |index| index + 2)
         }
-        Object::Namespace(_) | Object::LoadBalancer(_) => 0,
+        Object::Namespace(_)
+        | Object::LoadBalancer(_)
+        | Object::SdnRoute(_)
+        | Object::GuestService(_) => 0,
     }
 }
 
@@ -548,7 +561,13 @@ impl Index {
                     self.use_set(set.network, name, (Kind::Set, set.id));
                 }
             }
-            Object::Namespace(_) => {}
+            Object::Namespace(_) | Object::GuestService(_) => {}
+            Object::SdnRoute(route) => {
+                for endpoint in &route.endpoints {
+                    self.routed.entry(*endpoint).or_default().insert(route.id);
+                }
+                self.insert_hops((Kind::SdnRoute, route.id), &route.hops);
+            }
             Object::Endpoint(endpoint) => self.insert_endpoint(endpoint),
             Object::LoadBalancer(balancer) => {
                 for service in &balancer.services {
@@ -573,7 +592,22 @@ impl Index {
         remove_from(&mut self.set_users, (network, name.into()), take, BTreeSet::is_empty);
     }
 
+    fn insert_hops(&mut self, user: (Kind, Guid), hops: &BTreeMap<Hop, u32>) {
+        for (hop, number) in hops {
+            let (_, users) = self.hops.entry(*hop).or_insert((*number, BTreeSet::new()));
+            users.insert(user);
+        }
+    }
+
+    fn remove_hops(&mut self, user: (Kind, Guid), hops: &BTreeMap<Hop, u32>) {
+        for hop in hops.keys() {
+            let drop_one = |(_, users): &mut (u32, BTreeSet<_>)| users.remove(&user);
+            remove_from(&mut self.hops, *hop, drop_one, |(_, users)| users.is_empty());
+        }
+    }
+
     fn insert_endpoint(&mut self, endpoint: &Endpoint) {
+        self.insert_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
         let members = self.members.entry(endpoint.network).or_default();
         members.insert(endpoint.sequence, endpoint.id);
         for address in &endpoint.addresses {
@@ -612,7 +646,14 @@ impl Index {
                     self.unuse_set(set.network, name, (Kind::Set, set.id));
                 }
             }
-            Object::Namespace(_) => {}
+            Object::Namespace(_) | Object::GuestService(_) => {}
+            Object::SdnRoute(route) => {
+                for endpoint in &route.endpoints {
+                    let drop_one = |set: &mut BTreeSet<Guid>| set.remove(&route.id);
+                    remove_from(&mut self.routed, *endpoint, drop_one, BTreeSet::is_empty);
+                }
+                self.remove_hops((Kind::SdnRoute, route.id), &route.hops);
+            }
             Object::Endpoint(endpoint) => self.remove_endpoint(endpoint),
             Object::LoadBalancer(balancer) => {
                 for service in &balancer.services {
@@ -635,6 +676,7 @@ impl Index {
     }
 
     fn remove_endpoint(&mut self, endpoint: &Endpoint) {
+        self.remove_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
         let by_order =
             |order: u64| move |map: &mut BTreeMap<u64, Guid>| map.remove(&order).is_some();
         remove_from(

@@ -25,6 +25,10 @@ pub fn fact(fact: &Fact) -> String {
         Fact::Peer(peer) => format!("host {} behind {}", peer.provider, peer.device),
         Fact::RemoteRoute(route) => format!("route to {} on another host", route.destination),
         Fact::Wire(wire) => format!("way out of network {} by {}", wire.network, wire.uplink),
+        Fact::Detour(detour) => match detour.via {
+            Some(hop) => format!("way through {hop}"),
+            None => "way of the host's own routes".to_owned(),
+        },
         Fact::Proxy(proxy) => format!("answers of {} for {}", proxy.uplink, proxy.address),
         Fact::Netns(netns) => format!("namespace {netns}"),
         Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
@@ -70,6 +74,9 @@ fn element(element: &Element) -> String {
             format!("translation of {source} toward {destination}")
         }
         Element::NatAs { source, address } => format!("translation of {source} to {address}"),
+        Element::Steer { source, destination, .. } => {
+            format!("route of {source} to {destination}")
+        }
         Element::AclOut { address, .. } => format!("outgoing access rules of {address}"),
         Element::AclIn { address, .. } => format!("incoming access rules of {address}"),
     }

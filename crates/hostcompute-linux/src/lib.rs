@@ -38,6 +38,7 @@ mod compare;
 pub mod compute;
 mod conntrack;
 pub mod describe;
+mod detour;
 pub mod doctor;
 mod error;
 pub mod exec;

@@ -30,7 +30,9 @@ use crate::pool::POOL_GROUP;
 use crate::port::Pair;
 use crate::route::link::{self, Link};
 use crate::route::path;
-use crate::{Linux, anchor, claim, compare, marks, port, resolver, shaper, sweep, tunnel, wire};
+use crate::{
+    Linux, anchor, claim, compare, detour, marks, port, resolver, shaper, sweep, tunnel, wire,
+};
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
 const PORTS: usize = 24;
@@ -80,6 +82,7 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::Peer(_)
             | Fact::RemoteRoute(_)
             | Fact::Wire(_)
+            | Fact::Detour(_)
             | Fact::Proxy(_)
             | Fact::Netns(_)
             | Fact::Port(_)
@@ -251,6 +254,10 @@ impl<'p> Performance<'_, 'p> {
                 let uplink = wire::index(&mut self.host.route, &new.uplink)?;
                 wire::push_add(&mut self.datagram, step, new, uplink);
             }
+            Fact::Detour(new) => {
+                let link = detour::find_link(&mut self.host.route, new)?;
+                detour::push_add(&mut self.datagram, step, new, link);
+            }
             Fact::Proxy(new) => {
                 let uplink = wire::index(&mut self.host.route, &new.uplink)?;
                 wire::push_answer(&mut self.datagram, step, new, uplink);
@@ -320,6 +327,10 @@ impl<'p> Performance<'_, 'p> {
             Fact::Wire(old) => {
                 let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();
                 wire::push_remove(&mut self.datagram, step, old, uplink);
+            }
+            Fact::Detour(old) => {
+                let link = detour::find_link(&mut self.host.route, old).unwrap_or_default();
+                detour::push_remove(&mut self.datagram, step, old, link);
             }
             Fact::Proxy(old) => {
                 let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();

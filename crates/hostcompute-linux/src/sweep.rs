@@ -132,8 +132,9 @@ impl fmt::Display for Handle {
                 write!(f, "way {table} ")?;
                 write_path(f, path)
             }
-            Self::Rule(Rule { priority, from, link, action }) => {
-                write!(f, "rule {priority} {from} {} ", link.as_deref().unwrap_or("*"))?;
+            Self::Rule(Rule { priority, from, link, mark, action }) => {
+                let link = link.as_deref().unwrap_or("*");
+                write!(f, "rule {priority} {from} {link} {} ", mark.unwrap_or_default())?;
                 match action {
                     Action::Goto(target) => write!(f, "goto {target}"),
                     Action::Table { number, suppress: None } => write!(f, "table {number}"),
@@ -185,11 +186,12 @@ fn parse_path(words: &[&str]) -> Option<Path> {
 }
 
 fn parse_rule(words: &[&str]) -> Option<Rule> {
-    let [priority, from, link, action @ ..] = words else { return None };
+    let [priority, from, link, mark, action @ ..] = words else { return None };
     Some(Rule {
         priority: priority.parse().ok()?,
         from: from.parse().ok()?,
         link: Some(*link).filter(|link| *link != "*").map(str::to_owned),
+        mark: Some(mark.parse().ok()?).filter(|mark| *mark != 0),
         action: match action {
             ["goto", target] => Action::Goto(target.parse().ok()?),
             ["table", number] => Action::Table { number: number.parse().ok()?, suppress: None },
@@ -296,7 +298,10 @@ mod tests {
         ] {
             for link in [None, Some("up0".to_owned())] {
                 let (from, action) = ("10.0.0.0/8".parse().unwrap(), action.clone());
-                check(Handle::Rule(Rule { priority: 5, from, link, action }));
+                for mark in [None, Some(7)] {
+                    let (link, action) = (link.clone(), action.clone());
+                    check(Handle::Rule(Rule { priority: 5, from, link, mark, action }));
+                }
             }
         }
         check(Handle::Proxy { index: 2, address: "10.0.0.7".parse().unwrap() });

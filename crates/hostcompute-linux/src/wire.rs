@@ -16,15 +16,12 @@ use crate::netlink::{Datagram, Lenient, Socket};
 use crate::route::link;
 use crate::route::neighbour;
 use crate::route::path::{self, Path, Target};
-use crate::route::rule::{self, Action, Rule};
+use crate::route::rule::{self, Action, MAIN, MAIN_RULE, Rule};
 
 /// Our rules stand just before the kernel's own, after those of others.
 const PASS: u32 = 32_100;
 const NEAR: u32 = 32_101;
 const AWAY: u32 = 32_102;
-/// The rule that looks into table main.
-const MAIN_RULE: u32 = 32_766;
-const MAIN: u32 = 254;
 
 /// The rules of a wire, in order.
 pub(crate) fn rules(wire: &Wire) -> Vec<Rule> {
@@ -34,6 +31,7 @@ pub(crate) fn rules(wire: &Wire) -> Vec<Rule> {
             priority,
             from: *from,
             link: link.map(str::to_owned),
+            mark: None,
             action,
         };
         let all_but_single = Some(u32::from(from.max_prefix_len()) - 1);

@@ -125,6 +125,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::Peer(_)
         | Fact::RemoteRoute(_)
         | Fact::Wire(_)
+        | Fact::Detour(_)
         | Fact::HostAddress(_)
         | Fact::VipRoute(_)
         | Fact::AddressSet(_) => return false,
@@ -165,7 +166,8 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         Element::NatExempt { source, .. }
         | Element::NatLimited { source }
         | Element::NatLimit { source, .. }
-        | Element::NatAs { source, .. } => Thing::Address(*source),
+        | Element::NatAs { source, .. }
+        | Element::Steer { source, .. } => Thing::Address(*source),
         Element::PortMapping { protocol, port, .. } => Thing::Frontend(*protocol, *port),
     };
     things.insert(thing);

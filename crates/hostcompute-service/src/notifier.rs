@@ -24,6 +24,8 @@ pub enum Topic {
     All,
     /// What happens to one network: to itself, and endpoints of it that come into namespaces and leave them.
     Network(Guid),
+    /// What happens to one guest network service.
+    GuestService(Guid),
 }
 
 impl Topic {
@@ -31,6 +33,7 @@ impl Topic {
         match self {
             Self::All => true,
             Self::Network(network) => event.network == Some(network),
+            Self::GuestService(id) => event.is_of_guest_service(id),
         }
     }
 }
@@ -313,7 +316,7 @@ mod tests {
 
     fn event(network: u8) -> Event {
         let id = Guid::from_bytes([network; 16]);
-        Event { kind: EventKind::NetworkCreate, id, flags: 0, network: Some(id) }
+        Event { network: Some(id), ..Event::about(EventKind::NetworkCreate, id) }
     }
 
     fn numbers(subscription: &Subscription) -> Vec<u64> {

@@ -59,6 +59,8 @@ impl<H: Host> Service<H> {
                 "Namespaces": state.namespaces().count(),
                 "Endpoints": state.endpoints().count(),
                 "LoadBalancers": state.load_balancers().count(),
+                "Routes": state.sdn_routes().count(),
+                "GuestNetworkServices": state.guest_services().count(),
             },
             "Facts": state.facts().len(),
             "Events": self.notifier.next().saturating_sub(1),

@@ -243,7 +243,7 @@ fn rundown_takes_everything_whenever_it_comes() {
                 assert_eq!(attached.is_ok(), seen, "{attached:?}");
             }),
             thread::spawn(move || {
-                let _ = reserving.reserve_port(true, false, Access::Exclusive, 8080);
+                let _ = reserving.reserve_port(true, false, Access::Exclusive, 8080, None);
             }),
         ];
         session.end();

@@ -3,7 +3,8 @@
 //!
 //! A [`Host`] is the way in. [`Host::connect`] reaches the service of this machine on its socket. [`Host::embedded`] carries the whole
 //! service inside the calling process, on its own state directory; nothing need be installed or running. [`Host::auto`] takes the
-//! first where something listens, else the second; they behave alike. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`], [`System`], [`Process`]) speak the
+//! first where something listens, else the second; they behave alike. The typed handles ([`Network`], [`Endpoint`], [`Namespace`], [`LoadBalancer`], [`SdnRoute`],
+//! [`GuestService`], [`System`], [`Process`]) speak the
 //! documents of [`schema`]; each has a way out to plain JSON for what the types do not say.
 //!
 //! ```no_run
@@ -31,6 +32,7 @@
 mod handle;
 
 mod endpoint;
+pub mod guest;
 mod host;
 #[cfg(feature = "images")]
 pub mod image;
@@ -45,12 +47,14 @@ mod network;
 pub mod operation;
 mod options;
 mod process;
+mod route;
 #[cfg(feature = "images")]
 pub mod store;
 mod system;
 pub mod transport;
 
 pub use endpoint::Endpoint;
+pub use guest::{GuestService, ReservedPorts};
 pub use host::Host;
 #[cfg(feature = "embedded")]
 pub use hostcompute_linux::exec::Place;
@@ -61,6 +65,7 @@ pub use namespace::Namespace;
 pub use network::Network;
 pub use options::{Containers, Options, Way};
 pub use process::Process;
+pub use route::SdnRoute;
 pub use system::System;
 pub use transport::{
     ComputeEvents, ComputeNotice, Event, Log, Notice, Stopper, Streams, Subscription, Topic,

@@ -58,7 +58,7 @@ fn object(machine: &Machine, word: &str) -> Option<Guid> {
 }
 
 fn delete_everything(machine: &mut Machine) {
-    for kind in [Kind::LoadBalancer, Kind::Endpoint, Kind::Network, Kind::Namespace] {
+    for kind in [Kind::GuestService, Kind::SdnRoute, Kind::LoadBalancer, Kind::Endpoint, Kind::Network, Kind::Namespace] {
         let objects = machine.state.objects().filter(|object| object.kind() == kind);
         let ids: Vec<Guid> = objects.map(|object| object.id()).collect();
         for id in ids {
@@ -74,6 +74,8 @@ fn delete(machine: &mut Machine, kind: Kind, id: Guid) {
         Kind::Namespace => Operation::DeleteNamespace,
         Kind::Endpoint => Operation::DeleteEndpoint,
         Kind::LoadBalancer => Operation::DeleteLoadBalancer,
+        Kind::SdnRoute => Operation::DeleteSdnRoute,
+        Kind::GuestService => Operation::DeleteGuestNetworkService,
     };
     // A namespace may be held by containers; they leave first.
     if kind == Kind::Namespace {

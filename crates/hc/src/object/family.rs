@@ -1,4 +1,4 @@
-//! The four kinds of objects and the operations on them.
+//! The kinds of objects and the operations on them.
 
 use hostcompute::schema::operation::{Kind, Operation};
 
@@ -47,4 +47,22 @@ pub static LOAD_BALANCER: Family = Family {
     query: Operation::QueryLoadBalancerProperties,
     modify: Operation::ModifyLoadBalancer,
     delete: Operation::DeleteLoadBalancer,
+};
+
+pub static ROUTE: Family = Family {
+    kind: Kind::SdnRoute,
+    create: Operation::CreateSdnRoute,
+    enumerate: Operation::EnumerateSdnRoutes,
+    query: Operation::QuerySdnRouteProperties,
+    modify: Operation::ModifySdnRoute,
+    delete: Operation::DeleteSdnRoute,
+};
+
+pub static GUEST_SERVICE: Family = Family {
+    kind: Kind::GuestNetworkService,
+    create: Operation::CreateGuestNetworkService,
+    enumerate: Operation::EnumerateGuestNetworkServices,
+    query: Operation::QueryGuestNetworkServiceProperties,
+    modify: Operation::ModifyGuestNetworkService,
+    delete: Operation::DeleteGuestNetworkService,
 };

@@ -3,6 +3,7 @@
 //! Documents pass through as text, so that nothing of them is lost on the way; only tables look inside.
 
 mod family;
+mod reservations;
 mod stats;
 mod table;
 
@@ -13,11 +14,13 @@ use hostcompute::transport::Call;
 use hostcompute::{Endpoint, Failure, Guid, Host, Namespace, Warning};
 use serde_json::{Value, json};
 
-use crate::arguments::{EndpointVerb, Form, NamespaceObjectVerb, ObjectVerb, Verb};
+use crate::arguments::{
+    EndpointVerb, Form, GuestServiceVerb, NamespaceObjectVerb, ObjectVerb, Verb,
+};
 use crate::problem::{Done, Problem};
 use crate::{files, print};
 pub use family::Family;
-use family::{ENDPOINT, LOAD_BALANCER, NAMESPACE, NETWORK};
+use family::{ENDPOINT, GUEST_SERVICE, LOAD_BALANCER, NAMESPACE, NETWORK, ROUTE};
 
 /// A host and how to print.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,28 @@ impl Session<'_> {
     /// What the service refuses.
     pub fn load_balancer(self, verb: &Verb) -> Done {
         self.plain(&LOAD_BALANCER, verb)
+    }
+
+    /// `hc route`.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    pub fn route(self, verb: &Verb) -> Done {
+        self.plain(&ROUTE, verb)
+    }
+
+    /// `hc guestservice`.
+    ///
+    /// # Errors
+    /// What the service refuses.
+    pub fn guest_service(self, verb: &GuestServiceVerb) -> Done {
+        match verb {
+            GuestServiceVerb::Object(verb) => self.plain(&GUEST_SERVICE, verb),
+            GuestServiceVerb::Ports => reservations::print(self),
+            GuestServiceVerb::Hold { id, ports, protocol, shared } => {
+                reservations::hold(self, id, *ports, *protocol, *shared)
+            }
+        }
     }
 
     /// `hc endpoint`.

@@ -2,7 +2,7 @@
 
 use hostcompute::schema::operation::Kind;
 use hostcompute::schema::{EndpointStats, parse};
-use hostcompute::{Endpoint, Failure, Guid, Host, LoadBalancer, Namespace, Network};
+use hostcompute::{Endpoint, Failure, Guid, Host, LoadBalancer, Namespace, Network, SdnRoute};
 use serde_json::Value;
 
 use super::{Family, Session, parsed};
@@ -54,6 +54,11 @@ fn concerned(host: &Host, kind: Kind, text: &str) -> Result<Vec<Endpoint>, Failu
             return Endpoint::list_matching(host, &query.to_string());
         }
         Kind::Namespace => words::inside(&Namespace::find(host, text)?.query()?),
+        Kind::SdnRoute => {
+            let route = SdnRoute::find(host, text)?.query()?;
+            route.host_compute_endpoints.iter().filter_map(|id| id.parse().ok()).collect()
+        }
+        Kind::GuestNetworkService => Vec::new(),
         _ => {
             let balancer = LoadBalancer::find(host, text)?.query()?;
             balancer.host_compute_endpoints.iter().filter_map(|id| id.parse().ok()).collect()

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use hostcompute::schema::operation::Kind;
 use hostcompute::schema::{
-    Document, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace,
-    HostComputeNetwork, parse_value,
+    Document, GuestNetworkService, GuestNetworkServiceState, HostComputeEndpoint,
+    HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork, HostComputeRoute,
+    parse_value,
 };
 use hostcompute::{Endpoint, Failure, Guid, Host, Namespace, Network};
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub fn print(host: &Host, family: &Family, documents: &[Value]) -> Result<String
         Kind::Network => networks(host, &read(documents)?)?,
         Kind::Endpoint => endpoints(host, &read(documents)?)?,
         Kind::Namespace => namespaces(host, &read(documents)?)?,
+        Kind::SdnRoute => routes(host, &read(documents)?)?,
+        Kind::GuestNetworkService => guest_services(&read(documents)?),
         _ => load_balancers(host, &read(documents)?)?,
     })
 }
@@ -148,4 +151,46 @@ fn load_balancers(host: &Host, balancers: &[HostComputeLoadBalancer]) -> Result<
         })
         .collect();
     Ok(print::table(&["ID", "NAME", "FRONTENDS", "BACKENDS"], rows))
+}
+
+fn routes(host: &Host, routes: &[HostComputeRoute]) -> Result<String, Failure> {
+    let names = if routes.is_empty() { Names::new() } else { endpoint_names(host)? };
+    let rows = routes
+        .iter()
+        .map(|route| {
+            let ways = route.routes.iter().map(|way| {
+                let to = way.destination_prefix.as_deref().unwrap_or_default();
+                match way.next_hop.as_deref().filter(|hop| !hop.is_empty()) {
+                    Some(hop) => format!("{to} via {hop}"),
+                    None => to.to_owned(),
+                }
+            });
+            let endpoints =
+                route.host_compute_endpoints.iter().map(|id| name(&names, id.parse().ok()));
+            vec![
+                words::short(route.base.id.unwrap_or_default()),
+                route.base.name.clone().unwrap_or_default(),
+                ways.collect::<Vec<_>>().join(", "),
+                endpoints.collect::<Vec<_>>().join(", "),
+            ]
+        })
+        .collect();
+    Ok(print::table(&["ID", "NAME", "DESTINATIONS", "ENDPOINTS"], rows))
+}
+
+fn guest_services(services: &[GuestNetworkService]) -> String {
+    let rows = services
+        .iter()
+        .map(|service| {
+            let state = usize::from(service.base.state.unwrap_or_default());
+            let state = GuestNetworkServiceState::KNOWN.get(state);
+            vec![
+                words::short(service.base.id.unwrap_or_default()),
+                service.base.name.clone().unwrap_or_default(),
+                service.virtual_machine_id.map_or(String::new(), words::short),
+                state.map_or(String::new(), |state| state.name().to_owned()),
+            ]
+        })
+        .collect();
+    print::table(&["ID", "NAME", "MACHINE", "STATE"], rows)
 }

@@ -75,7 +75,9 @@ fn refuse_bystanders(
     let endpoints: Vec<_> = match wish.kind {
         Kind::Network => state.members(id).collect(),
         Kind::Namespace => state.attached(id).collect(),
-        Kind::Endpoint | Kind::LoadBalancer | Kind::Set => Vec::new(),
+        Kind::Endpoint | Kind::LoadBalancer | Kind::Set | Kind::SdnRoute | Kind::GuestService => {
+            Vec::new()
+        }
     };
     for endpoint in endpoints {
         if !named.contains(&(Kind::Endpoint, endpoint.id)) {
@@ -91,6 +93,11 @@ fn refuse_bystanders(
                     balancer.id,
                     balancer.document.base.name.as_ref(),
                 );
+            }
+        }
+        for route in state.routes_of(id) {
+            if !named.contains(&(Kind::SdnRoute, route.id)) {
+                return refuse(Kind::SdnRoute, route.id, route.document.base.name.as_ref());
             }
         }
     }

@@ -190,6 +190,8 @@ fn delete_operation(kind: Kind) -> Operation {
         Kind::Namespace => Operation::DeleteNamespace,
         Kind::Endpoint => Operation::DeleteEndpoint,
         Kind::LoadBalancer => Operation::DeleteLoadBalancer,
+        Kind::SdnRoute => Operation::DeleteSdnRoute,
+        Kind::GuestService => Operation::DeleteGuestNetworkService,
     }
 }
 
@@ -199,6 +201,8 @@ fn create_operation(kind: Kind) -> Operation {
         Kind::Namespace => Operation::CreateNamespace,
         Kind::Endpoint => Operation::CreateEndpoint,
         Kind::LoadBalancer => Operation::CreateLoadBalancer,
+        Kind::SdnRoute => Operation::CreateSdnRoute,
+        Kind::GuestService => Operation::CreateGuestNetworkService,
     }
 }
 

@@ -33,6 +33,7 @@ fn read_lists(wishes: &mut Wishes, source: usize, document: HostDocument) -> Res
         ("Namespaces", Kind::Namespace, document.namespaces),
         ("Endpoints", Kind::Endpoint, document.endpoints),
         ("LoadBalancers", Kind::LoadBalancer, document.load_balancers),
+        ("Routes", Kind::SdnRoute, document.routes),
     ];
     for (list, kind, objects) in lists {
         for (index, value) in objects.into_iter().enumerate() {
@@ -43,11 +44,6 @@ fn read_lists(wishes: &mut Wishes, source: usize, document: HostDocument) -> Res
     for (index, value) in document.compute_systems.into_iter().enumerate() {
         let origin = Origin { source, path: alloc::format!("ComputeSystems[{index}]") };
         wishes.systems.push(system::read(value, origin)?);
-    }
-    // A list that this service does not carry out is refused, not skipped.
-    if !document.routes.is_empty() {
-        let why = "Routes are not carried out by this service";
-        return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why).at("Routes"));
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ impl<'a> Directory<'a> {
         state.namespaces().for_each(|n| add(Kind::Namespace, &n.document.base.name, n.id));
         state.endpoints().for_each(|e| add(Kind::Endpoint, &e.document.base.name, e.id));
         state.load_balancers().for_each(|l| add(Kind::LoadBalancer, &l.document.base.name, l.id));
+        state.sdn_routes().for_each(|r| add(Kind::SdnRoute, &r.document.base.name, r.id));
+        state.guest_services().for_each(|s| add(Kind::GuestService, &s.document.base.name, s.id));
         Self { state, present, wished: BTreeMap::new() }
     }
 

@@ -265,7 +265,7 @@ fn mistakes_are_told_with_their_place() {
         HResult::ERROR_ALREADY_EXISTS,
         "Networks[1]",
     );
-    check(world, r#""Routes": [{}]"#, HResult::ERROR_NOT_SUPPORTED, "Routes");
+    check(world, r#""Routes": [{}]"#, HResult::E_INVALIDARG, "Routes[0]");
     check(
         world,
         r#""Endpoints": [{"Name": "e", "HostComputeNetwork": "nowhere"}]"#,

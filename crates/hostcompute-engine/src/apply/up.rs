@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, EndpointPolicy, Failure, Guid, HResult, HostComputeEndpoint, HostComputeLoadBalancer,
-    HostComputeNamespace, HostComputeNetwork, NetworkMode, NetworkPolicy, parse_value, v1,
+    HostComputeNamespace, HostComputeNetwork, HostComputeRoute, NetworkMode, NetworkPolicy,
+    parse_value, v1,
 };
 use serde_json::{Map, Value, json};
 
@@ -67,12 +68,15 @@ impl Planner<'_> {
             (Kind::Namespace, true) => self.compare_namespace(wish, id),
             // Sets are policies of their network.
             (Kind::Set, _) => Ok(()),
-            (Kind::Network | Kind::Namespace, false) => {
+            (Kind::Network | Kind::Namespace | Kind::GuestService, false) => {
                 tasks.push(create(wish, id, None, wish.value.clone()));
                 Ok(())
             }
             (Kind::Endpoint, exists) => self.endpoint(wish, id, exists, tasks),
             (Kind::LoadBalancer, exists) => self.load_balancer(wish, id, exists, tasks),
+            (Kind::SdnRoute, exists) => self.route(wish, id, exists, tasks),
+            // No list of a host document holds them.
+            (Kind::GuestService, true) => Ok(()),
         }
     }
 
@@ -256,7 +260,38 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// A load balancer's document with ids in place of names.
+    /// A route cannot be modified, so one that differs is made anew under its id.
+    fn route(
+        &self,
+        wish: &Wish,
+        id: Guid,
+        exists: bool,
+        tasks: &mut Vec<Task>,
+    ) -> Result<(), Failure> {
+        let value = self.with_ids(wish)?;
+        if exists {
+            let there = self.state.sdn_route(id)?.document.write();
+            let wanted = parse_value::<HostComputeRoute>(&value, &wish.origin.path)?.document;
+            let Some(difference) = first_difference(&there, &wanted.write(), &["Setting"]) else {
+                return Ok(());
+            };
+            let back = Call::new(Operation::CreateSdnRoute, id, &Value::Object(there));
+            tasks.push(Task {
+                action: Action::Delete,
+                kind: wish.kind,
+                id,
+                name: wish.label(),
+                origin: wish.origin.clone(),
+                call: Call::bare(Operation::DeleteSdnRoute, id),
+                back: Vec::from([back]),
+                detail: difference,
+            });
+        }
+        tasks.push(create(wish, id, None, value));
+        Ok(())
+    }
+
+    /// A document with ids in place of names.
     fn with_ids(&self, wish: &Wish) -> Result<Value, Failure> {
         let mut value = wish.value.clone();
         let Some(object) = value.as_object_mut() else { return Ok(value) };

@@ -11,11 +11,11 @@ use crate::decide::Draft;
 use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
-use crate::network::overlay;
 use crate::network::subnet::Subnet;
+use crate::network::{detour, overlay, sdn_route};
 use crate::object::Object;
 use crate::plan::{
-    Element, Fact, HostAddress, INNER_INDEX, Port, PortRoute, Proxy, Shaper, host_end,
+    Element, Fact, Family, HostAddress, INNER_INDEX, Port, PortRoute, Proxy, Shaper, host_end,
 };
 use crate::request::EventKind;
 use crate::state::State;
@@ -43,6 +43,9 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
             .at("Settings.EndpointId"));
     }
     permitted(&endpoint, namespace)?;
+    if namespace == HOST_DEFAULT && draft.state.routes_of(id).next().is_some() {
+        return Err(sdn_route::on_host());
+    }
     let slot = free_slot(draft.state, &endpoint, namespace);
     let sequence = draft.next_sequence();
     let alone = namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
@@ -94,6 +97,7 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
         () if policies.bytes_per_second.is_some() => "QOS",
         () if policies.mtu.is_some() => "InterfaceParameters or EncapOverhead",
         () if policies.port_name.is_some() => "PortName",
+        () if !policies.detours.is_empty() => "SDNRoute",
         () => return Ok(()),
     };
     let why = alloc::format!(
@@ -273,7 +277,8 @@ impl Endpoint {
             }));
         }
         for address in self.addresses.iter().map(IpNet::addr) {
-            self.policies.outbound_nat.facts(address, facts);
+            let kept = self.detour_facts(state, address, facts);
+            self.policies.outbound_nat.facts(address, &kept, facts);
             if self.policies.outbound_nat.stated && network.mode != Mode::Nat {
                 let subnet = IpNet::from(address);
                 facts.push(Fact::Element(Element::Outbound { subnet }));
@@ -281,6 +286,18 @@ impl Endpoint {
         }
         let suffix = alloc::format!("{:x}", attachment.interface);
         self.policies.access.facts((state, network), &suffix, &self.addresses, facts);
+    }
+}
+
+impl Endpoint {
+    /// The detours of what it sends from an address; returns the destinations for which it keeps that address.
+    fn detour_facts(&self, state: &State, source: IpAddr, facts: &mut Vec<Fact>) -> Vec<IpNet> {
+        let routes = state.routes_of(self.id).flat_map(|route| &route.entries);
+        let entries = self.policies.detours.iter().chain(routes);
+        let pieces = detour::disjoint(entries, Family::of(&source));
+        let number = |hop: &detour::Hop| state.index.hops.get(hop).map(|(number, _)| *number);
+        detour::steer(source, &pieces, number, facts);
+        pieces.iter().filter(|(_, entry)| !entry.encapsulated).map(|(net, _)| *net).collect()
     }
 }
 

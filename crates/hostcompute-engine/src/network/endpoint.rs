@@ -9,6 +9,7 @@
 //! MAC, published ports) is held by the state.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -24,7 +25,8 @@ use crate::mac::Mac;
 use crate::network::network::{Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
-use crate::network::{attach, dns, ipam, load_balancer, macs, subnet};
+use crate::network::sdn_route::{self, Hop};
+use crate::network::{attach, detour, dns, ipam, load_balancer, macs, subnet};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::PortRoute;
 use crate::request::{EventKind, Reply};
@@ -47,6 +49,8 @@ pub struct Endpoint {
     pub(crate) detached: bool,
     /// It lives on another host.
     pub remote: Option<Remote>,
+    /// The numbers of the ways that its own routes name.
+    pub(crate) hops: BTreeMap<Hop, u32>,
 }
 
 /// Where an endpoint is plugged in.
@@ -110,6 +114,9 @@ impl Endpoint {
         if self.detached {
             chosen.insert("Detached".into(), true.into());
         }
+        if !self.hops.is_empty() {
+            chosen.insert("Hops".into(), detour::written(&self.hops));
+        }
         if let Some(attachment) = &self.attachment {
             chosen.insert("Namespace".into(), attachment.namespace.to_string().into());
             chosen.insert("AttachSequence".into(), attachment.sequence.into());
@@ -152,6 +159,7 @@ impl Endpoint {
             detached: chosen.0.contains_key("Detached"),
             document,
             remote,
+            hops: detour::revive(&chosen),
         })
     }
 }
@@ -239,6 +247,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         None => remote::check_local(&policies, &network)?,
     }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
+    let hops = hops(draft, &policies, "Policies")?;
     let sequence = draft.next_sequence();
     let endpoint = Endpoint {
         id,
@@ -252,10 +261,22 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         attachment: None,
         detached: false,
         remote,
+        hops,
     };
     draft.put(Object::Endpoint(endpoint.into()));
     draft.created(id);
     Ok(())
+}
+
+/// The numbers of the ways that the endpoint's own routes name.
+fn hops(
+    draft: &Draft<'_, '_>,
+    policies: &Policies,
+    path: &str,
+) -> Result<BTreeMap<Hop, u32>, Failure> {
+    detour::refuse_inner_hops(draft.state, &policies.detours)
+        .and_then(|()| detour::numbers(draft.state, &policies.detours))
+        .map_err(|failure| failure.at(path))
 }
 
 fn refuse_flags(document: &HostComputeEndpoint, network: &Network) -> Result<(), Failure> {
@@ -376,7 +397,8 @@ fn change_policies(
         Some(remote) => remote::check(draft, &network, remote, addresses, endpoint.mac)?,
         None => remote::check_local(&policies, &network)?,
     }
-    let changed = Endpoint { document, policies, remote, ..endpoint.clone() };
+    let hops = hops(draft, &policies, "Settings.Policies")?;
+    let changed = Endpoint { document, policies, remote, hops, ..endpoint.clone() };
     if let Some(attachment) = &changed.attachment {
         attach::permitted(&changed, attachment.namespace)?;
     }
@@ -397,6 +419,7 @@ pub(crate) fn remove(draft: &mut Draft<'_, '_>, id: Guid) -> Result<(), Failure>
         draft.port_event(EventKind::NetworkEndpointDetached, &endpoint);
     }
     load_balancer::forget_endpoint(draft, id)?;
+    sdn_route::forget_endpoint(draft, id);
     draft.changes.push(Change::Delete(Kind::Endpoint, id));
     Ok(())
 }

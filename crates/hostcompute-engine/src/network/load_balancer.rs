@@ -152,7 +152,11 @@ fn understand(
     sequence: u64,
 ) -> Result<LoadBalancer, Failure> {
     refuse_unsupported(&document)?;
-    let endpoints = backends(state, &document)?;
+    let endpoints = referenced(state, &document.host_compute_endpoints, "a load balancer")?;
+    if endpoints.len() > slots::MOST_BACKENDS {
+        let why = alloc::format!("a load balancer has at most {} endpoints", slots::MOST_BACKENDS);
+        return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("HostComputeEndpoints"));
+    }
     // Upper case, which every version of kube-proxy understands (hcn.md 7, row 18).
     document.host_compute_endpoints = endpoints.iter().map(Guid::to_upper).collect();
     let vips = vips(&document)?;
@@ -206,11 +210,17 @@ fn refuse_unsupported(document: &HostComputeLoadBalancer) -> Result<(), Failure>
     Ok(())
 }
 
-fn backends(state: &State, document: &HostComputeLoadBalancer) -> Result<Vec<Guid>, Failure> {
+/// The endpoints that a document lists, in order and once each; `who` needs at least one.
+///
+/// # Errors
+/// HCN_E_GUID_CONVERSION_FAILURE, HCN_E_INVALID_JSON_REFERENCE.
+pub(crate) fn referenced(
+    state: &State,
+    listed: &[String],
+    who: &str,
+) -> Result<Vec<Guid>, Failure> {
     let mut endpoints: Vec<Guid> = Vec::new();
-    for (i, text) in
-        document.host_compute_endpoints.iter().enumerate().filter(|(_, t)| !t.is_empty())
-    {
+    for (i, text) in listed.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
         let path = alloc::format!("HostComputeEndpoints[{i}]");
         let id: Guid = text.parse().map_err(|_| {
             let why = alloc::format!("'{text}' is not a GUID");
@@ -225,14 +235,10 @@ fn backends(state: &State, document: &HostComputeLoadBalancer) -> Result<Vec<Gui
         }
     }
     if endpoints.is_empty() {
-        let why = "a load balancer needs a reference to at least one endpoint";
+        let why = alloc::format!("{who} needs a reference to at least one endpoint");
         return Err(
             Failure::new(HResult::HCN_E_INVALID_JSON_REFERENCE, why).at("HostComputeEndpoints")
         );
-    }
-    if endpoints.len() > slots::MOST_BACKENDS {
-        let why = alloc::format!("a load balancer has at most {} endpoints", slots::MOST_BACKENDS);
-        return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("HostComputeEndpoints"));
     }
     Ok(endpoints)
 }

@@ -3,8 +3,10 @@
 //! One file per object; `policy/` has one file per family of endpoint policies; `ipam` and `macs` choose addresses.
 
 pub mod attach;
+pub mod detour;
 pub mod dns;
 pub mod endpoint;
+pub mod guest_service;
 pub mod ipam;
 pub mod load_balancer;
 pub mod macs;
@@ -14,6 +16,7 @@ pub mod network;
 pub mod overlay;
 pub mod policy;
 pub mod remote;
+pub mod sdn_route;
 pub mod set;
 pub mod slots;
 pub mod standing;

@@ -240,7 +240,7 @@ pub fn read_route(route: &Route, path: &str) -> Result<(IpNet, Option<IpAddr>), 
 }
 
 /// Lenient about what consumers send: no prefix length for the default route, host bits set.
-fn destination(text: &str, next_hop: Option<IpAddr>) -> Option<IpNet> {
+pub(crate) fn destination(text: &str, next_hop: Option<IpAddr>) -> Option<IpNet> {
     if let Ok(net) = text.parse::<IpNet>() {
         return Some(net.trunc());
     }

@@ -198,7 +198,10 @@ impl<'a> Reach<'a> {
     /// Prerouting and what follows.
     fn arrive(&self, mut packet: Packet, connection: &Connection) -> Outcome {
         self.translate(&mut packet, connection.draw);
-        let way = self.tables.way(packet.destination);
+        let way = match packet.from_ours {
+            true => self.tables.way_from(packet.source, packet.destination),
+            false => self.tables.way(packet.destination),
+        };
         match way {
             Way::Local => self.input(&packet),
             Way::Nowhere => Err(Lost::Unreachable),
@@ -257,7 +260,8 @@ impl<'a> Reach<'a> {
         if from_port && to_port && isolated {
             return Err(Lost::Filtered);
         }
-        let outbound = from_port && !to_port && self.tables.is_outbound(source);
+        let steered = self.tables.is_steered(source, destination);
+        let outbound = from_port && !to_port && (steered || self.tables.is_outbound(source));
         let out = from_port && !to_port && self.tables.is_bridged(source);
         let bridged = out || (!from_port && to_port && self.tables.is_bridged(destination));
         if inside || outbound || bridged { Ok(()) } else { Err(Lost::Filtered) }

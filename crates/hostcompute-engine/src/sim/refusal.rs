@@ -420,6 +420,9 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
         Element::NatExempt { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::NatExempt { destination: d, .. } if meets(d, destination)),
         ),
+        Element::Steer { destination, .. } => peers(kernel, element).find(
+            |other| matches!(other, Element::Steer { destination: d, .. } if meets(d, destination)),
+        ),
         Element::NatLimit { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::NatLimit { destination: d, .. } if meets(d, destination)),
         ),
@@ -438,7 +441,9 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         IpNet::V6(_) => IpNet::V6(ipnet::Ipv6Net::default()),
     };
     let source = match element {
-        Element::NatExempt { source, .. } | Element::NatLimit { source, .. } => Some(*source),
+        Element::NatExempt { source, .. }
+        | Element::NatLimit { source, .. }
+        | Element::Steer { source, .. } => Some(*source),
         _ => None,
     };
     let first = match element.clone() {
@@ -459,6 +464,9 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         Element::NatLimit { source, destination } => {
             Element::NatLimit { source, destination: everything(&destination) }
         }
+        Element::Steer { source, destination, .. } => {
+            Element::Steer { source, destination: everything(&destination), number: 0 }
+        }
         other => other,
     };
     let set = core::mem::discriminant(element);
@@ -472,7 +480,9 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         .take_while(move |other| core::mem::discriminant(*other) == set)
         .take_while(move |other| match (other, source) {
             (
-                Element::NatExempt { source: s, .. } | Element::NatLimit { source: s, .. },
+                Element::NatExempt { source: s, .. }
+                | Element::NatLimit { source: s, .. }
+                | Element::Steer { source: s, .. },
                 Some(source),
             ) => *s == source,
             _ => true,

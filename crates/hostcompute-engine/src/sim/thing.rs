@@ -27,6 +27,7 @@ pub(super) enum Thing {
     RemoteRoute(IpNet),
     /// The routing tables of a network.
     Wire(Guid),
+    Detour(Family, u32),
     Proxy(IpAddr),
     VipRoute(IpAddr),
     Chain(String),
@@ -60,6 +61,7 @@ impl Thing {
             Fact::RemoteRoute(route) => Self::RemoteRoute(route.destination),
             Fact::Wire(wire) => Self::Wire(wire.network),
             Fact::Proxy(proxy) => Self::Proxy(proxy.address),
+            Fact::Detour(detour) => Self::Detour(detour.family, detour.number),
             Fact::Netns(id) => Self::Netns(*id),
             Fact::Port(port) => Self::Link(port.name.clone()),
             Fact::HostAddress(host) => Self::HostAddress(host.address),
@@ -92,6 +94,9 @@ fn key(element: &Element) -> Element {
         Element::NatAs { source, address } => {
             Element::NatAs { source, address: unspecified(&address) }
         }
+        Element::Steer { source, destination, .. } => {
+            Element::Steer { source, destination, number: 0 }
+        }
         Element::AclOut { address, .. } => Element::AclOut { address, chain: String::new() },
         Element::AclIn { address, .. } => Element::AclIn { address, chain: String::new() },
         set => set,
@@ -118,6 +123,7 @@ impl Medium {
             | Fact::Peer(_)
             | Fact::RemoteRoute(_)
             | Fact::Wire(_)
+            | Fact::Detour(_)
             | Fact::Proxy(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
@@ -139,6 +145,7 @@ impl fmt::Display for Thing {
             Self::HostAddress(address) => write!(f, "host address {address}"),
             Self::Peer(tunnel, mac) => write!(f, "MAC {mac} behind {tunnel}"),
             Self::RemoteRoute(range) => write!(f, "route to {range} elsewhere"),
+            Self::Detour(family, number) => write!(f, "way {number:x} of {family:?}"),
             Self::Wire(table) => write!(f, "routing tables of {table}"),
             Self::Proxy(address) => write!(f, "answers for {address}"),
             Self::VipRoute(address) => write!(f, "route to {address}"),

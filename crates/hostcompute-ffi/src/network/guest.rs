@@ -8,7 +8,7 @@ use hostcompute::schema::service::{
 };
 use hostcompute::schema::{Document, ServiceOperation, parse_value};
 use hostcompute::transport::Ask;
-use hostcompute::{Failure, HResult, Host};
+use hostcompute::{Failure, Guid, HResult, Host};
 
 use super::entity;
 use crate::boundary::{Out, allocate};
@@ -29,7 +29,7 @@ pub struct PortRange {
 pub struct PortEntry {
     /// The session that has the ports, as a GUID in memory order.
     pub owner: [u32; 4],
-    /// Whom they are for: nobody else.
+    /// The guest network service that they are for, likewise.
     pub target: [u32; 4],
     pub protocol: i32,
     pub priority: u64,
@@ -76,6 +76,7 @@ pub fn reserve_port(
         protocol: Some(protocol),
         access: Some(access),
         port: Some(port),
+        guest_network_service: Some(service.id),
         ..PortRequest::default()
     };
     reserve(&service.host, &request, out).map(drop)
@@ -93,7 +94,11 @@ pub fn reserve_range(
     out.demand("reservation")?;
     range.demand("range")?;
     let service = entity::find(service, Kind::GuestNetworkService)?;
-    let request = PortRequest { port_count: Some(count), ..PortRequest::default() };
+    let request = PortRequest {
+        port_count: Some(count),
+        guest_network_service: Some(service.id),
+        ..PortRequest::default()
+    };
     range.put(reserve(&service.host, &request, out)?);
     Ok(())
 }
@@ -158,14 +163,9 @@ pub fn enumerate(count: Out<u32>, entries: Out<*mut PortEntry>) -> Result<(), Fa
 }
 
 fn entry(reservation: &PortReservation) -> PortEntry {
-    let bytes = reservation.session.unwrap_or_default().to_windows_bytes();
-    let mut owner = [0; 4];
-    for (word, four) in owner.iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = four.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
-    }
     PortEntry {
-        // The words in the order of the machine's memory.
-        owner: owner.map(u32::from_le),
+        owner: words(reservation.session.unwrap_or_default()),
+        target: words(reservation.guest_network_service.unwrap_or_default()),
         protocol: match reservation.protocol {
             Some(PortProtocol::Tcp) => 1,
             Some(PortProtocol::Udp) => 2,
@@ -176,6 +176,16 @@ fn entry(reservation: &PortReservation) -> PortEntry {
         last: reservation.ending_port.unwrap_or_default(),
         ..PortEntry::default()
     }
+}
+
+/// A GUID as words in the order of the machine's memory.
+fn words(id: Guid) -> [u32; 4] {
+    let mut words = [0; 4];
+    for (word, four) in words.iter_mut().zip(id.to_windows_bytes().chunks_exact(4)) {
+        *word =
+            u32::from_le(four.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)));
+    }
+    words
 }
 
 #[cfg(test)]

@@ -49,18 +49,16 @@ pub fn register_network(
 }
 
 /// HcnRegisterGuestNetworkServiceCallback.
-///
-/// # Errors
-/// E_NOTIMPL for a guest network service: this service tells nothing of them.
 pub fn register_guest_service(
     service: Handle,
     callback: Option<Notification>,
     context: Context,
     out: Out<Handle>,
 ) -> Result<(), Failure> {
-    prepare(callback, context, out)?;
-    entity::find(service, Kind::GuestNetworkService)?;
-    Err(Failure::new(HResult::E_NOTIMPL, "guest network services have no notifications here"))
+    let notify = prepare(callback, context, out)?;
+    let service = entity::find(service, Kind::GuestNetworkService)?;
+    let topic = Topic::GuestService(service.id);
+    register(service.host.clone(), Kind::GuestNetworkService, topic, notify, out)
 }
 
 fn prepare(

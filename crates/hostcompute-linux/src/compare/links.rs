@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use hostcompute_engine::plan::{
-    Anchor, DYING_GROUP, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port, RemoteRoute,
-    Shaper, Tunnel, VipRoute, Wire,
+    Anchor, DYING_GROUP, Detour, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port,
+    RemoteRoute, Shaper, Tunnel, VipRoute, Wire,
 };
 use ipnet::IpNet;
 
@@ -22,7 +22,7 @@ use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
 use crate::route::rule::{self, Rule};
 use crate::sweep::Handle;
-use crate::{Linux, marks, port, tunnel, wire};
+use crate::{Linux, detour, marks, port, tunnel, wire};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
@@ -108,6 +108,7 @@ impl HostView {
             Fact::Peer(wanted) => self.peer(wanted),
             Fact::RemoteRoute(wanted) => self.remote_route(wanted),
             Fact::Wire(wanted) => self.wire(wanted),
+            Fact::Detour(wanted) => self.detour(wanted),
             Fact::Proxy(wanted) => {
                 let key = self.index_of(&wanted.uplink).map(|index| (index, wanted.address));
                 match key.is_some_and(|key| self.proxies.contains(&key)) {
@@ -162,11 +163,27 @@ impl HostView {
     }
 
     fn wire(&self, wanted: &Wire) -> Finding {
-        let Some(uplink) = self.index_of(&wanted.uplink) else {
-            return Finding::Different(format!("there is no adapter {}", wanted.uplink));
-        };
+        match self.index_of(&wanted.uplink) {
+            Some(uplink) => self.ways(&wire::rules(wanted), &wire::paths(wanted, uplink)),
+            None => Finding::Different(format!("there is no adapter {}", wanted.uplink)),
+        }
+    }
+
+    fn detour(&self, wanted: &Detour) -> Finding {
+        let paths = detour::paths(wanted, self.link_of(wanted).unwrap_or_default());
+        self.ways(&detour::rules(wanted), &paths)
+    }
+
+    /// The link behind which a detour leads.
+    fn link_of(&self, wanted: &Detour) -> Option<u32> {
+        let is_foreign =
+            |index: u32| self.tables.links.get(&index).is_some_and(|link| !marks::is_ours(link));
+        detour::link_of(self.tables.addresses.iter().copied(), is_foreign, wanted.via?)
+    }
+
+    /// Whether routing rules and the routes of their tables are there.
+    fn ways(&self, rules: &[Rule], paths: &[(u32, Path)]) -> Finding {
         let mut found = Report::default();
-        let (rules, paths) = (wire::rules(wanted), wire::paths(wanted, uplink));
         let (rules_total, paths_total) = (rules.len(), paths.len());
         let rules = rules.iter().filter(|rule| self.rules.contains(*rule)).count();
         let paths = paths.iter().filter(|path| self.own.contains(*path)).count();
@@ -264,6 +281,11 @@ impl HostView {
         let mut explained = Explained::default();
         for fact in wanted {
             explained.add(fact, |name| self.index_of(name));
+            if let Fact::Detour(wanted) = fact {
+                explained.rules.extend(detour::rules(wanted));
+                let link = self.link_of(wanted).unwrap_or_default();
+                explained.own.extend(detour::paths(wanted, link));
+            }
         }
         let mut strays = Vec::new();
         // What waits in the pool, or in a namespace for its first port, ends with what holds it.

@@ -183,6 +183,7 @@ fn ways_to_others(socket: &mut Socket) -> Vec<Finding> {
             priority: 1,
             from: IpNet::from(std::net::IpAddr::from([192, 0, 2, 1])),
             link: None,
+            mark: None,
             action: Action::Table { number: 1 << 24, suppress: Some(31) },
         };
         rule::push_add(datagram, note("choose a routing table"), &rule);

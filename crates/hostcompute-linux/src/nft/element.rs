@@ -143,6 +143,10 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         Element::NatAs { source, address: shown } => {
             address(Set::NatAs, source, Data::Bytes(key().address(*shown).0))
         }
+        Element::Steer { source, destination, number } => Entry {
+            data: Data::Bytes(number.to_ne_bytes().to_vec()),
+            ..host_to_prefix(Set::Steer, source, destination)
+        },
         Element::AclOut { address: at, chain } => {
             address(Set::AclOut, at, Data::Jump(chain.clone()))
         }

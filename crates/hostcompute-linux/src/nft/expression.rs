@@ -13,6 +13,7 @@ pub(crate) type Word = u8;
 /// Facts about a packet outside its bytes (linux/netfilter/nf_tables.h, NFT_META_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meta {
+    Mark = 3,
     OutInterface = 5,
     InName = 6,
     InType = 8,
@@ -131,6 +132,10 @@ pub(crate) enum Expression {
         set: Source,
     },
     Verdict(Verdict),
+    /// Gives the packet the number in a register.
+    SetMark {
+        from: Word,
+    },
     /// Translates to the address (and port) in the registers.
     Translate {
         side: Side,
@@ -175,7 +180,7 @@ impl Expression {
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Meta { .. } => "meta",
+            Self::Meta { .. } | Self::SetMark { .. } => "meta",
             Self::Payload { .. } => "payload",
             Self::Connection { .. } => "ct",
             Self::DestinationKind { .. } => "fib",
@@ -196,6 +201,9 @@ impl Expression {
         match self {
             Self::Meta { key, to } => {
                 data.put_be32(1, register(*to)).put_be32(2, *key as u32);
+            }
+            Self::SetMark { from } => {
+                data.put_be32(2, Meta::Mark as u32).put_be32(3, register(*from));
             }
             Self::Payload { base, offset, length, to } => {
                 data.put_be32(1, register(*to)).put_be32(2, *base as u32);

@@ -1,6 +1,6 @@
 //! Rules: a chain and the expressions that a packet passes in it, written so that a rule reads like a line of nft.
 
-use hostcompute_engine::plan::Family;
+use hostcompute_engine::plan::{Family, STEERED};
 
 use super::expression::{Base, Connection, Expression, Meta, Side, Source, Verdict, Word};
 use super::set::{Field, Set};
@@ -39,6 +39,8 @@ const TRANSLATED: u32 = 1 << 5;
 const LOCAL: u32 = 2;
 /// The type of links with MACs (ARPHRD_ETHER).
 const ETHERNET: u16 = 1;
+/// The bits that tell our numbers of packets from those of others.
+const NUMBERS: u32 = 0xffff_c000;
 /// The end of register space.
 const LAST_WORD: Word = 15;
 /// The loopback interface has this index in every namespace.
@@ -168,6 +170,24 @@ impl Rule {
             .0
             .with(Expression::Map { from: 0, set, to: 0 })
             .with(Expression::Translate { side: Side::Source, family, address: 0, port: None })
+    }
+
+    /// Gives the packet the number that the map has for the key.
+    pub(crate) fn number_by(self, family: Family, key: &[Load], set: Set) -> Self {
+        let set = Source::Named(set.name(family));
+        let loaded = self.load(family, key).0;
+        loaded.with(Expression::Map { from: 0, set, to: 0 }).with(Expression::SetMark { from: 0 })
+    }
+
+    /// The packet has a number of ours.
+    pub(crate) fn numbered(self) -> Self {
+        self.with(Expression::Meta { key: Meta::Mark, to: 0 })
+            .with(Expression::Mask { word: 0, mask: NUMBERS.to_ne_bytes().to_vec() })
+            .with(Expression::Compare {
+                from: 0,
+                equal: true,
+                value: (STEERED & NUMBERS).to_ne_bytes().to_vec(),
+            })
     }
 
     pub(crate) fn masquerade(self) -> Self {

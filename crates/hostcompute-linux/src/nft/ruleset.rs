@@ -5,6 +5,7 @@
 //! ```text
 //! arrives ─ guard_raw ──────── from one of our ports: spoof4/6: is (interface, MAC, address) known? else drop
 //!         ─ translate_in ───── translate4/6: service, node port, port mapping -> destination translation
+//!         ─ steer ──────────── from one of our ports: steer4/6: a destination with a way of its own gets its number
 //!         ┬ forward ────────── to or from our ports: pass4/6: established? access rules, isolation, then who may talk to whom
 //!         │ input ──────────── from our ports to this host: arrive4/6; else to endpoints in HostDefault: present4/6
 //!         ┴ output ─────────── from this host to our ports: depart4/6; else from endpoints in HostDefault: absent4/6
@@ -46,9 +47,10 @@ const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
 /// Chains at hooks.
-pub(crate) const HOOKS: [Hook; 7] = [
+pub(crate) const HOOKS: [Hook; 8] = [
     Hook { chain: "guard_raw", kind: "filter", place: PREROUTING, priority: -300 },
     Hook { chain: "translate_in", kind: "nat", place: PREROUTING, priority: -100 },
+    Hook { chain: "steer", kind: "filter", place: PREROUTING, priority: -90 },
     Hook { chain: "translate_out", kind: "nat", place: OUTPUT, priority: -100 },
     Hook { chain: "translate_source", kind: "nat", place: POSTROUTING, priority: 100 },
     Hook { chain: "forward", kind: "filter", place: FORWARD, priority: 0 },
@@ -73,6 +75,7 @@ pub(crate) fn chains() -> Vec<String> {
             "spread_client",
             "spread_node",
             "spread_node_client",
+            "steer",
             "pass",
             "arrive",
             "depart",
@@ -100,6 +103,7 @@ pub(crate) fn rules() -> &'static [Rule] {
             rules.extend(spoofing(family));
             rules.extend(destination_translation(family));
             rules.extend(spreading(family));
+            rules.extend(steering(family));
             rules.extend(forwarding(family));
             rules.extend(arriving(family));
             rules.extend(departing(family));
@@ -134,6 +138,8 @@ fn entrances() -> Vec<Rule> {
     for family in FAMILIES {
         let spoof = Rule::on("guard_raw").in_group(PORT_GROUP);
         rules.push(spoof.family(family).goto(named("spoof", family)));
+        let steer = Rule::on("steer").in_group(PORT_GROUP);
+        rules.push(steer.family(family).goto(named("steer", family)));
         for hook in ["translate_in", "translate_out"] {
             rules.push(Rule::on(hook).family(family).goto(named("translate", family)));
         }
@@ -219,6 +225,12 @@ fn spreading(family: Family) -> Vec<Rule> {
     rules
 }
 
+/// Every packet of a flow is numbered, after its destination is known for good.
+fn steering(family: Family) -> Vec<Rule> {
+    let both = [SourceAddress, DestinationAddress];
+    vec![Rule::on(named("steer", family)).number_by(family, &both, Set::Steer)]
+}
+
 /// Who may open connections through us. Access rules see translated addresses, as network policies of Kubernetes expect.
 fn forwarding(family: Family) -> Vec<Rule> {
     let chain = || Rule::on(named("pass", family));
@@ -256,6 +268,13 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .not_out_group(PORT_GROUP)
             .not_out_group(DYING_GROUP)
             .found(family, &[SourceAddress], Set::Outbound)
+            .accept(),
+        // What has a way of its own may take it.
+        chain()
+            .in_group(PORT_GROUP)
+            .not_out_group(PORT_GROUP)
+            .not_out_group(DYING_GROUP)
+            .numbered()
             .accept(),
         // Bridged networks are part of the outside.
         chain()

@@ -28,6 +28,7 @@ pub(crate) enum Set {
     NatLimited,
     NatLimit,
     NatAs,
+    Steer,
     AclOut,
     AclIn,
     Service,
@@ -62,6 +63,8 @@ pub(crate) enum Value {
     Presence,
     Address,
     AddressAndPort,
+    /// A number for the packet.
+    Mark,
     /// A chain to jump to.
     Chain,
 }
@@ -85,7 +88,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 22] = [
+        const PLAIN: [Set; 23] = [
             Source,
             Loop,
             Intra,
@@ -102,6 +105,7 @@ impl Set {
             NatLimited,
             NatLimit,
             NatAs,
+            Steer,
             AclOut,
             AclIn,
             Service,
@@ -131,6 +135,7 @@ impl Set {
             Set::PortMapVip => (&[Address, Protocol, Port], false, Value::AddressAndPort),
             Set::NatExempt | Set::NatLimit => (&[Address, Address], true, Value::Presence),
             Set::NatAs => (&[Address], false, Value::Address),
+            Set::Steer => (&[Address, Address], true, Value::Mark),
             Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
             Set::Service | Set::ServiceClient => {
                 (&[Address, Protocol, Port], false, Value::Presence)
@@ -177,6 +182,7 @@ impl Set {
             Set::NatLimited => "nat_limited",
             Set::NatLimit => "nat_limit",
             Set::NatAs => "nat_as",
+            Set::Steer => "steer",
             Set::AclOut => "acl_out",
             Set::AclIn => "acl_in",
             Set::Service => "service",
@@ -307,6 +313,7 @@ pub(crate) fn write_declaration(body: &mut Body<'_>, set: Set, family: Family, n
             let types = [address_type, Field::Port.type_number(family)];
             Some((concatenated(types.into_iter()), address + 4))
         }
+        Value::Mark => Some((Field::Slot.type_number(family), 4)),
         Value::Chain => Some((DATA_VERDICT_TYPE, 0)),
     };
     if let Some((data_type, length)) = data {

@@ -1,5 +1,7 @@
 //! Rules that choose a routing table.
 
+use std::net::IpAddr;
+
 use hostcompute_engine::plan::Family;
 use ipnet::IpNet;
 
@@ -17,11 +19,16 @@ const FRA_SRC: u16 = 2;
 const FRA_IIFNAME: u16 = 3;
 const FRA_GOTO: u16 = 4;
 const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
 const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
 const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
 const FR_ACT_TO_TBL: u8 = 1;
 const FR_ACT_GOTO: u8 = 2;
+/// The kernel's own rule that looks into table main, and that table.
+pub(crate) const MAIN_RULE: u32 = 32_766;
+pub(crate) const MAIN: u32 = 254;
 /// "Suppress nothing", as the kernel shows it.
 const NO_LENGTH: u32 = u32::MAX;
 
@@ -41,6 +48,8 @@ pub(crate) struct Rule {
     pub from: IpNet,
     /// Only what came in by this link; "lo" is the host itself.
     pub link: Option<String>,
+    /// Only packets that carry this number.
+    pub mark: Option<u32>,
     pub action: Action,
 }
 
@@ -60,9 +69,14 @@ fn write(body: &mut Body<'_>, rule: &Rule) {
     };
     // struct fib_rule_hdr; the table is an attribute.
     body.raw(&[family, 0, rule.from.prefix_len(), 0, 0, 0, 0, action]).raw(&[0; 4]);
-    with_octets(rule.from.network(), |octets| {
-        body.put(FRA_SRC, octets);
-    });
+    if rule.from.prefix_len() > 0 {
+        with_octets(rule.from.network(), |octets| {
+            body.put(FRA_SRC, octets);
+        });
+    }
+    if let Some(mark) = rule.mark {
+        body.put_u32(FRA_FWMARK, mark).put_u32(FRA_FWMASK, u32::MAX);
+    }
     if let Some(link) = &rule.link {
         body.put_text(FRA_IIFNAME, link);
     }
@@ -85,15 +99,21 @@ fn read(message: &Message<'_>) -> Option<Rule> {
     if message.kind != RTM_NEWRULE {
         return None;
     }
-    let [_, _, length, _, short, _, _, action]: [u8; 8] = array_of(message.body, 0)?;
+    let [family, _, length, _, short, _, _, action]: [u8; 8] = array_of(message.body, 0)?;
     let attributes = Attributes::new(message.body.get(12..)?);
     if attributes.get(FRA_PROTOCOL) != Some(&[ORIGIN]) {
         return None;
     }
+    let any = match family {
+        AF_INET6 => IpAddr::from([0; 16]),
+        _ => IpAddr::from([0; 4]),
+    };
     let suppress = attributes.get_u32(FRA_SUPPRESS_PREFIXLEN).filter(|length| *length != NO_LENGTH);
     Some(Rule {
         priority: attributes.get_u32(FRA_PRIORITY).unwrap_or_default(),
-        from: IpNet::new(attributes.get(FRA_SRC).and_then(address_of)?, length).ok()?,
+        from: IpNet::new(attributes.get(FRA_SRC).and_then(address_of).unwrap_or(any), length)
+            .ok()?,
+        mark: attributes.get_u32(FRA_FWMARK),
         link: attributes.get_text(FRA_IIFNAME).map(str::to_owned),
         action: match action {
             FR_ACT_GOTO => Action::Goto(attributes.get_u32(FRA_GOTO)?),

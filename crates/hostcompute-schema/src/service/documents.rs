@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::guid::Guid;
 use crate::hcn::{
-    EndpointStats, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace,
-    HostComputeNetwork, NotificationBase, ProtocolType,
+    EndpointStats, GuestNetworkService, HostComputeEndpoint, HostComputeLoadBalancer,
+    HostComputeNamespace, HostComputeNetwork, HostComputeRoute, NotificationBase, ProtocolType,
 };
 
 documents! {
@@ -207,6 +207,8 @@ documents! {
         port: Option<u16> = "Port" [, Given],
         /// So many ports and one more, of both protocols, next to each other; the service chooses which.
         port_count: Option<u16> = "PortCount" [, Given],
+        /// The guest network service that they are for: they go with it at the latest.
+        guest_network_service: Option<Guid> = "GuestNetworkService" [],
     }
 
     /// Ports that a session has reserved.
@@ -215,6 +217,8 @@ documents! {
         reservation: Option<u64> = "Reservation" [, Always],
         /// The session that has them.
         session: Option<Guid> = "Session" [, Always],
+        /// The guest network service that they are for.
+        guest_network_service: Option<Guid> = "GuestNetworkService" [],
         /// The protocol.
         protocol: Option<PortProtocol> = "Protocol" [, Always],
         /// Who else may have them.
@@ -271,6 +275,10 @@ documents! {
         endpoints: Vec<HostComputeEndpoint> = "Endpoints" [, Always],
         /// Load balancers that are new or have changed.
         load_balancers: Vec<HostComputeLoadBalancer> = "LoadBalancers" [, Always],
+        /// SDN routes that are new or have changed.
+        routes: Vec<HostComputeRoute> = "Routes" [, Always],
+        /// Guest network services that are new or have changed.
+        guest_network_services: Vec<GuestNetworkService> = "GuestNetworkServices" [, Always],
         /// Objects that are no more.
         removed: Vec<Guid> = "Removed" [, Always],
     }

@@ -11,7 +11,9 @@ mod policy;
 mod printing;
 mod reading;
 
-pub use printing::{to_v1_endpoint, to_v1_load_balancer, to_v1_namespace, to_v1_network};
+pub use printing::{
+    to_v1_endpoint, to_v1_load_balancer, to_v1_namespace, to_v1_network, to_v1_route,
+};
 pub use reading::{endpoint_from_v1, is_v1_endpoint, is_v1_network, network_from_v1};
 
 use serde_json::Value;
@@ -19,7 +21,7 @@ use serde_json::Value;
 use crate::document::Document;
 use crate::hcn::{
     HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
-    HostComputeQuery,
+    HostComputeQuery, HostComputeRoute,
 };
 
 /// The shape of document that a query asks for.
@@ -86,6 +88,12 @@ impl Older for HostComputeEndpoint {
 impl Older for HostComputeNamespace {
     fn to_v1(&self) -> Value {
         to_v1_namespace(self)
+    }
+}
+
+impl Older for HostComputeRoute {
+    fn to_v1(&self) -> Value {
+        to_v1_route(self)
     }
 }
 

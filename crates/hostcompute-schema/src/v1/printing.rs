@@ -12,9 +12,9 @@ use crate::guid::Guid;
 use crate::hcn::{
     AutomaticDnsNetworkPolicySetting, Base, Dns, EndpointFlags, EndpointPolicyType,
     HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
-    IpSubnet, LoadBalancerFlags, LoadBalancerPortMapping, LoadBalancerPortMappingFlags,
-    NamespaceType, NetworkFlags, NetworkMode, NetworkPolicyType, PortnameEndpointPolicySetting,
-    Route, Subnet,
+    HostComputeRoute, IpSubnet, LoadBalancerFlags, LoadBalancerPortMapping,
+    LoadBalancerPortMappingFlags, NamespaceType, NetworkFlags, NetworkMode, NetworkPolicyType,
+    PortnameEndpointPolicySetting, Route, Subnet,
 };
 
 /// What version 1 calls the two kinds of address range.
@@ -53,6 +53,18 @@ impl Printed {
         self.put_text("DNSDomain", dns.domain.as_deref());
         self.put_text("DNSSuffix", Some(&dns.search.join(",")));
         self.put_text("DNSServerList", Some(&dns.server_list.join(",")));
+    }
+
+    /// The network of a policy list, and the endpoints that it is about.
+    fn put_references(&mut self, network: &Option<String>, endpoints: &[String]) {
+        let network = network.as_deref().map(str::to_ascii_uppercase);
+        self.put_text("HostComputeNetwork", network.as_deref());
+        let endpoints = endpoints.iter().map(|id| {
+            let id =
+                id.parse::<Guid>().map_or_else(|_| id.to_ascii_lowercase(), |id| id.to_string());
+            Value::from(format!("/endpoints/{id}"))
+        });
+        self.put_list("References", endpoints.collect());
     }
 
     fn put_list(&mut self, name: &str, list: Vec<Value>) {
@@ -204,14 +216,22 @@ pub fn to_v1_namespace(namespace: &HostComputeNamespace) -> Value {
 pub fn to_v1_load_balancer(balancer: &HostComputeLoadBalancer) -> Value {
     let mut printed = Printed::default();
     printed.put_base(&balancer.base);
-    let network = balancer.host_compute_network.as_deref().map(str::to_ascii_uppercase);
-    printed.put_text("HostComputeNetwork", network.as_deref());
-    let endpoints = balancer.host_compute_endpoints.iter().map(|id| {
-        let id = id.parse::<Guid>().map_or_else(|_| id.to_ascii_lowercase(), |id| id.to_string());
-        Value::from(format!("/endpoints/{id}"))
-    });
-    printed.put_list("References", endpoints.collect());
+    printed.put_references(&balancer.host_compute_network, &balancer.host_compute_endpoints);
     let policies = balancer.port_mappings.iter().map(|mapping| v1_balancing(balancer, mapping));
+    printed.put_list("Policies", policies.collect());
+    Value::Object(printed.0)
+}
+
+/// An SDN route as version 1 has it: a policy list.
+pub fn to_v1_route(route: &HostComputeRoute) -> Value {
+    let mut printed = Printed::default();
+    printed.put_base(&route.base);
+    printed.put_references(&route.host_compute_network, &route.host_compute_endpoints);
+    let policies = route.routes.iter().map(|setting| {
+        let mut policy = setting.write();
+        policy.insert("Type".into(), "ROUTE".into());
+        Value::Object(policy)
+    });
     printed.put_list("Policies", policies.collect());
     Value::Object(printed.0)
 }

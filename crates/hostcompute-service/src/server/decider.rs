@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use hostcompute_engine::host::Host;
+use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid, HResult};
 
 use super::session::{Asker, Change};
@@ -143,6 +144,11 @@ impl Batch {
         let (mut left, waiting) = (left, &mut self.waiting);
         service.call_all(&asked, &mut |result| {
             let (Some((call, _)), Some(next)) = (left.next(), waiting.pop_front()) else { return };
+            if let (Ok(_), Operation::DeleteGuestNetworkService, Some(id)) =
+                (&result, call.operation, call.id)
+            {
+                shared.reservations.end_service(id);
+            }
             let code = result.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
             next.asker.audit(call.operation.symbol(), subject(call, &result), code);
             shared.numbers.answered(call.operation, next.since.elapsed(), result.is_err());

@@ -31,6 +31,8 @@ pub struct Reservation {
     pub number: u64,
     /// Whose it is.
     pub session: Guid,
+    /// The guest network service that it is for, with which it goes.
+    pub service: Option<Guid>,
     pub ports: Ports,
     pub access: Access,
 }
@@ -53,6 +55,13 @@ struct Entry {
     holds: Vec<Arc<dyn Hold>>,
 }
 
+/// Who shall have ports.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    session: Guid,
+    service: Option<Guid>,
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 enum Wish {
@@ -71,11 +80,20 @@ impl Reservations {
 
     /// Gives back everything that a session has.
     pub fn run_down(&self, session: Guid) {
+        self.end(|reservation| reservation.session == session);
+    }
+
+    /// Gives back everything that is for a guest network service, which has been deleted.
+    pub fn end_service(&self, service: Guid) {
+        self.end(|reservation| reservation.service == Some(service));
+    }
+
+    fn end(&self, which: impl Fn(&Reservation) -> bool) {
         let mut table = lock(&self.table);
         let entries = std::mem::take(&mut table.entries);
         let (gone, left) = entries
             .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, entry)| entry.reservation.session == session);
+            .partition::<BTreeMap<_, _>, _>(|(_, entry)| which(&entry.reservation));
         table.entries = left;
         drop(table);
         // Closing thousands of sockets takes its time; nobody need wait for it.
@@ -99,10 +117,15 @@ impl Reservations {
         &self,
         service: &mut Service<H>,
         wish: Wish,
-        (session, access): (Guid, Access),
+        holder: Holder,
+        access: Access,
         limits: &Limits,
         alive: impl FnOnce() -> bool,
     ) -> Result<Reservation, Failure> {
+        let Holder { session, service: guest } = holder;
+        if let Some(guest) = guest {
+            service.state().guest_service(guest)?;
+        }
         let count = match wish {
             Wish::These(_) => 1,
             Wish::Somewhere(count) => usize::from(count) + 1,
@@ -117,8 +140,8 @@ impl Reservations {
             return Err(Failure::new(HResult::E_HANDLE, "the session has ended"));
         }
         table.last += 1;
-        let reservation = Reservation { number: table.last, session, ports, access };
-        let number = table.last;
+        let (number, service) = (table.last, guest);
+        let reservation = Reservation { number, session, service, ports, access };
         table.entries.insert(number, Entry { reservation, holds });
         Ok(reservation)
     }
@@ -198,17 +221,19 @@ fn find<H: Host>(
 
 impl<H: Host + Send + 'static> Session<H> {
     /// Keeps one port from everybody else until it is released or this session ends
-    /// (HcnReserveGuestNetworkServicePort); the ports' first and last are the same.
+    /// (HcnReserveGuestNetworkServicePort); the ports' first and last are the same. With a guest network service it also ends
+    /// with that.
     ///
     /// # Errors
     /// HCN_E_PORT_ALREADY_EXISTS when a program, an endpoint or another reservation has it; E_INVALIDARG for port 0 or no protocol;
-    /// E_ACCESSDENIED; ERROR_NOT_ENOUGH_QUOTA.
+    /// ERROR_NOT_FOUND for a guest network service that is not there; E_ACCESSDENIED; ERROR_NOT_ENOUGH_QUOTA.
     pub fn reserve_port(
         &self,
         tcp: bool,
         udp: bool,
         access: Access,
         port: u16,
+        service: Option<Guid>,
     ) -> Result<Reservation, Failure> {
         if port == 0 || !(tcp || udp) {
             let why = "a reservation needs a port and a protocol";
@@ -216,15 +241,15 @@ impl<H: Host + Send + 'static> Session<H> {
                 .hint("reserve a range to have the service choose ports"));
         }
         let ports = Ports { tcp, udp, first: port, last: port };
-        self.reserve(Wish::These(ports), access)
+        self.reserve(Wish::These(ports), access, service)
     }
 
     /// Keeps `count + 1` ports next to each other, of both protocols, for itself (HcnReserveGuestNetworkServicePortRange).
     ///
     /// # Errors
     /// HCN_E_PORT_ALREADY_EXISTS when the host has no such row of free ports; E_ACCESSDENIED; ERROR_NOT_ENOUGH_QUOTA.
-    pub fn reserve_range(&self, count: u16) -> Result<Reservation, Failure> {
-        self.reserve(Wish::Somewhere(count), Access::Exclusive)
+    pub fn reserve_range(&self, count: u16, service: Option<Guid>) -> Result<Reservation, Failure> {
+        self.reserve(Wish::Somewhere(count), Access::Exclusive, service)
     }
 
     /// Gives a reservation back.
@@ -240,11 +265,17 @@ impl<H: Host + Send + 'static> Session<H> {
         self.shared().reservations.all()
     }
 
-    fn reserve(&self, wish: Wish, access: Access) -> Result<Reservation, Failure> {
-        let (shared, holder, limits) = (self.shared().clone(), self.id(), *self.limits());
+    fn reserve(
+        &self,
+        wish: Wish,
+        access: Access,
+        service: Option<Guid>,
+    ) -> Result<Reservation, Failure> {
+        let (shared, session, limits) = (self.shared().clone(), self.id(), *self.limits());
+        let holder = Holder { session, service };
         self.with_service(Right::Manage, "ReservePorts", move |service| {
-            let alive = || shared.has_session(holder);
-            shared.reservations.reserve(service, wish, (holder, access), &limits, alive)
+            let alive = || shared.has_session(session);
+            shared.reservations.reserve(service, wish, holder, access, &limits, alive)
         })?
     }
 }

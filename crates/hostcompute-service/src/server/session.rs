@@ -231,13 +231,15 @@ impl<H: Host + Send + 'static> Session<H> {
     /// Subscribes to what happens from now on, or after the event with number `after`.
     ///
     /// # Errors
-    /// HCN_E_NETWORK_NOT_FOUND for a network that is not there; ERROR_NOT_ENOUGH_QUOTA when the user has too many subscriptions.
+    /// HCN_E_NETWORK_NOT_FOUND and ERROR_NOT_FOUND for what is not there; ERROR_NOT_ENOUGH_QUOTA when the user has too many subscriptions.
     pub fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
         self.belongings.account.request(0)?;
         // Under the lock that the end of the session takes first: nothing is subscribed after it.
         self.with_handles(|_| {
-            if let Topic::Network(network) = to {
-                read(&self.shared.view).network(network)?;
+            match to {
+                Topic::All => {}
+                Topic::Network(network) => drop(read(&self.shared.view).network(network)?),
+                Topic::GuestService(id) => drop(read(&self.shared.view).guest_service(id)?),
             }
             let account = &self.belongings.account;
             let lease = account.subscribe()?;

@@ -159,6 +159,8 @@ pub fn resolve(state: &State, ask: &Ask<'_>) -> Result<Guid, Failure> {
         Some(Kind::Namespace) => engine::Kind::Namespace,
         Some(Kind::Endpoint) => engine::Kind::Endpoint,
         Some(Kind::LoadBalancer) => engine::Kind::LoadBalancer,
+        Some(Kind::SdnRoute) => engine::Kind::SdnRoute,
+        Some(Kind::GuestNetworkService) => engine::Kind::GuestService,
         Some(other) => {
             let why = format!("a {} has no name", other.name());
             return Err(Failure::new(HResult::E_NOTIMPL, why));

@@ -178,8 +178,10 @@ impl Transport for Embedded {
     }
 
     fn subscribe(&self, to: Topic, after: Option<u64>) -> Result<Subscription, Failure> {
-        if let Topic::Network(id) = to {
-            self.service()?.state().resolve(engine::Kind::Network, &id.to_string())?;
+        match to {
+            Topic::All => {}
+            Topic::Network(id) => drop(self.service()?.state().network(id)?),
+            Topic::GuestService(id) => drop(self.service()?.state().guest_service(id)?),
         }
         let next = match after {
             Some(last) => last.saturating_add(1),
@@ -299,6 +301,7 @@ impl Source for Listener {
             let told = told(&happened, |event| match self.to {
                 Topic::All => true,
                 Topic::Network(id) => event.network == Some(id),
+                Topic::GuestService(id) => event.is_of_guest_service(id),
             });
             self.ready.extend(told.into_iter().map(Notice::Event));
         }

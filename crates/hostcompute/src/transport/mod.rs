@@ -111,6 +111,8 @@ pub enum Topic {
     All,
     /// What happens to one network: to itself, and to endpoints of it that come into namespaces and leave them.
     Network(Guid),
+    /// What happens to one guest network service.
+    GuestService(Guid),
 }
 
 /// What happens, in order and without gaps that it does not tell of. Dropping it unsubscribes.

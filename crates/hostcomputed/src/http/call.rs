@@ -147,6 +147,7 @@ fn subscribe(
     let topic = match (operation.subject(), named(operation, uri)?) {
         (Kind::Service, _) => Topic::All,
         (Kind::Network, Some(network)) => Topic::Network(network),
+        (Kind::GuestNetworkService, Some(service)) => Topic::GuestService(service),
         (kind, _) => {
             let why = format!("this service tells nothing about a {}", kind.name());
             return Err(Failure::new(HResult::E_NOTIMPL, why));

@@ -67,7 +67,7 @@ impl Changes {
             .strip_prefix(&self.run)
             .and_then(|rest| rest.strip_prefix('-')?.parse::<u64>().ok())
             .filter(|known| (inside.forgotten..=inside.revision).contains(known));
-        let mut lists: [Vec<Value>; 4] = Default::default();
+        let mut lists: [Vec<Value>; 6] = Default::default();
         for described in
             inside.documents.iter().filter(|d| known.is_none_or(|known| d.since > known))
         {
@@ -79,9 +79,7 @@ impl Changes {
         let mut answer = Map::new();
         answer.insert("Revision".into(), self.written(inside.revision).into());
         answer.insert("Complete".into(), known.is_none().into());
-        for (name, list) in
-            ["Networks", "Namespaces", "Endpoints", "LoadBalancers"].into_iter().zip(lists)
-        {
+        for (name, list) in LISTS.into_iter().zip(lists) {
             answer.insert(name.into(), list.into());
         }
         answer.insert("Removed".into(), removed.into());
@@ -152,9 +150,15 @@ fn same(one: &Object, other: &Object) -> bool {
         (Object::Namespace(one), Object::Namespace(other)) => Arc::ptr_eq(one, other),
         (Object::Endpoint(one), Object::Endpoint(other)) => Arc::ptr_eq(one, other),
         (Object::LoadBalancer(one), Object::LoadBalancer(other)) => Arc::ptr_eq(one, other),
+        (Object::SdnRoute(one), Object::SdnRoute(other)) => Arc::ptr_eq(one, other),
+        (Object::GuestService(one), Object::GuestService(other)) => Arc::ptr_eq(one, other),
         _ => false,
     }
 }
+
+/// The lists of the answer.
+const LISTS: [&str; 6] =
+    ["Networks", "Namespaces", "Endpoints", "LoadBalancers", "Routes", "GuestNetworkServices"];
 
 /// Which list of the answer holds a kind.
 fn place(kind: Kind) -> usize {
@@ -164,5 +168,7 @@ fn place(kind: Kind) -> usize {
         Kind::Namespace => 1,
         Kind::Endpoint => 2,
         Kind::LoadBalancer => 3,
+        Kind::SdnRoute => 4,
+        Kind::GuestService => 5,
     }
 }

@@ -73,10 +73,12 @@ impl Asked {
 
     fn reserve_ports(&self) -> Result<Response, Failure> {
         let wanted = hostcompute_schema::parse::<PortRequest>(&self.document)?.document;
+        let guest = wanted.guest_network_service.filter(|id| !id.is_zero());
         let reserved = match (wanted.port, wanted.port_count) {
             (Some(port), None) => {
                 let (tcp, udp) = protocols(&wanted.protocol.ok_or_else(|| missing("Protocol"))?)?;
-                self.session.reserve_port(tcp, udp, access(wanted.access.as_ref())?, port)?
+                let access = access(wanted.access.as_ref())?;
+                self.session.reserve_port(tcp, udp, access, port, guest)?
             }
             (None, Some(count)) => {
                 if wanted.protocol.is_some() || wanted.access.is_some() {
@@ -84,7 +86,7 @@ impl Asked {
                     return Err(Failure::new(HResult::E_INVALIDARG, why)
                         .hint("leave Protocol and Access out"));
                 }
-                self.session.reserve_range(count)?
+                self.session.reserve_range(count, guest)?
             }
             _ => {
                 let why = "a reservation needs either Port or PortCount";
@@ -138,11 +140,12 @@ fn unknown(member: &str, value: &str) -> Failure {
 }
 
 fn reservation(reservation: Reservation) -> PortReservation {
-    let Reservation { number, session, ports, access } = reservation;
+    let Reservation { number, session, service, ports, access } = reservation;
     let Ports { tcp, udp, first, last } = ports;
     PortReservation {
         reservation: Some(number),
         session: Some(session),
+        guest_network_service: service,
         protocol: Some(match (tcp, udp) {
             (true, true) => PortProtocol::Both,
             (true, false) => PortProtocol::Tcp,
@@ -175,5 +178,7 @@ fn object_kind(kind: Kind) -> ObjectKind {
         Kind::Namespace => ObjectKind::Namespace,
         Kind::Endpoint => ObjectKind::Endpoint,
         Kind::LoadBalancer => ObjectKind::LoadBalancer,
+        Kind::SdnRoute => ObjectKind::SdnRoute,
+        Kind::GuestService => ObjectKind::GuestNetworkService,
     }
 }

@@ -18,12 +18,14 @@ use hostcompute_schema::{
     AclPolicySetting, Document, EncapOverheadEndpointPolicySetting, EndpointPolicy,
     EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting,
     OutboundNatPolicySetting, PortMappingPolicySetting, PortnameEndpointPolicySetting,
-    ProviderAddressEndpointPolicySetting, QosPolicySetting, TierAclPolicySetting,
+    ProviderAddressEndpointPolicySetting, QosPolicySetting, SdnRoutePolicySetting,
+    TierAclPolicySetting,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
+use crate::network::detour;
 use crate::network::network::Network;
 use crate::network::remote;
 use port_mapping::PortMapping;
@@ -46,6 +48,8 @@ pub struct Policies {
     pub port_name: Option<String>,
     /// The host that the endpoint is on, of those that share an Overlay network.
     pub provider: Option<IpAddr>,
+    /// Its own routes (SDNRoute).
+    pub detours: Vec<detour::Entry>,
 }
 
 impl Policies {
@@ -161,6 +165,11 @@ fn read_one(
             let setting: ProviderAddressEndpointPolicySetting = parse(settings)?;
             remote::provider(policies, &setting, network)
         }
+        Some(Type::SDNRoute) => {
+            let setting: SdnRoutePolicySetting = parse(settings)?;
+            policies.detours.push(detour::read(&setting, network)?);
+            Ok(())
+        }
         Some(Type::Unknown(name)) => {
             let why = alloc::format!("'{name}' is not a type of endpoint policy");
             Err(Failure::new(HResult::HCN_E_INVALID_POLICY_TYPE, why))
@@ -214,6 +223,7 @@ fn normalise(
         Some(Type::ProviderAddress) => {
             draft.part::<ProviderAddressEndpointPolicySetting>(&given, path)?.write()
         }
+        Some(Type::SDNRoute) => draft.part::<SdnRoutePolicySetting>(&given, path)?.write(),
         // Refused by `read`, which says why.
         _ => return Ok(()),
     };

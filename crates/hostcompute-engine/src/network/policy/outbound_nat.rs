@@ -93,10 +93,11 @@ fn prefixes(
 }
 
 impl OutboundNat {
-    pub(crate) fn facts(&self, source: IpAddr, facts: &mut Vec<Fact>) {
+    /// `kept`: what else the endpoint sends under its own address.
+    pub(crate) fn facts(&self, source: IpAddr, kept: &[IpNet], facts: &mut Vec<Fact>) {
         let same_family = |net: &&IpNet| net.addr().is_ipv4() == source.is_ipv4();
         // Prefixes inside others say nothing new, and interval sets refuse overlaps.
-        for destination in outermost(self.exceptions.iter().filter(same_family)) {
+        for destination in outermost(self.exceptions.iter().chain(kept).filter(same_family)) {
             facts.push(Fact::Element(Element::NatExempt { source, destination }));
         }
         let limits = outermost(self.destinations.iter().filter(same_family));

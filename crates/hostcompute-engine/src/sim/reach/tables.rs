@@ -48,6 +48,8 @@ pub(super) struct Tables<'a> {
     limited: BTreeSet<IpAddr>,
     limits: Vec<(IpAddr, IpNet)>,
     appears: BTreeMap<IpAddr, IpAddr>,
+    steered: Vec<(IpAddr, IpNet, u32)>,
+    detours: BTreeMap<(Family, u32), Option<IpAddr>>,
     acl: BTreeMap<(Direction, IpAddr), &'a str>,
     chains: BTreeMap<&'a str, &'a AclChain>,
     /// Sets of addresses by number, family and whether they have ports.
@@ -78,6 +80,9 @@ impl<'a> Tables<'a> {
                 self.tunnels.insert(tunnel.vsid, &tunnel.name);
             }
             Fact::RemoteRoute(route) => self.remote_routes.push(route),
+            Fact::Detour(detour) => {
+                self.detours.insert((detour.family, detour.number), detour.via);
+            }
             Fact::Peer(peer) => {
                 self.peers.insert((&peer.device, peer.mac), peer.provider);
             }
@@ -141,6 +146,9 @@ impl<'a> Tables<'a> {
             Element::NatLimit { source, destination } => self.limits.push((*source, *destination)),
             Element::NatAs { source, address } => {
                 self.appears.insert(*source, *address);
+            }
+            Element::Steer { source, destination, number } => {
+                self.steered.push((*source, *destination, *number));
             }
             Element::AclOut { address, chain } => {
                 self.acl.insert((Direction::Out, *address), chain);
@@ -224,6 +232,31 @@ impl<'a> Tables<'a> {
         let ours =
             self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
         if ours { Way::Nowhere } else { Way::Outside }
+    }
+
+    /// Whether what a port sends has a way of its own there.
+    pub(super) fn is_steered(&self, source: IpAddr, destination: IpAddr) -> bool {
+        self.detour(source, destination).is_some()
+    }
+
+    /// The host's routing decision about what a port or a tunnel sent. Endpoints of this host are found first.
+    pub(super) fn way_from(&self, source: IpAddr, to: IpAddr) -> Way<'a> {
+        let usual = self.way(to);
+        match self.detour(source, to) {
+            Some(number) if !matches!(usual, Way::Local | Way::Port(_)) => {
+                match self.detours.get(&(Family::of(&to), number)) {
+                    Some(Some(_)) => Way::Outside,
+                    _ => usual,
+                }
+            }
+            _ => usual,
+        }
+    }
+
+    fn detour(&self, source: IpAddr, destination: IpAddr) -> Option<u32> {
+        let fits =
+            |(from, to, _): &&(IpAddr, IpNet, u32)| *from == source && to.contains(&destination);
+        self.steered.iter().find(fits).map(|(_, _, number)| *number)
     }
 
     /// The source the kernel chooses for a packet of the host itself.

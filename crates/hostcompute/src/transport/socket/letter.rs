@@ -185,6 +185,7 @@ impl<'a> Letter<'a> {
         let (operation, id) = match to {
             Topic::All => (Operation::RegisterServiceCallback, Guid::default()),
             Topic::Network(id) => (Operation::RegisterNetworkCallback, id),
+            Topic::GuestService(id) => (Operation::RegisterGuestNetworkServiceCallback, id),
         };
         let (_, path) = operation.route().unwrap_or((Method::Get, "/events"));
         let headers = after.map(|number| ("last-event-id", number.to_string()));
