@@ -91,28 +91,7 @@ fn every_routed_operation_does_what_its_function_does() {
     assert_eq!(shown["PortMappings"][0]["ExternalPort"], 81);
     assert_eq!(tour.ask(O::DeleteLoadBalancer, &id, Value::Null).status, 204);
 
-    let route = json!({ "HostComputeEndpoints": [endpoint],
-        "Routes": [{ "DestinationPrefix": "203.0.113.0/24", "NeedEncap": true }] });
-    let id = tour.ask(O::CreateSdnRoute, "", route).id();
-    assert_eq!(tour.ask(O::OpenSdnRoute, &id, Value::Null).status, 204);
-    assert_eq!(tour.ask(O::EnumerateSdnRoutes, "", Value::Null).ok(), json!([id]));
-    let shown = tour.ask(O::QuerySdnRouteProperties, &id, Value::Null).ok();
-    assert_eq!(shown["Routes"][0]["DestinationPrefix"], "203.0.113.0/24");
-    assert!(machine.output("ip", &["rule"]).contains("fwmark"), "a way in the kernel");
-    tour.ask(O::ModifySdnRoute, &id, json!({})).refused(501, "E_NOTIMPL");
-    assert_eq!(tour.ask(O::DeleteSdnRoute, &id, Value::Null).status, 204);
-
-    let machine_id = "0f1f9aa5-9f6f-4b8e-8b60-0e5b5c1e9d01";
-    let guest = json!({ "VirtualMachineId": machine_id, "MirrorHostNetworking": true, "Flags": 3 });
-    let id = tour.ask(O::CreateGuestNetworkService, "", guest).id();
-    assert_eq!(tour.ask(O::OpenGuestNetworkService, &id, Value::Null).status, 204);
-    assert_eq!(tour.ask(O::EnumerateGuestNetworkServices, "", Value::Null).ok(), json!([id]));
-    let state = json!({ "RequestType": "Update", "ResourceType": "State",
-        "Settings": { "State": "Synchronized" } });
-    assert_eq!(tour.ask(O::ModifyGuestNetworkService, &id, state).status, 204);
-    let shown = tour.ask(O::QueryGuestNetworkServiceProperties, &id, Value::Null).ok();
-    assert_eq!((&shown["State"], &shown["VirtualMachineId"]), (&json!(3), &json!(machine_id)));
-    assert_eq!(tour.ask(O::DeleteGuestNetworkService, &id, Value::Null).status, 204);
+    routes_and_guests(&mut tour, &machine, &endpoint);
 
     assert_eq!(tour.ask(O::ModifyNamespace, &namespace, attach("Remove")).status, 204);
     assert_eq!(tour.ask(O::DeleteNamespace, &namespace, Value::Null).status, 204);
@@ -135,6 +114,32 @@ fn every_routed_operation_does_what_its_function_does() {
     assert_eq!(daemon.ask("GET", "/host/check", "").ok(), json!({ "Findings": [] }));
     daemon.stop();
     machine.is_clean();
+}
+
+fn routes_and_guests(tour: &mut Tour, machine: &Machine, endpoint: &str) {
+    use Operation as O;
+    let route = json!({ "HostComputeEndpoints": [endpoint],
+        "Routes": [{ "DestinationPrefix": "203.0.113.0/24", "NeedEncap": true }] });
+    let id = tour.ask(O::CreateSdnRoute, "", route).id();
+    assert_eq!(tour.ask(O::OpenSdnRoute, &id, Value::Null).status, 204);
+    assert_eq!(tour.ask(O::EnumerateSdnRoutes, "", Value::Null).ok(), json!([id]));
+    let shown = tour.ask(O::QuerySdnRouteProperties, &id, Value::Null).ok();
+    assert_eq!(shown["Routes"][0]["DestinationPrefix"], "203.0.113.0/24");
+    assert!(machine.output("ip", &["rule"]).contains("fwmark"), "a way in the kernel");
+    tour.ask(O::ModifySdnRoute, &id, json!({})).refused(501, "E_NOTIMPL");
+    assert_eq!(tour.ask(O::DeleteSdnRoute, &id, Value::Null).status, 204);
+
+    let machine_id = "0f1f9aa5-9f6f-4b8e-8b60-0e5b5c1e9d01";
+    let guest = json!({ "VirtualMachineId": machine_id, "MirrorHostNetworking": true, "Flags": 3 });
+    let id = tour.ask(O::CreateGuestNetworkService, "", guest).id();
+    assert_eq!(tour.ask(O::OpenGuestNetworkService, &id, Value::Null).status, 204);
+    assert_eq!(tour.ask(O::EnumerateGuestNetworkServices, "", Value::Null).ok(), json!([id]));
+    let state = json!({ "RequestType": "Update", "ResourceType": "State",
+        "Settings": { "State": "Synchronized" } });
+    assert_eq!(tour.ask(O::ModifyGuestNetworkService, &id, state).status, 204);
+    let shown = tour.ask(O::QueryGuestNetworkServiceProperties, &id, Value::Null).ok();
+    assert_eq!((&shown["State"], &shown["VirtualMachineId"]), (&json!(3), &json!(machine_id)));
+    assert_eq!(tour.ask(O::DeleteGuestNetworkService, &id, Value::Null).status, 204);
 }
 
 #[test]

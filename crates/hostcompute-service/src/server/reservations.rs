@@ -116,9 +116,8 @@ impl Reservations {
     fn reserve<H: Host>(
         &self,
         service: &mut Service<H>,
-        wish: Wish,
+        (wish, access): (Wish, Access),
         holder: Holder,
-        access: Access,
         limits: &Limits,
         alive: impl FnOnce() -> bool,
     ) -> Result<Reservation, Failure> {
@@ -275,7 +274,7 @@ impl<H: Host + Send + 'static> Session<H> {
         let holder = Holder { session, service };
         self.with_service(Right::Manage, "ReservePorts", move |service| {
             let alive = || shared.has_session(session);
-            shared.reservations.reserve(service, wish, holder, access, &limits, alive)
+            shared.reservations.reserve(service, (wish, access), holder, &limits, alive)
         })?
     }
 }
