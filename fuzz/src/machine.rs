@@ -24,6 +24,7 @@ impl Machine {
             prefixes: ["198.51.100.0/24"].map(|net| net.parse().expect("a prefix")).into(),
             addresses: vec!["198.51.100.1".parse().expect("an address")],
             uplink_mtu: Some(1400),
+            answers: true,
             uplinks: vec![Uplink {
                 name: "up0".into(),
                 index: 2,

@@ -71,6 +71,15 @@ pub trait Host {
         Ok(())
     }
 
+    /// From now on this process answers for networks, as long as it lives: what these facts say of it holds when this returns, and
+    /// coming plans keep it up. A host that nobody has told so leaves answering to others, and says so in its surroundings.
+    ///
+    /// # Errors
+    /// The first that could not be made to hold; the others do.
+    fn answer(&mut self, _facts: &[Fact]) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The interface index of the host end that waits in a namespace for its first port, if there is one: a number of
     /// [`PREPARED_INTERFACES`](crate::plan::PREPARED_INTERFACES) that nothing else has.
     fn prepared(&self, _namespace: Guid) -> Option<u32> {
@@ -169,6 +178,10 @@ impl<H: Host + ?Sized> Host for &mut H {
         (**self).watch(tell)
     }
 
+    fn answer(&mut self, facts: &[Fact]) -> Result<(), Fault> {
+        (**self).answer(facts)
+    }
+
     fn prepared(&self, namespace: Guid) -> Option<u32> {
         (**self).prepared(namespace)
     }
@@ -214,6 +227,8 @@ pub struct Surroundings {
     pub addresses: Vec<IpAddr>,
     /// Smallest MTU of the interfaces that carry default routes, if there is one.
     pub uplink_mtu: Option<u32>,
+    /// Whether this process answers for networks ([`Host::answer`]).
+    pub answers: bool,
     /// The links that a network may stand on, the most suitable first: those with a default route, then by their indexes.
     pub uplinks: Vec<Uplink>,
 }

@@ -20,6 +20,10 @@ use ipnet::IpNet;
 
 use crate::mac::Mac;
 
+mod answers;
+
+pub use answers::{Lease, Name, Responder};
+
 /// The two families of IP; every list of addresses, map and chain exists once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -75,6 +79,12 @@ pub enum Fact {
     Service(Service),
     /// The resolver configuration of a namespace.
     Resolver(Resolver),
+    /// The host answers the endpoints of a network.
+    Responder(Responder),
+    /// What a port is told of its address when it asks.
+    Lease(Lease),
+    /// A name that resolves on a network.
+    Name(Name),
 }
 
 /// A bridge device without ports: the network's presence on the host (`dummy` is absent from many kernels).
@@ -384,6 +394,12 @@ pub enum Element {
     Published { subnet: IpNet },
     /// `bridged`: may talk to the outside as it is, both ways.
     Bridged { subnet: IpNet },
+    /// `fenced`: reaches neither the host nor other networks of it (ConstrainedICS).
+    Fenced { subnet: IpNet },
+    /// `barred`: forwarding from one prefix to the other is refused (ConstrainedICS and what is near the host).
+    Barred { from: IpNet, to: IpNet },
+    /// `answered`: what the host serves its endpoints, whatever else keeps them from it. Key: address . protocol . port.
+    Answered { address: IpAddr, protocol: u8, port: u16 },
     /// `beyond`: what may come out of a tunnel. Key: name of the tunnel . address.
     Beyond { device: String, subnet: IpNet },
     /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).
@@ -515,6 +531,7 @@ impl Fact {
             }
             (Fact::Service(a), Fact::Service(b)) => a.frontend() == b.frontend(),
             (Fact::Resolver(a), Fact::Resolver(b)) => a.netns == b.netns,
+            (Fact::Lease(a), Fact::Lease(b)) => (&a.port, a.index) == (&b.port, b.index),
             (Fact::Element(a), Fact::Element(b)) => a.same_key(b),
             _ => self == other,
         }

@@ -130,6 +130,7 @@ fn laboratory() -> Linux {
         netns_dir: "/mnt/netns".into(),
         resolver_dir: "/mnt/resolv".into(),
         saved: "/mnt/saved.json".into(),
+        resolv_conf: "/etc/resolv.conf".into(),
     })
     .expect("this host")
 }

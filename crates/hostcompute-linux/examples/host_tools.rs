@@ -76,6 +76,7 @@ fn sample(directory: &Path, ports: u16) -> Result<usize, Failure> {
         netns_dir: directory.join("netns"),
         resolver_dir: directory.join("resolv"),
         saved: directory.join("saved.json"),
+        resolv_conf: "/etc/resolv.conf".into(),
     })?;
     let facts = sample_facts(ports);
     let add: Vec<Step> = facts.iter().cloned().map(Step::Add).collect();

@@ -45,6 +45,9 @@ pub fn fact(fact: &Fact) -> String {
             None => format!("node port {}", service.port),
         },
         Fact::Resolver(resolver) => format!("resolver of namespace {}", resolver.netns),
+        Fact::Responder(responder) => format!("answers of network {}", responder.network),
+        Fact::Lease(lease) => format!("lease of {} at interface {}", lease.address, lease.port),
+        Fact::Name(name) => format!("name {} of {}", name.name, name.address),
     }
 }
 
@@ -58,6 +61,9 @@ fn element(element: &Element) -> String {
         Element::Apart { subnet } => format!("separation of {subnet} from the host"),
         Element::Published { subnet } => format!("published ports of {subnet}"),
         Element::Bridged { subnet } => format!("bridging of {subnet}"),
+        Element::Fenced { subnet } => format!("fence around {subnet}"),
+        Element::Barred { from, to } => format!("barring of {to} to {from}"),
+        Element::Answered { address, port, .. } => format!("answers at {address} port {port}"),
         Element::Beyond { device, subnet } => format!("{subnet} behind {device}"),
         Element::Isolated { address } => format!("isolation of {address}"),
         Element::PortMapping { vip: None, port, to, .. } => {

@@ -75,6 +75,7 @@ pub fn read(bytes: &[u8]) -> usize {
         });
     }
     let _ = crate::watch::understand(bytes);
+    let _ = crate::answering::understand(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = text.parse::<crate::sweep::Handle>();
     }

@@ -10,6 +10,7 @@
 //! | [`port`], [`anchor`], [`tunnel`], [`wire`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
 //! | [`watch`] | hears what others take away |
+//! | [`answering`] | DHCP and DNS at the gateways |
 //! | [`observer`] | a second look, which waits for no change |
 //! | [`pool`] | namespaces and links made in advance |
 //! | [`cleanup`] | the slow end of links, behind the answer |
@@ -32,6 +33,7 @@ use hostcompute_engine::plan::{Fact, Port, Step};
 
 pub mod activation;
 mod anchor;
+mod answering;
 mod claim;
 mod cleanup;
 mod compare;
@@ -92,6 +94,8 @@ pub struct Options {
     pub resolver_dir: PathBuf,
     /// The file that remembers the host's own settings while ours are in force.
     pub saved: PathBuf,
+    /// The file that names the host's own resolvers, to which questions of networks are passed on: /etc/resolv.conf.
+    pub resolv_conf: PathBuf,
 }
 
 /// This machine, or one host namespace of it.
@@ -106,6 +110,9 @@ pub struct Linux {
     cleanup: Cleanup,
     pool: Pool,
     watch: Option<watch::Watch>,
+    /// Where networks are answered, if this process does.
+    desk: Option<answering::Desk>,
+    resolv_conf: PathBuf,
     resolver_dir: PathBuf,
     saved: PathBuf,
     scene: Scene,
@@ -130,7 +137,7 @@ impl Linux {
     }
 
     fn open_host(options: Options) -> Result<Self, Error> {
-        let Options { host_netns, netns_dir, resolver_dir, saved } = options;
+        let Options { host_netns, netns_dir, resolver_dir, saved, resolv_conf } = options;
         let netns = match host_netns {
             None => None,
             Some(path) => {
@@ -158,6 +165,8 @@ impl Linux {
             cleanup: Cleanup::new(),
             pool: Pool::default(),
             watch: None,
+            desk: None,
+            resolv_conf,
             resolver_dir,
             saved,
             scene,
@@ -182,6 +191,20 @@ impl Linux {
     /// How many namespaces are ready in advance (see [`Host::prepare`]).
     pub fn ready(&self) -> usize {
         self.pool.ready()
+    }
+
+    /// Makes what the process itself has of a fact hold, if it answers.
+    fn answer_for(&self, fact: &Fact) -> Result<(), Error> {
+        self.desk.as_ref().map_or(Ok(()), |desk| self.within(|| desk.add(fact)))
+    }
+
+    fn answer_no_more(&self, fact: &Fact) {
+        self.desk.iter().for_each(|desk| desk.remove(fact));
+    }
+
+    /// Whether it holds; who does not answer leaves that to others.
+    fn answers_for(&self, fact: &Fact) -> bool {
+        self.desk.as_ref().is_none_or(|desk| desk.holds(fact))
     }
 
     /// Runs `work` with the calling thread in the host namespace.
@@ -246,7 +269,9 @@ impl Host for Linux {
     }
 
     fn surroundings(&mut self) -> Result<Surroundings, Fault> {
-        surroundings::read(&mut self.route).map_err(fault)
+        let mut found = surroundings::read(&mut self.route).map_err(fault)?;
+        found.answers = self.desk.is_some();
+        Ok(found)
     }
 
     fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
@@ -279,6 +304,19 @@ impl Host for Linux {
         let netns = self.netns.as_ref().map(AsFd::as_fd);
         self.watch = Some(watch::Watch::begin(netns, tell).map_err(fault)?);
         Ok(())
+    }
+
+    fn answer(&mut self, facts: &[Fact]) -> Result<(), Fault> {
+        if self.desk.is_none() {
+            let netns = self.netns.as_ref().map(AsFd::as_fd);
+            let desk = answering::Desk::open(netns, self.resolv_conf.clone()).map_err(fault)?;
+            self.desk = Some(desk);
+        }
+        let mut first = Ok(());
+        for fact in facts {
+            first = first.and(self.answer_for(fact).map_err(fault));
+        }
+        first
     }
 
     fn prepared(&self, namespace: Guid) -> Option<u32> {

@@ -270,6 +270,16 @@ impl<'p> Performance<'_, 'p> {
             Fact::Resolver(new) => {
                 resolver::write(&self.host.resolver_dir, new.netns, &new.content)?
             }
+            Fact::Lease(new) => {
+                port::push_answers(&mut self.datagram, step, new.index);
+                self.host.answer_for(fact)?;
+            }
+            Fact::Responder(_) => {
+                // The addresses must be there.
+                self.flush()?;
+                self.host.answer_for(fact)?;
+            }
+            Fact::Name(_) => self.host.answer_for(fact)?,
             Fact::Table
             | Fact::AddressSet(_)
             | Fact::AclChain(_)
@@ -362,6 +372,8 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
+            // The port goes, or answers for what lies behind it without harm.
+            Fact::Responder(_) | Fact::Lease(_) | Fact::Name(_) => self.host.answer_no_more(fact),
             Fact::Table
             | Fact::AddressSet(_)
             | Fact::AclChain(_)

@@ -149,6 +149,14 @@ pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port, pai
     }
 }
 
+/// Lets the host end answer address resolution for what is reached through the host, at once: who got its address by DHCP takes
+/// the subnet for its own link.
+pub(crate) fn push_answers(datagram: &mut Datagram, step: usize, index: u32) {
+    let note = |aim| Note { step, aim, lenient: Lenient::Not };
+    link::push_inet4(datagram, note("answer for neighbours"), index, Inet4Setting::ProxyArp);
+    neighbour::push_prompt(datagram, note("answer for neighbours at once"), index);
+}
+
 /// Takes a port out of service at once; the link itself is left to the cleanup.
 pub(crate) fn push_retire(datagram: &mut Datagram, step: usize, port: &Port) {
     let note = |aim| Note { step, aim, lenient: Lenient::Absent };

@@ -98,6 +98,7 @@ fn a_plan_whose_answers_are_lost_fails_and_can_be_made_good() {
         netns_dir: scratch.0.join("netns"),
         resolver_dir: scratch.0.join("resolv"),
         saved: scratch.0.join("saved.json"),
+        resolv_conf: "/etc/resolv.conf".into(),
     })
     .expect("this host");
     let anchor = Anchor {

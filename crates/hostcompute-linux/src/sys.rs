@@ -1,5 +1,5 @@
 //! The few system calls that neither the standard library nor `rustix` wraps: socket options of netlink, the cookie of a
-//! network namespace, `unshare` and `fork`.
+//! network namespace, packet sockets, `unshare` and `fork`.
 //!
 //! With [`crate::peer`] and [`crate::activation`] the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
 #![expect(unsafe_code, reason = "raw system calls; each block says why it is sound")]
@@ -22,6 +22,23 @@ unsafe extern "C" {
     ) -> c_int;
     #[cfg(target_env = "gnu")]
     fn malloc_trim(pad: usize) -> c_int;
+    fn bind(fd: c_int, address: *const c_void, length: u32) -> c_int;
+    fn recvfrom(
+        fd: c_int,
+        buffer: *mut c_void,
+        size: usize,
+        flags: c_int,
+        from: *mut c_void,
+        length: *mut u32,
+    ) -> isize;
+    fn sendto(
+        fd: c_int,
+        buffer: *const c_void,
+        size: usize,
+        flags: c_int,
+        to: *const c_void,
+        length: u32,
+    ) -> isize;
     fn fork() -> c_int;
     fn _exit(status: c_int) -> !;
 }
@@ -169,4 +186,79 @@ pub(crate) fn close_others(kept: impl AsFd) -> io::Result<()> {
 pub(crate) fn leave(status: i32) -> ! {
     // SAFETY: `_exit` takes any status and does not return.
     unsafe { _exit(status) }
+}
+
+/// struct sockaddr_ll (linux/if_packet.h).
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+struct LinkAddress {
+    family: u16,
+    protocol: u16,
+    link: c_int,
+    header: u16,
+    kind: u8,
+    length: u8,
+    address: [u8; 8],
+}
+
+const AF_PACKET: u16 = 17;
+const ETH_P_IP: u16 = 0x0800;
+
+/// A socket that gets copies of the IPv4 packets that come in by any link, as far as a program accepts them.
+pub(crate) fn packets(program: &[Instruction]) -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // Without a protocol it gets nothing until it has its program.
+    let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
+    filter(&socket, program)?;
+    let address =
+        LinkAddress { family: AF_PACKET, protocol: ETH_P_IP.to_be(), ..LinkAddress::default() };
+    // SAFETY: the pointer and the length describe `address`, which outlives the call.
+    let bound = unsafe {
+        bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<LinkAddress>() as u32)
+    };
+    if bound == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A packet with its Ethernet header, and the index of the link that it came in by.
+pub(crate) fn receive_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
+    let mut from = LinkAddress::default();
+    let mut length = size_of::<LinkAddress>() as u32;
+    // SAFETY: the pointers describe `buffer` and `from` with their sizes, both outlive the call; the kernel writes no more than fits.
+    let received = unsafe {
+        recvfrom(
+            socket.as_fd().as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            0,
+            (&raw mut from).cast(),
+            &raw mut length,
+        )
+    };
+    match (usize::try_from(received), u32::try_from(from.link)) {
+        (Ok(received), Ok(link)) => Ok((received.min(buffer.len()), link)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sends a packet with its Ethernet header by a link.
+pub(crate) fn send_packet(socket: impl AsFd, link: u32, frame: &[u8]) -> io::Result<()> {
+    let to = LinkAddress {
+        family: AF_PACKET,
+        protocol: ETH_P_IP.to_be(),
+        link: c_int::try_from(link).map_err(|_| io::ErrorKind::InvalidInput)?,
+        ..LinkAddress::default()
+    };
+    // SAFETY: the pointers describe `frame` and `to` with their sizes, both outlive the call.
+    let sent = unsafe {
+        sendto(
+            socket.as_fd().as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            size_of::<LinkAddress>() as u32,
+        )
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -425,6 +425,7 @@ fn another_host_namespace_by_its_path() {
         netns_dir: lab.directory.join("other/netns"),
         resolver_dir: lab.directory.join("other/resolv"),
         saved: lab.directory.join("other/saved.json"),
+        resolv_conf: "/etc/resolv.conf".into(),
     })
     .unwrap();
     assert_ne!(linux.identity().netns_cookie, lab.linux.identity().netns_cookie);

@@ -128,6 +128,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::Detour(_)
         | Fact::HostAddress(_)
         | Fact::VipRoute(_)
+        | Fact::Responder(_)
         | Fact::AddressSet(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
         Fact::Resolver(resolver) => drop(things.insert(Thing::Netns(resolver.netns))),
@@ -136,6 +137,8 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
             things.insert(Thing::Link(port.index));
             things.extend(port.addresses.iter().map(|address| Thing::Address(address.addr())));
         }
+        Fact::Lease(lease) => drop(things.insert(Thing::Link(lease.index))),
+        Fact::Name(name) => drop(things.insert(Thing::Address(name.address))),
         Fact::Proxy(proxy) => drop(things.insert(Thing::Address(proxy.address))),
         Fact::Shaper(shaper) => {
             things.extend([Thing::Link(shaper.index), Thing::Link(shaper.port_index)]);
@@ -157,6 +160,9 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         | Element::Apart { .. }
         | Element::Published { .. }
         | Element::Bridged { .. }
+        | Element::Fenced { .. }
+        | Element::Barred { .. }
+        | Element::Answered { .. }
         | Element::Beyond { .. } => return false,
         Element::Source { address, .. }
         | Element::Loop { address }

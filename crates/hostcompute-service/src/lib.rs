@@ -196,6 +196,14 @@ impl<H: Host> Service<H> {
         self.host.prepare()
     }
 
+    /// From now on this process answers for the networks of the state. What cannot be answered now is tried again before the next change.
+    fn answer_clients(&mut self) {
+        if let Err(fault) = self.host.answer(&self.state.facts()) {
+            tracing::warn!(failure = %fault.failure, "not every network is answered");
+            self.store.settled(false);
+        }
+    }
+
     /// From now on keeps a copy of what is committed and performed for others to look at.
     fn share(&mut self) -> Arc<RwLock<State>> {
         self.view.get_or_insert_with(|| Arc::new(RwLock::new(self.state.clone()))).clone()

@@ -42,6 +42,8 @@ pub struct Options {
     pub expects_system: bool,
     /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
     pub rootless: bool,
+    /// The file that names the host's own resolvers: networks with a DNS proxy pass questions on to them.
+    pub resolv_conf: PathBuf,
 }
 
 /// How a service makes containers of which nothing else is said: see `System::create_on`. Texts, as they stand in a configuration.
@@ -58,13 +60,16 @@ pub struct Containers {
 /// Long enough for a queue of commands, short enough for a person.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where every system has it.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// The socket's name in the runtime directory.
 const SOCKET: &str = "hostcompute.sock";
 
 impl Options {
     /// The defaults for this user, changed by `HOSTCOMPUTE_SOCKET`, `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`,
     /// `HOSTCOMPUTE_HOST_NETNS`, `HOSTCOMPUTE_STRICT`, `HOSTCOMPUTE_WAIT` (seconds), and for containers (see [`Containers`])
-    /// `HOSTCOMPUTE_RUNTIME`, `HOSTCOMPUTE_USERS`, `HOSTCOMPUTE_GROUPS`.
+    /// `HOSTCOMPUTE_RUNTIME`, `HOSTCOMPUTE_USERS`, `HOSTCOMPUTE_GROUPS`; `HOSTCOMPUTE_RESOLV_CONF` for [`Self::resolv_conf`].
     ///
     /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace. Who names
     /// a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
@@ -84,6 +89,9 @@ impl Options {
         }
         if let Some(socket) = variable("HOSTCOMPUTE_SOCKET") {
             options.way = Way::Socket(socket.into());
+        }
+        if let Some(file) = variable("HOSTCOMPUTE_RESOLV_CONF") {
+            options.resolv_conf = file.into();
         }
         options.strict = variable("HOSTCOMPUTE_STRICT").is_some_and(|value| value != "0");
         let text = |name: &str| {
@@ -117,6 +125,7 @@ impl Options {
             containers: Containers::default(),
             expects_system: false,
             rootless: false,
+            resolv_conf: RESOLV_CONF.into(),
         }
     }
 

@@ -212,6 +212,7 @@ impl Endpoint {
         let Some(network) = state.networks.get(self.network) else { return };
         if let Some(port) = port(state, self) {
             self.port_facts(state, &port, facts);
+            facts.extend(self.lease(network, &port).map(Fact::Lease));
             for uplink in network.wire.iter().map(|wire| &wire.uplink) {
                 let proxy = |address: &IpNet| Proxy {
                     endpoint: self.id,
@@ -236,6 +237,7 @@ impl Endpoint {
                 facts.push(Fact::Element(Element::Isolated { address }));
             }
         }
+        self.name_facts(network, facts);
         self.policy_facts((state, network), attachment, facts);
     }
 

@@ -2,10 +2,12 @@
 //!
 //! One file per object; `policy/` has one file per family of endpoint policies; `ipam` and `macs` choose addresses.
 
+pub mod answering;
 pub mod attach;
 pub mod detour;
 pub mod dns;
 pub mod endpoint;
+pub mod fence;
 pub mod guest_service;
 pub mod ipam;
 pub mod load_balancer;

@@ -1,6 +1,6 @@
 //! Networks: HcnCreateNetwork, HcnModifyNetwork, HcnDeleteNetwork (hcn.md 2.3, 3.2, 3.3).
 //!
-//! Built here: NAT, Internal, Private, Overlay (see `overlay`), L2Bridge and L2Tunnel (see `wire`). The other types are refused by name until what carries them
+//! Built here: NAT, ICS and ConstrainedICS (NAT with what `answering` and `fence` add), Internal, Private, Overlay (see `overlay`), L2Bridge and L2Tunnel (see `wire`). The other types are refused by name until what carries them
 //! exists.
 
 use alloc::string::{String, ToString};
@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
+use crate::network::answering::{self, Answering};
+use crate::network::fence::Fence;
 use crate::network::overlay::{self, Overlay};
 use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
@@ -27,7 +29,7 @@ use crate::state::State;
 /// How a network is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Endpoints reach the host, each other, and the outside under the host's address; ports can be published.
+    /// Endpoints reach the host, each other, and the outside under the host's address; ports can be published (NAT, ICS).
     Nat,
     /// Endpoints reach the host and each other.
     Internal,
@@ -76,18 +78,26 @@ pub struct Network {
     pub wire: Option<Wire>,
     /// The access rules for all its endpoints.
     pub access: Access,
+    /// What the host answers to its endpoints.
+    pub answering: Answering,
+    /// What its endpoints are kept from, if it is a ConstrainedICS network.
+    pub fence: Option<Fence>,
 }
 
-/// The flags that change nothing here or are carried out.
+/// The flags that change nothing here or are carried out. A port never reports a lost medium; Linux takes packets for, and sends
+/// packets from, any of its addresses on any link.
 const KNOWN_FLAGS: u32 = NetworkFlags::ENABLE_NON_PERSISTENT.0
     | NetworkFlags::ENABLE_PERSISTENT.0
     | NetworkFlags::ISOLATE_V_SWITCH.0
-    | NetworkFlags::DISABLE_SHARING.0;
+    | NetworkFlags::DISABLE_SHARING.0
+    | NetworkFlags::SUPPRESS_MEDIA_DISCONNECT.0
+    | NetworkFlags::WEAK_HOST_RECEIVE_ADAPTER.0
+    | NetworkFlags::WEAK_HOST_SEND_ADAPTER.0;
 
 impl Network {
     /// The network's flags word.
     pub fn flags(&self) -> u32 {
-        self.document.flags.map_or(0, |flags| flags.0)
+        flags_of(&self.document)
     }
 
     /// The name that people gave it, or its id.
@@ -156,6 +166,9 @@ impl Network {
         if let Some(wire) = &self.wire {
             chosen.insert("Wire".into(), Value::Object(wire.chosen()));
         }
+        if let Some(fence) = &self.fence {
+            chosen.insert("Barred".into(), fence.chosen());
+        }
         chosen
     }
 
@@ -181,8 +194,11 @@ impl Network {
         for subnet in &mut subnets {
             subnet.taken = wire.as_ref().map(|wire| wire.taken.clone()).unwrap_or_default();
         }
+        let answering = Answering::read(flags_of(&document), policies.automatic_names);
         Ok(Network {
             id,
+            answering,
+            fence: Fence::revive(&parts.chosen),
             sequence: parts.chosen.number("Sequence").unwrap_or_default(),
             interface: parts.chosen.small("Interface").unwrap_or_default(),
             mtu: parts.chosen.small("Mtu"),
@@ -216,6 +232,10 @@ impl Network {
             gateways,
             subnets,
         }));
+        self.answering_facts(facts);
+        if let Some(fence) = &self.fence {
+            fence.facts(&self.subnets, facts);
+        }
         if let Some(wire) = &self.wire {
             return wire::facts(self, wire, facts);
         }
@@ -247,7 +267,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let mut document: HostComputeNetwork = draft.settings(hostcompute_schema::parse_network)?;
     let id = draft.new_id(Kind::Network, document.base.id)?;
     let mode = mode(&document)?;
-    refuse_flags(&document)?;
+    refuse_flags(&document, mode)?;
     of_network::normalise(draft, &mut document.policies, "Policies")?;
     let policies = of_network::read(mode, &document.policies)?;
     let access = policies.access.clone();
@@ -276,6 +296,14 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     document.mac_pool = Some(macs::document(&macs));
     fill(draft, &mut document, &mut subnets);
+    if mode == Mode::Nat {
+        policies.adapter.check_default(&draft.context.surroundings.uplinks)?;
+    }
+    let answering = Answering::read(flags_of(&document), policies.automatic_names);
+    answering::check(draft, answering, &subnets)?;
+    answering::name_servers(&mut document, answering, &subnets);
+    let fence = (document.kind == Some(NetworkMode::ConstrainedICS))
+        .then(|| Fence::around(&draft.context.surroundings.prefixes));
     let mtu = match mode {
         Mode::Nat => draft.context.surroundings.uplink_mtu.filter(|mtu| (576..1500).contains(mtu)),
         _ => None,
@@ -311,6 +339,8 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         overlay,
         wire,
         access,
+        answering,
+        fence,
     };
     if let Some(overlay) = &network.overlay {
         overlay.check(&network.subnets)?;
@@ -331,10 +361,12 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     let refuse = |why: String| {
         Err(Failure::new(HResult::HCN_E_INVALID_NETWORK_TYPE, why)
             .at("Type")
-            .hint("use NAT, Internal, Private, Overlay or L2Bridge"))
+            .hint("use NAT, ICS, Internal, Private, Overlay or L2Bridge"))
     };
     match document.kind.as_ref() {
-        None | Some(NetworkMode::NAT) => Ok(Mode::Nat),
+        None | Some(NetworkMode::NAT | NetworkMode::ICS | NetworkMode::ConstrainedICS) => {
+            Ok(Mode::Nat)
+        }
         Some(NetworkMode::Internal) => Ok(Mode::Internal),
         Some(NetworkMode::Private) => Ok(Mode::Private),
         Some(NetworkMode::Overlay) => Ok(Mode::Overlay),
@@ -348,12 +380,22 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     }
 }
 
-fn refuse_flags(document: &HostComputeNetwork) -> Result<(), Failure> {
-    let flags = document.flags.map_or(0, |flags| flags.0);
-    if flags & !KNOWN_FLAGS == 0 {
+fn flags_of(document: &HostComputeNetwork) -> u32 {
+    document.flags.map_or(0, |flags| flags.0)
+}
+
+fn refuse_flags(document: &HostComputeNetwork, mode: Mode) -> Result<(), Failure> {
+    let known = match mode {
+        mode if answering::is_possible(mode) => KNOWN_FLAGS | answering::FLAGS,
+        // The host has no address there.
+        Mode::Private => KNOWN_FLAGS | NetworkFlags::DISABLE_HOST_PORT.0,
+        _ => KNOWN_FLAGS,
+    };
+    let refused = flags_of(document) & !known;
+    if refused == 0 {
         return Ok(());
     }
-    let which = NetworkFlags(flags & !KNOWN_FLAGS);
+    let which = NetworkFlags(refused);
     let why = alloc::format!("network flags {which} are not supported on this network type");
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Flags"))
 }
@@ -475,6 +517,7 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             let mut changed = (*network).clone();
             changed.document.dns = Some(draft.part(&settings, "Settings")?);
             dns::check(changed.document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
+            answering::name_servers(&mut changed.document, changed.answering, &changed.subnets);
             draft.put(Object::Network(changed.into()));
             Ok(())
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hostcompute_schema::{
-    Failure, Guid, HResult, Ipam, IpamType, Route, Subnet as Document, SubnetFlags,
+    Failure, Guid, HResult, IpSubnet, Ipam, IpamType, Route, Subnet as Document, SubnetFlags,
     SubnetPolicyType, VsidPolicySetting,
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -164,7 +164,12 @@ fn refuse_extras(document: &Document, mode: Mode, path: &str) -> Result<(), Fail
     {
         return unsupported("Flags", "the host owns the gateway address of this network type");
     }
-    if !document.ip_subnets.is_empty() {
+    // A block that is the whole subnet says nothing new (consumers of ICS networks send one).
+    let whole = |block: &IpSubnet| {
+        let same = block.ip_address_prefix == document.ip_address_prefix;
+        same || block.ip_address_prefix.as_deref().is_none_or(str::is_empty)
+    };
+    if !document.ip_subnets.iter().all(whole) {
         return unsupported("IpSubnets", "blocks inside a subnet are not carried out");
     }
     for (i, policy) in document.policies.iter().enumerate() {

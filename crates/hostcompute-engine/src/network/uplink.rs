@@ -24,6 +24,23 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// Networks that leave by the host's own routes may name only the adapter by which these leave.
+    ///
+    /// # Errors
+    /// HCN_E_ADAPTER_NOT_FOUND; HCN_E_REQUEST_UNSUPPORTED for an adapter without a default route.
+    pub fn check_default(&self, uplinks: &[Uplink]) -> Result<(), Failure> {
+        let anything = Uplink::default();
+        if self.constraint.as_ref().is_none_or(|constraint| meets(&anything, constraint)) {
+            return Ok(());
+        }
+        let chosen = self.choose(uplinks)?;
+        if chosen.default_route {
+            return Ok(());
+        }
+        let why = alloc::format!("the host's default route does not leave by {}", chosen.name);
+        Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Policies"))
+    }
+
     /// The first adapter of which everything is true.
     ///
     /// # Errors

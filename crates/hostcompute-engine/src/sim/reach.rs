@@ -251,6 +251,10 @@ impl<'a> Reach<'a> {
         let (source, destination) = (packet.source, packet.destination);
         let inside = self.tables.is_intra(source, destination);
         self.visible(packet)?;
+        let fenced = packet.from_ours && to_port && self.tables.is_fenced(source);
+        if !inside && (fenced || self.tables.is_barred(source, destination)) {
+            return Err(Lost::Filtered);
+        }
         let open = self.tables.is_outbound(destination) || self.tables.is_published(destination);
         if packet.translated && (open || inside) {
             return Ok(());
@@ -337,7 +341,16 @@ impl<'a> Reach<'a> {
     }
 
     fn input(&self, packet: &Packet) -> Outcome {
+        if packet.from_ours && self.tables.is_answered(packet) {
+            return Ok(deliver(Receiver::Host, packet));
+        }
         if packet.from_ours {
+            let (source, destination) = (packet.source, packet.destination);
+            let fellow = self.tables.is_loop(destination, destination)
+                && self.tables.is_intra(source, destination);
+            if self.tables.is_fenced(source) && !fellow {
+                return Err(Lost::Hidden);
+            }
             self.access(packet)?;
             self.visible(packet)?;
             self.apart(packet)?;

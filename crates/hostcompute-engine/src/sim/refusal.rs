@@ -202,7 +202,10 @@ fn rule_shape(rule: &AclRule) -> Result<(), Failure> {
 fn element_shape(element: &Element) -> Result<(), Failure> {
     let same = |a: &IpAddr, b: &IpAddr| Family::of(a) == Family::of(b);
     let good = match element {
-        Element::Intra { from, to } => same(&from.addr(), &to.addr()),
+        Element::Intra { from, to } | Element::Barred { from, to } => {
+            same(&from.addr(), &to.addr())
+        }
+        Element::Answered { port, .. } => *port != 0,
         Element::PortMapping { vip, port, to, .. } => {
             vip.is_none_or(|vip| same(&vip, &to.ip())) && *port != 0 && to.port() != 0
         }
@@ -264,6 +267,15 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::VipRoute(route) => device(&route.device, route.index),
+        // A socket is bound to an address that the host has.
+        Fact::Responder(responder) => {
+            match responder.gateways.iter().find(|gateway| !kernel.addresses.contains_key(gateway))
+            {
+                Some(gateway) => Err(missing(format!("address {gateway}"))),
+                None => Ok(()),
+            }
+        }
+        Fact::Lease(lease) => device(&lease.port, lease.index),
         Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
         Fact::AddressSet(_) | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {
             has(Thing::Table)
@@ -404,6 +416,11 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
         Element::Intra { from, to } => peers(kernel, element).find(
             |other| matches!(other, Element::Intra { from: f, to: t } if meets(f, from) && meets(t, to)),
         ),
+        Element::Barred { from, to } => peers(kernel, element).find(
+            |other| matches!(other, Element::Barred { from: f, to: t } if meets(f, from) && meets(t, to)),
+        ),
+        Element::Fenced { subnet } => peers(kernel, element)
+            .find(|other| matches!(other, Element::Fenced { subnet: s } if meets(s, subnet))),
         Element::Outbound { subnet } => peers(kernel, element)
             .find(|other| matches!(other, Element::Outbound { subnet: s } if meets(s, subnet))),
         Element::Hidden { subnet } => peers(kernel, element)
@@ -450,6 +467,10 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         Element::Intra { from, .. } => {
             Element::Intra { from: everything(&from), to: everything(&from) }
         }
+        Element::Barred { from, .. } => {
+            Element::Barred { from: everything(&from), to: everything(&from) }
+        }
+        Element::Fenced { subnet } => Element::Fenced { subnet: everything(&subnet) },
         Element::Outbound { subnet } => Element::Outbound { subnet: everything(&subnet) },
         Element::Hidden { subnet } => Element::Hidden { subnet: everything(&subnet) },
         Element::Apart { subnet } => Element::Apart { subnet: everything(&subnet) },

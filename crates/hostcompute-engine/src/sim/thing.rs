@@ -37,6 +37,9 @@ pub(super) enum Thing {
     Element(Element),
     Service(Option<IpAddr>, Family, u8, u16),
     Resolver(Guid),
+    Responder(Guid),
+    Lease(u32),
+    Name(Guid, String, IpAddr),
 }
 
 /// Who carries out a step: steps of one medium that stand together travel together.
@@ -75,6 +78,9 @@ impl Thing {
                 Self::Service(vip, family, protocol, port)
             }
             Fact::Resolver(resolver) => Self::Resolver(resolver.netns),
+            Fact::Responder(responder) => Self::Responder(responder.network),
+            Fact::Lease(lease) => Self::Lease(lease.index),
+            Fact::Name(name) => Self::Name(name.network, name.name.clone(), name.address),
         }
     }
 
@@ -129,7 +135,12 @@ impl Medium {
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
             | Fact::VipRoute(_) => Self::Links,
-            Fact::Forwarding(_) | Fact::Netns(_) | Fact::Resolver(_) => Self::Files,
+            Fact::Forwarding(_)
+            | Fact::Netns(_)
+            | Fact::Resolver(_)
+            | Fact::Responder(_)
+            | Fact::Lease(_)
+            | Fact::Name(_) => Self::Files,
         }
     }
 }
@@ -160,6 +171,11 @@ impl fmt::Display for Thing {
                 write!(f, "service {vip} {family:?} protocol {protocol} port {port}")
             }
             Self::Resolver(id) => write!(f, "resolver of {id}"),
+            Self::Responder(id) => write!(f, "answers of network {id}"),
+            Self::Lease(index) => write!(f, "lease of interface {index}"),
+            Self::Name(network, name, address) => {
+                write!(f, "name {name} of {address} on network {network}")
+            }
         }
     }
 }

@@ -256,8 +256,19 @@ pub enum Spelling {
     UpperCaseIds,
 }
 
-pub const TYPES: [&str; 9] =
-    ["", "NAT", "nat", "Internal", "Private", "Overlay", "L2Bridge", "Infiniband", "Torus"];
+pub const TYPES: [&str; 11] = [
+    "",
+    "NAT",
+    "nat",
+    "Internal",
+    "Private",
+    "Overlay",
+    "L2Bridge",
+    "Infiniband",
+    "Torus",
+    "ICS",
+    "ConstrainedICS",
+];
 /// What may be behind other hosts: two apart, one around them, one inside a subnet, one in a subnet of another network, and IPv6.
 pub const RANGES: [&str; 6] = [
     "10.244.2.0/24",
@@ -333,8 +344,9 @@ fn network() -> impl Strategy<Value = NetworkWish> {
     ];
     let prefix = prop_oneof![30 => 0..7_usize, 1 => 7..PREFIXES.len()];
     let subnet = (prefix, gateway).prop_map(|(prefix, gateway)| SubnetWish { prefix, gateway });
-    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 7 => 5..7_usize, 1 => 7..TYPES.len()];
-    let flags = prop_oneof![20 => Just(0_u32), 4 => Just(8), 4 => Just(16), 1 => Just(2)];
+    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 9 => 5..7_usize, 1 => 7..9_usize, 3 => 9..TYPES.len()];
+    let flags =
+        prop_oneof![20 => Just(0_u32), 4 => Just(8), 4 => Just(16), 3 => 1..4_u32, 1 => Just(4)];
     let pool = prop_oneof![
         20 => Just(Pool::Absent),
         3 => (1..4_u8).prop_map(Pool::Small),
@@ -545,7 +557,7 @@ pub fn command() -> impl Strategy<Value = Command> {
                 Command::Remote { network, add, range, vsid, host }
             },
         ),
-        3 => (first_or_any(), any::<bool>())
+        6 => (first_or_any(), any::<bool>())
             .prop_map(|(network, add)| Command::HostRoute { network, add }),
         5 => pick().prop_map(Command::ChangeDns),
         6 => (kind(), pick()).prop_map(|(kind, id)| Command::Delete(kind, id)),

@@ -71,6 +71,7 @@ pub fn surroundings() -> Surroundings {
             .into(),
         addresses: vec![parse(promise::HOST), parse(promise::HOST6)],
         uplink_mtu: Some(1500),
+        answers: true,
         uplinks: uplinks(),
     }
 }

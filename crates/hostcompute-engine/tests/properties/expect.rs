@@ -167,13 +167,18 @@ fn id_free(e: &mut Expected, model: &Model, kind: Kind, ids: (Option<Guid>, Opti
 /// The kind of network that a type name asks for.
 pub fn mode(kind: usize) -> Option<Mode> {
     match kind {
-        0..=2 => Some(Mode::Nat),
+        0..=2 | 9 | 10 => Some(Mode::Nat),
         3 => Some(Mode::Internal),
         4 => Some(Mode::Private),
         5 => Some(Mode::Overlay),
         6 => Some(Mode::Bridged),
         _ => None,
     }
+}
+
+/// Whether the host has an address there at which it can answer.
+fn answers(wish: &NetworkWish) -> bool {
+    matches!(mode(wish.kind), Some(Mode::Nat | Mode::Internal))
 }
 
 fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
@@ -185,8 +190,13 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
     if name.is_some() && model.networks.iter().any(|network| network.name == name) {
         e.wrong([HResult::HCN_E_NETWORK_ALREADY_EXISTS]);
     }
-    if wish.flags & 2 != 0 {
+    if wish.flags & 4 != 0 || (wish.flags & 3 != 0 && !answers(wish)) {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
+    let v4 = |subnet: &SubnetWish| !PREFIXES[subnet.prefix].contains(':');
+    if wish.flags & 2 != 0 && !wish.subnets.is_empty() && !wish.subnets.iter().any(v4) {
+        // DHCP has no address to give.
+        e.wrong([HResult::HCN_E_INVALID_SUBNET]);
     }
     if matches!(wish.pool, Pool::Backwards) {
         e.wrong([HResult::HCN_E_INVALID_NETWORK]);

@@ -120,11 +120,16 @@ fn created(
     Ok(id)
 }
 
+/// ConstrainedICS in the list of types.
+const FENCED: usize = 10;
+
 fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
     let document = world.document(Kind::Network, id)?;
     let mode = expect::mode(wish.kind).ok_or("a network of an unknown type was made")?;
     let kind = document["Type"].as_str().map(str::to_lowercase);
     let wanted = match mode {
+        Mode::Nat if wish.kind == 9 => Some("ics"),
+        Mode::Nat if wish.kind == FENCED => Some("constrainedics"),
         Mode::Nat => None,
         Mode::Internal => Some("internal"),
         Mode::Private => Some("private"),
@@ -165,7 +170,8 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
     let name = wish.name.map(render::name);
     let flags = wish.flags;
     let (remotes, host_route) = (Vec::new(), false);
-    let network = Network { id, name, mode, flags, subnets, pool, remotes, host_route };
+    let fenced = wish.kind == FENCED;
+    let network = Network { id, name, mode, flags, subnets, pool, remotes, host_route, fenced };
     world.model.networks.push(network);
     Ok(())
 }

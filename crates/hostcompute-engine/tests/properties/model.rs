@@ -47,6 +47,8 @@ pub struct Network {
     /// What is behind other hosts: range, virtual subnet, host.
     pub remotes: Vec<(IpNet, u32, u8)>,
     pub host_route: bool,
+    /// Reaches neither the host nor what is near it.
+    pub fenced: bool,
 }
 
 #[derive(Debug, Clone)]

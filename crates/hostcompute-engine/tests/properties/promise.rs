@@ -78,7 +78,8 @@ impl Walk<'_> {
                 let wanted = together && !isolated && packet.leaves(from) && packet.enters(to);
                 let reached =
                     got.map(|delivery| delivery.receiver) == Ok(Receiver::Endpoint(to.id));
-                if (same && wanted != reached) || (apart && reached) {
+                let fenced = self.network(from).fenced && self.is_plain(from) && !same;
+                if (same && wanted != reached) || ((apart || fenced) && reached) {
                     return Err(format!(
                         "{} -> {} ({destination} protocol {protocol} port {port}): promised {wanted}, got {got:?}",
                         from.id, to.id
@@ -121,16 +122,16 @@ impl Walk<'_> {
                     ));
                 }
             }
-            if network.mode == Mode::Private {
+            if network.mode == Mode::Private || network.fenced {
                 let host = self.connect(Origin::Endpoint(from.id), host, 6, 443);
                 if host.is_ok() {
-                    return Err(format!("{} of a Private network reaches the host", from.id));
+                    return Err(format!("{} of a closed network reaches the host", from.id));
                 }
             } else if let Some(gateway) =
                 network.gateway_of(source).filter(|_| network.mode != Mode::Bridged)
             {
                 let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
-                let open = network.mode != Mode::Overlay || network.host_route;
+                let open = (network.mode != Mode::Overlay || network.host_route) && !network.fenced;
                 let wanted = open && Packet::new(source, gateway, 6, 443).leaves(from);
                 if wanted != (got.map(|delivery| delivery.receiver) == Ok(Receiver::Host)) {
                     return Err(format!(

@@ -16,7 +16,7 @@ use crate::netlink::Socket;
 use crate::pool::POOL_GROUP;
 use crate::route::address::{self, Address};
 use crate::route::destination::{self, Destination};
-use crate::route::link::{self, Link};
+use crate::route::link::{self, Inet4Setting, Link};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
@@ -72,6 +72,8 @@ pub(crate) struct HostView {
     own: BTreeSet<(u32, Path)>,
     /// The addresses for which links answer because of us.
     proxies: BTreeSet<(u32, IpAddr)>,
+    /// Ports whose addresses are set by a client inside, when it likes.
+    leased: HashSet<u32>,
 }
 
 impl HostView {
@@ -89,6 +91,7 @@ impl HostView {
         Ok(Self {
             tables,
             destinations,
+            leased: HashSet::new(),
             rules: rule::dump(&mut host.route)?.into_iter().collect(),
             own,
             proxies: neighbour::dump_proxies(&mut host.route)?.into_iter().collect(),
@@ -98,6 +101,15 @@ impl HostView {
                 .collect(),
             buckets: queue::dump_buckets(&mut host.route)?.into_iter().collect(),
         })
+    }
+
+    /// Whose insides are set up by DHCP clients, which do so in their own time.
+    pub(crate) fn expect_clients(&mut self, wanted: &[Fact]) {
+        let leased = |fact: &Fact| match fact {
+            Fact::Lease(lease) => Some(lease.index),
+            _ => None,
+        };
+        self.leased = wanted.iter().filter_map(leased).collect();
     }
 
     /// How a fact of this kind was found; `None` for other kinds.
@@ -117,14 +129,24 @@ impl HostView {
                 }
             }
             Fact::Port(wanted) => match self.port(wanted) {
-                Finding::Holds => inside(host, wanted)?,
+                Finding::Holds => inside(host, wanted, self.leased.contains(&wanted.index))?,
                 other => other,
+            },
+            Fact::Lease(wanted) => match self.answers(wanted.index) && host.answers_for(fact) {
+                true => Finding::Holds,
+                false => Finding::Missing,
             },
             Fact::HostAddress(wanted) => self.host_address(wanted),
             Fact::VipRoute(wanted) => self.vip(wanted),
             Fact::Shaper(wanted) => self.shaper(host, wanted)?,
             _ => return Ok(None),
         }))
+    }
+
+    /// Whether a port answers for what is behind it.
+    fn answers(&self, index: u32) -> bool {
+        let link = self.tables.links.get(&index);
+        link.is_some_and(|link| link.inet4(Inet4Setting::ProxyArp) == Some(1))
     }
 
     fn anchor(&self, wanted: &Anchor) -> Finding {
@@ -405,7 +427,7 @@ impl Explained {
 }
 
 /// The inner half of a port.
-fn inside(host: &mut Linux, wanted: &Port) -> Result<Finding, Error> {
+fn inside(host: &mut Linux, wanted: &Port, leased: bool) -> Result<Finding, Error> {
     let inside = match host.namespaces.inside(wanted.netns) {
         Ok(inside) => inside,
         Err(Error::NamespaceGone { .. }) => return Ok(Finding::Missing),
@@ -420,6 +442,9 @@ fn inside(host: &mut Linux, wanted: &Port) -> Result<Finding, Error> {
     found.expect("the inner MAC", &Some(wanted.mac), &link.mac);
     found.expect("the outer end's index", &Some(wanted.index), &link.peer);
     found.expect("the inner MTU", &port::mtu(wanted), &link.mtu);
+    if leased {
+        return Ok(found.finding());
+    }
     found.note(!link.up, "its inner end is down");
     for address in &wanted.addresses {
         let there = tables.addresses.contains(&(wanted.inner_index, *address));

@@ -46,7 +46,8 @@ fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>
     // What is on its way out is no difference.
     host.cleanup.settle()?;
     host.namespaces.close();
-    let view = HostView::read(host)?;
+    let mut view = HostView::read(host)?;
+    view.expect_clients(wanted);
     let filter = FilterView::read(host, wanted)?;
     let mut differences = Vec::new();
     let mut unsound = HashSet::new();
@@ -88,6 +89,7 @@ fn foundation(fact: &Fact) -> Option<u32> {
         Fact::Peer(peer) => Some(peer.index),
         Fact::RemoteRoute(route) => Some(route.index),
         Fact::Shaper(shaper) => Some(shaper.port_index),
+        Fact::Lease(lease) => Some(lease.index),
         _ => None,
     }
 }
@@ -124,6 +126,7 @@ fn finding(
                 Finding::Different(format!("a file that begins with {first:?}"))
             }
         },
+        Fact::Responder(_) | Fact::Name(_) if host.answers_for(fact) => Finding::Holds,
         _ => Finding::Missing,
     })
 }

@@ -109,11 +109,15 @@ pub(crate) fn of_element(element: &Element) -> Entry {
             key().address(*address).address(*address),
             Data::None,
         ),
-        Element::Intra { from, to } => {
-            let ((from, from_last), (to, to_last)) = (bounds(from), bounds(to));
-            let first = key().address(from).address(to);
-            range(Set::Intra, Family::of(&from), first, key().address(from_last).address(to_last))
-        }
+        Element::Intra { from, to } => prefix_to_prefix(Set::Intra, from, to),
+        Element::Barred { from, to } => prefix_to_prefix(Set::Barred, from, to),
+        Element::Fenced { subnet } => prefix(Set::Fenced, subnet),
+        Element::Answered { address, protocol, port } => single(
+            Set::Answered,
+            Family::of(address),
+            key().address(*address).protocol_and_port(*protocol, *port),
+            Data::None,
+        ),
         Element::Outbound { subnet } => prefix(Set::Outbound, subnet),
         Element::Hidden { subnet } => prefix(Set::Hidden, subnet),
         Element::Apart { subnet } => prefix(Set::Apart, subnet),
@@ -174,6 +178,12 @@ pub(crate) fn of_member(set: &AddressSet, member: &Member) -> Entry {
     let whole = ((0, 0), (u8::MAX, u16::MAX));
     let (least, most) = member.service.map_or(whole, |service| (service, service));
     range(kernel, family, key(first, least), key(last, most))
+}
+
+fn prefix_to_prefix(set: Set, from: &IpNet, to: &IpNet) -> Entry {
+    let ((from, from_last), (to, to_last)) = (bounds(from), bounds(to));
+    let key = |from, to| Key::default().address(from).address(to);
+    range(set, Family::of(&from), key(from, to), key(from_last, to_last))
 }
 
 /// First and last address of a prefix.

@@ -247,6 +247,14 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .found(family, &[DestinationAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
             .drop(),
+        // A fenced network reaches nothing that is near the host, also where a translation would lead it there.
+        chain()
+            .in_group(PORT_GROUP)
+            .out_group(PORT_GROUP)
+            .found(family, &[SourceAddress], Set::Fenced)
+            .not_found(family, &both, Set::Intra)
+            .drop(),
+        chain().found(family, &both, Set::Barred).not_found(family, &both, Set::Intra).drop(),
         // Published ports and services lead into networks that are open to the outside from anywhere, into others from
         // within.
         chain().translated().found(family, &[DestinationAddress], Set::Outbound).accept(),
@@ -293,7 +301,18 @@ fn forwarding(family: Family) -> Vec<Rule> {
 
 /// From our ports to this host.
 fn arriving(family: Family) -> Vec<Rule> {
-    at_host(&named("arrive", family), family, SourceAddress, DestinationAddress)
+    let chain = || Rule::on(named("arrive", family));
+    let frontend = [DestinationAddress, Protocol, DestinationPort];
+    let (both, here) = ([SourceAddress, DestinationAddress], [DestinationAddress; 2]);
+    let fenced = || chain().found(family, &[SourceAddress], Set::Fenced);
+    let mut rules = vec![
+        chain().found(family, &frontend, Set::Answered).accept(),
+        // Of a fenced network's own, endpoints in namespace HostDefault alone are here.
+        fenced().not_found(family, &here, Set::Loop).drop(),
+        fenced().not_found(family, &both, Set::Intra).drop(),
+    ];
+    rules.extend(at_host(&named("arrive", family), family, SourceAddress, DestinationAddress));
+    rules
 }
 
 /// From this host to our ports.

@@ -20,6 +20,9 @@ pub(crate) enum Set {
     Apart,
     Published,
     Bridged,
+    Fenced,
+    Barred,
+    Answered,
     Beyond,
     Isolated,
     PortMap,
@@ -88,7 +91,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 23] = [
+        const PLAIN: [Set; 26] = [
             Source,
             Loop,
             Intra,
@@ -97,6 +100,9 @@ impl Set {
             Apart,
             Published,
             Bridged,
+            Fenced,
+            Barred,
+            Answered,
             Beyond,
             Isolated,
             PortMap,
@@ -125,10 +131,11 @@ impl Set {
         let (key, ranges, value): (&'static [Field], bool, Value) = match self {
             Set::Source => (&[Name, Mac, Address], false, Value::Presence),
             Set::Loop => (&[Address, Address], false, Value::Presence),
-            Set::Intra => (&[Address, Address], true, Value::Presence),
+            Set::Intra | Set::Barred => (&[Address, Address], true, Value::Presence),
             Set::Outbound | Set::Hidden | Set::Apart | Set::Published | Set::Bridged => {
                 (&[Address], true, Value::Presence)
             }
+            Set::Fenced => (&[Address], true, Value::Presence),
             Set::Beyond => (&[Name, Address], true, Value::Presence),
             Set::Isolated | Set::NatLimited => (&[Address], false, Value::Presence),
             Set::PortMap => (&[Protocol, Port], false, Value::AddressAndPort),
@@ -137,7 +144,7 @@ impl Set {
             Set::NatAs => (&[Address], false, Value::Address),
             Set::Steer => (&[Address, Address], true, Value::Mark),
             Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
-            Set::Service | Set::ServiceClient => {
+            Set::Service | Set::ServiceClient | Set::Answered => {
                 (&[Address, Protocol, Port], false, Value::Presence)
             }
             Set::NodePort | Set::NodePortClient => (&[Protocol, Port], false, Value::Presence),
@@ -174,6 +181,9 @@ impl Set {
             Set::Apart => "apart",
             Set::Published => "published",
             Set::Bridged => "bridged",
+            Set::Fenced => "fenced",
+            Set::Barred => "barred",
+            Set::Answered => "answered",
             Set::Beyond => "beyond",
             Set::Isolated => "isolated",
             Set::PortMap => "portmap",

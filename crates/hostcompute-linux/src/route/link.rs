@@ -58,6 +58,7 @@ const ADDR_GEN_NONE: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inet4Setting {
     Forwarding = 1,
+    ProxyArp = 3,
     RouteLocalnet = 26,
 }
 
@@ -197,6 +198,20 @@ pub(crate) fn push_settings(
                     });
                 });
             }
+        });
+    });
+}
+
+/// Switches one IPv4 setting of a link on.
+pub(crate) fn push_inet4(datagram: &mut Datagram, note: Note, index: u32, setting: Inet4Setting) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0));
+        body.nest(IFLA_AF_SPEC, |families| {
+            families.nest(u16::from(AF_INET), |family| {
+                family.nest(IFLA_INET_CONF, |conf| {
+                    conf.put_u32(setting as u16, 1);
+                });
+            });
         });
     });
 }

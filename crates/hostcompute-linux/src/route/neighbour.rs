@@ -16,9 +16,14 @@ use crate::netlink::{Attributes, Body, Datagram, Message, Socket, flag, messages
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
+const RTM_SETNEIGHTBL: u16 = 67;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_PROTOCOL: u16 = 12;
+const NDTA_NAME: u16 = 1;
+const NDTA_PARMS: u16 = 6;
+const NDTPA_IFINDEX: u16 = 1;
+const NDTPA_PROXY_DELAY: u16 = 14;
 const NUD_PERMANENT: u16 = 0x80;
 const NTF_PROXY: u8 = 8;
 
@@ -42,6 +47,19 @@ pub(crate) fn push_set(datagram: &mut Datagram, note: Note, neighbour: Neighbour
             body.put(NDA_DST, octets);
         });
         body.put(NDA_LLADDR, &neighbour.mac.0);
+    });
+}
+
+/// Lets a link answer for others without the usual delay, which is for links with many who could answer.
+pub(crate) fn push_prompt(datagram: &mut Datagram, note: Note, index: u32) {
+    datagram.push(RTM_SETNEIGHTBL, 0, note, |body| {
+        // struct ndtmsg.
+        body.raw(&[family_number(Family::V4), 0, 0, 0]);
+        body.put_text(NDTA_NAME, "arp_cache");
+        body.nest(NDTA_PARMS, |parameters| {
+            parameters.put_u32(NDTPA_IFINDEX, index);
+            parameters.put(NDTPA_PROXY_DELAY, &0_u64.to_ne_bytes());
+        });
     });
 }
 

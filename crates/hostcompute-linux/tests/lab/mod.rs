@@ -8,6 +8,7 @@
 
 pub mod facts;
 pub mod node;
+pub mod resolver;
 pub mod traffic;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -332,6 +333,7 @@ fn open(directory: &Path, host_netns: Option<PathBuf>) -> Linux {
         netns_dir: directory.join("netns"),
         resolver_dir: directory.join("resolv"),
         saved: directory.join("saved.json"),
+        resolv_conf: directory.join("resolv.conf"),
     })
     .unwrap()
 }

@@ -47,7 +47,8 @@ impl Wire {
         host.exec("ip route add default via 192.0.2.254");
         let directory = PathBuf::from(format!("/mnt/node{number}"));
         std::fs::create_dir_all(&directory).unwrap();
-        let linux = open(&directory, Some(host.path()));
+        let mut linux = open(&directory, Some(host.path()));
+        linux.answer(&[]).unwrap();
         let random = u64::from(number) << 32;
         Node { number, host, linux, state: State::default(), directory, random }
     }
@@ -203,6 +204,13 @@ impl Node {
         let records: Vec<_> = self.state.objects().map(|object| object.record()).collect();
         self.state = State::load(records).unwrap();
         self.linux = open(&self.directory, Some(self.host.path()));
+        self.linux.answer(&self.state.facts()).unwrap();
+    }
+
+    /// The host's own resolver is there.
+    pub fn resolve_at(&self, server: &str) {
+        std::fs::write(self.directory.join("resolv.conf"), format!("nameserver {server}\n"))
+            .unwrap();
     }
 
     /// Brings the host to agree with the state again.

@@ -128,6 +128,7 @@ impl<H: Host + Send + 'static> Server<H> {
             service: Mutex::new(None),
         });
         disturbance::listen(&shared, service.host())?;
+        service.answer_clients();
         *lock(&shared.service) = Some(service);
         let its = shared.clone();
         let decider = thread::Builder::new()

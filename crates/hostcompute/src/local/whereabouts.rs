@@ -22,6 +22,7 @@ fn linux_options(options: &Options) -> hostcompute_linux::Options {
         netns_dir: options.netns_dir(),
         resolver_dir: options.resolver_dir(),
         saved: options.saved_settings(),
+        resolv_conf: options.resolv_conf.clone(),
     }
 }
 

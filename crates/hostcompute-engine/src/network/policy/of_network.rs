@@ -18,6 +18,7 @@ use super::acl::Access;
 use super::{parse, refuse_network_policy};
 use crate::decide::Draft;
 use crate::mac::Mac;
+use crate::network::answering;
 use crate::network::network::Mode;
 use crate::network::overlay::RemoteSubnet;
 use crate::network::uplink::Wish;
@@ -34,18 +35,20 @@ pub struct NetworkPolicies {
     pub remote_subnets: Vec<RemoteSubnet>,
     /// The rules for all endpoints.
     pub access: Access,
+    /// AutomaticDNS: the names of endpoints resolve at the gateway.
+    pub automatic_names: bool,
 }
 
 /// Whether networks of this mode can have the policy at all.
 fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
     use NetworkPolicyType as Type;
     match kind {
-        Type::NetAdapterName | Type::InterfaceConstraint | Type::ProviderAddress => {
-            mode.stands_on_uplink()
-        }
+        Type::InterfaceConstraint => mode.stands_on_uplink() || mode == Mode::Nat,
+        Type::NetAdapterName | Type::ProviderAddress => mode.stands_on_uplink(),
         Type::LayerConstraint => mode.stands_on_uplink(),
         // The host sees bridged endpoints in any case.
         Type::HostRoute => mode.stands_on_uplink(),
+        Type::AutomaticDNS => answering::is_possible(mode),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
         Type::SetPolicy | Type::NetworkACL => true,
         _ => false,
@@ -126,6 +129,10 @@ fn read_one(
             policies.vxlan_port = Some(port);
         }
         Type::HostRoute => policies.host_route = true,
+        Type::AutomaticDNS => {
+            let setting: s::AutomaticDnsNetworkPolicySetting = parse(settings)?;
+            policies.automatic_names = setting.enable == Some(true);
+        }
         Type::RemoteSubnetRoute => {
             let setting: s::RemoteSubnetRoutePolicySetting = parse(settings)?;
             policies.remote_subnets.push(remote_subnet(&setting)?);
@@ -216,6 +223,9 @@ pub(crate) fn normalise(
             }
             Some(Type::NetworkACL) => {
                 draft.part::<s::NetworkAclPolicySetting>(&given, &path)?.write()
+            }
+            Some(Type::AutomaticDNS) => {
+                draft.part::<s::AutomaticDnsNetworkPolicySetting>(&given, &path)?.write()
             }
             Some(Type::HostRoute) => {
                 draft.part::<s::HostRoutePolicySetting>(&given, &path)?.write()

@@ -39,6 +39,9 @@ pub(super) struct Tables<'a> {
     apart: Vec<IpNet>,
     published: Vec<IpNet>,
     bridged: Vec<IpNet>,
+    fenced: Vec<IpNet>,
+    barred: Vec<(IpNet, IpNet)>,
+    answered: BTreeSet<(IpAddr, u8, u16)>,
     beyond: Vec<(&'a str, IpNet)>,
     tunnels: BTreeMap<u32, &'a str>,
     remote_routes: Vec<&'a RemoteRoute>,
@@ -114,7 +117,10 @@ impl<'a> Tables<'a> {
             | Fact::Table
             | Fact::Netns(_)
             | Fact::Shaper(_)
-            | Fact::Resolver(_) => {}
+            | Fact::Resolver(_)
+            | Fact::Responder(_)
+            | Fact::Lease(_)
+            | Fact::Name(_) => {}
         }
     }
 
@@ -132,6 +138,11 @@ impl<'a> Tables<'a> {
             Element::Apart { subnet } => self.apart.push(*subnet),
             Element::Published { subnet } => self.published.push(*subnet),
             Element::Bridged { subnet } => self.bridged.push(*subnet),
+            Element::Fenced { subnet } => self.fenced.push(*subnet),
+            Element::Barred { from, to } => self.barred.push((*from, *to)),
+            Element::Answered { address, protocol, port } => {
+                self.answered.insert((*address, *protocol, *port));
+            }
             Element::Beyond { device, subnet } => self.beyond.push((device, *subnet)),
             Element::Isolated { address } => {
                 self.isolated.insert(*address);
@@ -206,6 +217,20 @@ impl<'a> Tables<'a> {
             self.beyond.iter().any(|(device, net)| device == tunnel && net.contains(&source))
         };
         self.tunnels.get(&vsid).is_some_and(listed)
+    }
+
+    /// Whether the address reaches neither the host nor other networks of it.
+    pub(super) fn is_fenced(&self, address: IpAddr) -> bool {
+        self.fenced.iter().any(|net| net.contains(&address))
+    }
+
+    pub(super) fn is_barred(&self, from: IpAddr, to: IpAddr) -> bool {
+        self.barred.iter().any(|(a, b)| a.contains(&from) && b.contains(&to))
+    }
+
+    /// Whether the host serves its endpoints there.
+    pub(super) fn is_answered(&self, packet: &Packet) -> bool {
+        self.answered.contains(&(packet.destination, packet.protocol, packet.port))
     }
 
     pub(super) fn is_local(&self, address: IpAddr) -> bool {
