@@ -202,3 +202,41 @@ fn nothing_is_made_twice_or_lost_when_the_service_is_killed() {
     assert!(made.iter().all(|id| there.contains(id.as_str())), "{made:?} {there}");
     host.hc(&["check"]).ok();
 }
+
+/// What a question for a name gets at the gateway, seen from a namespace.
+fn look_up(host: &Sandbox, namespace: &str, name: &str) -> String {
+    let asked = ["namespace", "exec", namespace, "--", "busybox", "nslookup", "-type=a", name];
+    let output = host.inside(env!("CARGO_BIN_EXE_hc"), &asked).output().expect("run");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_network_is_answered_by_the_service_and_by_the_next_one() {
+    let Some(host) = Sandbox::served() else { return };
+    let network = r#"{"Name": "answered", "Type": "ICS", "Flags": 3,
+        "Policies": [{"Type": "AutomaticDNS", "Settings": {"Enable": true}}],
+        "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.66.0.0/24"}]}]}"#;
+    let made = host.hc_reading(&["network", "create", "-"], network).ok();
+    let endpoint = r#"{"Name": "web", "HostComputeNetwork": "%"}"#.replace('%', made.trim());
+    let endpoint = host.hc_reading(&["endpoint", "create", "-"], &endpoint).ok();
+    let namespace = host.hc(&["namespace", "create"]).ok();
+    host.hc(&["namespace", "add", namespace.trim(), endpoint.trim()]).ok();
+    // The resolver file of the namespace names the gateway.
+    assert!(look_up(&host, namespace.trim(), "web").contains("Address: 10.66.0."));
+    host.kill_daemon();
+    host.start_daemon();
+    assert!(look_up(&host, namespace.trim(), "web").contains("Address: 10.66.0."));
+    host.hc(&["check"]).ok();
+    host.hc(&["network", "delete", made.trim()]).ok();
+    host.hc(&["check"]).ok();
+}
+
+#[test]
+fn a_command_by_itself_refuses_what_it_could_not_answer() {
+    let Some(host) = Sandbox::new() else { return };
+    let network = r#"{"Name": "answered", "Type": "ICS", "Flags": 1}"#;
+    let said = host.hc_reading(&["network", "create", "-"], network).refused(1);
+    assert!(said.contains("HCN_E_ICS_DISABLED") && said.contains("hostcomputed"), "{said}");
+    let silent = r#"{"Name": "silent", "Type": "ICS"}"#;
+    host.hc_reading(&["network", "create", "-"], silent).ok();
+}
