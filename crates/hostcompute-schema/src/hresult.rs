@@ -212,7 +212,7 @@ impl HResult {
         match self {
             code if code.is_access_denied() => 403,
             HResult::HCS_E_HYPERV_NOT_INSTALLED | HResult::HCS_E_SERVICE_NOT_AVAILABLE => 501,
-            code if code.is_not_found() => 404,
+            code if code.is_not_found() || code == HResult::E_HANDLE => 404,
             code if code.is_already_exists() || code.is_in_use() => 409,
             code if code.is_invalid_state() || code.is_already_stopped() => 409,
             code if code.is_timeout() => 504,

@@ -277,7 +277,13 @@ fn refusals_are_problem_documents_with_their_place() {
     let again = client.ask_with("POST", "/systems/x/pause", &key, "");
     again.refused(501, "ERROR_NOT_SUPPORTED");
     assert_eq!(client.ask_with("GET", "/systems/x", &key, "").ok()["State"], "Running");
-    client.ask("DELETE", "/systems/y/handle", "").refused(500, "E_HANDLE");
+    client.ask("DELETE", "/systems/y/handle", "").refused(404, "E_HANDLE");
+    // Answers and refusals are counted.
+    let page = client.ask("GET", "/metrics", "").body;
+    let of_creation =
+        |name: &str| lab::metric(&page, &format!("{name}{{operation=\"CreateComputeSystem\"}}"));
+    assert!(of_creation("operations_total") > of_creation("operation_failures_total"), "{page}");
+    assert!(of_creation("operation_failures_total") > 0, "{page}");
 }
 
 /// A request of a member of the group that may look.

@@ -23,9 +23,9 @@ fn handles_belong_to_their_session_and_go_stale_with_their_object() {
     let all = mine.ask("GET", "/handles", "").ok();
     assert_eq!(all["Handles"], json!([{ "Handle": number, "Kind": "Network", "Id": id }]));
     assert_eq!(other.ask("GET", "/handles", "").ok()["Handles"], json!([]));
-    other.ask("DELETE", &place, "").refused(500, "E_HANDLE");
+    other.ask("DELETE", &place, "").refused(404, "E_HANDLE");
     assert_eq!(mine.ask("DELETE", &place, "").status, 204);
-    mine.ask("DELETE", &place, "").refused(500, "E_HANDLE");
+    mine.ask("DELETE", &place, "").refused(404, "E_HANDLE");
     mine.ask("POST", "/handles", r#"{"Kind":"Network"}"#).refused(400, "E_INVALIDARG");
     let nobody = json!({ "Kind": "Endpoint", "Id": id }).to_string();
     mine.ask("POST", "/handles", &nobody).refused(404, "HCN_E_ENDPOINT_NOT_FOUND");
@@ -53,7 +53,7 @@ fn reserved_ports_are_nobody_elses_until_their_session_ends() {
     assert_eq!(all["Reservations"].as_array().map(Vec::len), Some(2), "{all}");
     let taken = other.ask("POST", "/reservations", r#"{"Protocol":"Both","Port":8080}"#);
     taken.refused(409, "HCN_E_PORT_ALREADY_EXISTS");
-    other.ask("DELETE", &place, "").refused(500, "E_HANDLE");
+    other.ask("DELETE", &place, "").refused(404, "E_HANDLE");
     assert_eq!(mine.ask("DELETE", &place, "").status, 204);
     assert!(bind(8080));
     for nonsense in [r#"{"Port":0,"Protocol":"Tcp"}"#, r#"{"Port":1}"#, "{}"] {

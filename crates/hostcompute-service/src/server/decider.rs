@@ -132,7 +132,7 @@ impl Batch {
         let next = self.calls.len() - self.waiting.len();
         if let (Some((call, _)), Some(next)) = (self.calls.get(next), self.waiting.pop_front()) {
             next.asker.audit(call.operation.symbol(), call.id, HResult::E_UNEXPECTED);
-            shared.numbers.answered(call.operation, next.since.elapsed(), true);
+            shared.numbers.answered(call.operation.name(), next.since.elapsed(), true);
         }
     }
 
@@ -151,7 +151,7 @@ impl Batch {
             }
             let code = result.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
             next.asker.audit(call.operation.symbol(), subject(call, &result), code);
-            shared.numbers.answered(call.operation, next.since.elapsed(), result.is_err());
+            shared.numbers.answered(call.operation.name(), next.since.elapsed(), result.is_err());
             next.answering.tell(result);
         });
     }

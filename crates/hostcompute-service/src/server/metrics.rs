@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hostcompute_engine::Kind;
 use hostcompute_schema::HResult;
+use hostcompute_schema::compute::ComputeOperation;
 use hostcompute_schema::operation::Operation;
 
 use crate::Told;
@@ -42,7 +43,8 @@ pub struct Metrics {
 /// One operation's numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationNumbers {
-    pub operation: Operation,
+    /// Its name in the table of the network's or of the compute service's operations, which have none in common.
+    pub operation: &'static str,
     pub failures: u64,
     /// From the request to the answer, in microseconds.
     pub latency: Histogram,
@@ -104,7 +106,7 @@ impl Spread {
 /// The numbers as they are being counted.
 #[derive(Debug)]
 pub(crate) struct Numbers {
-    operations: BTreeMap<Operation, (AtomicU64, Spread)>,
+    operations: BTreeMap<&'static str, (AtomicU64, Spread)>,
     groups: Spread,
     commits: Spread,
     failed_commits: AtomicU64,
@@ -114,10 +116,11 @@ pub(crate) struct Numbers {
 
 impl Default for Numbers {
     fn default() -> Self {
-        let numbers =
-            |operation: &Operation| (*operation, (AtomicU64::new(0), Spread::new(DURATIONS)));
+        let network = Operation::ALL.iter().map(|operation| operation.name());
+        let compute = ComputeOperation::ALL.iter().map(|operation| operation.name());
+        let numbers = |name| (name, (AtomicU64::new(0), Spread::new(DURATIONS)));
         Self {
-            operations: Operation::ALL.iter().map(numbers).collect(),
+            operations: network.chain(compute).map(numbers).collect(),
             groups: Spread::new(SIZES),
             commits: Spread::new(DURATIONS),
             failed_commits: AtomicU64::new(0),
@@ -128,9 +131,9 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    /// An operation was answered.
-    pub fn answered(&self, operation: Operation, took: Duration, failed: bool) {
-        if let Some((failures, latency)) = self.operations.get(&operation) {
+    /// An operation of this name was answered.
+    pub fn answered(&self, operation: &str, took: Duration, failed: bool) {
+        if let Some((failures, latency)) = self.operations.get(operation) {
             failures.fetch_add(u64::from(failed), Ordering::Relaxed);
             latency.record(microseconds(took));
         }
@@ -159,14 +162,10 @@ impl Numbers {
 
     /// The numbers, but for what others know.
     pub fn read(&self) -> Metrics {
-        let asked = |(operation, (failures, latency)): (&Operation, &(AtomicU64, Spread))| {
+        let asked = |(operation, (failures, latency)): (&&'static str, &(AtomicU64, Spread))| {
             let latency = latency.read();
             let failures = failures.load(Ordering::Relaxed);
-            (latency.count > 0).then_some(OperationNumbers {
-                operation: *operation,
-                failures,
-                latency,
-            })
+            (latency.count > 0).then_some(OperationNumbers { operation, failures, latency })
         };
         Metrics {
             operations: self.operations.iter().filter_map(asked).collect(),
@@ -200,16 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn the_tables_have_no_name_in_common() {
+        let count = Operation::ALL.len() + ComputeOperation::ALL.len();
+        assert_eq!(Numbers::default().operations.len(), count);
+    }
+
+    #[test]
     fn only_what_was_asked_for_is_told() {
         let numbers = Numbers::default();
-        numbers.answered(Operation::CreateNetwork, Duration::from_micros(30), true);
+        numbers.answered(Operation::CreateNetwork.name(), Duration::from_micros(30), true);
         numbers.refused(HResult::HCN_E_PORT_NOT_FOUND);
         let read = numbers.read();
         let [only] = read.operations.as_slice() else { panic!("{read:?}") };
-        assert_eq!(
-            (only.operation, only.failures, only.latency.count),
-            (Operation::CreateNetwork, 1, 1)
-        );
+        assert_eq!((only.operation, only.failures, only.latency.count), ("CreateNetwork", 1, 1));
         assert_eq!(read.faults, [(HResult::HCN_E_PORT_NOT_FOUND, 1)]);
     }
 }

@@ -4,10 +4,11 @@
 //! once; what it made stays, and changes that it asked for are carried out all the same.
 
 use std::ops::Deref;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hostcompute_engine::host::Host;
 use hostcompute_engine::{Kind, Seen, State, look, query};
+use hostcompute_schema::compute::ComputeOperation;
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 
@@ -133,6 +134,11 @@ impl<H: Host + Send + 'static> Session<H> {
         self.belongings.account.request(bytes)
     }
 
+    /// Counts an operation that something else than this service answered.
+    pub fn answered(&self, operation: ComputeOperation, took: Duration, failed: bool) {
+        self.shared.numbers.answered(operation.name(), took, failed);
+    }
+
     /// Writes a line of the audit trail for something that something else than this service did.
     pub fn audit(&self, what: &str, code: HResult) {
         self.asker().audit(what, None, code);
@@ -146,7 +152,7 @@ impl<H: Host + Send + 'static> Session<H> {
             if !call.operation.is_read_only() {
                 self.asker().audit(call.operation.symbol(), call.id, failure.hresult);
             }
-            self.shared.numbers.answered(call.operation, asked.elapsed(), true);
+            self.shared.numbers.answered(call.operation.name(), asked.elapsed(), true);
             return done(Err(failure));
         }
         self.carry_out(call, asked, done);
@@ -160,7 +166,7 @@ impl<H: Host + Send + 'static> Session<H> {
     ) {
         if call.operation.is_read_only() {
             let result = self.look(&call);
-            self.shared.numbers.answered(call.operation, asked.elapsed(), result.is_err());
+            self.shared.numbers.answered(call.operation.name(), asked.elapsed(), result.is_err());
             return done(result);
         }
         let answering = Answering::new(done);
@@ -169,7 +175,7 @@ impl<H: Host + Send + 'static> Session<H> {
             Err((Job::Change(change), failure)) => {
                 let Change { call, asker, answering, .. } = change;
                 asker.audit(call.operation.symbol(), call.id, failure.hresult);
-                self.shared.numbers.answered(call.operation, asked.elapsed(), true);
+                self.shared.numbers.answered(call.operation.name(), asked.elapsed(), true);
                 answering.tell(Err(failure));
             }
             _ => self.shared.see_to_it(),

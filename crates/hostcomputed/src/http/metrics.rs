@@ -104,19 +104,16 @@ impl Page {
             metrics
                 .operations
                 .iter()
-                .map(|numbers| (labels(numbers.operation.name()), numbers.latency.count)),
+                .map(|numbers| (labels(numbers.operation), numbers.latency.count)),
         );
         self.counter(
             "operation_failures_total",
             "Operations that were answered by a failure.",
-            metrics
-                .operations
-                .iter()
-                .map(|numbers| (labels(numbers.operation.name()), numbers.failures)),
+            metrics.operations.iter().map(|numbers| (labels(numbers.operation), numbers.failures)),
         );
         self.head("operation_seconds", "From a request to its answer.", "histogram");
         for numbers in &metrics.operations {
-            let label = format!("operation=\"{}\"", numbers.operation.name());
+            let label = format!("operation=\"{}\"", numbers.operation);
             self.histogram("operation_seconds", &label, &numbers.latency, MICROSECONDS);
         }
     }

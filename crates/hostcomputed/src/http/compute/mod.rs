@@ -7,7 +7,7 @@ mod stdio;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::header::LOCATION;
@@ -67,12 +67,14 @@ pub async fn answer(
         _ => parameters.get("query").unwrap_or_default().to_owned(),
     };
     session.count_request(document.len())?;
+    let began = Instant::now();
     let asked = Asked { client, session, operation, parameters, system, pid, document };
     let audited = asked.session.clone();
     let done = match operation {
         ComputeOperation::GetProcessInfo => asked.streams(&head.headers, upgrade).await,
         _ => asked.carry_out().await,
     };
+    audited.answered(operation, began.elapsed(), done.is_err());
     if !operation.is_read_only() {
         let code = done.as_ref().map_or_else(|failure| failure.hresult, |_| HResult::S_OK);
         audited.audit(operation.symbol().unwrap_or(operation.name()), code);
