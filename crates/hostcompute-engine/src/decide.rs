@@ -315,7 +315,10 @@ impl Touched {
                     };
                     self.endpoints.extend(overlay::concerned(state, old, new));
                     // The rules of all endpoints contain those of the network.
-                    if old.is_some_and(|old| new.is_some_and(|new| new.access != old.access)) {
+                    let rules = |network: &network::Network| {
+                        (network.access.clone(), network.proxies.clone())
+                    };
+                    if old.is_some_and(|old| new.is_some_and(|new| rules(new) != rules(old))) {
                         self.endpoints.extend(state.members(id).map(|endpoint| endpoint.id));
                     }
                 }

@@ -65,6 +65,8 @@ pub enum Fact {
     Proxy(Proxy),
     /// The address of an endpoint attached to the host's own namespace.
     HostAddress(HostAddress),
+    /// What a namespace's own packet filter does for proxies inside.
+    Interception(Interception),
     /// A cap on what a port sends.
     Shaper(Shaper),
     /// The host's own way to a virtual IP, so that its packets reach the translation.
@@ -274,6 +276,26 @@ pub struct Shaper {
     pub bytes_per_second: u64,
 }
 
+/// Connections of a namespace that go to proxies inside it: a table of the namespace's own packet filter, made anew as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interception {
+    pub netns: Guid,
+    /// Each is asked in turn, until one redirects.
+    pub redirections: Vec<Redirection>,
+}
+
+/// Connections by one interface of a namespace that go to a port inside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Redirection {
+    /// The inner end of a port.
+    pub device: String,
+    pub direction: Direction,
+    /// Whose outgoing connections are left alone.
+    pub user: Option<u32>,
+    /// `Allow` leaves a connection to the next redirection, as does the end.
+    pub rules: Vec<AclRule>,
+}
+
 /// A route to a virtual IP through a network's anchor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VipRoute {
@@ -325,7 +347,7 @@ pub enum Direction {
     Out,
 }
 
-/// A chain of access rules, evaluated in order; the end of the chain is `otherwise`.
+/// A chain of access rules (or of redirections), evaluated in order; the end of the chain is `otherwise`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AclChain {
     pub name: String,
@@ -373,6 +395,10 @@ pub enum Verdict {
     Block,
     /// On to another chain (the next layer).
     Goto(String),
+    /// To this address and port instead (policy L4Proxy).
+    Redirect(SocketAddr),
+    /// To this port of the namespace itself (policy L4WFPPROXY).
+    Intercept(u16),
 }
 
 /// One element of a set or map; the variants name the sets (a suffix `4` or `6` by family).
@@ -416,6 +442,10 @@ pub enum Element {
     NatAs { source: IpAddr, address: IpAddr },
     /// `steer`: source . destination prefix -> number of the way ([`Detour`]).
     Steer { source: IpAddr, destination: IpNet, number: u32 },
+    /// `proxied`: source address -> chain of redirections.
+    Proxied { address: IpAddr, chain: String },
+    /// `masked`: what was redirected to here from this source appears as the host. Key: source . destination . protocol . port.
+    Masked { source: IpAddr, to: SocketAddr, protocol: u8 },
     /// `acl_out`: source address -> chain.
     AclOut { address: IpAddr, chain: String },
     /// `acl_in`: destination address -> chain.
@@ -530,6 +560,7 @@ impl Fact {
                 (a.number, a.family, a.ports) == (b.number, b.family, b.ports)
             }
             (Fact::Service(a), Fact::Service(b)) => a.frontend() == b.frontend(),
+            (Fact::Interception(a), Fact::Interception(b)) => a.netns == b.netns,
             (Fact::Resolver(a), Fact::Resolver(b)) => a.netns == b.netns,
             (Fact::Lease(a), Fact::Lease(b)) => (&a.port, a.index) == (&b.port, b.index),
             (Fact::Element(a), Fact::Element(b)) => a.same_key(b),
@@ -547,7 +578,7 @@ impl Service {
 
 impl Element {
     fn same_key(&self, other: &Element) -> bool {
-        use Element::{AclIn, AclOut, NatAs, PortMapping, Steer};
+        use Element::{AclIn, AclOut, NatAs, PortMapping, Proxied, Steer};
         match (self, other) {
             (
                 PortMapping { vip, protocol, port, to },
@@ -566,6 +597,7 @@ impl Element {
                 Steer { source: b, destination: to_b, .. },
             ) => (a, to_a) == (b, to_b),
             (NatAs { source: a, .. }, NatAs { source: b, .. })
+            | (Proxied { address: a, .. }, Proxied { address: b, .. })
             | (AclOut { address: a, .. }, AclOut { address: b, .. })
             | (AclIn { address: a, .. }, AclIn { address: b, .. }) => a == b,
             _ => self == other,

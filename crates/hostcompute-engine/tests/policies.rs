@@ -351,3 +351,77 @@ fn tiers_are_asked_in_turn() {
         a.refuse_endpoint("Update", bad, HResult::HCN_E_INVALID_POLICY, &path);
     }
 }
+
+#[test]
+fn proxies_redirect_what_an_endpoint_opens() {
+    let mut a = Attached::new();
+    let proxy = |port: &str, to: &str| {
+        json!({"Type": "L4Proxy", "Settings": {
+            "IP": "10.96.0.0/16", "Port": port, "Protocol": 6, "ExceptionList": ["10.96.9.0/24"],
+            "Destination": to, "OutboundNat": true,
+        }})
+    };
+    let chain = |a: &Attached| a.chains(Direction::Out).into_iter().next();
+    a.network("Add", json!([proxy("443", "172.20.0.99:8443")]));
+    a.endpoint("Add", json!([proxy("80", "172.20.0.99:8080")]));
+    let rules = chain(&a).unwrap().rules;
+    let verdicts: Vec<_> = rules.iter().map(|rule| rule.verdict.clone()).collect();
+    let redirect = |to: &str| Verdict::Redirect(to.parse().unwrap());
+    // The endpoint's own come first.
+    assert_eq!(
+        verdicts,
+        [
+            Verdict::Allow,
+            redirect("172.20.0.99:8080"),
+            Verdict::Allow,
+            redirect("172.20.0.99:8443")
+        ]
+    );
+    a.endpoint("Update", json!([{}]));
+    assert_eq!(chain(&a).unwrap().rules.len(), 2);
+    a.network("Update", json!([proxy("1", "172.20.0.99:1")]));
+    assert_eq!(chain(&a).unwrap().rules[1].verdict, redirect("172.20.0.99:1"));
+    a.network("Remove", json!([proxy("1", "172.20.0.99:1")]));
+    assert_eq!(chain(&a), None);
+    let path = "Settings.Policies[0].Settings.Destination";
+    let own = a.world.show(Operation::QueryEndpointProperties, a.endpoint);
+    let own = format!("{}:80", own["IpConfigurations"][0]["IpAddress"].as_str().unwrap());
+    for to in ["", "172.20.0.99", "127.0.0.1:80", "172.20.0.99:0", &own] {
+        let asked = json!([proxy("80", to)]);
+        a.refuse_endpoint("Add", asked, HResult::HCN_E_INVALID_POLICY, path);
+    }
+}
+
+#[test]
+fn sidecars_are_rules_of_their_namespace() {
+    let mut a = Attached::new();
+    let sidecar = json!({"Type": "L4WFPPROXY", "Settings": {
+        "InboundProxyPort": "15006", "OutboundProxyPort": "15001", "UserSID": "S-1-22-1-1337",
+        "FilterTuple": {"RemotePorts": "80"}, "OutboundExceptions": {"PortExceptions": ["443"]},
+    }});
+    a.endpoint("Add", json!([sidecar]));
+    let found = |a: &Attached| {
+        a.world.state.facts().into_iter().find_map(|fact| match fact {
+            Fact::Interception(inside) => Some(inside.redirections),
+            _ => None,
+        })
+    };
+    let redirections = found(&a).unwrap();
+    let users: Vec<_> = redirections.iter().map(|one| (one.direction, one.user)).collect();
+    assert_eq!(users, [(Direction::In, None), (Direction::Out, Some(1337))]);
+    assert_eq!(redirections[0].device, "eth0");
+    let last = |place: usize| redirections[place].rules.last().map(|rule| rule.verdict.clone());
+    assert_eq!(last(0), Some(Verdict::Intercept(15006)));
+    assert_eq!((last(1), redirections[1].rules.len()), (Some(Verdict::Intercept(15001)), 2));
+    // As consumers echo it back.
+    a.endpoint("Remove", json!([sidecar]));
+    assert_eq!(found(&a), None);
+    // In the host's own namespace there is none to put rules into.
+    let document = json!({"HostComputeNetwork": a.network.to_string(), "Policies": [sidecar]});
+    let other = a.world.create(Operation::CreateEndpoint, document);
+    let host = hostcompute_engine::network::namespace::HOST_DEFAULT;
+    let request = json!({"ResourceType": "Endpoint", "RequestType": "Add",
+        "Settings": {"EndpointId": other.to_string()}});
+    let refusal = a.world.refuse(Operation::ModifyNamespace, Some(host), request);
+    assert_eq!(refusal.0, HResult::HCN_E_REQUEST_UNSUPPORTED);
+}

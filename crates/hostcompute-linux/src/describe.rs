@@ -44,6 +44,7 @@ pub fn fact(fact: &Fact) -> String {
             Some(vip) => format!("service {vip} port {}", service.port),
             None => format!("node port {}", service.port),
         },
+        Fact::Interception(inside) => format!("proxies inside namespace {}", inside.netns),
         Fact::Resolver(resolver) => format!("resolver of namespace {}", resolver.netns),
         Fact::Responder(responder) => format!("answers of network {}", responder.network),
         Fact::Lease(lease) => format!("lease of {} at interface {}", lease.address, lease.port),
@@ -83,6 +84,8 @@ fn element(element: &Element) -> String {
         Element::Steer { source, destination, .. } => {
             format!("route of {source} to {destination}")
         }
+        Element::Proxied { address, .. } => format!("proxies of {address}"),
+        Element::Masked { source, to, .. } => format!("masking of {source} toward {to}"),
         Element::AclOut { address, .. } => format!("outgoing access rules of {address}"),
         Element::AclIn { address, .. } => format!("incoming access rules of {address}"),
     }

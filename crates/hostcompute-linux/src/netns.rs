@@ -176,6 +176,13 @@ impl Namespaces {
             .ok_or_else(|| Error::NamespaceGone { path: self.directory.clone() })
     }
 
+    /// A socket for the packet filter of the namespace.
+    pub(crate) fn filter(&mut self, netns: Guid) -> Result<Socket, Error> {
+        let inside = self.inside(netns)?;
+        within(Some(inside.fd.as_fd()), || Socket::open(Protocol::Netfilter))
+            .map_err(|source| Error::file("enter the namespace", self.path(netns), source))
+    }
+
     fn enter(&self, netns: Guid) -> Result<Inside, Error> {
         let path = self.path(netns);
         if !is_namespace(&path) {

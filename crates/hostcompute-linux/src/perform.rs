@@ -25,6 +25,7 @@ use crate::netlink::message::Note;
 use crate::netlink::socket::forgiven;
 use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::element::{self, Entry};
+use crate::nft::inside;
 use crate::nft::transaction::{Change, Transaction};
 use crate::pool::POOL_GROUP;
 use crate::port::Pair;
@@ -265,6 +266,9 @@ impl<'p> Performance<'_, 'p> {
             Fact::Netns(netns) => self.host.namespaces.create(*netns, &mut self.host.pool)?,
             Fact::Port(new) => self.begin_port(step, new)?,
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
+            Fact::Interception(new) => {
+                inside::put(&mut self.host.namespaces.filter(new.netns)?, new)?;
+            }
             Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new),
             Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
             Fact::Resolver(new) => {
@@ -366,6 +370,12 @@ impl<'p> Performance<'_, 'p> {
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }
+            // It goes with its namespace, if that is gone.
+            Fact::Interception(old) => {
+                if self.host.namespaces.exists(old.netns) {
+                    inside::remove(&mut self.host.namespaces.filter(old.netns)?)?;
+                }
+            }
             Fact::Shaper(old) => {
                 shaper::push_retire(self.retired.messages(), step, old);
                 self.retired.touched.push(old.port_index);
@@ -398,6 +408,9 @@ impl<'p> Performance<'_, 'p> {
             (Fact::Shaper(_), Fact::Shaper(to)) => {
                 shaper::push_rate(&mut self.datagram, step, to);
                 Ok(())
+            }
+            (Fact::Interception(_), Fact::Interception(to)) => {
+                inside::put(&mut self.host.namespaces.filter(to.netns)?, to)
             }
             (Fact::Resolver(_), Fact::Resolver(to)) => {
                 resolver::write(&self.host.resolver_dir, to.netns, &to.content)

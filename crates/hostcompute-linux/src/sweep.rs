@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::nft::element::{Data, Entry};
+use crate::nft::inside;
 use crate::nft::set::Set;
 use crate::nft::transaction::Change;
 use crate::route::destination::{self, Destination};
@@ -45,6 +46,8 @@ pub(crate) enum Handle {
     },
     Netns(String),
     Resolver(Guid),
+    /// The packet filter of a namespace.
+    Inside(Guid),
     Forwarding(Family),
     Table,
     Chain(String),
@@ -110,6 +113,11 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
             }
         }
         Handle::Resolver(netns) => resolver::remove(&host.resolver_dir, netns)?,
+        Handle::Inside(netns) => {
+            if host.namespaces.exists(netns) {
+                inside::remove(&mut host.namespaces.filter(netns)?)?;
+            }
+        }
         Handle::Forwarding(family) => {
             let (saved, scene) = (&host.saved, &host.scene);
             host.within(|| forwarding::restore(saved, scene, family))?;
@@ -149,6 +157,7 @@ impl fmt::Display for Handle {
             }
             Self::Netns(name) => write!(f, "netns {name}"),
             Self::Resolver(netns) => write!(f, "resolver {netns}"),
+            Self::Inside(netns) => write!(f, "inside {netns}"),
             Self::Forwarding(family) => write!(f, "forwarding {family:?}"),
             Self::Table => write!(f, "table"),
             Self::Chain(name) => write!(f, "chain {name}"),
@@ -236,6 +245,7 @@ fn parse(text: &str) -> Option<Handle> {
         }),
         ["netns", name] => Handle::Netns((*name).to_owned()),
         ["resolver", netns] => Handle::Resolver(netns.parse().ok()?),
+        ["inside", netns] => Handle::Inside(netns.parse().ok()?),
         ["forwarding", "V4"] => Handle::Forwarding(Family::V4),
         ["forwarding", "V6"] => Handle::Forwarding(Family::V6),
         ["table"] => Handle::Table,
@@ -311,6 +321,7 @@ mod tests {
         check(Handle::Table);
         check(Handle::Chain("x".to_owned()));
         check(Handle::Resolver(Guid::default()));
+        check(Handle::Inside(Guid::default()));
         check(Handle::Netns("x".to_owned()));
         check(Handle::Set(Set::Addresses(0x100_0002), Family::V4));
         check(Handle::Set(Set::Services(7), Family::V6));

@@ -132,6 +132,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::AddressSet(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
         Fact::Resolver(resolver) => drop(things.insert(Thing::Netns(resolver.netns))),
+        Fact::Interception(inside) => drop(things.insert(Thing::Netns(inside.netns))),
         Fact::Port(port) => {
             things.insert(Thing::Netns(port.netns));
             things.insert(Thing::Link(port.index));
@@ -167,6 +168,8 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         Element::Source { address, .. }
         | Element::Loop { address }
         | Element::Isolated { address }
+        | Element::Proxied { address, .. }
+        | Element::Masked { source: address, .. }
         | Element::AclOut { address, .. }
         | Element::AclIn { address, .. } => Thing::Address(*address),
         Element::NatExempt { source, .. }

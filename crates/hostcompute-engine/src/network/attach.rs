@@ -11,6 +11,7 @@ use crate::decide::Draft;
 use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
+use crate::network::policy;
 use crate::network::subnet::Subnet;
 use crate::network::{detour, overlay, sdn_route};
 use crate::object::Object;
@@ -98,6 +99,7 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
         () if policies.mtu.is_some() => "InterfaceParameters or EncapOverhead",
         () if policies.port_name.is_some() => "PortName",
         () if !policies.detours.is_empty() => "SDNRoute",
+        () if !policies.sidecars.is_empty() => "L4WFPPROXY",
         () => return Ok(()),
     };
     let why = alloc::format!(
@@ -288,6 +290,7 @@ impl Endpoint {
         }
         let suffix = alloc::format!("{:x}", attachment.interface);
         self.policies.access.facts((state, network), &suffix, &self.addresses, facts);
+        policy::proxy::facts(state, network, self, &suffix, facts);
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::decide::Draft;
 use crate::network::endpoint::Endpoint;
 use crate::network::network::unsupported_modification;
+use crate::network::policy::proxy;
 use crate::network::{attach, dns};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Fact, Resolver};
@@ -106,6 +107,8 @@ pub(crate) fn facts(state: &State, id: Guid, facts: &mut Vec<Fact>) {
         return;
     }
     facts.push(Fact::Netns(id));
+    let residents = state.attached(id).map(|endpoint| &**endpoint);
+    facts.extend(proxy::interception(state, id, residents).map(Fact::Interception));
     if let Some(content) = resolver(state.attached(id).map(|endpoint| &**endpoint)) {
         facts.push(Fact::Resolver(Resolver { netns: id, content }));
     }

@@ -18,6 +18,7 @@ use crate::network::fence::Fence;
 use crate::network::overlay::{self, Overlay};
 use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
+use crate::network::policy::proxy::Proxy;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
 use crate::network::{dns, macs, set, standing};
@@ -82,6 +83,8 @@ pub struct Network {
     pub answering: Answering,
     /// What its endpoints are kept from, if it is a ConstrainedICS network.
     pub fence: Option<Fence>,
+    /// The proxies of all its endpoints.
+    pub proxies: Vec<Proxy>,
 }
 
 /// The flags that change nothing here or are carried out. A port never reports a lost medium; Linux takes packets for, and sends
@@ -186,7 +189,7 @@ impl Network {
         }
         let macs = document.mac_pool.as_ref().map(macs::read).transpose()?.unwrap_or_default();
         let policies = of_network::read(mode, &document.policies)?;
-        let access = policies.access.clone();
+        let (access, proxies) = (policies.access.clone(), policies.proxies.clone());
         let overlay = Overlay::revive_choices(&parts.chosen)
             .and_then(|(mtu, segments)| standing::overlay_of(&policies, mtu, segments));
         let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
@@ -209,6 +212,7 @@ impl Network {
             overlay,
             wire,
             access,
+            proxies,
         })
     }
 
@@ -270,7 +274,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     refuse_flags(&document, mode)?;
     of_network::normalise(draft, &mut document.policies, "Policies")?;
     let policies = of_network::read(mode, &document.policies)?;
-    let access = policies.access.clone();
+    let (access, proxies) = (policies.access.clone(), policies.proxies.clone());
     let sets = set::take(&mut document.policies);
     dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
     let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
@@ -341,6 +345,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         access,
         answering,
         fence,
+        proxies,
     };
     if let Some(overlay) = &network.overlay {
         overlay.check(&network.subnets)?;
@@ -558,6 +563,7 @@ fn change_policies(
         of_network::combine(&network.document.policies, kind, asked.policies)?;
     let policies = of_network::read(network.mode, &changed.document.policies)?;
     changed.access = policies.access;
+    changed.proxies = policies.proxies;
     set::change(draft, network.id, kind, sets, ("Settings.Policies", &changed.access))?;
     check_sets(draft, network.id, &changed.access, "Settings.Policies")?;
     if changed.document.policies == network.document.policies {

@@ -5,7 +5,7 @@
 //! - a tunnel takes the routes through it and the MACs behind it;
 //! - an anchor takes the routes to virtual IPs and the addresses on it; ports that prefer one of its addresses as source lose
 //!   their host routes;
-//! - a namespace takes its ports; a port leaves its shaper without anything to shape;
+//! - a namespace takes its ports and its own packet filter; a port leaves its shaper without anything to shape;
 //! - forwarding goes back to what it was before.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -111,6 +111,7 @@ impl Kernel {
                 for name in self.ports.get(id).cloned().unwrap_or_default() {
                     self.remove(&Thing::Link(name));
                 }
+                self.remove(&Thing::Interception(*id));
             }
             Fact::Port(port) => {
                 if let Some(shaper) = self.shapers.get(&port.name).cloned() {
@@ -309,14 +310,18 @@ impl Kernel {
 /// The chains that a fact jumps to, and the sets that it looks into.
 fn names(fact: &Fact) -> Vec<Thing> {
     match fact {
-        Fact::Element(Element::AclOut { chain, .. } | Element::AclIn { chain, .. }) => {
+        Fact::Element(
+            Element::Proxied { chain, .. }
+            | Element::AclOut { chain, .. }
+            | Element::AclIn { chain, .. },
+        ) => {
             alloc::vec![Thing::Chain(chain.clone())]
         }
         Fact::AclChain(chain) => {
             let verdicts = chain.rules.iter().map(|rule| &rule.verdict).chain([&chain.otherwise]);
             let jumps = verdicts.filter_map(|verdict| match verdict {
                 Verdict::Goto(name) => Some(Thing::Chain(name.clone())),
-                Verdict::Allow | Verdict::Block => None,
+                _ => None,
             });
             let sets = chain.rules.iter().flat_map(|rule| {
                 let one = |set: &SetMatch| Some(Thing::Set(set.number, rule.family?, set.ports));

@@ -9,7 +9,7 @@
 mod tables;
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hostcompute_schema::Guid;
 use ipnet::IpNet;
@@ -189,6 +189,18 @@ impl<'a> Reach<'a> {
         }
         // The namespace's routes name the interface, whichever of its addresses the socket has.
         let leaving = self.tables.route_inside(port.netns, to).ok_or(Lost::NoRoute)?;
+        if let Some(proxy) = self.tables.intercepted(leaving, Direction::Out, &packet) {
+            let loopback: IpAddr = match to {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            };
+            let packet = Packet { destination: loopback, port: proxy, ..packet };
+            let owner = match connection.origin {
+                Origin::Endpoint(id) => id,
+                _ => leaving.endpoint,
+            };
+            return Ok(deliver(Receiver::Endpoint(owner), &packet));
+        }
         if to.is_loopback() || !self.tables.may_send(leaving, source) {
             return Err(Lost::Spoofed);
         }
@@ -212,6 +224,12 @@ impl<'a> Reach<'a> {
     /// Destination translation: services, node ports, port mappings; the first that matches.
     fn translate(&self, packet: &mut Packet, draw: u64) {
         let local = self.tables.is_local(packet.destination) || packet.destination.is_loopback();
+        if let Some(to) = self.tables.proxy(packet) {
+            packet.destination = to.ip();
+            packet.port = to.port();
+            packet.translated = true;
+            return;
+        }
         let vip = self.tables.service(Some(packet.destination), packet);
         let service = vip.or_else(|| self.tables.service(None, packet).filter(|_| local));
         let backend = service.and_then(|service| tables::backend(service, packet.source, draw));
@@ -314,7 +332,11 @@ impl<'a> Reach<'a> {
         let (source, destination) = (packet.source, packet.destination);
         if to_port {
             let hairpin = packet.translated && self.tables.is_loop(source, destination);
-            return if hairpin { self.tables.gateway_of(source) } else { source };
+            let masked = hairpin || self.tables.is_masked(packet);
+            return if masked { self.tables.gateway_of(destination) } else { source };
+        }
+        if self.tables.is_masked(packet) {
+            return self.tables.outer_address(source);
         }
         if self.tables.is_exempt(source, destination) {
             return source;
@@ -337,7 +359,9 @@ impl<'a> Reach<'a> {
         if own || !answers {
             return Err(Lost::NoWayBack);
         }
-        Ok(deliver(Receiver::Endpoint(port.endpoint), packet))
+        let proxy = self.tables.intercepted(port, Direction::In, packet);
+        let packet = Packet { port: proxy.unwrap_or(packet.port), ..*packet };
+        Ok(deliver(Receiver::Endpoint(port.endpoint), &packet))
     }
 
     fn input(&self, packet: &Packet) -> Outcome {

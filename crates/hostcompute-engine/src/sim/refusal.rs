@@ -187,6 +187,11 @@ fn rule_shape(rule: &AclRule) -> Result<(), Failure> {
     {
         return Err(malformed("one rule with addresses of both families"));
     }
+    if let (Verdict::Redirect(to), family) = (&rule.verdict, rule.family)
+        && family != Some(Family::of(&to.ip()))
+    {
+        return Err(malformed("a redirection of packets of both families"));
+    }
     let mut ranges = rule.local_ports.iter().chain(&rule.remote_ports);
     if ranges.any(|range| range.first > range.last) {
         return Err(malformed("a range of ports that ends before it begins"));
@@ -213,6 +218,7 @@ fn element_shape(element: &Element) -> Result<(), Failure> {
             same(source, &destination.addr())
         }
         Element::NatAs { source, address } => same(source, address),
+        Element::Masked { source, to, .. } => same(source, &to.ip()),
         _ => true,
     };
     if good { Ok(()) } else { Err(malformed(format!("{element:?} fits no set"))) }
@@ -251,6 +257,7 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
                 None => Ok(()),
             }
         }
+        Fact::Interception(interception) => has(Thing::Netns(interception.netns)),
         Fact::HostAddress(host) => device(&host.device, host.index),
         Fact::Wire(Wire { uplink, .. }) | Fact::Proxy(Proxy { uplink, .. }) => {
             match kernel.foreign.contains_key(uplink) {

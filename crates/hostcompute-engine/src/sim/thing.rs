@@ -40,6 +40,8 @@ pub(super) enum Thing {
     Responder(Guid),
     Lease(u32),
     Name(Guid, String, IpAddr),
+    /// The packet filter inside a namespace.
+    Interception(Guid),
 }
 
 /// Who carries out a step: steps of one medium that stand together travel together.
@@ -81,6 +83,7 @@ impl Thing {
             Fact::Responder(responder) => Self::Responder(responder.network),
             Fact::Lease(lease) => Self::Lease(lease.index),
             Fact::Name(name) => Self::Name(name.network, name.name.clone(), name.address),
+            Fact::Interception(interception) => Self::Interception(interception.netns),
         }
     }
 
@@ -103,6 +106,7 @@ fn key(element: &Element) -> Element {
         Element::Steer { source, destination, .. } => {
             Element::Steer { source, destination, number: 0 }
         }
+        Element::Proxied { address, .. } => Element::Proxied { address, chain: String::new() },
         Element::AclOut { address, .. } => Element::AclOut { address, chain: String::new() },
         Element::AclIn { address, .. } => Element::AclIn { address, chain: String::new() },
         set => set,
@@ -140,6 +144,7 @@ impl Medium {
             | Fact::Resolver(_)
             | Fact::Responder(_)
             | Fact::Lease(_)
+            | Fact::Interception(_)
             | Fact::Name(_) => Self::Files,
         }
     }
@@ -176,6 +181,7 @@ impl fmt::Display for Thing {
             Self::Name(network, name, address) => {
                 write!(f, "name {name} of {address} on network {network}")
             }
+            Self::Interception(id) => write!(f, "packet filter inside {id}"),
         }
     }
 }

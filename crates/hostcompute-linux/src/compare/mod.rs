@@ -14,6 +14,7 @@ use hostcompute_engine::plan::{Fact, Stray};
 use hostcompute_schema::Guid;
 
 use crate::error::Error;
+use crate::nft::inside;
 use crate::perform::link_index;
 use crate::sweep::Handle;
 use crate::{Linux, describe, forwarding, resolver, sys};
@@ -118,6 +119,14 @@ fn finding(
             false => Finding::Different(forwarding::describe(*family)),
         },
         Fact::Netns(netns) if host.namespaces.exists(*netns) => Finding::Holds,
+        Fact::Interception(wanted) if host.namespaces.exists(wanted.netns) => {
+            let mut socket = host.namespaces.filter(wanted.netns)?;
+            match inside::difference(&mut socket, wanted)? {
+                None => Finding::Missing,
+                Some(None) => Finding::Holds,
+                Some(Some(found)) => Finding::Different(found),
+            }
+        }
         Fact::Resolver(wanted) => match resolver::read(&host.resolver_dir, wanted.netns)? {
             None => Finding::Missing,
             Some(content) if content == wanted.content => Finding::Holds,
@@ -157,6 +166,21 @@ fn file_strays(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<(String, Handle)
     for (_, netns) in resolver::list(&host.resolver_dir)? {
         if let Some(netns) = netns.filter(|netns| !resolvers.contains(netns)) {
             strays.push((format!("resolver file of namespace {netns}"), Handle::Resolver(netns)));
+        }
+    }
+    let proxied: HashSet<Guid> = wanted
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Interception(inside) => Some(inside.netns),
+            _ => None,
+        })
+        .collect();
+    for netns in wanted.iter().filter_map(|fact| match fact {
+        Fact::Netns(netns) => Some(*netns).filter(|netns| !proxied.contains(netns)),
+        _ => None,
+    }) {
+        if host.namespaces.exists(netns) && inside::exists(&mut host.namespaces.filter(netns)?)? {
+            strays.push((format!("proxies inside namespace {netns}"), Handle::Inside(netns)));
         }
     }
     for family in [hostcompute_engine::plan::Family::V4, hostcompute_engine::plan::Family::V6] {

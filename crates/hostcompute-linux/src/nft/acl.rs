@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::element::Span;
 use super::expression::{Expression, Source};
 use super::rule::{Load, Rule};
-use super::ruleset::verdict;
+use super::ruleset::conclude;
 use super::set::Set;
 
 /// A set that belongs to a rule: sorted ranges that neither overlap nor touch.
@@ -40,10 +40,10 @@ pub(crate) fn rules(chain: &AclChain, first_number: u32) -> Vec<(Rule, Vec<OwnSe
             let mut building = Building { rule: Rule::on(&chain.name), sets: Vec::new(), number };
             building.conditions(rule, chain.direction);
             number = building.number;
-            (building.rule.verdict(verdict(&rule.verdict)), building.sets)
+            (conclude(building.rule, &rule.verdict), building.sets)
         })
         .collect();
-    rules.push((Rule::on(&chain.name).verdict(verdict(&chain.otherwise)), Vec::new()));
+    rules.push((conclude(Rule::on(&chain.name), &chain.otherwise), Vec::new()));
     rules
 }
 

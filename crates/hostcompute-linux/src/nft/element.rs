@@ -151,6 +151,14 @@ pub(crate) fn of_element(element: &Element) -> Entry {
             data: Data::Bytes(number.to_ne_bytes().to_vec()),
             ..host_to_prefix(Set::Steer, source, destination)
         },
+        Element::Proxied { address: at, chain } => {
+            address(Set::Proxied, at, Data::Jump(chain.clone()))
+        }
+        Element::Masked { source, to, protocol } => {
+            let key = key().address(*source).address(to.ip());
+            let key = key.protocol_and_port(*protocol, to.port());
+            single(Set::Masked, Family::of(source), key, Data::None)
+        }
         Element::AclOut { address: at, chain } => {
             address(Set::AclOut, at, Data::Jump(chain.clone()))
         }

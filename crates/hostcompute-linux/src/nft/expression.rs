@@ -16,7 +16,9 @@ pub(crate) enum Meta {
     Mark = 3,
     OutInterface = 5,
     InName = 6,
+    OutName = 7,
     InType = 8,
+    User = 10,
     Family = 15,
     Protocol = 16,
     InGroup = 21,
@@ -136,6 +138,15 @@ pub(crate) enum Expression {
     SetMark {
         from: Word,
     },
+    /// Puts a value into a register.
+    Load {
+        to: Word,
+        value: Vec<u8>,
+    },
+    /// Translates the destination to a port of this host.
+    Intercept {
+        port: Word,
+    },
     /// Translates to the address (and port) in the registers.
     Translate {
         side: Side,
@@ -190,7 +201,8 @@ impl Expression {
             Self::Between { .. } => "range",
             Self::Mask { .. } => "bitwise",
             Self::Find { .. } | Self::Map { .. } | Self::Decide { .. } => "lookup",
-            Self::Verdict(_) => "immediate",
+            Self::Verdict(_) | Self::Load { .. } => "immediate",
+            Self::Intercept { .. } => "redir",
             Self::Translate { .. } => "nat",
             Self::Masquerade => "masq",
         }
@@ -257,6 +269,13 @@ impl Expression {
                 if let Some(port) = port {
                     data.put_be32(5, register(*port));
                 }
+            }
+            Self::Load { to, value } => {
+                data.put_be32(1, register(*to));
+                write_value(data, 2, value);
+            }
+            Self::Intercept { port } => {
+                data.put_be32(1, register(*port));
             }
             Self::Masquerade => {}
         }

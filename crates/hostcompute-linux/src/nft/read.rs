@@ -297,13 +297,16 @@ pub(crate) fn agrees(seen: &(String, Vec<u8>), wanted: &expression::Expression) 
             [2, 3].into_iter().all(|kind| ours.get(kind) == theirs.get(kind))
                 && theirs.get_be32(5).unwrap_or(0) == inverted(wanted)
         }
-        // NFTA_IMMEDIATE_DREG and DATA, which holds a verdict; the kernel does not mark it as nested.
+        // NFTA_IMMEDIATE_DREG and DATA, which holds a verdict or a value; the kernel does not mark it as nested.
         "immediate" => {
             let verdict = |data: &Attributes<'_>| {
                 let verdict = data.get_nested(2)?.get_nested(2)?;
                 Some((verdict.get(1)?.to_vec(), verdict.get_text(2).map(str::to_owned)))
             };
-            ours.get(1) == theirs.get(1) && verdict(&ours) == verdict(&theirs)
+            let value = |data: &Attributes<'_>| Some(data.get_nested(2)?.get(1)?.to_vec());
+            ours.get(1) == theirs.get(1)
+                && verdict(&ours) == verdict(&theirs)
+                && value(&ours) == value(&theirs)
         }
         _ => ours.into_iter().all(|(kind, value)| theirs.get(kind) == Some(value)),
     }

@@ -1,5 +1,7 @@
 //! Rules: a chain and the expressions that a packet passes in it, written so that a rule reads like a line of nft.
 
+use std::net::SocketAddr;
+
 use hostcompute_engine::plan::{Family, STEERED};
 
 use super::expression::{Base, Connection, Expression, Meta, Side, Source, Verdict, Word};
@@ -188,6 +190,38 @@ impl Rule {
                 equal: true,
                 value: (STEERED & NUMBERS).to_ne_bytes().to_vec(),
             })
+    }
+
+    /// Translates the destination to an address and port.
+    pub(crate) fn translate_to(self, to: SocketAddr) -> Self {
+        let family = Family::of(&to.ip());
+        let port = Field::Address.words(family);
+        self.with(Expression::Load { to: 0, value: octets(to.ip()) })
+            .with(Expression::Load { to: port, value: to.port().to_be_bytes().to_vec() })
+            .with(Expression::Translate {
+                side: Side::Destination,
+                family,
+                address: 0,
+                port: Some(port),
+            })
+    }
+
+    /// Translates the destination to a port of the namespace that the packet is in.
+    pub(crate) fn intercept(self, port: u16) -> Self {
+        self.with(Expression::Load { to: 0, value: port.to_be_bytes().to_vec() })
+            .with(Expression::Intercept { port: 0 })
+    }
+
+    /// The interface that a packet came or leaves by has this name.
+    pub(crate) fn interface(self, which: Meta, name: &str) -> Self {
+        let mut value: Vec<u8> = name.bytes().collect();
+        value.resize(Field::Name.length(Family::V4), 0);
+        self.meta(which, true, value)
+    }
+
+    /// The user whose program sends the packet.
+    pub(crate) fn user(self, user: u32) -> Self {
+        self.meta(Meta::User, true, user.to_ne_bytes().to_vec())
     }
 
     pub(crate) fn masquerade(self) -> Self {

@@ -21,7 +21,6 @@ use std::sync::OnceLock;
 use hostcompute_engine::plan::{DYING_GROUP, Family, PORT_GROUP, SLOT_CLASSES};
 use ipnet::IpNet;
 
-use super::expression::Verdict;
 use super::rule::Load::{
     ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, Protocol, RandomSlot,
     SourceAddress,
@@ -189,6 +188,8 @@ fn destination_translation(family: Family) -> Vec<Rule> {
     let frontend = [DestinationAddress, Protocol, DestinationPort];
     let port = [Protocol, DestinationPort];
     let mut rules = vec![
+        // Proxies of whoever sends.
+        chain().decide(family, &[SourceAddress], Set::Proxied),
         chain().found(family, &frontend, Set::Service).goto(named("spread", family)),
         chain().found(family, &frontend, Set::ServiceClient).goto(named("spread_client", family)),
         chain().send_to(family, &frontend, Set::PortMapVip),
@@ -364,7 +365,9 @@ fn source_translation(family: Family) -> Vec<Rule> {
     let hairpin = || Rule::on(named("hairpin", family));
     let outbound = || Rule::on(named("outbound", family));
     let both = [SourceAddress, DestinationAddress];
+    let flow = [SourceAddress, DestinationAddress, Protocol, DestinationPort];
     let mut rules = vec![
+        hairpin().translated().found(family, &flow, Set::Masked).masquerade(),
         // Back to the sender: the answer must come through us to be translated back.
         hairpin().translated().found(family, &both, Set::Loop).masquerade(),
     ];
@@ -373,6 +376,7 @@ fn source_translation(family: Family) -> Vec<Rule> {
         rules.push(source.masquerade());
     }
     rules.extend([
+        outbound().translated().found(family, &flow, Set::Masked).masquerade(),
         outbound().found(family, &both, Set::NatExempt).back(),
         outbound()
             .found(family, &[SourceAddress], Set::NatLimited)
@@ -384,11 +388,34 @@ fn source_translation(family: Family) -> Vec<Rule> {
     rules
 }
 
+/// FNV-1a, since the hash must be the same in every build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+}
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// A text that changes with the fixed part, kept as the table's comment: tells a table of another version from ours.
 pub(crate) fn signature() -> &'static str {
     static SIGNATURE: OnceLock<String> = OnceLock::new();
     SIGNATURE.get_or_init(|| {
-        // FNV-1a, since the hash must be the same in every build.
         let mut bytes = Vec::new();
         let mut body = crate::netlink::Body::new(&mut bytes);
         for (number, (set, family)) in (0..).zip(Set::all()) {
@@ -401,19 +428,20 @@ pub(crate) fn signature() -> &'static str {
             body.put_text(1, hook.chain).put_text(2, hook.kind).put_u32(3, hook.place);
             body.put(4, &hook.priority.to_be_bytes());
         }
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("managed by hostcompute, rules {hash:016x}")
+        let mut hash = Hash::default();
+        hash.add(&bytes);
+        format!("managed by hostcompute, rules {hash}")
     })
 }
 
-/// The verdict of an access rule or the end of its chain.
-pub(crate) fn verdict(verdict: &hostcompute_engine::plan::Verdict) -> Verdict {
+/// The end of an access rule or of its chain.
+pub(crate) fn conclude(rule: Rule, verdict: &hostcompute_engine::plan::Verdict) -> Rule {
     use hostcompute_engine::plan::Verdict as Access;
     match verdict {
-        Access::Allow => Verdict::Return,
-        Access::Block => Verdict::Drop,
-        Access::Goto(chain) => Verdict::Goto(chain.clone()),
+        Access::Allow => rule.back(),
+        Access::Block => rule.drop(),
+        Access::Goto(chain) => rule.goto(chain.clone()),
+        Access::Redirect(to) => rule.translate_to(*to),
+        Access::Intercept(port) => rule.intercept(*port),
     }
 }

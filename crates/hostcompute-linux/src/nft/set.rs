@@ -32,6 +32,10 @@ pub(crate) enum Set {
     NatLimit,
     NatAs,
     Steer,
+    /// Which chain says where packets of a source go instead.
+    Proxied,
+    /// What was redirected and appears as the host.
+    Masked,
     AclOut,
     AclIn,
     Service,
@@ -91,7 +95,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 26] = [
+        const PLAIN: [Set; 28] = [
             Source,
             Loop,
             Intra,
@@ -112,6 +116,8 @@ impl Set {
             NatLimit,
             NatAs,
             Steer,
+            Proxied,
+            Masked,
             AclOut,
             AclIn,
             Service,
@@ -143,7 +149,8 @@ impl Set {
             Set::NatExempt | Set::NatLimit => (&[Address, Address], true, Value::Presence),
             Set::NatAs => (&[Address], false, Value::Address),
             Set::Steer => (&[Address, Address], true, Value::Mark),
-            Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
+            Set::Proxied | Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
+            Set::Masked => (&[Address, Address, Protocol, Port], false, Value::Presence),
             Set::Service | Set::ServiceClient | Set::Answered => {
                 (&[Address, Protocol, Port], false, Value::Presence)
             }
@@ -193,6 +200,8 @@ impl Set {
             Set::NatLimit => "nat_limit",
             Set::NatAs => "nat_as",
             Set::Steer => "steer",
+            Set::Proxied => "proxied",
+            Set::Masked => "masked",
             Set::AclOut => "acl_out",
             Set::AclIn => "acl_in",
             Set::Service => "service",

@@ -337,3 +337,16 @@ fn open(directory: &Path, host_netns: Option<PathBuf>) -> Linux {
     })
     .unwrap()
 }
+
+/// Where a connection was going before the packet filter sent it elsewhere.
+pub fn original_destination(stream: &std::net::TcpStream) -> std::net::SocketAddr {
+    let found = match stream.local_addr().unwrap() {
+        std::net::SocketAddr::V4(_) => {
+            rustix::net::sockopt::ip_original_dst(stream).map(std::net::SocketAddr::V4)
+        }
+        std::net::SocketAddr::V6(_) => {
+            rustix::net::sockopt::ipv6_original_dst(stream).map(std::net::SocketAddr::V6)
+        }
+    };
+    found.unwrap()
+}

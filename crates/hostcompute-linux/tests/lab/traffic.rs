@@ -186,3 +186,23 @@ fn echo(netns: &Netns, to: &str) -> bool {
             .success()
     })
 }
+
+/// A transparent proxy: it answers each connection with its name and the address that the client had asked for (SO_ORIGINAL_DST),
+/// and may be another user's.
+pub fn proxy(netns: &Netns, name: &str, address: &str) -> Server {
+    let address: SocketAddr = address.parse().unwrap();
+    let listener = netns.run(|| bind(|| TcpListener::bind(address)));
+    listener.set_nonblocking(true).unwrap();
+    let name = name.to_owned();
+    serve(move |stop| {
+        while !stop.load(Ordering::Relaxed) {
+            match listener.accept() {
+                Ok((mut stream, _)) => {
+                    let asked = super::original_destination(&stream);
+                    let _ = stream.write_all(format!("{name} {}\n", asked.ip()).as_bytes());
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    })
+}

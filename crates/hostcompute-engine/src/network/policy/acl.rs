@@ -109,6 +109,7 @@ macro_rules! described {
         }
     };
 }
+pub(super) use described;
 
 fn invalid(member: &str, why: impl Into<String>) -> Failure {
     Failure::new(HResult::HCN_E_INVALID_POLICY, why).at(member)
@@ -493,7 +494,11 @@ fn addresses(text: Option<&str>, member: &str) -> Result<Addresses, Failure> {
         }
     }
 }
-fn ports(text: Option<&str>, member: &str, protocols: &[u8]) -> Result<Vec<PortRange>, Failure> {
+pub(super) fn ports(
+    text: Option<&str>,
+    member: &str,
+    protocols: &[u8],
+) -> Result<Vec<PortRange>, Failure> {
     let mut ranges: Vec<PortRange> = Vec::new();
     for item in items(text.unwrap_or_default()) {
         let (first, last) = item.split_once('-').unwrap_or((item, item));

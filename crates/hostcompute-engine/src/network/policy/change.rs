@@ -71,6 +71,8 @@ pub(crate) fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
         Some(Type::OutBoundNAT) => through::<s::OutboundNatPolicySetting>(settings),
         Some(Type::ACL) => through::<s::AclPolicySetting>(settings),
         Some(Type::TierAcl) => through::<s::TierAclPolicySetting>(settings),
+        Some(Type::L4Proxy) => through::<s::L4ProxyPolicySetting>(settings),
+        Some(Type::L4WFPPROXY) => through::<s::L4WfpProxyPolicySetting>(settings),
         Some(Type::QOS) => through::<s::QosPolicySetting>(settings),
         Some(Type::InterfaceParameters) => through::<s::InterfaceParametersPolicySetting>(settings),
         Some(Type::EncapOverhead) => through::<s::EncapOverheadEndpointPolicySetting>(settings),

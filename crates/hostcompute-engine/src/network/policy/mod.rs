@@ -9,6 +9,7 @@ pub mod interface;
 pub mod of_network;
 pub mod outbound_nat;
 pub mod port_mapping;
+pub mod proxy;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,10 +17,10 @@ use core::net::IpAddr;
 
 use hostcompute_schema::{
     AclPolicySetting, Document, EncapOverheadEndpointPolicySetting, EndpointPolicy,
-    EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting,
-    OutboundNatPolicySetting, PortMappingPolicySetting, PortnameEndpointPolicySetting,
-    ProviderAddressEndpointPolicySetting, QosPolicySetting, SdnRoutePolicySetting,
-    TierAclPolicySetting,
+    EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting, L4ProxyPolicySetting,
+    L4WfpProxyPolicySetting, OutboundNatPolicySetting, PortMappingPolicySetting,
+    PortnameEndpointPolicySetting, ProviderAddressEndpointPolicySetting, QosPolicySetting,
+    SdnRoutePolicySetting, TierAclPolicySetting,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -40,6 +41,8 @@ pub struct Policies {
     pub port_mappings: Vec<PortMapping>,
     pub outbound_nat: outbound_nat::OutboundNat,
     pub access: acl::Access,
+    pub proxies: Vec<proxy::Proxy>,
+    pub sidecars: Vec<proxy::Sidecar>,
     pub bytes_per_second: Option<u64>,
     /// Largest packet by InterfaceParameters, before `overhead`.
     pub mtu: Option<u32>,
@@ -145,6 +148,16 @@ fn read_one(
             let setting: TierAclPolicySetting = parse(settings)?;
             policies.access.add_tier(place, &setting)
         }
+        Some(Type::L4Proxy) => {
+            let proxy = proxy::read(&parse(settings)?)?;
+            proxy.check_own(addresses)?;
+            policies.proxies.push(proxy);
+            Ok(())
+        }
+        Some(Type::L4WFPPROXY) => {
+            policies.sidecars.push(proxy::read_sidecar(&parse(settings)?)?);
+            Ok(())
+        }
         Some(Type::QOS) => {
             let setting: QosPolicySetting = parse(settings)?;
             interface::qos(policies, &setting)
@@ -212,6 +225,8 @@ fn normalise(
         Some(Type::OutBoundNAT) => draft.part::<OutboundNatPolicySetting>(&given, path)?.write(),
         Some(Type::ACL) => draft.part::<AclPolicySetting>(&given, path)?.write(),
         Some(Type::TierAcl) => draft.part::<TierAclPolicySetting>(&given, path)?.write(),
+        Some(Type::L4Proxy) => draft.part::<L4ProxyPolicySetting>(&given, path)?.write(),
+        Some(Type::L4WFPPROXY) => draft.part::<L4WfpProxyPolicySetting>(&given, path)?.write(),
         Some(Type::QOS) => draft.part::<QosPolicySetting>(&given, path)?.write(),
         Some(Type::InterfaceParameters) => {
             draft.part::<InterfaceParametersPolicySetting>(&given, path)?.write()

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::acl::Access;
+use super::proxy::{self, Proxy};
 use super::{parse, refuse_network_policy};
 use crate::decide::Draft;
 use crate::mac::Mac;
@@ -37,6 +38,8 @@ pub struct NetworkPolicies {
     pub access: Access,
     /// AutomaticDNS: the names of endpoints resolve at the gateway.
     pub automatic_names: bool,
+    /// The proxies of all endpoints.
+    pub proxies: Vec<Proxy>,
 }
 
 /// Whether networks of this mode can have the policy at all.
@@ -50,7 +53,7 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
         Type::HostRoute => mode.stands_on_uplink(),
         Type::AutomaticDNS => answering::is_possible(mode),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
-        Type::SetPolicy | Type::NetworkACL => true,
+        Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => true,
         _ => false,
     }
 }
@@ -92,7 +95,7 @@ pub fn read(mode: Mode, documents: &[NetworkPolicy]) -> Result<NetworkPolicies, 
 /// Kinds of which a network may have more than one policy.
 fn may_be_several(kind: &NetworkPolicyType) -> bool {
     use NetworkPolicyType as Type;
-    matches!(kind, Type::RemoteSubnetRoute | Type::SetPolicy | Type::NetworkACL)
+    matches!(kind, Type::RemoteSubnetRoute | Type::SetPolicy | Type::NetworkACL | Type::L4Proxy)
 }
 
 fn read_one(
@@ -138,6 +141,7 @@ fn read_one(
             policies.remote_subnets.push(remote_subnet(&setting)?);
         }
         Type::NetworkACL => policies.access.add(place, &parse(settings)?)?,
+        Type::L4Proxy => policies.proxies.push(proxy::read(&parse(settings)?)?),
         // An object of its own (see `network::set`).
         Type::SetPolicy => {}
         other => return Err(refuse_network_policy(other.name())),
@@ -221,6 +225,7 @@ pub(crate) fn normalise(
             Some(Type::RemoteSubnetRoute) => {
                 draft.part::<s::RemoteSubnetRoutePolicySetting>(&given, &path)?.write()
             }
+            Some(Type::L4Proxy) => draft.part::<s::L4ProxyPolicySetting>(&given, &path)?.write(),
             Some(Type::NetworkACL) => {
                 draft.part::<s::NetworkAclPolicySetting>(&given, &path)?.write()
             }
@@ -250,7 +255,14 @@ pub(crate) fn chosen(kind: NetworkPolicyType, settings: Map<String, Value>) -> N
 /// Whether the policy can be changed while the network exists.
 pub(crate) fn is_modifiable(kind: &NetworkPolicyType) -> bool {
     use NetworkPolicyType as Type;
-    matches!(kind, Type::RemoteSubnetRoute | Type::HostRoute | Type::SetPolicy | Type::NetworkACL)
+    matches!(
+        kind,
+        Type::RemoteSubnetRoute
+            | Type::HostRoute
+            | Type::SetPolicy
+            | Type::NetworkACL
+            | Type::L4Proxy
+    )
 }
 
 /// The policies after a request, each of its own in normal form. Add appends (what is there stays once), Update replaces the

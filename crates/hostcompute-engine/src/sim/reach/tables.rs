@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::{Connection, Packet, Receiver, Way};
 use crate::host::Surroundings;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Affinity, Anchor, Direction, Element, End, Fact, Family, Port,
-    PortRange, RemoteRoute, Service, SetMatch, Verdict,
+    AclChain, AclRule, AddressSet, Affinity, Anchor, Direction, Element, End, Fact, Family,
+    Interception, Port, PortRange, RemoteRoute, Service, SetMatch, Verdict,
 };
 
 /// A chain may send a packet on to another this often before it is taken for a loop.
@@ -55,6 +55,10 @@ pub(super) struct Tables<'a> {
     detours: BTreeMap<(Family, u32), Option<IpAddr>>,
     acl: BTreeMap<(Direction, IpAddr), &'a str>,
     chains: BTreeMap<&'a str, &'a AclChain>,
+    /// Chains of redirections by source.
+    proxied: BTreeMap<IpAddr, &'a str>,
+    masked: BTreeSet<(IpAddr, SocketAddr, u8)>,
+    interceptions: BTreeMap<Guid, &'a Interception>,
     /// Sets of addresses by number, family and whether they have ports.
     sets: BTreeMap<(u32, Family, bool), &'a AddressSet>,
     services: BTreeMap<(Option<IpAddr>, Family, u8, u16), &'a Service>,
@@ -97,6 +101,9 @@ impl<'a> Tables<'a> {
             Fact::HostAddress(host) => {
                 self.host_addresses.insert(host.address, host.endpoint);
                 self.local.insert(host.address);
+            }
+            Fact::Interception(interception) => {
+                self.interceptions.insert(interception.netns, interception);
             }
             Fact::AddressSet(set) => {
                 self.sets.insert((set.number, set.family, set.ports), set);
@@ -160,6 +167,12 @@ impl<'a> Tables<'a> {
             }
             Element::Steer { source, destination, number } => {
                 self.steered.push((*source, *destination, *number));
+            }
+            Element::Proxied { address, chain } => {
+                self.proxied.insert(*address, chain);
+            }
+            Element::Masked { source, to, protocol } => {
+                self.masked.insert((*source, *to, *protocol));
             }
             Element::AclOut { address, chain } => {
                 self.acl.insert((Direction::Out, *address), chain);
@@ -398,9 +411,48 @@ impl<'a> Tables<'a> {
                 Verdict::Allow => return true,
                 Verdict::Block => return false,
                 Verdict::Goto(next) => chain = next,
+                Verdict::Redirect(_) | Verdict::Intercept(_) => return true,
             }
         }
         false
+    }
+
+    /// Where the proxies of the packet's source send it.
+    pub(super) fn proxy(&self, packet: &Packet) -> Option<SocketAddr> {
+        let chain = self.chains.get(self.proxied.get(&packet.source)?)?;
+        let hit = chain.rules.iter().find(|rule| self.matches(rule, Direction::Out, packet))?;
+        match hit.verdict {
+            Verdict::Redirect(to) => Some(to),
+            _ => None,
+        }
+    }
+
+    /// Whether a redirected packet appears as the host.
+    pub(super) fn is_masked(&self, packet: &Packet) -> bool {
+        let to = SocketAddr::new(packet.destination, packet.port);
+        packet.translated && self.masked.contains(&(packet.source, to, packet.protocol))
+    }
+
+    /// The port inside the namespace that a connection by this port goes to; of a process whom nothing exempts.
+    pub(super) fn intercepted(
+        &self,
+        port: &Port,
+        direction: Direction,
+        packet: &Packet,
+    ) -> Option<u16> {
+        let interception = self.interceptions.get(&port.netns)?;
+        let mine = interception.redirections.iter().filter(|redirection| {
+            (redirection.device.as_str(), redirection.direction)
+                == (port.inner_name.as_str(), direction)
+        });
+        mine.filter_map(|redirection| {
+            let mut rules = redirection.rules.iter();
+            rules.find(|rule| self.matches(rule, direction, packet))
+        })
+        .find_map(|rule| match rule.verdict {
+            Verdict::Intercept(port) => Some(port),
+            _ => None,
+        })
     }
 
     fn matches(&self, rule: &AclRule, direction: Direction, packet: &Packet) -> bool {
