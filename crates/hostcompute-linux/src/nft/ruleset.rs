@@ -312,7 +312,15 @@ fn arriving(family: Family) -> Vec<Rule> {
         fenced().not_found(family, &here, Set::Loop).drop(),
         fenced().not_found(family, &both, Set::Intra).drop(),
     ];
-    rules.extend(at_host(&named("arrive", family), family, SourceAddress, DestinationAddress));
+    let mut usual = at_host(&named("arrive", family), family, SourceAddress, DestinationAddress);
+    // An endpoint of a Private network that is in the host's own namespace is none of the other networks' business. Behind the
+    // access rules, before what lets translated packets through.
+    let private = chain()
+        .found(family, &[DestinationAddress], Set::Hidden)
+        .not_found(family, &both, Set::Intra)
+        .drop();
+    usual.insert(2, private);
+    rules.extend(usual);
     rules
 }
 

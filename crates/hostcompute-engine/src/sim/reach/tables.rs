@@ -322,7 +322,8 @@ impl<'a> Tables<'a> {
         let of_family = |prefer: &&IpAddr| Family::of(prefer) == Family::of(&address);
         let preferred =
             self.routes.get(&address).and_then(|port| port.prefer.iter().find(of_family));
-        preferred.copied().unwrap_or(address)
+        // A port without one lets the kernel choose among the host's own.
+        preferred.copied().unwrap_or_else(|| self.outer_address(address))
     }
 
     /// The address of the host that a packet to the outside has after masquerading.
