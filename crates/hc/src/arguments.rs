@@ -161,6 +161,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
+    /// Tell whether a packet gets from one end to another, by which way, and what stops it
+    Trace(TraceArguments),
     /// Show what has happened, as far as the service remembers, or what happens
     Events {
         /// Listen to what happens from now on, until interrupted
@@ -231,6 +233,25 @@ pub enum PortKind {
     Tcp,
     Udp,
     Both,
+}
+
+/// Whose packet, and where to.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 it gets there and the answer comes back, 1 it does not.")]
+pub struct TraceArguments {
+    /// Who sends: an endpoint, an IP address, or `host`
+    pub from: String,
+    /// Who is to get it: an endpoint, a load balancer, an IP address, or `host`
+    pub to: String,
+    /// The port at the other end, and the protocol: `443`, `53/udp`, `icmp` [default: a load balancer's first port, else icmp]
+    #[arg(value_name = "PORT[/PROTOCOL]", value_parser = crate::trace::service)]
+    pub service: Option<crate::trace::Asked>,
+    /// The sender's port, where rules look at it
+    #[arg(long, value_name = "PORT")]
+    pub source_port: Option<u16>,
+    /// Draw the way as a picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Networks, load balancers, routes.

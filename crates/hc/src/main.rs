@@ -21,6 +21,7 @@ mod pull;
 mod schema;
 mod service;
 mod topology;
+mod trace;
 mod yaml;
 
 use std::path::Path;
@@ -108,6 +109,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
         Command::Ps(listing) => compute::list(session, listing),
         Command::Logs(typed) => compute::logs(&host, typed),
         Command::Topology { svg } => draw(session, svg.as_deref()),
+        Command::Trace(typed) => trace::run(session, typed),
         Command::Check { repair } => session.check(*repair),
         Command::Inspect => session.inspect(),
         Command::State(command) => session.state(command),

@@ -26,6 +26,7 @@ pub mod restart;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod state;
+pub mod trace;
 
 pub use check::Broken;
 pub use decide::{decide, look};

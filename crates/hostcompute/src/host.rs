@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hostcompute_schema::operation::Kind;
 use hostcompute_schema::service::{
     Diagnosis, Finding, Findings, HostFile, Imported, Lack, NamespacePlace, ObjectKind, Obstacle,
-    Progress, Step,
+    Progress, Step, Trace, TraceRequest,
 };
 use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation};
 use serde_json::Value;
@@ -235,6 +235,15 @@ impl Host {
     /// The service cannot be reached.
     pub fn doctor(&self) -> Result<Vec<Lack>, Failure> {
         Ok(self.document::<Diagnosis>(ServiceOperation::Doctor)?.findings)
+    }
+
+    /// Whether a packet gets from one end to another, by which way, and what stops it, from what the service knows.
+    ///
+    /// # Errors
+    /// E_INVALIDARG for a request that names no packet, the not-found code of an end that does not exist.
+    pub fn trace(&self, request: &TraceRequest) -> Result<Trace, Failure> {
+        let document = request.to_value().to_string();
+        read(&self.ask(&Ask { document: &document, ..Ask::plain(ServiceOperation::Trace) })?)
     }
 
     /// Waits until removals that the kernel finishes in the background are through.

@@ -4,7 +4,7 @@
 //! nothing else. `words` says parts of documents briefly; tables use it, too.
 
 mod arrange;
-mod canvas;
+pub mod canvas;
 mod model;
 mod svg;
 #[cfg(test)]

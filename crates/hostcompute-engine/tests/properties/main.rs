@@ -7,11 +7,12 @@
 //! - the state read back from its records is the same state;
 //! - the same plan with a fault anywhere in it is taken back without a trace, and a death anywhere in it is repaired in both
 //!   directions (`hold.rs`);
-//! - packets go where the documents promise, and nowhere else (`promise.rs`).
+//! - packets go where the documents promise, and nowhere else (`promise.rs`), and `trace` says the same of them (`agree.rs`).
 //!
 //! Deterministic: the seed is fixed, printed with every failure, and set by HOSTCOMPUTE_SEED; HOSTCOMPUTE_CASES sets how many
 //! histories run.
 
+mod agree;
 mod command;
 mod drive;
 mod expect;
@@ -76,13 +77,24 @@ fn for_histories(test: impl Fn(&mut World, &[Command]) -> Result<(), String>) {
 #[test]
 fn histories_end_as_the_rules_say() {
     for_histories(|world, history| {
-        for command in history {
+        for (place, command) in history.iter().enumerate() {
             world.step(command).map_err(|why| format!("{why}\nafter {command:?}"))?;
             hold::together(world)?;
             promise_kept(world)?;
+            // A trace works the facts out each time, so not after every command.
+            if place % 5 == 4 || place + 1 == history.len() {
+                traces_agree(world)?;
+            }
         }
         Ok(())
     });
+}
+
+fn traces_agree(world: &World) -> Result<(), String> {
+    let facts = world.state.facts();
+    let surroundings = drive::surroundings();
+    let reach = hostcompute_engine::sim::Reach::of(&facts, &surroundings);
+    agree::check(&world.state, &reach, &surroundings)
 }
 
 fn promise_kept(world: &World) -> Result<(), String> {

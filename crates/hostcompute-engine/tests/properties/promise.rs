@@ -14,7 +14,7 @@ use crate::model::{Endpoint, Mode, Model, Network};
 const SOURCE_PORT: u16 = 40_000;
 pub const HOST: &str = "198.51.100.1";
 pub const HOST6: &str = "2001:db8::1";
-const STRANGER: &str = "203.0.113.9";
+pub const STRANGER: &str = "203.0.113.9";
 const STRANGER6: &str = "2001:db8:9::9";
 /// Enough to walk each pair of a small world, not of a large one.
 const MOST_ENDPOINTS: usize = 6;

@@ -8,12 +8,14 @@
 mod documents;
 mod files;
 mod progress;
+mod trace;
 
 use core::fmt;
 use core::str::FromStr;
 
 pub use documents::*;
 pub use progress::{Obstacle, Progress, Told};
+pub use trace::*;
 
 use crate::document::Document;
 use crate::host_document::HostDocument;
@@ -157,6 +159,8 @@ service_operations! {
     Settle: Manage, Post "/host/settle", None => None;
     /// Lists connections that are being tracked.
     Flows: Read, Get "/host/flows", None => Document(Flows::SCHEMA), [LIMIT];
+    /// Tells whether a packet gets from one end to another, by which way, and what stops it, from what the service knows.
+    Trace: Read, Post "/host/trace", Document(&[TraceRequest::SCHEMA]) => Document(Trace::SCHEMA);
     /// Tells everything that is newer than a revision, for those who watch; all there is to who names none.
     Topology: Read, Get "/host/topology", None => Document(Topology::SCHEMA), [AFTER];
     /// Reads the counters of every endpoint that has a port.
@@ -322,6 +326,13 @@ pub static STRUCTS: &[&StructSchema] = &[
     NamespacePlace::SCHEMA,
     Flows::SCHEMA,
     Flow::SCHEMA,
+    TraceRequest::SCHEMA,
+    Trace::SCHEMA,
+    TracePath::SCHEMA,
+    TraceHop::SCHEMA,
+    TraceObstacle::SCHEMA,
+    LiveTrace::SCHEMA,
+    LiveStep::SCHEMA,
     Topology::SCHEMA,
     AllStatistics::SCHEMA,
     HandleRequest::SCHEMA,
@@ -345,6 +356,9 @@ pub static ENUMS: &[&EnumSchema] = &[
     PortAccess::SCHEMA,
     Severity::SCHEMA,
     OperationState::SCHEMA,
+    TracePlace::SCHEMA,
+    TraceReceiver::SCHEMA,
+    TraceObstacleKind::SCHEMA,
 ];
 
 #[cfg(test)]

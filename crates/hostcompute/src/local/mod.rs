@@ -5,6 +5,7 @@
 
 pub mod compute;
 pub mod systems;
+pub mod tracing;
 mod whereabouts;
 mod words;
 
@@ -89,6 +90,10 @@ pub fn serve(
             let mut observer =
                 engine::host::Host::observer(observed).map_err(|fault| fault.failure)?;
             flows(&observer.flows(limit).map_err(|fault| fault.failure)?).to_value()
+        }
+        Own::Trace => {
+            let surroundings = tracing::surroundings(service.host())?;
+            tracing::trace(service.state(), &surroundings, ask.document)?.to_value()
         }
         Own::Place => {
             let id = ask.id.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a running service shows of itself: who is connected, what waits, which connections the host tracks.
+//! What a running service shows of itself: who is connected, what waits, which connections the host tracks, where packets go.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -49,4 +49,15 @@ pub async fn flows(asked: Asked) -> Result<Response, Failure> {
     let flows = blocking(edge, move || server.observe(|observer| observer.flows(limit))).await?;
     let flows = local::flows(&flows.map_err(|fault| fault.failure)?);
     Ok(answer::document(StatusCode::OK, &flows.to_value()))
+}
+
+/// What becomes of a packet. The service is held up for a look at the host only.
+pub async fn trace(asked: Asked) -> Result<Response, Failure> {
+    let around = asked.with_service(|service| local::tracing::surroundings(service.host()));
+    let around = around.await??;
+    let edge = asked.client.edge.clone();
+    let trace = blocking(&edge, move || {
+        local::tracing::trace(&asked.session.snapshot(), &around, &asked.document)
+    });
+    Ok(answer::document(StatusCode::OK, &trace.await??.to_value()))
 }

@@ -73,6 +73,7 @@ impl Asked {
             O::Up | O::Down | O::Diff => files::answer(self).await?,
             O::Inspect => inspection::answer(self).await?,
             O::Flows => inspection::flows(self).await?,
+            O::Trace => inspection::trace(self).await?,
             O::Topology => look::topology(self).await?,
             O::Statistics => look::statistics(self).await?,
             O::Resolve => self.resolve()?,
@@ -113,7 +114,8 @@ impl Asked {
         .await?
     }
 
-    async fn with_service<T: Send + 'static>(
+    /// Does something with the whole service, on the thread that changes the host.
+    pub async fn with_service<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Service<Linux>) -> T + Send + 'static,
     ) -> Result<T, Failure> {
