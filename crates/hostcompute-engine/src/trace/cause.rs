@@ -85,6 +85,13 @@ impl Cause<'_> {
                 "Policies",
                 "add policy HostRoute to the network",
             ),
+            Stop::Fenced(address) => self.of_network(
+                *address,
+                Kind::Constrained,
+                |name| format!("network '{name}' is ConstrainedICS: it reaches the outside, and nothing that is near the host"),
+                "Type",
+                "use a network of type ICS or NAT",
+            ),
             Stop::NoWayBack(id, source) => self.no_way_back(*id, *source),
             Stop::SomebodyElse(receiver, wanted) => self.somebody_else(*receiver, *wanted),
         }

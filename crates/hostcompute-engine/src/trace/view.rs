@@ -54,6 +54,7 @@ pub(super) enum Set {
     Bridged,
     Isolated,
     NatLimited,
+    Fenced,
     /// The address is an endpoint's of this host.
     Loop,
 }
@@ -296,6 +297,24 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether a fenced network and what is near the host are kept apart.
+    pub fn is_barred(self, source: IpAddr, destination: IpAddr) -> bool {
+        self.elements().any(|element| {
+            matches!(element, Element::Barred { from, to }
+                if from.contains(&source) && to.contains(&destination))
+        })
+    }
+
+    /// Whether the host itself serves its endpoints there.
+    pub fn is_answered(self, packet: &Packet) -> bool {
+        self.elements().any(|element| {
+            matches!(element, Element::Answered { address, protocol, port }
+                if *address == packet.destination
+                    && *protocol == packet.protocol
+                    && *port == packet.port)
+        })
+    }
+
     /// Whether an address stands in a set.
     pub fn is_in(self, set: Set, address: IpAddr) -> bool {
         self.elements().any(|element| stands_in(element, set, address))
@@ -418,12 +437,15 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         Element::Apart { subnet } => set == Set::Apart && subnet.contains(&looked_for),
         Element::Published { subnet } => set == Set::Published && subnet.contains(&looked_for),
         Element::Bridged { subnet } => set == Set::Bridged && subnet.contains(&looked_for),
+        Element::Fenced { subnet } => set == Set::Fenced && subnet.contains(&looked_for),
         Element::Isolated { address } => set == Set::Isolated && *address == looked_for,
         Element::NatLimited { source } => set == Set::NatLimited && *source == looked_for,
         Element::Loop { address } => set == Set::Loop && *address == looked_for,
         Element::Source { .. }
         | Element::Intra { .. }
         | Element::Beyond { .. }
+        | Element::Barred { .. }
+        | Element::Answered { .. }
         | Element::Steer { .. }
         | Element::PortMapping { .. }
         | Element::NatExempt { .. }

@@ -57,6 +57,7 @@ pub(super) enum Stop {
     },
     Private(IpAddr),
     Apart(IpAddr),
+    Fenced(IpAddr),
     NoWayBack(Guid, IpAddr),
     /// The receiver is another than the one that was asked about.
     SomebodyElse(Receiver, Guid),
@@ -240,6 +241,16 @@ impl Walk<'_> {
         self.visible(packet, destination)?;
         let view = self.view;
         let is = |set, address| view.is_in(set, address);
+        if !inside {
+            let fenced = packet.from_ours && to_ours && is(Set::Fenced, source);
+            if fenced || view.is_barred(source, destination) {
+                return Err(Stop::Fenced(if is(Set::Fenced, source) {
+                    source
+                } else {
+                    destination
+                }));
+            }
+        }
         if packet.translated {
             let open = is(Set::Outbound, destination) || is(Set::Published, destination);
             if open || inside {
@@ -339,7 +350,16 @@ impl Walk<'_> {
     /// To an address of the host.
     fn input(&mut self, packet: &Packet) -> End {
         self.hop(Place::Routing, "the address is this host's", packet);
+        if packet.from_ours && self.view.is_answered(packet) {
+            return Ok((Receiver::Host, packet.source));
+        }
         if packet.from_ours {
+            let (source, destination) = (packet.source, packet.destination);
+            let fellow =
+                self.view.is_in(Set::Loop, destination) && self.view.is_intra(source, destination);
+            if self.view.is_in(Set::Fenced, source) && !fellow {
+                return Err(Stop::Fenced(source));
+            }
             self.at_host(packet, packet.source, packet.destination)?;
         } else {
             self.access(Direction::In, packet)?;

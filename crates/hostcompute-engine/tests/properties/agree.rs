@@ -123,6 +123,7 @@ fn told(path: &TracePath) -> Result<Told, String> {
                 vec![Lost::Filtered]
             }
             Kind::Private | Kind::NoHostRoute => vec![Lost::Hidden],
+            Kind::Constrained => vec![Lost::Filtered, Lost::Hidden],
             Kind::NoWayBack => vec![Lost::NoWayBack],
             other => return Err(format!("{other:?} without an endpoint that was named")),
         }));

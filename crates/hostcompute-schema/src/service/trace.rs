@@ -191,6 +191,8 @@ kinds! {
         Private [],
         /// An Overlay network without HostRoute and the host do not see each other.
         NoHostRoute [],
+        /// A ConstrainedICS network reaches nothing that is near the host.
+        Constrained [],
         /// Somebody else gets it.
         SomebodyElse [],
         /// It arrives; the answer has no way back.
