@@ -40,6 +40,7 @@ impl Site {
             addresses: ["127.0.0.1", "198.51.100.1"].map(|text| text.parse().unwrap()).into(),
             uplink_mtu: Some(1500),
             uplinks: vec![uplink],
+            ..Surroundings::default()
         };
         site.network("web", "NAT", "10.1.0.0/24", json!([]));
         site.network("back", "Internal", "10.2.0.0/24", json!([]));
