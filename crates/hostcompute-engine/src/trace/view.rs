@@ -363,6 +363,8 @@ impl<'a> View<'a> {
                 Verdict::Allow => return Ok(passed),
                 Verdict::Block => return Err(denied(hit.cloned().map(Box::new))),
                 Verdict::Goto(next) => name = next,
+                // Of chains of redirections only.
+                Verdict::Redirect(_) | Verdict::Intercept(_) => return Ok(passed),
             }
         }
         Err(Denied { chain: name.clone(), rule: None })
@@ -418,6 +420,47 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Where the proxies of the sender send its packet instead (L4Proxy).
+    pub fn proxy(self, packet: &Packet) -> Option<SocketAddr> {
+        let name = self.elements().find_map(|element| match element {
+            Element::Proxied { address, chain } if *address == packet.source => Some(chain),
+            _ => None,
+        })?;
+        let mut rules = self.chain(name)?.rules.iter();
+        match rules.find(|rule| self.matches(rule, Direction::Out, packet))?.verdict {
+            Verdict::Redirect(to) => Some(to),
+            _ => None,
+        }
+    }
+
+    /// Whether a packet that was sent to a proxy appears as the host there.
+    pub fn is_masked(self, packet: &Packet) -> bool {
+        let proxy = SocketAddr::new(packet.destination, packet.port);
+        self.elements().any(|element| {
+            matches!(element, Element::Masked { source, to, protocol }
+                if *source == packet.source && *to == proxy && *protocol == packet.protocol)
+        })
+    }
+
+    /// The port inside the namespace to which a proxy there takes a connection by this port (L4WFPPROXY).
+    pub fn intercepted(self, port: &Port, direction: Direction, packet: &Packet) -> Option<u16> {
+        let interceptions = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Interception(interception) if interception.netns == port.netns => {
+                Some(interception)
+            }
+            _ => None,
+        });
+        let redirections = interceptions.flat_map(|interception| &interception.redirections);
+        let mine =
+            redirections.filter(|one| one.device == port.inner_name && one.direction == direction);
+        let hit =
+            |rules: &'a [AclRule]| rules.iter().find(|rule| self.matches(rule, direction, packet));
+        mine.filter_map(|one| hit(&one.rules)).find_map(|rule| match rule.verdict {
+            Verdict::Intercept(port) => Some(port),
+            _ => None,
+        })
+    }
+
     fn chain(self, name: &str) -> Option<&'a AclChain> {
         self.facts.iter().find_map(|fact| match fact {
             Fact::AclChain(chain) if chain.name == name => Some(chain),
@@ -445,6 +488,8 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::Intra { .. }
         | Element::Beyond { .. }
         | Element::Barred { .. }
+        | Element::Proxied { .. }
+        | Element::Masked { .. }
         | Element::Answered { .. }
         | Element::Steer { .. }
         | Element::PortMapping { .. }

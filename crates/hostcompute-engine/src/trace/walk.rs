@@ -153,6 +153,13 @@ impl Walk<'_> {
         let name = self.words.endpoint(id);
         let what = format!("{name} sends it by {} of its namespace", leaving.inner_name);
         self.hop(Place::Namespace, what, &packet);
+        if let Some(proxy) = self.view.intercepted(leaving, Direction::Out, &packet) {
+            let what = format!(
+                "a proxy in the sender's own namespace takes it at port {proxy} (L4WFPPROXY)"
+            );
+            self.hop(Place::Translation, what, &packet);
+            return Ok((Receiver::Endpoint(id), source));
+        }
         if !self.view.may_send(leaving, source) {
             return Err(Stop::Spoofed(source));
         }
@@ -178,6 +185,9 @@ impl Walk<'_> {
     /// Destination translation, in the table's order: services, ports of an address; then node ports and ports of the host.
     fn translate(&mut self, packet: Packet) -> Packet {
         let to = packet.destination;
+        if let Some(proxy) = self.view.proxy(&packet) {
+            return self.translated(&packet, proxy, "the sender's proxy gets it (L4Proxy)");
+        }
         if let Some(translated) = self.translate_at(Some(to), &packet) {
             return translated;
         }
@@ -305,14 +315,15 @@ impl Walk<'_> {
         let source = packet.source;
         if to_ours {
             let own = source == packet.destination && self.view.is_in(Set::Loop, source);
-            if !(packet.translated && own) {
+            let masked = packet.translated && self.view.is_masked(packet);
+            if !(packet.translated && own) && !masked {
                 return *packet;
             }
-            let back = self.view.host_source(source).unwrap_or(source);
+            let back = self.view.host_source(packet.destination).unwrap_or(source);
             let packet = Packet { source: back, ..*packet };
             self.hop(
                 Place::Masquerade,
-                "comes back to its sender, under the host's address",
+                "goes on under the host's address, so that the answer comes back here",
                 &packet,
             );
             return packet;
@@ -343,6 +354,10 @@ impl Walk<'_> {
         let own = self.view.ports_in(port.netns).any(|port| holds(port, packet.source));
         if own || !answers {
             return Err(Stop::NoWayBack(port.endpoint, packet.source));
+        }
+        if let Some(proxy) = self.view.intercepted(port, Direction::In, packet) {
+            let packet = Packet { port: proxy, ..*packet };
+            self.hop(Place::Translation, "a proxy inside takes it (L4WFPPROXY)", &packet);
         }
         Ok((Receiver::Endpoint(port.endpoint), packet.source))
     }
