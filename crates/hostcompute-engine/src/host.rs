@@ -10,7 +10,7 @@ use hostcompute_schema::{Failure, Guid};
 use ipnet::IpNet;
 
 use crate::mac::Mac;
-use crate::plan::{Fact, Port, Step, Stray};
+use crate::plan::{Fact, Meter, Step, Stray};
 
 /// A machine (or one host namespace of it) that can be brought to have facts.
 pub trait Host {
@@ -33,11 +33,11 @@ pub trait Host {
     /// The host could not be read.
     fn surroundings(&mut self) -> Result<Surroundings, Fault>;
 
-    /// The counters of a port, seen from the endpoint.
+    /// The counters of an endpoint's interface, seen from the endpoint.
     ///
     /// # Errors
-    /// The port is gone or could not be read.
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault>;
+    /// The interface is gone or could not be read.
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault>;
 
     /// Waits until removals that the host finishes in the background are through.
     ///
@@ -123,11 +123,11 @@ pub trait Observer: Debug {
     /// As [`Host::counters`].
     ///
     /// # Errors
-    /// The port is gone or could not be read.
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault>;
+    /// The interface is gone or could not be read.
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault>;
 
     /// The counters of every interface of the host namespace by its index, each as if it were the host end of a port: the reader
-    /// knows which indexes are (see [`Port::index`]).
+    /// knows which indexes are (see [`crate::plan::Port::index`]).
     ///
     /// # Errors
     /// The host could not be read.
@@ -154,8 +154,8 @@ impl<H: Host + ?Sized> Host for &mut H {
         (**self).surroundings()
     }
 
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        (**self).counters(port)
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault> {
+        (**self).counters(meter)
     }
 
     fn settle(&mut self) -> Result<(), Fault> {
@@ -243,6 +243,8 @@ pub struct Uplink {
     pub mac: Mac,
     pub mtu: u32,
     pub up: bool,
+    /// It carries frames under its own MAC alone.
+    pub wireless: bool,
     /// Its addresses that other machines can know, with the lengths of their prefixes.
     pub addresses: Vec<IpNet>,
     /// Whether a default route leads through it.
@@ -258,6 +260,20 @@ pub struct Counters {
     pub packets_sent: u64,
     pub dropped_incoming: u64,
     pub dropped_outgoing: u64,
+}
+
+impl Counters {
+    /// The same from the other end of the link.
+    pub fn turned_round(self) -> Self {
+        Self {
+            bytes_received: self.bytes_sent,
+            bytes_sent: self.bytes_received,
+            packets_received: self.packets_sent,
+            packets_sent: self.packets_received,
+            dropped_incoming: self.dropped_outgoing,
+            dropped_outgoing: self.dropped_incoming,
+        }
+    }
 }
 
 /// A connection that the host remembers.

@@ -21,8 +21,10 @@ use ipnet::IpNet;
 use crate::mac::Mac;
 
 mod answers;
+mod station;
 
 pub use answers::{Lease, Name, Responder};
+pub use station::{Meter, Station};
 
 /// The two families of IP; every list of addresses, map and chain exists once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,8 @@ pub enum Fact {
     Netns(Guid),
     /// The interface of an endpoint in its namespace, with both ends, addresses and routes.
     Port(Port),
+    /// An endpoint's own link to an adapter's wire.
+    Station(Station),
     /// An adapter answers for an endpoint's address.
     Proxy(Proxy),
     /// The address of an endpoint attached to the host's own namespace.
@@ -547,6 +551,11 @@ impl Fact {
         match (self, other) {
             (Fact::Port(a), Fact::Port(b)) => {
                 let fixed = |port: &Port| Port { mtu: None, alias: String::new(), ..port.clone() };
+                fixed(a) == fixed(b)
+            }
+            (Fact::Station(a), Fact::Station(b)) => {
+                let fixed =
+                    |it: &Station| Station { mtu: None, alias: String::new(), ..it.clone() };
                 fixed(a) == fixed(b)
             }
             (Fact::Shaper(a), Fact::Shaper(b)) => {

@@ -1,6 +1,5 @@
 //! The one call: what a client asks, what deciding needs to know, and what comes out.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::host::Surroundings;
 use crate::object::Change;
-use crate::plan::{Port, Step};
+use crate::plan::{Meter, Step};
 
 /// One call of the API: an operation, what it is about, and a document.
 #[derive(Debug, Clone)]
@@ -93,11 +92,11 @@ pub enum Reply {
     /// Ids in creation order.
     Ids(Vec<Guid>),
     Document(Value),
-    /// Statistics of an endpoint: read the port's counters, if it has one, and print them with
+    /// Statistics of an endpoint: read its interface's counters, if it has one, and print them with
     /// [`crate::query::statistics`].
     Statistics {
         endpoint: Guid,
-        port: Option<Box<Port>>,
+        meter: Option<Meter>,
     },
 }
 

@@ -713,7 +713,8 @@ impl Index {
 /// outside need the uplink to. IPv6 forwards by the host's global switch alone.
 fn forwards(network: &Network) -> (bool, bool) {
     let has = |family| network.subnets.iter().any(|subnet| subnet.family() == family);
-    (network.mode.publishes() && has(Family::V4), has(Family::V6))
+    let through_us = network.mode != crate::network::network::Mode::Transparent;
+    (network.mode.publishes() && has(Family::V4), through_us && has(Family::V6))
 }
 
 /// Takes something out of the collection at `key` and drops the entry when that leaves it empty.

@@ -30,6 +30,12 @@ pub fn fact(fact: &Fact) -> String {
             None => "way of the host's own routes".to_owned(),
         },
         Fact::Proxy(proxy) => format!("answers of {} for {}", proxy.uplink, proxy.address),
+        Fact::Station(station) => {
+            format!(
+                "interface {} of endpoint {} on {}",
+                station.name, station.endpoint, station.uplink
+            )
+        }
         Fact::Netns(netns) => format!("namespace {netns}"),
         Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
         Fact::HostAddress(host) => {

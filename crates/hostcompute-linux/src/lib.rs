@@ -7,7 +7,7 @@
 //! | [`perform`] | from a plan to as few system calls as possible |
 //! | [`compare`] | what the kernel has, held against what it should have |
 //! | [`nft`] | our table: fixed rules, sets, the atomic batch |
-//! | [`port`], [`anchor`], [`tunnel`], [`wire`], [`shaper`] | which messages make a fact |
+//! | [`port`], [`station`], [`anchor`], [`tunnel`], [`wire`], [`shaper`] | which messages make a fact |
 //! | [`netns`], [`forwarding`], [`resolver`], [`claim`], [`conntrack`] | the facts that are not links |
 //! | [`watch`] | hears what others take away |
 //! | [`answering`] | DHCP and DNS at the gateways |
@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use hostcompute_engine::host::{
     Counters, Difference, Fault, Hold, Host, Observer, Ports, Surroundings, Tell,
 };
-use hostcompute_engine::plan::{Fact, Port, Step};
+use hostcompute_engine::plan::{Fact, Meter, Step};
 
 pub mod activation;
 mod anchor;
@@ -62,6 +62,7 @@ mod route;
 #[cfg(test)]
 mod scarcity;
 mod shaper;
+mod station;
 mod surroundings;
 mod sweep;
 mod sys;
@@ -274,8 +275,14 @@ impl Host for Linux {
         Ok(found)
     }
 
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        route::link::counters(&mut self.route, port.index).map_err(fault)
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault> {
+        match meter.inside {
+            None => route::link::counters(&mut self.route, meter.index),
+            Some(netns) => self.namespaces.inside(netns).and_then(|inside| {
+                route::link::counters(&mut inside.socket, meter.index).map(Counters::turned_round)
+            }),
+        }
+        .map_err(fault)
     }
 
     fn hold(&mut self, ports: Ports) -> Result<Box<dyn Hold>, Fault> {
@@ -287,7 +294,10 @@ impl Host for Linux {
     }
 
     fn observer(&mut self) -> Result<Box<dyn Observer + Send>, Fault> {
-        let watcher = observer::Watcher::new(self.netns.as_ref().map(AsFd::as_fd));
+        let watcher = observer::Watcher::new(
+            self.netns.as_ref().map(AsFd::as_fd),
+            self.namespaces.directory().to_owned(),
+        );
         Ok(Box::new(watcher.map_err(fault)?))
     }
 

@@ -108,6 +108,10 @@ impl Namespaces {
         Self { directory, open: HashMap::new(), order: std::collections::VecDeque::new() }
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn path(&self, netns: Guid) -> PathBuf {
         self.directory.join(netns.to_string())
     }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use hostcompute_engine::host::{Counters, Fault, Flow, Observer};
-use hostcompute_engine::plan::Port;
+use hostcompute_engine::plan::Meter;
 use ipnet::IpNet;
 
 use crate::error::Error;
 use crate::netlink::{Protocol, Socket};
+use crate::netns::Namespaces;
 use crate::route::link;
 use crate::route::path::{self, ORIGIN, Target};
 use crate::{conntrack, fault, netns};
@@ -20,10 +22,11 @@ pub(crate) struct Watcher {
     /// The host namespace, when it is not the one this process runs in.
     netns: Option<OwnedFd>,
     route: Socket,
+    netns_dir: PathBuf,
 }
 
 impl Watcher {
-    pub(crate) fn new(netns: Option<BorrowedFd<'_>>) -> Result<Self, Error> {
+    pub(crate) fn new(netns: Option<BorrowedFd<'_>>, netns_dir: PathBuf) -> Result<Self, Error> {
         let opened = netns::within(netns, || {
             let mut route = Socket::open(Protocol::Route)?;
             route.widen()?;
@@ -31,7 +34,7 @@ impl Watcher {
         });
         let netns = netns.map(|netns| netns.try_clone_to_owned()).transpose();
         let look = |source| Error::system("look at the host", source);
-        Ok(Self { netns: netns.map_err(look)?, route: opened.map_err(look)? })
+        Ok(Self { netns: netns.map_err(look)?, route: opened.map_err(look)?, netns_dir })
     }
 
     fn read_flows(&mut self, limit: usize) -> Result<Vec<Flow>, Error> {
@@ -48,8 +51,15 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        link::counters(&mut self.route, port.index).map_err(fault)
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault> {
+        let Some(netns) = meter.inside else {
+            return link::counters(&mut self.route, meter.index).map_err(fault);
+        };
+        // Seldom asked for, so nothing is kept open.
+        let mut namespaces = Namespaces::new(self.netns_dir.clone());
+        let inside = namespaces.inside(netns).map_err(fault)?;
+        let counters = link::counters(&mut inside.socket, meter.index).map_err(fault)?;
+        Ok(counters.turned_round())
     }
 
     fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, Fault> {

@@ -32,7 +32,8 @@ use crate::port::Pair;
 use crate::route::link::{self, Link};
 use crate::route::path;
 use crate::{
-    Linux, anchor, claim, compare, detour, marks, port, resolver, shaper, sweep, tunnel, wire,
+    Linux, anchor, claim, compare, detour, marks, port, resolver, shaper, station, sweep, tunnel,
+    wire,
 };
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
@@ -85,6 +86,7 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::Wire(_)
             | Fact::Detour(_)
             | Fact::Proxy(_)
+            | Fact::Station(_)
             | Fact::Netns(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
@@ -265,6 +267,10 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::Netns(netns) => self.host.namespaces.create(*netns, &mut self.host.pool)?,
             Fact::Port(new) => self.begin_port(step, new)?,
+            Fact::Station(new) => {
+                self.flush()?;
+                station::make(self.host, step, new)?;
+            }
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
             Fact::Interception(new) => {
                 inside::put(&mut self.host.namespaces.filter(new.netns)?, new)?;
@@ -367,6 +373,7 @@ impl<'p> Performance<'_, 'p> {
                 self.retired.ties.push(old.netns);
                 self.retired.addresses.extend(port::addresses(old));
             }
+            Fact::Station(old) => station::remove(self.host, step, old)?,
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }
@@ -405,6 +412,7 @@ impl<'p> Performance<'_, 'p> {
                 }
                 Ok(())
             }
+            (Fact::Station(from), Fact::Station(to)) => station::change(self.host, step, from, to),
             (Fact::Shaper(_), Fact::Shaper(to)) => {
                 shaper::push_rate(&mut self.datagram, step, to);
                 Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use hostcompute_engine::host::{Surroundings, Uplink};
 use ipnet::IpNet;
@@ -87,6 +88,11 @@ fn is_known(address: &IpNet) -> bool {
     }
 }
 
+/// Asked in the file system, which netlink does not say. What is moved out of the machine's own namespace is wired.
+fn is_wireless(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).join("phy80211").exists()
+}
+
 fn uplink(link: &Link) -> Uplink {
     Uplink {
         name: link.name.clone(),
@@ -95,6 +101,7 @@ fn uplink(link: &Link) -> Uplink {
         mac: link.mac.unwrap_or_default(),
         mtu: link.mtu,
         up: link.up,
+        wireless: is_wireless(&link.name),
         ..Uplink::default()
     }
 }

@@ -26,16 +26,16 @@ fn counters_are_seen_from_the_endpoint_one_by_one_and_all_together() {
     let (busy, idle) = (port(1, 2), port(1, 3));
     // The kernel says a word of its own now and then (IPv6), so numbers only grow.
     for port in [&busy, &idle] {
-        let before = observer.counters(port).unwrap();
+        let before = observer.counters(&port.meter()).unwrap();
         let all = observer.all_counters().unwrap();
-        let after = lab.linux.counters(port).unwrap();
+        let after = lab.linux.counters(&port.meter()).unwrap();
         let (_, seen) = all.iter().find(|(index, _)| *index == port.index).expect("it is there");
         let numbers =
             |c: &Counters| [c.packets_sent, c.bytes_sent, c.packets_received, c.bytes_received];
         let grows = |a, b| numbers(a).into_iter().zip(numbers(b)).all(|(a, b)| a <= b);
         assert!(grows(&before, seen) && grows(seen, &after), "{before:?} {seen:?} {after:?}");
     }
-    let seen = observer.counters(&busy).unwrap();
+    let seen = observer.counters(&busy.meter()).unwrap();
     assert!(seen.packets_sent >= 1 && seen.bytes_sent >= 98, "{seen:?}");
 }
 
@@ -43,9 +43,9 @@ fn counters_are_seen_from_the_endpoint_one_by_one_and_all_together() {
 fn an_observer_finds_ports_that_are_made_after_it() {
     let Some(mut lab) = Lab::new() else { return };
     let mut observer = observer(&mut lab);
-    assert!(observer.counters(&port(1, 2)).is_err());
+    assert!(observer.counters(&port(1, 2).meter()).is_err());
     lab.bring(&nat(1));
-    assert!(observer.counters(&port(1, 2)).is_ok());
+    assert!(observer.counters(&port(1, 2).meter()).is_ok());
 }
 
 #[test]

@@ -395,14 +395,14 @@ fn counters_are_seen_from_the_endpoint() {
     let Some(mut lab) = Lab::new() else { return };
     lab.bring(&nat(1));
     let a = lab.netns(guid(102));
-    let before = lab.linux.counters(&port(1, 2)).unwrap();
+    let before = lab.linux.counters(&port(1, 2).meter()).unwrap();
     a.run(|| {
         let socket = UdpSocket::bind("10.1.0.2:0").unwrap();
         for _ in 0..10 {
             socket.send_to(&[0; 1000], "10.1.0.1:9").unwrap();
         }
     });
-    let after = lab.linux.counters(&port(1, 2)).unwrap();
+    let after = lab.linux.counters(&port(1, 2).meter()).unwrap();
     let sent = after.bytes_sent - before.bytes_sent;
     assert!((10_000..12_000).contains(&sent), "{sent}");
     let packets = after.packets_sent - before.packets_sent;

@@ -1,7 +1,7 @@
 //! One request and its answer, as they come from clients.
 
 use hostcompute_engine::host::{Counters, Fault};
-use hostcompute_engine::plan::Port;
+use hostcompute_engine::plan::Meter;
 use hostcompute_engine::request::id_list;
 use hostcompute_engine::{Reply, Request, query};
 use hostcompute_schema::operation::Operation;
@@ -65,16 +65,16 @@ impl Answer {
     pub(crate) fn of(
         reply: Reply,
         warnings: Vec<Warning>,
-        counters: impl FnOnce(&Port) -> Result<Counters, Fault>,
+        counters: impl FnOnce(&Meter) -> Result<Counters, Fault>,
     ) -> Result<Self, Failure> {
         let body = match reply {
             Reply::None => Body::None,
             Reply::Id(id) => Body::Id(id),
             Reply::Ids(ids) => Body::Document(id_list(&ids)),
             Reply::Document(document) => Body::Document(document),
-            Reply::Statistics { endpoint, port } => {
-                let counters = match port {
-                    Some(port) => counters(&port).map_err(|fault| fault.failure)?,
+            Reply::Statistics { endpoint, meter } => {
+                let counters = match meter {
+                    Some(meter) => counters(&meter).map_err(|fault| fault.failure)?,
                     None => Counters::default(),
                 };
                 Body::Document(query::statistics(endpoint, &counters))

@@ -138,6 +138,10 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
             things.insert(Thing::Link(port.index));
             things.extend(port.addresses.iter().map(|address| Thing::Address(address.addr())));
         }
+        Fact::Station(station) => {
+            things.insert(Thing::Netns(station.netns));
+            things.extend(station.addresses.iter().map(|address| Thing::Address(address.addr())));
+        }
         Fact::Lease(lease) => drop(things.insert(Thing::Link(lease.index))),
         Fact::Name(name) => drop(things.insert(Thing::Address(name.address))),
         Fact::Proxy(proxy) => drop(things.insert(Thing::Address(proxy.address))),

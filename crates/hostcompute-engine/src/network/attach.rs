@@ -12,11 +12,13 @@ use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
 use crate::network::policy;
+use crate::network::station;
 use crate::network::subnet::Subnet;
 use crate::network::{detour, overlay, sdn_route};
 use crate::object::Object;
 use crate::plan::{
-    Element, Fact, Family, HostAddress, INNER_INDEX, Port, PortRoute, Proxy, Shaper, host_end,
+    Element, Fact, Family, HostAddress, INNER_INDEX, Meter, Port, PortRoute, Proxy, Shaper,
+    host_end,
 };
 use crate::request::EventKind;
 use crate::state::State;
@@ -43,13 +45,20 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
         return Err(Failure::new(HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION, why)
             .at("Settings.EndpointId"));
     }
+    if namespace == HOST_DEFAULT && draft.state.network(endpoint.network)?.mode == Mode::Transparent
+    {
+        let why = "an endpoint of a Transparent network has an interface of its own, which HostDefault cannot give it";
+        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Settings.EndpointId"));
+    }
     permitted(&endpoint, namespace)?;
     if namespace == HOST_DEFAULT && draft.state.routes_of(id).next().is_some() {
         return Err(sdn_route::on_host());
     }
     let slot = free_slot(draft.state, &endpoint, namespace);
     let sequence = draft.next_sequence();
-    let alone = namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
+    let has_port = draft.state.network(endpoint.network)?.mode != Mode::Transparent;
+    let alone =
+        has_port && namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
     let interface = if alone { draft.first_interface(namespace) } else { draft.next_interface() };
     let attachment = Some(Attachment { namespace, sequence, interface, slot });
     draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
@@ -66,16 +75,28 @@ fn free_slot(state: &State, endpoint: &Endpoint, namespace: Guid) -> u32 {
     let used = |slot: u32| {
         residents.iter().any(|other| other.attachment.as_ref().is_some_and(|a| a.slot == slot))
     };
-    let routes: Vec<PortRoute> =
-        residents.iter().filter_map(|other| port(state, other)).flat_map(|p| p.routes).collect();
+    let inside = |other: &&Endpoint| Some(routes_at(state, other, other.attachment.as_ref()?));
+    let routes: Vec<PortRoute> = residents.iter().filter_map(inside).flatten().collect();
     let crosses = |slot: u32| {
         let attachment = Attachment { namespace, sequence: 0, interface: 0, slot };
-        let wanted = port_at(state, endpoint, &attachment).map(|port| port.routes);
-        wanted.into_iter().flatten().any(|route| routes.iter().any(|other| rivals(other, &route)))
+        let wanted = routes_at(state, endpoint, &attachment);
+        wanted.into_iter().any(|route| routes.iter().any(|other| rivals(other, &route)))
     };
     (0..)
         .find(|slot| !used(*slot) && (residents.is_empty() || !crosses(*slot)))
         .expect("a namespace has fewer than 2^32 endpoints")
+}
+
+fn routes_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Vec<PortRoute> {
+    let port = port_at(state, endpoint, attachment).map(|port| port.routes);
+    let station = || station::station_at(state, endpoint, attachment).map(|s| s.routes);
+    port.or_else(station).unwrap_or_default()
+}
+
+/// Where the traffic of an attached endpoint is counted.
+pub fn meter(state: &State, endpoint: &Endpoint) -> Option<Meter> {
+    let port = port(state, endpoint).map(|port| port.meter());
+    port.or_else(|| station::station(state, endpoint).map(|station| station.meter()))
 }
 
 /// Takes an endpoint out of its namespace.
@@ -119,6 +140,9 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
         return None;
     }
     let network = state.networks.get(endpoint.network)?;
+    if network.mode == Mode::Transparent {
+        return None;
+    }
     let (gateways, routes) = ways_out(network, endpoint, attachment.slot);
     Some(Port {
         endpoint: endpoint.id,
@@ -168,12 +192,20 @@ fn ways_out(network: &Network, endpoint: &Endpoint, slot: u32) -> (Vec<IpAddr>, 
         }
         add_route(&mut routes, route.clone());
     }
-    for route in routes.iter_mut().filter(|_| slot != 0) {
-        let default = if route.destination.addr().is_ipv4() { 0 } else { DEFAULT_METRIC6 };
-        let stated = if route.metric == 0 { default } else { route.metric };
-        route.metric = stated + slot;
+    for route in &mut routes {
+        route.metric = metric_at(route, slot);
     }
     (gateways, routes)
+}
+
+/// The metric of a route at a slot: each has its own, so that the same route can be there several times.
+pub(crate) fn metric_at(route: &PortRoute, slot: u32) -> u32 {
+    let default = if route.destination.addr().is_ipv4() { 0 } else { DEFAULT_METRIC6 };
+    match (slot, route.metric) {
+        (0, metric) => metric,
+        (slot, 0) => default + slot,
+        (slot, metric) => metric + slot,
+    }
 }
 
 /// What the kernel makes of metric 0 for IPv6.
@@ -212,6 +244,10 @@ impl Endpoint {
         }
         let Some(attachment) = &self.attachment else { return };
         let Some(network) = state.networks.get(self.network) else { return };
+        if let Some(station) = station::station(state, self) {
+            facts.push(Fact::Station(station));
+            return;
+        }
         if let Some(port) = port(state, self) {
             self.port_facts(state, &port, facts);
             facts.extend(self.lease(network, &port).map(Fact::Lease));

@@ -8,7 +8,6 @@
 //! An endpoint has nothing in the kernel until it is attached to a namespace (see `attach`): what it was promised (address,
 //! MAC, published ports) is held by the state.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -22,7 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::decide::{Draft, Look};
 use crate::mac::Mac;
-use crate::network::network::{Network, unsupported_modification};
+use crate::network::network::{Mode, Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
 use crate::network::sdn_route::{self, Hop};
@@ -331,8 +330,11 @@ fn routes(
     for (i, document) in documents.iter().enumerate() {
         let path = alloc::format!("Routes[{i}]");
         let (destination, next_hop) = subnet::read_route(document, &path)?;
-        let is_gateway =
-            |hop: &core::net::IpAddr| network.subnets.iter().any(|s| s.gateway == Some(*hop));
+        let is_gateway = |hop: &core::net::IpAddr| match network.mode {
+            // Whoever is on the wire.
+            Mode::Transparent => network.subnets.iter().any(|s| s.prefix.contains(hop)),
+            _ => network.subnets.iter().any(|s| s.gateway == Some(*hop)),
+        };
         if let Some(hop) = next_hop.filter(|hop| !is_gateway(hop)) {
             let why = alloc::format!("the next hop {hop} is not the gateway of the network");
             return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
@@ -432,8 +434,7 @@ pub(crate) fn statistics(look: &Look<'_>) -> Result<Reply, Failure> {
         let why = alloc::format!("endpoint {id} lives on another host, which counts its packets");
         return Err(Failure::new(HResult::HCN_E_ENDPOINT_NOT_LOCAL, why));
     }
-    let port = attach::port(look.state, endpoint).map(Box::new);
-    Ok(Reply::Statistics { endpoint: id, port })
+    Ok(Reply::Statistics { endpoint: id, meter: attach::meter(look.state, endpoint) })
 }
 
 /// Private networks have no host: nothing of theirs is published there.

@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use hostcompute_schema::{Failure, HResult, IpConfig};
 use ipnet::IpNet;
 
-use crate::network::network::Network;
+use crate::network::network::{Mode, Network};
 use crate::network::subnet::{Subnet, address, number};
 use crate::plan::Family;
 use crate::state::State;
@@ -25,6 +25,10 @@ pub fn choose(
     network: &Network,
     wishes: &[IpConfig],
 ) -> Result<Vec<IpNet>, Failure> {
+    if network.mode == Mode::Transparent && network.subnets.is_empty() && wishes.is_empty() {
+        // What runs in it finds its own address on the wire.
+        return Ok(Vec::new());
+    }
     if network.subnets.is_empty() {
         let why = "the network has no subnet, so an endpoint cannot have an address";
         return Err(Failure::new(HResult::HCN_E_SUBNET_NOT_FOUND, why)

@@ -18,6 +18,7 @@ use crate::decide::Draft;
 use crate::network::endpoint::Endpoint;
 use crate::network::policy::port_mapping::{SCTP, TCP, UDP};
 use crate::network::slots;
+use crate::network::station;
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Affinity, Fact, Family, Service, VipRoute};
 use crate::state::{Frontend, State};
@@ -316,6 +317,7 @@ fn balanced(
 fn require_family(state: &State, endpoints: &[Guid], family: Family) -> Result<(), Failure> {
     for (i, id) in endpoints.iter().enumerate() {
         let endpoint = state.endpoint(*id)?;
+        station::check_member(state, endpoint)?;
         if address_of(endpoint, family).is_none() {
             let why = alloc::format!(
                 "endpoint {id} has no address of the frontend's family ({family:?})"

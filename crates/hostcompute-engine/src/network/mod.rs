@@ -22,6 +22,7 @@ pub mod sdn_route;
 pub mod set;
 pub mod slots;
 pub mod standing;
+pub mod station;
 pub mod subnet;
 pub mod uplink;
 pub mod wire;

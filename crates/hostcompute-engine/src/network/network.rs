@@ -1,6 +1,7 @@
 //! Networks: HcnCreateNetwork, HcnModifyNetwork, HcnDeleteNetwork (hcn.md 2.3, 3.2, 3.3).
 //!
-//! Built here: NAT, ICS and ConstrainedICS (NAT with what `answering` and `fence` add), Internal, Private, Overlay (see `overlay`), L2Bridge and L2Tunnel (see `wire`). The other types are refused by name until what carries them
+//! Built here: NAT, ICS and ConstrainedICS (NAT with what `answering` and `fence` add), Internal, Private, Overlay (see `overlay`), L2Bridge and
+//! L2Tunnel (see `wire`), Transparent (see `station`). The other types are refused by name until what carries them
 //! exists.
 
 use alloc::string::{String, ToString};
@@ -19,6 +20,7 @@ use crate::network::overlay::{self, Overlay};
 use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
 use crate::network::policy::proxy::Proxy;
+use crate::network::station::Adapter;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
 use crate::network::{dns, macs, set, standing};
@@ -38,14 +40,16 @@ pub enum Mode {
     Private,
     /// Endpoints reach each other, on other hosts too.
     Overlay,
-    /// Endpoints are on the adapter's network (L2Bridge, L2Tunnel).
+    /// Endpoints are on the adapter's network, by way of the host (L2Bridge, L2Tunnel).
     Bridged,
+    /// Endpoints are on the adapter's network, past the host.
+    Transparent,
 }
 
 impl Mode {
     /// Whether the network needs an adapter that leads to other machines.
     pub fn stands_on_uplink(self) -> bool {
-        matches!(self, Self::Overlay | Self::Bridged)
+        matches!(self, Self::Overlay | Self::Bridged | Self::Transparent)
     }
 
     /// Whether ports of the host can lead to endpoints, and endpoints to the outside under the host's address.
@@ -79,6 +83,8 @@ pub struct Network {
     pub wire: Option<Wire>,
     /// The access rules for all its endpoints.
     pub access: Access,
+    /// The adapter whose wire its endpoints are on, if it is a Transparent network.
+    pub adapter: Option<Adapter>,
     /// What the host answers to its endpoints.
     pub answering: Answering,
     /// What its endpoints are kept from, if it is a ConstrainedICS network.
@@ -169,6 +175,9 @@ impl Network {
         if let Some(wire) = &self.wire {
             chosen.insert("Wire".into(), Value::Object(wire.chosen()));
         }
+        if let Some(adapter) = &self.adapter {
+            chosen.insert("Adapter".into(), Value::Object(adapter.chosen()));
+        }
         if let Some(fence) = &self.fence {
             chosen.insert("Barred".into(), fence.chosen());
         }
@@ -194,14 +203,18 @@ impl Network {
             .and_then(|(mtu, segments)| standing::overlay_of(&policies, mtu, segments));
         let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
         let wire = Wire::revive(&parts.chosen, tunnel);
+        let adapter = Adapter::revive(&parts.chosen);
         for subnet in &mut subnets {
-            subnet.taken = wire.as_ref().map(|wire| wire.taken.clone()).unwrap_or_default();
+            let taken = wire.as_ref().map(|wire| &wire.taken);
+            let taken = taken.or(adapter.as_ref().map(|adapter| &adapter.taken));
+            subnet.taken = taken.cloned().unwrap_or_default();
         }
         let answering = Answering::read(flags_of(&document), policies.automatic_names);
         Ok(Network {
             id,
             answering,
             fence: Fence::revive(&parts.chosen),
+            adapter,
             sequence: parts.chosen.number("Sequence").unwrap_or_default(),
             interface: parts.chosen.small("Interface").unwrap_or_default(),
             mtu: parts.chosen.small("Mtu"),
@@ -223,10 +236,10 @@ impl Network {
             true => self.subnets.iter().filter_map(Subnet::gateway_net).collect(),
             false => Vec::new(),
         };
-        let subnets = match self.wire {
+        let subnets = match self.mode {
             // Their other addresses are out there.
-            Some(_) => Vec::new(),
-            None => prefixes().collect(),
+            Mode::Bridged | Mode::Transparent => Vec::new(),
+            _ => prefixes().collect(),
         };
         facts.push(Fact::Anchor(Anchor {
             network: self.id,
@@ -246,6 +259,9 @@ impl Network {
         if let Some(overlay) = &self.overlay {
             return overlay::facts(self, overlay, facts);
         }
+        if self.mode == Mode::Transparent {
+            return;
+        }
         for from in prefixes() {
             let same_family = |to: &IpNet| to.addr().is_ipv4() == from.addr().is_ipv4();
             for to in prefixes().filter(same_family) {
@@ -254,7 +270,7 @@ impl Network {
             match self.mode {
                 Mode::Nat => facts.push(Fact::Element(Element::Outbound { subnet: from })),
                 Mode::Private => facts.push(Fact::Element(Element::Hidden { subnet: from })),
-                Mode::Internal | Mode::Overlay | Mode::Bridged => {}
+                Mode::Internal | Mode::Overlay | Mode::Bridged | Mode::Transparent => {}
             }
         }
     }
@@ -284,11 +300,11 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     document.base.id = Some(id);
     let mut subnets = subnet::read(&document.ipams, mode)?;
-    if mode.stands_on_uplink() && subnets.is_empty() {
+    if mode.stands_on_uplink() && mode != Mode::Transparent && subnets.is_empty() {
         let why = "a network of this type needs a subnet: other machines must know its addresses";
         return Err(Failure::new(HResult::HCN_E_INVALID_NETWORK, why).at("Ipams"));
     }
-    if subnets.is_empty() && mode != Mode::Private {
+    if subnets.is_empty() && !matches!(mode, Mode::Private | Mode::Transparent) {
         give_subnet(draft, &mut document)?;
         subnets = subnet::read(&document.ipams, mode)?;
     } else {
@@ -316,7 +332,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     if document.kind == Some(NetworkMode::L2Tunnel) {
         wire::check_gateways(&subnets)?;
     }
-    let (mut mtu, mut overlay, mut wire) = (mtu, None, None);
+    let (mut mtu, mut overlay, mut wire, mut adapter) = (mtu, None, None, None);
     match mode {
         Mode::Overlay => {
             let tunnels = standing::tunnels(draft, &mut document, policies, &subnets)?;
@@ -328,6 +344,11 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             subnets.iter_mut().for_each(|subnet| subnet.taken.clone_from(&stands.taken));
             mtu = Some(largest).filter(|mtu| *mtu != 1500);
             wire = Some(stands);
+        }
+        Mode::Transparent => {
+            let stands = standing::station(draft, policies)?;
+            subnets.iter_mut().for_each(|subnet| subnet.taken.clone_from(&stands.taken));
+            adapter = Some(stands);
         }
         Mode::Nat | Mode::Internal | Mode::Private => {}
     }
@@ -343,6 +364,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         overlay,
         wire,
         access,
+        adapter,
         answering,
         fence,
         proxies,
@@ -366,7 +388,7 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
     let refuse = |why: String| {
         Err(Failure::new(HResult::HCN_E_INVALID_NETWORK_TYPE, why)
             .at("Type")
-            .hint("use NAT, ICS, Internal, Private, Overlay or L2Bridge"))
+            .hint("use NAT, ICS, Internal, Private, Overlay, L2Bridge or Transparent"))
     };
     match document.kind.as_ref() {
         None | Some(NetworkMode::NAT | NetworkMode::ICS | NetworkMode::ConstrainedICS) => {
@@ -376,6 +398,7 @@ fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
         Some(NetworkMode::Private) => Ok(Mode::Private),
         Some(NetworkMode::Overlay) => Ok(Mode::Overlay),
         Some(NetworkMode::L2Bridge | NetworkMode::L2Tunnel) => Ok(Mode::Bridged),
+        Some(NetworkMode::Transparent) => Ok(Mode::Transparent),
         Some(NetworkMode::Unknown(name)) => {
             refuse(alloc::format!("'{name}' is not a network type"))
         }
@@ -393,7 +416,7 @@ fn refuse_flags(document: &HostComputeNetwork, mode: Mode) -> Result<(), Failure
     let known = match mode {
         mode if answering::is_possible(mode) => KNOWN_FLAGS | answering::FLAGS,
         // The host has no address there.
-        Mode::Private => KNOWN_FLAGS | NetworkFlags::DISABLE_HOST_PORT.0,
+        Mode::Private | Mode::Transparent => KNOWN_FLAGS | NetworkFlags::DISABLE_HOST_PORT.0,
         _ => KNOWN_FLAGS,
     };
     let refused = flags_of(document) & !known;
@@ -454,7 +477,7 @@ fn refuse_overlaps(
         let overlaps = |(_, used): &(String, IpNet)| subnet::overlap(used, &subnet.prefix);
         // What is bridged shares the subnet with the host.
         let clash = match mode {
-            Mode::Bridged => our_prefixes(draft).find(overlaps),
+            Mode::Bridged | Mode::Transparent => our_prefixes(draft).find(overlaps),
             _ => used_prefixes(draft).find(overlaps),
         };
         let Some((owner, used)) = clash else { continue };

@@ -92,7 +92,7 @@ pub(crate) fn read(
 
 /// Whether networks of this mode can have endpoints on other hosts.
 pub(crate) fn is_possible(network: &Network) -> bool {
-    network.mode.stands_on_uplink()
+    network.mode.stands_on_uplink() && network.mode != Mode::Transparent
 }
 
 /// The addresses, which the client must give: this host does not know which are free elsewhere.

@@ -13,6 +13,7 @@ use crate::decide::Draft;
 use crate::network::detour::{self, Entry};
 use crate::network::load_balancer::referenced;
 use crate::network::namespace::HOST_DEFAULT;
+use crate::network::station;
 use crate::object::{Change, Kind, Object, Parts};
 use crate::state::State;
 
@@ -87,6 +88,7 @@ fn understand(
     let mut entries: Vec<Entry> = Vec::new();
     for (i, id) in endpoints.iter().enumerate() {
         let endpoint = state.endpoint(*id)?;
+        station::check_member(state, endpoint)?;
         let at = |failure: Failure| failure.at(alloc::format!("HostComputeEndpoints[{i}]"));
         if endpoint.remote.is_some() {
             let why = alloc::format!("endpoint {id} lives on another host, which routes for it");

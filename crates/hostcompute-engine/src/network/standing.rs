@@ -10,6 +10,7 @@ use crate::host::Uplink;
 use crate::network::network::Network;
 use crate::network::overlay::{self, Overlay, Segment};
 use crate::network::policy::of_network::{self, NetworkPolicies};
+use crate::network::station::Adapter;
 use crate::network::subnet::{self, Subnet};
 use crate::network::uplink;
 use crate::network::wire::Wire;
@@ -62,7 +63,10 @@ fn adapter<'a>(
     if let Some(layer) = policies.layer {
         let network = draft.state.networks.get(layer);
         let address = network.and_then(|network| network.overlay.as_ref()).map(|o| o.provider);
-        let name = network.and_then(|network| network.wire.as_ref()).map(|w| w.uplink.clone());
+        let name = network.and_then(|network| {
+            let wire = network.wire.as_ref().map(|wire| wire.uplink.clone());
+            wire.or(network.adapter.as_ref().map(|adapter| adapter.name.clone()))
+        });
         if address.is_none() && name.is_none() {
             let why = alloc::format!("there is no network {layer} that stands on an adapter");
             return Err(Failure::new(HResult::HCN_E_LAYER_NOT_FOUND, why).at("Policies"));
@@ -90,6 +94,23 @@ pub(crate) fn wire(
     let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
     let tables = subnets.iter().map(|_| draft.next_interface()).collect();
     Ok((Wire { uplink: chosen.name, taken, tunnel, tables }, chosen.mtu))
+}
+
+/// Puts a Transparent network on an adapter.
+pub(crate) fn station(
+    draft: &Draft<'_, '_>,
+    mut policies: NetworkPolicies,
+) -> Result<Adapter, Failure> {
+    let chosen = adapter(draft, &mut policies)?;
+    if chosen.wireless {
+        let why = alloc::format!(
+            "the wireless adapter {} carries frames of its own MAC alone, so no other machine can be on its wire",
+            chosen.name
+        );
+        return Err(Failure::new(HResult::HCN_E_VFP_NOT_ALLOWED, why).at("Policies"));
+    }
+    let taken = chosen.addresses.iter().map(ipnet::IpNet::addr).collect();
+    Ok(Adapter { name: chosen.name.clone(), taken })
 }
 
 /// The same VSID twice would be one virtual subnet with two owners.

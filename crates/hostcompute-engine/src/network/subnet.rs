@@ -76,10 +76,16 @@ pub fn read(ipams: &[Ipam], mode: Mode) -> Result<Vec<Subnet>, Failure> {
     let mut subnets: Vec<Subnet> = Vec::new();
     for (i, ipam) in ipams.iter().enumerate() {
         if ipam.kind == Some(IpamType::Dhcp) {
-            let why = "addresses by DHCP need a DHCP server on the network, which this network type does not have";
-            return Err(Failure::new(HResult::HCN_E_INVALID_SUBNET, why)
-                .at(alloc::format!("Ipams[{i}].Type"))
-                .hint("use Type Static"));
+            // On a wire there may be a server, but nobody here who asks it for an endpoint.
+            let (code, hint) = match mode {
+                Mode::Transparent => (
+                    HResult::HCN_E_REQUEST_UNSUPPORTED,
+                    "leave out Ipams: what runs in the endpoint can ask for its address itself",
+                ),
+                _ => (HResult::HCN_E_INVALID_SUBNET, "use Type Static"),
+            };
+            let why = "the service does not ask others for addresses of endpoints";
+            return Err(Failure::new(code, why).at(alloc::format!("Ipams[{i}].Type")).hint(hint));
         }
         for (j, document) in ipam.subnets.iter().enumerate() {
             let path = alloc::format!("Ipams[{i}].Subnets[{j}]");

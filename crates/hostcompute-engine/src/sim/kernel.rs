@@ -18,7 +18,7 @@ use ipnet::IpNet;
 
 use super::refusal;
 use super::thing::Thing;
-use crate::plan::{Element, Fact, Family, Port, SetMatch, Verdict};
+use crate::plan::{Element, Fact, Family, SetMatch, Verdict};
 
 /// A fact that the kernel holds, and what is broken about it, if something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,10 @@ impl Kernel {
             }
             Fact::HostAddress(host) => self.sever(host.address),
             Fact::Netns(id) => {
+                let netns = *id;
+                self.remove_all(
+                    |_, fact| matches!(fact, Fact::Station(station) if station.netns == netns),
+                );
                 for name in self.ports.get(id).cloned().unwrap_or_default() {
                     self.remove(&Thing::Link(name));
                 }
@@ -295,14 +299,6 @@ impl Kernel {
                 self.routes.remove(&IpNet::from(route.address));
             }
             _ => {}
-        }
-    }
-
-    /// The port of that name, if there is one.
-    pub(super) fn port(&self, name: &str) -> Option<&Port> {
-        match self.things.get(&Thing::Link(name.into())) {
-            Some(Held { fact: Fact::Port(port), .. }) => Some(port),
-            _ => None,
         }
     }
 }

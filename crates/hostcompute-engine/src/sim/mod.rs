@@ -34,7 +34,7 @@ use hostcompute_schema::{Failure, Guid, HResult};
 use crate::host::{
     Counters, Difference, Fault as HostFault, Flow, Hold, Host, Observer, Ports, Surroundings,
 };
-use crate::plan::{Claim, Fact, Family, Port, Step, Stray};
+use crate::plan::{Claim, Fact, Family, Meter, Step, Stray};
 
 pub use fault::{Fault, Moment};
 pub use reach::{Connection, Delivery, Lost, Origin, Outcome, Reach, Receiver};
@@ -328,12 +328,17 @@ impl Host for Simulator {
         Ok(self.surroundings.clone())
     }
 
-    fn counters(&mut self, port: &Port) -> Result<Counters, HostFault> {
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, HostFault> {
         self.alive()?;
-        match self.kernel.port(&port.name) {
-            Some(_) => Ok(self.counters.get(&port.endpoint).copied().unwrap_or_default()),
+        let is_it = |held: &kernel::Held| match &held.fact {
+            Fact::Port(port) => port.meter() == *meter,
+            Fact::Station(station) => station.meter() == *meter,
+            _ => false,
+        };
+        match self.kernel.things.values().find(|held| is_it(held)) {
+            Some(_) => Ok(self.counters.get(&meter.endpoint).copied().unwrap_or_default()),
             None => {
-                let text = format!("interface {} is not there", port.name);
+                let text = format!("interface {} is not there", meter.index);
                 let failure = Failure::new(HResult::HCN_E_PORT_NOT_FOUND, text);
                 Err(HostFault { step: 0, failure })
             }
@@ -371,8 +376,8 @@ impl Host for Simulator {
 }
 
 impl Observer for Simulator {
-    fn counters(&mut self, port: &Port) -> Result<Counters, HostFault> {
-        Host::counters(self, port)
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, HostFault> {
+        Host::counters(self, meter)
     }
 
     fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, HostFault> {

@@ -9,14 +9,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use hostcompute_schema::{Failure, HResult};
+use hostcompute_schema::{Failure, Guid, HResult};
 use ipnet::IpNet;
 
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
     AclChain, AclRule, AddressSet, Anchor, Element, Fact, Family, Member, Port, PortRoute, Proxy,
-    SLOT_CLASSES, Service, Shaper, Tunnel, Verdict, Way, Wire,
+    SLOT_CLASSES, Service, Shaper, Station, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -80,6 +80,7 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::Port(port) => port_shape(port),
+        Fact::Station(station) => station_shape(station),
         Fact::Shaper(shaper) => {
             interface(&shaper.name, shaper.index)?;
             match shaper.bytes_per_second {
@@ -147,6 +148,21 @@ fn port_shape(port: &Port) -> Result<(), Failure> {
         }
         if !port.addresses.iter().any(|a| Family::of(&a.addr()) == Family::of(&hop)) {
             return Err(malformed(format!("{} has no address for {hop}", port.name)));
+        }
+    }
+    Ok(())
+}
+
+fn station_shape(station: &Station) -> Result<(), Failure> {
+    interface(&station.name, station.index)?;
+    if station.mac.is_group() || station.mac.to_u64() == 0 {
+        return Err(malformed(format!("{} cannot be the MAC of an interface", station.mac)));
+    }
+    for route in &station.routes {
+        let Some(hop) = route.next_hop else { continue };
+        let near = |other: &PortRoute| other.next_hop.is_none() && other.destination.contains(&hop);
+        if !station.routes.iter().any(near) {
+            return Err(malformed(format!("next hop {hop} is not on the wire")));
         }
     }
     Ok(())
@@ -259,6 +275,13 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         }
         Fact::Interception(interception) => has(Thing::Netns(interception.netns)),
         Fact::HostAddress(host) => device(&host.device, host.index),
+        Fact::Station(station) => {
+            has(Thing::Netns(station.netns))?;
+            match kernel.foreign.contains_key(&station.uplink) {
+                true => Ok(()),
+                false => Err(missing(format!("interface {}", station.uplink))),
+            }
+        }
         Fact::Wire(Wire { uplink, .. }) | Fact::Proxy(Proxy { uplink, .. }) => {
             match kernel.foreign.contains_key(uplink) {
                 true => Ok(()),
@@ -298,6 +321,9 @@ fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         Fact::Tunnel(tunnel) => tunnel_collisions(kernel, tunnel),
         Fact::RemoteRoute(route) => free_route(kernel, route.destination),
         Fact::Port(port) => port_collisions(kernel, port),
+        Fact::Station(station) => {
+            inner_place(kernel, station.netns, &station.name, station.index, &station.routes)
+        }
         Fact::Shaper(Shaper { port, name, index, .. }) => {
             free_link(kernel, name, *index)?;
             match kernel.shapers.get(port) {
@@ -373,22 +399,40 @@ fn port_collisions(kernel: &Kernel, port: &Port) -> Result<(), Failure> {
     for address in &port.addresses {
         free_route(kernel, IpNet::from(address.addr()))?;
     }
-    let names = kernel.ports.get(&port.netns).into_iter().flatten();
-    for other in names.filter_map(|name| kernel.port(name)) {
-        if other.inner_name == port.inner_name {
-            return Err(taken(format!("{} in {}", port.inner_name, port.netns), &other.name));
+    inner_place(kernel, port.netns, &port.inner_name, port.inner_index, &port.routes)
+}
+
+/// Name, index and routes of a new interface in a namespace, beside those that are there.
+fn inner_place(
+    kernel: &Kernel,
+    netns: Guid,
+    name: &str,
+    index: u32,
+    routes: &[PortRoute],
+) -> Result<(), Failure> {
+    let inside = kernel.things.values().filter_map(|held| match &held.fact {
+        Fact::Port(port) if port.netns == netns => {
+            Some((&port.inner_name, port.inner_index, &port.routes))
         }
-        if other.inner_index == port.inner_index {
-            return Err(taken(format!("index {} inside", port.inner_index), &other.name));
+        Fact::Station(station) if station.netns == netns => {
+            Some((&station.name, station.index, &station.routes))
+        }
+        _ => None,
+    });
+    for (other, other_index, other_routes) in inside {
+        if other == name {
+            return Err(taken(format!("{name} in {netns}"), other));
+        }
+        if other_index == index {
+            return Err(taken(format!("index {index} inside"), other));
         }
         let clash = |route: &&PortRoute| {
-            other
-                .routes
-                .iter()
-                .any(|o| o.destination == route.destination && o.metric == route.metric)
+            let same =
+                |o: &PortRoute| o.destination == route.destination && o.metric == route.metric;
+            other_routes.iter().any(same)
         };
-        if let Some(route) = port.routes.iter().find(clash) {
-            return Err(taken(format!("route to {} inside", route.destination), &other.name));
+        if let Some(route) = routes.iter().find(clash) {
+            return Err(taken(format!("route to {} inside", route.destination), other));
         }
     }
     Ok(())

@@ -440,7 +440,7 @@ fn an_observer_sees_the_machine_as_it_was_when_it_came() {
     machine.set_flows(vec![flow.clone(), flow.clone()]);
     let mut observer = machine.observer().unwrap();
     machine.perform(&[Step::Remove(Fact::Port(port.clone()))]).unwrap();
-    assert_eq!(observer.counters(&port), Ok(counters));
+    assert_eq!(observer.counters(&port.meter()), Ok(counters));
     assert_eq!(observer.all_counters(), Ok(vec![(port.index, counters)]));
     assert_eq!(observer.flows(1), Ok(vec![flow]));
     assert!(!machine.prepare());

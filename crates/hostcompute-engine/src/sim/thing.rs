@@ -36,6 +36,8 @@ pub(super) enum Thing {
     /// An element with the data of its key; a map's value is blanked.
     Element(Element),
     Service(Option<IpAddr>, Family, u8, u16),
+    /// The link of an endpoint on the wire.
+    Station(Guid),
     Resolver(Guid),
     Responder(Guid),
     Lease(u32),
@@ -65,6 +67,7 @@ impl Thing {
             Fact::Peer(peer) => Self::Peer(peer.device.clone(), peer.mac),
             Fact::RemoteRoute(route) => Self::RemoteRoute(route.destination),
             Fact::Wire(wire) => Self::Wire(wire.network),
+            Fact::Station(station) => Self::Station(station.endpoint),
             Fact::Proxy(proxy) => Self::Proxy(proxy.address),
             Fact::Detour(detour) => Self::Detour(detour.family, detour.number),
             Fact::Netns(id) => Self::Netns(*id),
@@ -135,6 +138,7 @@ impl Medium {
             | Fact::Wire(_)
             | Fact::Detour(_)
             | Fact::Proxy(_)
+            | Fact::Station(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
@@ -175,6 +179,7 @@ impl fmt::Display for Thing {
                 let vip = vip.map_or_else(|| "every address".to_string(), |vip| vip.to_string());
                 write!(f, "service {vip} {family:?} protocol {protocol} port {port}")
             }
+            Self::Station(id) => write!(f, "link of endpoint {id} to the wire"),
             Self::Resolver(id) => write!(f, "resolver of {id}"),
             Self::Responder(id) => write!(f, "answers of network {id}"),
             Self::Lease(index) => write!(f, "lease of interface {index}"),

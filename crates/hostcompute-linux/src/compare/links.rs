@@ -9,7 +9,7 @@ use hostcompute_engine::plan::{
 };
 use ipnet::IpNet;
 
-use super::Finding;
+use super::{Finding, station};
 use crate::anchor::{self, DEVICE_GROUP};
 use crate::error::Error;
 use crate::netlink::Socket;
@@ -26,14 +26,14 @@ use crate::{Linux, detour, marks, port, tunnel, wire};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
-struct Tables {
+pub(super) struct Tables {
     links: HashMap<u32, Link>,
     addresses: HashSet<(u32, IpNet)>,
     paths: HashMap<IpNet, Vec<(Path, u8)>>,
 }
 
 impl Tables {
-    fn read(socket: &mut Socket) -> Result<Self, Error> {
+    pub(super) fn read(socket: &mut Socket) -> Result<Self, Error> {
         let routes = path::dump(socket)?;
         Self::with_routes(socket, &routes)
     }
@@ -52,7 +52,15 @@ impl Tables {
         })
     }
 
-    fn has_path(&self, wanted: &Path) -> bool {
+    pub(super) fn link(&self, index: u32) -> Option<&Link> {
+        self.links.get(&index)
+    }
+
+    pub(super) fn has_address(&self, index: u32, address: IpNet) -> bool {
+        self.addresses.contains(&(index, address))
+    }
+
+    pub(super) fn has_path(&self, wanted: &Path) -> bool {
         self.paths
             .get(&wanted.destination)
             .is_some_and(|paths| paths.iter().any(|(path, _)| path == wanted))
@@ -136,6 +144,7 @@ impl HostView {
                 true => Finding::Holds,
                 false => Finding::Missing,
             },
+            Fact::Station(wanted) => station::finding(host, wanted)?,
             Fact::HostAddress(wanted) => self.host_address(wanted),
             Fact::VipRoute(wanted) => self.vip(wanted),
             Fact::Shaper(wanted) => self.shaper(host, wanted)?,
@@ -464,10 +473,13 @@ fn inside(host: &mut Linux, wanted: &Port, leased: bool) -> Result<Finding, Erro
 
 /// Differences of one link, put together for people.
 #[derive(Debug, Default)]
-struct Report(Vec<String>);
+pub(super) struct Report(Vec<String>);
 
 impl Report {
-    fn expect<T: PartialEq<U> + std::fmt::Debug + ?Sized, U: std::fmt::Debug + ?Sized>(
+    pub(super) fn expect<
+        T: PartialEq<U> + std::fmt::Debug + ?Sized,
+        U: std::fmt::Debug + ?Sized,
+    >(
         &mut self,
         what: &str,
         wanted: &T,
@@ -478,19 +490,19 @@ impl Report {
         }
     }
 
-    fn note(&mut self, wrong: bool, text: impl Text) {
+    pub(super) fn note(&mut self, wrong: bool, text: impl Text) {
         if wrong {
             self.0.push(text.text());
         }
     }
 
-    fn finding(self) -> Finding {
+    pub(super) fn finding(self) -> Finding {
         if self.0.is_empty() { Finding::Holds } else { Finding::Different(self.0.join(", ")) }
     }
 }
 
 /// A text that may have to be put together first.
-trait Text {
+pub(super) trait Text {
     fn text(self) -> String;
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod filter;
 pub(crate) mod links;
+mod station;
 
 use std::collections::HashSet;
 

@@ -44,6 +44,9 @@ const IFLA_VXLAN_LOCAL: u16 = 4;
 const IFLA_VXLAN_LEARNING: u16 = 7;
 const IFLA_VXLAN_PORT: u16 = 15;
 const IFLA_VXLAN_LOCAL6: u16 = 17;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const MACVLAN_PRIVATE: u32 = 1;
+const MACVLAN_BRIDGE: u32 = 4;
 const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -99,6 +102,40 @@ pub(crate) fn push_veth(datagram: &mut Datagram, note: Note, host: NewLink<'_>, 
                     }
                     write_queues_and_mtu(end, peer.mtu);
                 });
+            });
+        });
+    });
+}
+
+/// A link of an adapter to its wire, in another namespace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Macvlan<'a> {
+    pub name: &'a str,
+    pub index: u32,
+    pub mac: Mac,
+    pub mtu: Option<u32>,
+    /// The adapter.
+    pub uplink: u32,
+    /// Other links of the same adapter are out of its reach.
+    pub isolated: bool,
+    pub netns: BorrowedFd<'a>,
+}
+
+/// Makes a macvlan link, whose frames the adapter takes for its own.
+pub(crate) fn push_macvlan(datagram: &mut Datagram, note: Note, link: Macvlan<'_>) {
+    let mode = if link.isolated { MACVLAN_PRIVATE } else { MACVLAN_BRIDGE };
+    datagram.push(RTM_NEWLINK, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        body.raw(&header(link.index, 0, 0))
+            .put_text(IFLA_IFNAME, link.name)
+            .put(IFLA_ADDRESS, &link.mac.0)
+            .put_u32(IFLA_LINK, link.uplink)
+            .put_u32(IFLA_NET_NS_FD, link.netns.as_raw_fd() as u32);
+        if let Some(mtu) = link.mtu {
+            body.put_u32(IFLA_MTU, mtu);
+        }
+        body.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, "macvlan").nest(IFLA_INFO_DATA, |data| {
+                data.put_u32(IFLA_MACVLAN_MODE, mode);
             });
         });
     });

@@ -31,7 +31,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use hostcompute_engine::host::{Counters, Fault, Host, Observer};
-use hostcompute_engine::plan::Port;
+use hostcompute_engine::plan::Meter;
 use hostcompute_engine::{Kind, State};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
@@ -225,8 +225,8 @@ impl<H: Host> Shared<H> {
         lock(&self.sessions).contains_key(&session)
     }
 
-    fn counters(&self, port: &Port) -> Result<Counters, Fault> {
-        lock(&self.observer).counters(port)
+    fn counters(&self, meter: &Meter) -> Result<Counters, Fault> {
+        lock(&self.observer).counters(meter)
     }
 }
 

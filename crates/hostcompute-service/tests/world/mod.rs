@@ -12,7 +12,7 @@ use std::time::Duration;
 use hostcompute_engine::host::{
     Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings, Tell,
 };
-use hostcompute_engine::plan::{Fact, Port, Step};
+use hostcompute_engine::plan::{Fact, Meter, Step};
 use hostcompute_engine::sim::{self, Moment, Simulator, Tamper};
 use hostcompute_engine::{Kind, Request, State};
 use hostcompute_schema::operation::Operation;
@@ -166,8 +166,8 @@ impl Host for Machine {
         self.with(Host::surroundings)
     }
 
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        self.with(|simulator| Host::counters(simulator, port))
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault> {
+        self.with(|simulator| Host::counters(simulator, meter))
     }
 
     fn settle(&mut self) -> Result<(), Fault> {
@@ -189,8 +189,8 @@ impl Host for Machine {
 }
 
 impl Observer for Machine {
-    fn counters(&mut self, port: &Port) -> Result<Counters, Fault> {
-        self.with(|simulator| Observer::counters(simulator, port))
+    fn counters(&mut self, meter: &Meter) -> Result<Counters, Fault> {
+        self.with(|simulator| Observer::counters(simulator, meter))
     }
 
     fn all_counters(&mut self) -> Result<Vec<(u32, Counters)>, Fault> {

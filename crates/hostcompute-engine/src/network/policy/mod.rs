@@ -29,6 +29,7 @@ use crate::decide::Draft;
 use crate::network::detour;
 use crate::network::network::Network;
 use crate::network::remote;
+use crate::network::station;
 use port_mapping::PortMapping;
 
 /// The smallest packet that IPv4 and IPv6 links must carry.
@@ -131,6 +132,9 @@ fn read_one(
 ) -> Result<(), Failure> {
     use EndpointPolicyType as Type;
     let settings = document.settings.as_ref();
+    if let Some(kind) = &document.kind {
+        station::check_policy(kind, network)?;
+    }
     match document.kind.as_ref() {
         Some(Type::PortMapping) => {
             let setting: PortMappingPolicySetting = parse(settings)?;

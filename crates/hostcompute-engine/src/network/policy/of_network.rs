@@ -50,10 +50,10 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
         Type::NetAdapterName | Type::ProviderAddress => mode.stands_on_uplink(),
         Type::LayerConstraint => mode.stands_on_uplink(),
         // The host sees bridged endpoints in any case.
-        Type::HostRoute => mode.stands_on_uplink(),
+        Type::HostRoute => mode.stands_on_uplink() && mode != Mode::Transparent,
         Type::AutomaticDNS => answering::is_possible(mode),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
-        Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => true,
+        Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => mode != Mode::Transparent,
         _ => false,
     }
 }

@@ -121,6 +121,8 @@ impl<'a> Tables<'a> {
             Fact::VipRoute(_)
             | Fact::Wire(_)
             | Fact::Proxy(_)
+            // Its packets never meet the host.
+            | Fact::Station(_)
             | Fact::Table
             | Fact::Netns(_)
             | Fact::Shaper(_)

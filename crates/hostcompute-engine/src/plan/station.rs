@@ -1,0 +1,55 @@
+//! A machine of its own on an adapter's wire (Transparent networks), and where an interface's counters are read.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use hostcompute_schema::Guid;
+use ipnet::IpNet;
+
+use super::{Port, PortRoute};
+use crate::mac::Mac;
+
+/// A macvlan link of an adapter inside a namespace, up, with addresses without prefix routes (v6 without DAD), then `routes`; no
+/// IPv6 address generation. Its packets never meet the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Station {
+    pub endpoint: Guid,
+    pub netns: Guid,
+    /// The adapter, by name: its index may be another after a reboot.
+    pub uplink: String,
+    /// `eth0` and so on.
+    pub name: String,
+    pub index: u32,
+    /// For people (policy PortName); empty for none.
+    pub alias: String,
+    pub mac: Mac,
+    /// `None` leaves the adapter's.
+    pub mtu: Option<u32>,
+    pub addresses: Vec<IpNet>,
+    pub routes: Vec<PortRoute>,
+    /// Other stations of the adapter are out of its reach, and it out of theirs.
+    pub isolated: bool,
+}
+
+/// An interface whose counters can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meter {
+    pub endpoint: Guid,
+    pub index: u32,
+    /// The namespace that has it; `None`: it is the host end of a port.
+    pub inside: Option<Guid>,
+}
+
+impl Port {
+    /// Where what passes it is counted.
+    pub fn meter(&self) -> Meter {
+        Meter { endpoint: self.endpoint, index: self.index, inside: None }
+    }
+}
+
+impl Station {
+    /// Where what passes it is counted.
+    pub fn meter(&self) -> Meter {
+        Meter { endpoint: self.endpoint, index: self.index, inside: Some(self.netns) }
+    }
+}
