@@ -444,6 +444,8 @@ pub enum Element {
     NatLimit { source: IpAddr, destination: IpNet },
     /// `nat_as`: source -> address it appears as outside (OutBoundNAT VirtualIP).
     NatAs { source: IpAddr, address: IpAddr },
+    /// `admit`: what comes from outside, from a prefix to this address, is let in (an SDN route of an Internal network leads there).
+    Admit { to: IpAddr, from: IpNet },
     /// `steer`: source . destination prefix -> number of the way ([`Detour`]).
     Steer { source: IpAddr, destination: IpNet, number: u32 },
     /// `proxied`: source address -> chain of redirections.

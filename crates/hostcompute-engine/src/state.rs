@@ -79,7 +79,7 @@ pub(crate) struct Index {
     pub routed: BTreeMap<Guid, BTreeSet<Guid>>,
     /// Where detours lead, each with its number and the objects that name it.
     pub hops: BTreeMap<Hop, (u32, BTreeSet<(Kind, Guid)>)>,
-    /// How many networks translate, per family, and how many exist with IPv6 subnets.
+    /// How many networks and endpoints have a way out by IPv4, and how many networks have IPv6 subnets.
     pub forwarding4: usize,
     pub forwarding6: usize,
 }
@@ -608,6 +608,7 @@ impl Index {
 
     fn insert_endpoint(&mut self, endpoint: &Endpoint) {
         self.insert_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
+        self.forwarding4 += usize::from(endpoint.leaves());
         let members = self.members.entry(endpoint.network).or_default();
         members.insert(endpoint.sequence, endpoint.id);
         for address in &endpoint.addresses {
@@ -677,6 +678,7 @@ impl Index {
 
     fn remove_endpoint(&mut self, endpoint: &Endpoint) {
         self.remove_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
+        self.forwarding4 -= usize::from(endpoint.leaves());
         let by_order =
             |order: u64| move |map: &mut BTreeMap<u64, Guid>| map.remove(&order).is_some();
         remove_from(

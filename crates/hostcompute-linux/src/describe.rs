@@ -83,6 +83,7 @@ fn element(element: &Element) -> String {
             format!("exemption of {source} toward {destination}")
         }
         Element::NatLimited { source } => format!("limited translation of {source}"),
+        Element::Admit { from, to } => format!("what comes from {from} to {to}"),
         Element::NatLimit { source, destination } => {
             format!("translation of {source} toward {destination}")
         }

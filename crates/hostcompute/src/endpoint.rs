@@ -1,5 +1,7 @@
 //! Handles of endpoints: ports on networks, their policies and statistics.
 
+use std::net::IpAddr;
+
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, EndpointPolicy, EndpointResourceType, EndpointStats, HostComputeEndpoint,
@@ -8,7 +10,7 @@ use hostcompute_schema::{
 
 use crate::handle::created;
 use crate::transport::Call;
-use crate::{Failure, Guid, Host, Network, Warning};
+use crate::{Failure, Guid, HResult, Host, Network, Warning};
 
 handle! {
     /// A port on a network: addresses, routes and policies of one interface.
@@ -64,6 +66,21 @@ impl Endpoint {
         let call = Call { operation: Operation::CreateEndpoint, id, network, document: settings };
         let answer = host.call(&call)?;
         Ok((Self { host: host.clone(), id: created(&answer.body)? }, answer.warnings))
+    }
+
+    /// Its first address of IPv4, else of IPv6.
+    ///
+    /// # Errors
+    /// The not-found code when the endpoint was deleted; HCN_E_ADDR_INVALID_OR_RESERVED for one without an address.
+    pub fn primary_ip(&self) -> Result<IpAddr, Failure> {
+        let document = self.query()?;
+        let told = document.ip_configurations.iter().filter_map(|one| one.ip_address.as_deref());
+        let addresses: Vec<IpAddr> = told.filter_map(|text| text.parse().ok()).collect();
+        let first = addresses.iter().find(|one| one.is_ipv4()).or_else(|| addresses.first());
+        first.copied().ok_or_else(|| {
+            let why = format!("the endpoint {} has no address", self.id);
+            Failure::new(HResult::HCN_E_ADDR_INVALID_OR_RESERVED, why)
+        })
     }
 
     /// Adds, replaces (by type) or removes (by value) policies, all or none.

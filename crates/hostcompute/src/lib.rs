@@ -31,6 +31,7 @@
 #[macro_use]
 mod handle;
 
+pub mod attach;
 mod endpoint;
 pub mod guest;
 mod host;

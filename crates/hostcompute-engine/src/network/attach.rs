@@ -319,6 +319,11 @@ impl Endpoint {
         for address in self.addresses.iter().map(IpNet::addr) {
             let kept = self.detour_facts(state, address, facts);
             self.policies.outbound_nat.facts(address, &kept, facts);
+            if network.mode == Mode::Internal {
+                let admit =
+                    |from: &IpNet| Fact::Element(Element::Admit { to: address, from: *from });
+                facts.extend(kept.iter().map(admit));
+            }
             if self.policies.outbound_nat.stated && network.mode != Mode::Nat {
                 let subnet = IpNet::from(address);
                 facts.push(Fact::Element(Element::Outbound { subnet }));

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::network::network::Network;
-use crate::network::{endpoint, subnet};
+use crate::network::subnet;
 use crate::object::Chosen;
 use crate::plan::{Detour, Element, Fact, Family, STEERED, STEERED_NUMBERS};
 use crate::state::State;
@@ -46,7 +46,7 @@ impl Entry {
 /// HCN_E_INVALID_PREFIX, HCN_E_INVALID_IP and HCN_E_INVALID_POLICY for what makes no sense, HCN_E_MAPPING_NOT_SUPPORTED on networks
 /// without a way out, HCN_E_REQUEST_UNSUPPORTED for what is not done.
 pub(crate) fn read(setting: &SdnRoutePolicySetting, network: &Network) -> Result<Entry, Failure> {
-    if !endpoint::publishes(network) {
+    if !network.mode.translates() {
         let why = "this network type has no way out that a route could choose";
         return Err(Failure::new(HResult::HCN_E_MAPPING_NOT_SUPPORTED, why));
     }

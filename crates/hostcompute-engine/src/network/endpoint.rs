@@ -437,6 +437,14 @@ pub(crate) fn statistics(look: &Look<'_>) -> Result<Reply, Failure> {
     Ok(Reply::Statistics { endpoint: id, meter: attach::meter(look.state, endpoint) })
 }
 
+impl Endpoint {
+    /// Whether its own policies open a way out by IPv4, whatever its network has.
+    pub(crate) fn leaves(&self) -> bool {
+        let v4 = || self.addresses.iter().any(|address| address.addr().is_ipv4());
+        self.policies.outbound_nat.stated && v4()
+    }
+}
+
 /// Private networks have no host: nothing of theirs is published there.
 pub(crate) fn publishes(network: &Network) -> bool {
     network.mode.publishes()

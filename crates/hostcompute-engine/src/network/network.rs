@@ -52,9 +52,14 @@ impl Mode {
         matches!(self, Self::Overlay | Self::Bridged | Self::Transparent)
     }
 
-    /// Whether ports of the host can lead to endpoints, and endpoints to the outside under the host's address.
+    /// Whether ports of the host can lead to endpoints.
     pub fn publishes(self) -> bool {
         matches!(self, Self::Nat | Self::Overlay | Self::Bridged)
+    }
+
+    /// Whether endpoints can get to the outside under the host's address.
+    pub fn translates(self) -> bool {
+        self.publishes() || self == Self::Internal
     }
 
     /// Whether the gateway of a subnet is an address of the host, which chooses one where the document does not.
@@ -659,7 +664,8 @@ pub(crate) fn shared_facts(state: &State, facts: &mut Vec<Fact>) {
     if !state.networks.is_empty() {
         facts.push(Fact::Table);
     }
-    if state.index.forwarding4 > 0 {
+    let steers = state.index.hops.keys().any(|(family, _)| *family == Family::V4);
+    if state.index.forwarding4 > 0 || steers {
         facts.push(Fact::Forwarding(Family::V4));
     }
     if state.index.forwarding6 > 0 {

@@ -286,7 +286,8 @@ impl<'a> Reach<'a> {
         let outbound = from_port && !to_port && (steered || self.tables.is_outbound(source));
         let out = from_port && !to_port && self.tables.is_bridged(source);
         let bridged = out || (!from_port && to_port && self.tables.is_bridged(destination));
-        if inside || outbound || bridged { Ok(()) } else { Err(Lost::Filtered) }
+        let admitted = !from_port && to_port && self.tables.is_admitted(source, destination);
+        if inside || outbound || bridged || admitted { Ok(()) } else { Err(Lost::Filtered) }
     }
 
     /// A Private network is closed both ways, translated or not.

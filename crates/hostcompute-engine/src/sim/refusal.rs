@@ -233,6 +233,7 @@ fn element_shape(element: &Element) -> Result<(), Failure> {
         Element::NatExempt { source, destination } | Element::NatLimit { source, destination } => {
             same(source, &destination.addr())
         }
+        Element::Admit { to, from } => same(to, &from.addr()),
         Element::NatAs { source, address } => same(source, address),
         Element::Masked { source, to, .. } => same(source, &to.ip()),
         _ => true,
@@ -488,6 +489,9 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
         Element::NatExempt { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::NatExempt { destination: d, .. } if meets(d, destination)),
         ),
+        Element::Admit { from, .. } => peers(kernel, element).find(
+            |other| matches!(other, Element::Admit { from: f, .. } if meets(f, from)),
+        ),
         Element::Steer { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::Steer { destination: d, .. } if meets(d, destination)),
         ),
@@ -511,6 +515,7 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
     let source = match element {
         Element::NatExempt { source, .. }
         | Element::NatLimit { source, .. }
+        | Element::Admit { to: source, .. }
         | Element::Steer { source, .. } => Some(*source),
         _ => None,
     };
@@ -536,6 +541,7 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         Element::NatLimit { source, destination } => {
             Element::NatLimit { source, destination: everything(&destination) }
         }
+        Element::Admit { to, from } => Element::Admit { to, from: everything(&from) },
         Element::Steer { source, destination, .. } => {
             Element::Steer { source, destination: everything(&destination), number: 0 }
         }
@@ -554,6 +560,7 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
             (
                 Element::NatExempt { source: s, .. }
                 | Element::NatLimit { source: s, .. }
+                | Element::Admit { to: s, .. }
                 | Element::Steer { source: s, .. },
                 Some(source),
             ) => *s == source,

@@ -442,6 +442,14 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether what comes from outside may go in, since a way of its own leads there from here.
+    pub fn admits(self, packet: &Packet) -> bool {
+        self.elements().any(|element| {
+            matches!(element, Element::Admit { to, from }
+                if *to == packet.destination && from.contains(&packet.source))
+        })
+    }
+
     /// The port inside the namespace to which a proxy there takes a connection by this port (L4WFPPROXY).
     pub fn intercepted(self, port: &Port, direction: Direction, packet: &Packet) -> Option<u16> {
         let interceptions = self.facts.iter().filter_map(|fact| match fact {
@@ -491,6 +499,7 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::Proxied { .. }
         | Element::Masked { .. }
         | Element::Answered { .. }
+        | Element::Admit { .. }
         | Element::Steer { .. }
         | Element::PortMapping { .. }
         | Element::NatExempt { .. }

@@ -279,6 +279,8 @@ impl Walk<'_> {
             "an SDN route leads outside"
         } else if leaves && is(Set::Outbound, source) {
             "the network leads outside"
+        } else if !packet.from_ours && to_ours && view.admits(packet) {
+            "an SDN route leads back to where it comes from"
         } else if (leaves && is(Set::Bridged, source))
             || (!packet.from_ours && is(Set::Bridged, destination))
         {

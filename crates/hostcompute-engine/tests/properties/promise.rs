@@ -104,8 +104,8 @@ impl Walk<'_> {
             let translated = from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }));
             let way_out = match network.mode {
                 Mode::Nat | Mode::Bridged => true,
-                Mode::Overlay => translated,
-                Mode::Internal | Mode::Private => false,
+                Mode::Overlay | Mode::Internal => translated,
+                Mode::Private => false,
             };
             let wanted = way_out && packet.leaves(from);
             let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);

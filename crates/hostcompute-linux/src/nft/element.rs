@@ -144,6 +144,7 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         Element::NatLimit { source, destination } => {
             host_to_prefix(Set::NatLimit, source, destination)
         }
+        Element::Admit { from, to } => host_to_prefix(Set::Admit, to, from),
         Element::NatAs { source, address: shown } => {
             address(Set::NatAs, source, Data::Bytes(key().address(*shown).0))
         }

@@ -285,6 +285,11 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .not_out_group(DYING_GROUP)
             .numbered()
             .accept(),
+        // Where a way of its own leads, others may come from.
+        chain()
+            .not_in_group(PORT_GROUP)
+            .found(family, &[DestinationAddress, SourceAddress], Set::Admit)
+            .accept(),
         // Bridged networks are part of the outside.
         chain()
             .in_group(PORT_GROUP)

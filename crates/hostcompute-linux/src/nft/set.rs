@@ -31,6 +31,7 @@ pub(crate) enum Set {
     NatLimited,
     NatLimit,
     NatAs,
+    Admit,
     Steer,
     /// Which chain says where packets of a source go instead.
     Proxied,
@@ -95,7 +96,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 28] = [
+        const PLAIN: [Set; 29] = [
             Source,
             Loop,
             Intra,
@@ -115,6 +116,7 @@ impl Set {
             NatLimited,
             NatLimit,
             NatAs,
+            Admit,
             Steer,
             Proxied,
             Masked,
@@ -146,7 +148,9 @@ impl Set {
             Set::Isolated | Set::NatLimited => (&[Address], false, Value::Presence),
             Set::PortMap => (&[Protocol, Port], false, Value::AddressAndPort),
             Set::PortMapVip => (&[Address, Protocol, Port], false, Value::AddressAndPort),
-            Set::NatExempt | Set::NatLimit => (&[Address, Address], true, Value::Presence),
+            Set::NatExempt | Set::NatLimit | Set::Admit => {
+                (&[Address, Address], true, Value::Presence)
+            }
             Set::NatAs => (&[Address], false, Value::Address),
             Set::Steer => (&[Address, Address], true, Value::Mark),
             Set::Proxied | Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
@@ -199,6 +203,7 @@ impl Set {
             Set::NatLimited => "nat_limited",
             Set::NatLimit => "nat_limit",
             Set::NatAs => "nat_as",
+            Set::Admit => "admit",
             Set::Steer => "steer",
             Set::Proxied => "proxied",
             Set::Masked => "masked",

@@ -3,15 +3,16 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use hostcompute::schema::Guid;
+use hostcompute::attach::{self, EndpointAttachment, Wish};
 use hostcompute::schema::operation::Operation;
+use hostcompute::schema::{Guid, HostComputeNetwork, Ipam, NetworkMode, Subnet};
 use hostcompute::transport::Call;
-use hostcompute::{Failure, HResult, Host};
+use hostcompute::{Failure, HResult, Host, Network};
 use serde_json::{Value, json};
 
 use crate::lab::Netns;
 use crate::lab::traffic::{Connection, tcp, tcp_refused, tcp_server};
-use crate::world::{Machine, hosts};
+use crate::world::{Machine, hosts, stranger};
 
 /// A container's place on a network.
 struct Attachment {
@@ -59,7 +60,12 @@ fn network(host: &Host) -> Result<Guid, Failure> {
 }
 
 /// Attaches a container: on a failure nothing of it is left.
-fn attach(host: &Host, network: Guid, number: u8, policies: &Value) -> Result<Attachment, Failure> {
+fn attach_step_by_step(
+    host: &Host,
+    network: Guid,
+    number: u8,
+    policies: &Value,
+) -> Result<Attachment, Failure> {
     let version = json!({"Major": 2, "Minor": 0});
     let document = json!({"NamespaceId": 0, "Type": "Host", "SchemaVersion": version});
     let namespace = call(host, Operation::CreateNamespace, Some(drawn()), &document)?;
@@ -143,8 +149,8 @@ fn attachments_come_and_go() {
     let Some((_wire, [mut node])) = hosts::<1>() else { return };
     let id = network(&node.host).unwrap();
     assert_eq!(network(&node.host).unwrap_err().hresult, HResult::HCN_E_NETWORK_ALREADY_EXISTS);
-    let web = attach(&node.host, id, 5, &from_cluster()).unwrap();
-    let client = attach(&node.host, id, 6, &json!([])).unwrap();
+    let web = attach_step_by_step(&node.host, id, 5, &from_cluster()).unwrap();
+    let client = attach_step_by_step(&node.host, id, 6, &json!([])).unwrap();
     let _server = tcp_server(&inside(&node, &web), "web", "0.0.0.0:80");
     let answer = tcp(&inside(&node, &client), "10.200.4.5:80").unwrap();
     assert_eq!(answer.client.to_string(), "10.200.4.6");
@@ -166,12 +172,12 @@ fn attachments_come_and_go() {
         ),
         (7, json!([{"Type": "Unheard", "Settings": {}}]), HResult::HCN_E_INVALID_POLICY_TYPE),
     ] {
-        let failure = attach(&node.host, id, number, &policies).err().unwrap();
+        let failure = attach_step_by_step(&node.host, id, number, &policies).err().unwrap();
         assert_eq!(failure.hresult, expected, "{failure}");
         assert_eq!((ours(&node.host), namespaces(&node.host)), before);
         node.check();
     }
-    let gone = attach(&node.host, drawn(), 7, &json!([])).err().unwrap();
+    let gone = attach_step_by_step(&node.host, drawn(), 7, &json!([])).err().unwrap();
     assert_eq!(gone.hresult, HResult::HCN_E_NETWORK_NOT_FOUND);
     assert_eq!((ours(&node.host), namespaces(&node.host)), before);
     // The service is killed: what runs goes on, and reconciliation finds what there was.
@@ -194,4 +200,106 @@ fn attachments_come_and_go() {
 fn namespaces(host: &Host) -> usize {
     let ids = call(host, Operation::EnumerateNamespaces, None, &json!({})).unwrap();
     ids.as_array().unwrap().len()
+}
+
+/// The cluster of both hosts, and what one of them has.
+const CLUSTER: &str = "10.200.0.0/16";
+
+#[test]
+fn containers_of_two_hosts_meet_under_their_own_addresses() {
+    let Some((wire, [one, other])) = hosts::<2>() else { return };
+    let outside = stranger(&wire, 9);
+    let both = [(&one, 4), (&other, 5)];
+    let networks = both.map(|(node, slice)| {
+        Network::create(&node.host, &internal(&format!("10.200.{slice}.0/28"))).unwrap()
+    });
+    // As the tunnel's program does: each host has a way to the other one's slice.
+    one.netns.exec(&format!("ip route add 10.200.5.0/28 via {}", other.address()));
+    other.netns.exec(&format!("ip route add 10.200.4.0/28 via {}", one.address()));
+    let attached = networks.each_ref().map(|network| {
+        let [owner, container] = ["agent", "c1"].map(str::to_owned);
+        let cluster = vec![CLUSTER.to_owned()];
+        let wish = Wish { owner, container, cluster, ..Wish::default() };
+        EndpointAttachment::create_overlay(network, &wish).unwrap()
+    });
+    let [web, client] = &attached;
+    let [at_web, at_client] =
+        [(&one, web), (&other, client)].map(|(node, one)| node.inside(one.namespace_id()));
+    let _server = tcp_server(&at_web, "web", "0.0.0.0:80");
+    let address = web.ip().unwrap();
+    let answer = tcp(&at_client, &format!("{address}:80")).unwrap();
+    assert_eq!(answer.client, client.ip().unwrap());
+    // What is not of the cluster does not come in, and sees the host when it is asked.
+    outside.exec(&format!("ip route add 10.200.0.0/16 via {}", one.address()));
+    assert!(tcp_refused(&outside, &format!("{address}:80")));
+    let _elsewhere = tcp_server(&outside, "outside", "0.0.0.0:80");
+    let answer = tcp(&at_web, "192.0.2.9:80").unwrap();
+    assert_eq!(answer.client.to_string(), one.address());
+    // Who has crashed finds what it had, and clears up.
+    for (node, attachment) in [(&one, web), (&other, client)] {
+        let owned = attach::list_owned(&node.host, "agent").unwrap();
+        let [(endpoint, namespace)] = owned.as_slice() else { panic!("{owned:?}") };
+        assert_eq!(
+            (endpoint.id(), *namespace),
+            (attachment.endpoint_id(), Some(attachment.namespace_id()))
+        );
+        assert!(attach::list_owned(&node.host, "agen").unwrap().is_empty());
+        node.check();
+    }
+    let [web, client] = attached;
+    let (endpoint, namespace) = (web.endpoint_id(), Some(web.namespace_id()));
+    for _ in 0..2 {
+        attach::delete_endpoint_and_namespace(&one.host, endpoint, namespace).unwrap();
+    }
+    client.teardown().unwrap();
+    for network in networks {
+        network.delete().unwrap();
+    }
+    for node in [one, other] {
+        node.check();
+        node.netns.exec("ip route flush root 10.200.0.0/16");
+        node.leaves_nothing();
+    }
+}
+
+#[test]
+fn an_attachment_is_whole_or_not_there() {
+    let Some((_wire, [node])) = hosts::<1>() else { return };
+    let network = Network::create(&node.host, &internal("10.200.4.0/28")).unwrap();
+    let wish = |address: &str, cluster: &str| Wish {
+        owner: "agent".to_owned(),
+        container: "c1".to_owned(),
+        address: address.parse().ok(),
+        cluster: vec![cluster.to_owned()],
+        ..Wish::default()
+    };
+    let attached = EndpointAttachment::create_overlay(&network, &wish("10.200.4.7", CLUSTER));
+    let attached = attached.unwrap();
+    assert_eq!(attached.ip().unwrap().to_string(), "10.200.4.7");
+    let before = (namespaces(&node.host), attach::list_owned(&node.host, "agent").unwrap().len());
+    for (wish, code) in [
+        (wish("10.200.4.7", CLUSTER), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
+        (wish("10.200.4.8", "10.200.0.0/33"), HResult::HCN_E_INVALID_POLICY),
+    ] {
+        let failure = EndpointAttachment::create_overlay(&network, &wish).unwrap_err();
+        assert_eq!(failure.hresult, code, "{failure}");
+        let after =
+            (namespaces(&node.host), attach::list_owned(&node.host, "agent").unwrap().len());
+        assert_eq!(after, before);
+    }
+    attached.teardown().unwrap();
+    network.delete().unwrap();
+    node.check();
+    node.leaves_nothing();
+}
+
+/// A network that binds no adapter.
+fn internal(slice: &str) -> HostComputeNetwork {
+    let subnet = Subnet { ip_address_prefix: Some(slice.to_owned()), ..Subnet::default() };
+    let ipam = Ipam { subnets: vec![subnet], ..Ipam::default() };
+    let kind = Some(NetworkMode::Internal);
+    let mut network =
+        HostComputeNetwork { kind, ipams: vec![ipam], ..HostComputeNetwork::default() };
+    network.base.name = Some("zlayer".to_owned());
+    network
 }

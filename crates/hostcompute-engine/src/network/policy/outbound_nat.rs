@@ -1,6 +1,6 @@
 //! OutBoundNAT: under which address an endpoint's packets leave, and which keep their own (hcn.md 2.10).
 //!
-//! NAT networks translate by themselves; the policy narrows or redirects that. Endpoints of Overlay networks leave them by it only. Exceptions go untranslated; with
+//! NAT networks translate by themselves; the policy narrows or redirects that. Endpoints of Overlay and Internal networks leave them by it only. Exceptions go untranslated; with
 //! Destinations only those are translated; VirtualIP is the address used instead of the host's.
 
 use alloc::vec::Vec;
@@ -9,7 +9,6 @@ use core::net::IpAddr;
 use hostcompute_schema::{Failure, HResult, NatFlags, OutboundNatPolicySetting};
 use ipnet::IpNet;
 
-use crate::network::endpoint;
 use crate::network::network::Network;
 use crate::plan::{Element, Fact};
 
@@ -33,7 +32,7 @@ pub(super) fn read(
     setting: &OutboundNatPolicySetting,
     network: &Network,
 ) -> Result<(), Failure> {
-    if !endpoint::publishes(network) {
+    if !network.mode.translates() {
         let why = "this network type has no way out, so there is nothing to translate";
         return Err(Failure::new(HResult::HCN_E_MAPPING_NOT_SUPPORTED, why));
     }

@@ -51,6 +51,7 @@ pub(super) struct Tables<'a> {
     limited: BTreeSet<IpAddr>,
     limits: Vec<(IpAddr, IpNet)>,
     appears: BTreeMap<IpAddr, IpAddr>,
+    admitted: Vec<(IpAddr, IpNet)>,
     steered: Vec<(IpAddr, IpNet, u32)>,
     detours: BTreeMap<(Family, u32), Option<IpAddr>>,
     acl: BTreeMap<(Direction, IpAddr), &'a str>,
@@ -163,6 +164,7 @@ impl<'a> Tables<'a> {
             Element::NatLimited { source } => {
                 self.limited.insert(*source);
             }
+            Element::Admit { to, from } => self.admitted.push((*to, *from)),
             Element::NatLimit { source, destination } => self.limits.push((*source, *destination)),
             Element::NatAs { source, address } => {
                 self.appears.insert(*source, *address);
@@ -272,6 +274,11 @@ impl<'a> Tables<'a> {
         let ours =
             self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
         if ours { Way::Nowhere } else { Way::Outside }
+    }
+
+    /// Whether what comes from outside may go in, since a way of its own leads there from here.
+    pub(super) fn is_admitted(&self, source: IpAddr, destination: IpAddr) -> bool {
+        self.admitted.iter().any(|(to, from)| *to == destination && from.contains(&source))
     }
 
     /// Whether what a port sends has a way of its own there.
