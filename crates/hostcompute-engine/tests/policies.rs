@@ -425,3 +425,100 @@ fn sidecars_are_rules_of_their_namespace() {
     let refusal = a.world.refuse(Operation::ModifyNamespace, Some(host), request);
     assert_eq!(refusal.0, HResult::HCN_E_REQUEST_UNSUPPORTED);
 }
+
+#[test]
+fn policies_that_hold_by_themselves_are_told_from_those_that_do_not() {
+    let mut a = Attached::new();
+    let one = |kind: &str, settings: Value| json!([{"Type": kind, "Settings": settings}]);
+    let unsupported = HResult::HCN_E_REQUEST_UNSUPPORTED;
+    let path = "Settings.Policies[0].Settings";
+    a.endpoint("Add", one("Iov", json!({"IovOffloadWeight": 0, "QueuePairsRequested": 1})));
+    a.endpoint("Remove", one("Iov", json!({"QueuePairsRequested": 1})));
+    let iov = one("Iov", json!({"IovOffloadWeight": 100}));
+    a.refuse_endpoint("Add", iov, unsupported, &format!("{path}.IovOffloadWeight"));
+    let pool = one("OutBoundNAT", json!({"MaxPortPoolUsage": 64}));
+    a.refuse_endpoint("Add", pool, unsupported, &format!("{path}.MaxPortPoolUsage"));
+    // Rewriting of addresses belongs to the wire.
+    let driver = one("L2Driver", json!({}));
+    a.refuse_endpoint("Add", driver.clone(), unsupported, "Settings.Policies[0].Type");
+    a.world.surroundings.uplinks = vec![hostcompute_engine::host::Uplink {
+        name: "eth0".into(),
+        index: 2,
+        mtu: 1500,
+        up: true,
+        addresses: vec!["192.0.2.1/24".parse().unwrap()],
+        default_route: true,
+        ..Default::default()
+    }];
+    a.endpoint("Add", one("InterfaceConstraint", json!({"InterfaceAlias": "eth0"})));
+    a.endpoint("Update", one("InterfaceConstraint", json!({"InterfaceIndex": 0})));
+    let other = one("InterfaceConstraint", json!({"InterfaceAlias": "eth1"}));
+    a.refuse_endpoint("Update", other, HResult::HCN_E_ADAPTER_NOT_FOUND, path);
+    let bridge = json!({"Type": "L2Bridge", "Ipams": [{"Subnets": [{"IpAddressPrefix": "192.0.2.0/24",
+        "Routes": [{"NextHop": "192.0.2.254", "DestinationPrefix": "0.0.0.0/0"}]}]}]});
+    let network = a.world.create(Operation::CreateNetwork, bridge);
+    let document = json!({"HostComputeNetwork": network.to_string(), "Policies": [
+        {"Type": "L2Driver", "Settings": {}},
+        {"Type": "InterfaceConstraint", "Settings": {"InterfaceAlias": "eth0"}},
+    ]});
+    a.world.create(Operation::CreateEndpoint, document);
+}
+
+#[test]
+fn flags_of_endpoints_order_metrics_and_resolvers() {
+    let mut a = Attached::new();
+    let network = a.network.to_string();
+    let mut endpoint = |flags: u32, server: &str| {
+        let document = json!({"HostComputeNetwork": network, "Flags": flags,
+            "Dns": {"ServerList": [server]}});
+        a.world.create(Operation::CreateEndpoint, document)
+    };
+    let (low, plain) = (endpoint(8, "192.0.2.1"), endpoint(0, "192.0.2.2"));
+    let first = endpoint(16, "192.0.2.3");
+    let namespace = a.world.create(Operation::CreateNamespace, json!({}));
+    let attach = |endpoint: Guid| {
+        json!({"ResourceType": "Endpoint", "RequestType": "Add",
+            "Settings": {"EndpointId": endpoint.to_string()}})
+    };
+    for one in [low, plain, first] {
+        a.world.call(Operation::ModifyNamespace, Some(namespace), attach(one)).unwrap();
+    }
+    let facts = a.world.state.facts();
+    let resolver = facts.iter().find_map(|fact| match fact {
+        Fact::Resolver(resolver) => Some(resolver.content.clone()),
+        _ => None,
+    });
+    let servers = "nameserver 192.0.2.3\nnameserver 192.0.2.1\nnameserver 192.0.2.2\n";
+    assert_eq!(resolver.as_deref(), Some(servers));
+    let metric = |endpoint: Guid| {
+        facts.iter().find_map(|fact| match fact {
+            Fact::Port(port) if port.endpoint == endpoint => {
+                port.routes.iter().map(|route| route.metric).min()
+            }
+            _ => None,
+        })
+    };
+    assert!(metric(low) < metric(plain) && metric(low) < metric(first));
+    // Nobody can come before the one that is there.
+    let document = json!({"HostComputeNetwork": network, "Flags": 8});
+    let late = a.world.create(Operation::CreateEndpoint, document);
+    let refusal = a.world.refuse(Operation::ModifyNamespace, Some(namespace), attach(late));
+    assert_eq!(refusal.0, HResult::HCN_E_REQUEST_UNSUPPORTED);
+}
+
+#[test]
+fn dns_of_a_network_can_be_changed_and_goes_to_its_next_endpoints() {
+    let mut a = Attached::new();
+    let request = json!({"ResourceType": "DNS", "RequestType": "Update",
+        "Settings": {"ServerList": ["192.0.2.53"], "Search": ["example.org"]}});
+    a.world.call(Operation::ModifyNetwork, Some(a.network), request).unwrap();
+    let document = json!({"HostComputeNetwork": a.network.to_string()});
+    let next = a.world.create(Operation::CreateEndpoint, document);
+    let servers = |a: &mut Attached, endpoint: Guid| {
+        let document = a.world.show(Operation::QueryEndpointProperties, endpoint);
+        document["Dns"]["ServerList"].clone()
+    };
+    assert_eq!(servers(&mut a, next), json!(["192.0.2.53"]));
+    let first = a.endpoint;
+    assert_eq!(servers(&mut a, first), Value::Null);
+}

@@ -8,7 +8,7 @@ use hostcompute_schema::{Failure, Guid, HResult};
 use ipnet::IpNet;
 
 use crate::decide::Draft;
-use crate::network::endpoint::{Attachment, Endpoint};
+use crate::network::endpoint::{Attachment, Endpoint, FIRST_RESOLVER, LOW_METRIC};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
 use crate::network::policy;
@@ -55,6 +55,12 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
         return Err(sdn_route::on_host());
     }
     let slot = free_slot(draft.state, &endpoint, namespace);
+    if slot != 0 && namespace != HOST_DEFAULT && endpoint.has_flag(LOW_METRIC) {
+        let why = "another endpoint of the namespace has the lowest metric";
+        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
+            .at("Settings.EndpointId")
+            .hint("attach the endpoint with EnableLowInterfaceMetric first"));
+    }
     let sequence = draft.next_sequence();
     let has_port = draft.state.network(endpoint.network)?.mode != Mode::Transparent;
     let alone =
@@ -118,6 +124,9 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
     let promised = match () {
         () if policies.bytes_per_second.is_some() => "QOS",
         () if policies.mtu.is_some() => "InterfaceParameters or EncapOverhead",
+        () if endpoint.has_flag(LOW_METRIC | FIRST_RESOLVER) => {
+            "EnableLowInterfaceMetric or OverrideDNSServerOrder (a flag)"
+        }
         () if policies.port_name.is_some() => "PortName",
         () if !policies.detours.is_empty() => "SDNRoute",
         () if !policies.sidecars.is_empty() => "L4WFPPROXY",

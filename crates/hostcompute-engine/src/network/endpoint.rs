@@ -88,7 +88,12 @@ impl Endpoint {
 
     /// Whether other endpoints are out of its reach (DisableInterComputeCommunication).
     pub fn isolated(&self) -> bool {
-        self.document.flags.is_some_and(|flags| flags.0 & ISOLATED != 0)
+        self.has_flag(ISOLATED)
+    }
+
+    /// Whether its document has a flag.
+    pub(crate) fn has_flag(&self, flag: u32) -> bool {
+        self.document.flags.is_some_and(|flags| flags.0 & flag != 0)
     }
 
     /// Whether it is remote in name only: nothing leads to it. Consumers make such for virtual IPs.
@@ -164,6 +169,10 @@ impl Endpoint {
 }
 
 const ISOLATED: u32 = EndpointFlags::DISABLE_INTER_COMPUTE_COMMUNICATION.0;
+/// EnableLowInterfaceMetric: its routes are preferred to those of the namespace's other endpoints.
+pub(crate) const LOW_METRIC: u32 = EndpointFlags::ENABLE_LOW_INTERFACE_METRIC.0;
+/// OverrideDNSServerOrder: its name servers are asked first.
+pub(crate) const FIRST_RESOLVER: u32 = EndpointFlags::OVERRIDE_DNS_SERVER_ORDER.0;
 const REMOTE: u32 = EndpointFlags::REMOTE_ENDPOINT.0;
 
 fn is_remote(document: &HostComputeEndpoint) -> bool {
@@ -287,6 +296,7 @@ fn refuse_flags(document: &HostComputeEndpoint, network: &Network) -> Result<(),
         true => ISOLATED | REMOTE,
         false => ISOLATED,
     };
+    let known = known | LOW_METRIC | FIRST_RESOLVER;
     if flags & !known == 0 {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use hostcompute_schema::{
 use serde_json::{Map, Value, json};
 
 use crate::decide::Draft;
-use crate::network::endpoint::Endpoint;
+use crate::network::endpoint::{Endpoint, FIRST_RESOLVER};
 use crate::network::network::unsupported_modification;
 use crate::network::policy::proxy;
 use crate::network::{attach, dns};
@@ -116,8 +116,10 @@ pub(crate) fn facts(state: &State, id: Guid, facts: &mut Vec<Fact>) {
 
 /// resolv.conf(5) for a namespace with these endpoints; nothing when none of them says anything of names.
 pub fn resolver<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> Option<String> {
+    let mut endpoints: Vec<&Endpoint> = endpoints.collect();
+    endpoints.sort_by_key(|endpoint| !endpoint.has_flag(FIRST_RESOLVER));
     let settings: Vec<&Dns> =
-        endpoints.filter_map(|endpoint| endpoint.document.dns.as_ref()).collect();
+        endpoints.iter().filter_map(|endpoint| endpoint.document.dns.as_ref()).collect();
     dns::resolver(&settings)
 }
 

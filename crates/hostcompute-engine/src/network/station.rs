@@ -55,6 +55,8 @@ pub(crate) fn check_policy(kind: &EndpointPolicyType, network: &Network) -> Resu
         Type::InterfaceParameters
             | Type::EncapOverhead
             | Type::PortName
+            | Type::InterfaceConstraint
+            | Type::Iov
             // These say themselves why they are refused.
             | Type::PortMapping
             | Type::OutBoundNAT

@@ -318,7 +318,7 @@ impl Walk<'_> {
         if to_ours {
             let own = source == packet.destination && self.view.is_in(Set::Loop, source);
             let masked = packet.translated && self.view.is_masked(packet);
-            if !(packet.translated && own) && !masked {
+            if !(masked || packet.translated && own) {
                 return *packet;
             }
             let back = self.view.host_source(packet.destination).unwrap_or(source);

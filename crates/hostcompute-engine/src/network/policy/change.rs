@@ -73,6 +73,10 @@ pub(crate) fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
         Some(Type::TierAcl) => through::<s::TierAclPolicySetting>(settings),
         Some(Type::L4Proxy) => through::<s::L4ProxyPolicySetting>(settings),
         Some(Type::L4WFPPROXY) => through::<s::L4WfpProxyPolicySetting>(settings),
+        Some(Type::Iov) => through::<s::IovPolicySetting>(settings),
+        Some(Type::InterfaceConstraint) => {
+            through::<s::InterfaceConstraintEndpointPolicySetting>(settings)
+        }
         Some(Type::QOS) => through::<s::QosPolicySetting>(settings),
         Some(Type::InterfaceParameters) => through::<s::InterfaceParametersPolicySetting>(settings),
         Some(Type::EncapOverhead) => through::<s::EncapOverheadEndpointPolicySetting>(settings),

@@ -1,15 +1,18 @@
-//! Policies about the port itself: QOS, InterfaceParameters, EncapOverhead, PortName (hcn.md 2.10).
+//! Policies about the port itself: QOS, InterfaceParameters, EncapOverhead, PortName, Iov, InterfaceConstraint (hcn.md 2.10).
 
 use core::net::IpAddr;
 
 use hostcompute_schema::{
-    EncapOverheadEndpointPolicySetting, Failure, HResult, InterfaceParametersPolicySetting,
-    PortnameEndpointPolicySetting, QosPolicySetting,
+    EncapOverheadEndpointPolicySetting, Failure, HResult, InterfaceConstraintNetworkPolicySetting,
+    InterfaceParametersPolicySetting, IovPolicySetting, PortnameEndpointPolicySetting,
+    QosPolicySetting,
 };
 use ipnet::IpNet;
 
 use super::{ETHERNET_MTU, Policies, SMALLEST_MTU};
-use crate::network::network::Network;
+use crate::host::Uplink;
+use crate::network::network::{Mode, Network};
+use crate::network::uplink::Wish;
 
 /// The smallest packet size of IPv4 (RFC 791).
 const SMALLEST_MTU4: u32 = 68;
@@ -89,6 +92,40 @@ pub(super) fn port_name(
     // An empty name leaves it to the service (WSL always sends that): the interface's own name will do.
     policies.port_name = Some(name).filter(|name| !name.is_empty());
     Ok(())
+}
+
+/// Offloading to virtual functions of an adapter: there are none, so that only switching it off can be kept.
+pub(super) fn iov(setting: &IovPolicySetting) -> Result<(), Failure> {
+    match setting.iov_offload_weight {
+        None | Some(0) => Ok(()),
+        Some(_) => {
+            let why = "the ports of this host have no virtual functions of an adapter";
+            Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("IovOffloadWeight"))
+        }
+    }
+}
+
+/// Whether the adapter that an endpoint's InterfaceConstraint describes is the one that its traffic takes.
+///
+/// # Errors
+/// HCN_E_ADAPTER_NOT_FOUND; HCN_E_REQUEST_UNSUPPORTED for another adapter than the one of the host's default route.
+pub(super) fn constraint(
+    setting: InterfaceConstraintNetworkPolicySetting,
+    network: &Network,
+    uplinks: &[Uplink],
+) -> Result<(), Failure> {
+    let bridged = network.wire.as_ref().map(|wire| wire.uplink.clone());
+    let wish = Wish {
+        constraint: Some(setting),
+        name: network.adapter.as_ref().map(|adapter| adapter.name.clone()).or(bridged),
+        address: network.overlay.as_ref().map(|overlay| overlay.provider),
+    };
+    match network.mode {
+        Mode::Overlay | Mode::Bridged | Mode::Transparent => wish.choose(uplinks).map(drop),
+        Mode::Nat => wish.check_default(uplinks),
+        // What leaves by no adapter can only say nothing of it.
+        Mode::Internal | Mode::Private => wish.check_default(&[]),
+    }
 }
 
 /// Checks what policies mean together: the MTU that remains.

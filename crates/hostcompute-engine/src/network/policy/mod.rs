@@ -17,7 +17,8 @@ use core::net::IpAddr;
 
 use hostcompute_schema::{
     AclPolicySetting, Document, EncapOverheadEndpointPolicySetting, EndpointPolicy,
-    EndpointPolicyType, Failure, HResult, InterfaceParametersPolicySetting, L4ProxyPolicySetting,
+    EndpointPolicyType, Failure, HResult, InterfaceConstraintEndpointPolicySetting,
+    InterfaceParametersPolicySetting, IovPolicySetting, L4ProxyPolicySetting,
     L4WfpProxyPolicySetting, OutboundNatPolicySetting, PortMappingPolicySetting,
     PortnameEndpointPolicySetting, ProviderAddressEndpointPolicySetting, QosPolicySetting,
     SdnRoutePolicySetting, TierAclPolicySetting,
@@ -27,7 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::decide::Draft;
 use crate::network::detour;
-use crate::network::network::Network;
+use crate::network::network::{Mode, Network};
 use crate::network::remote;
 use crate::network::station;
 use port_mapping::PortMapping;
@@ -94,6 +95,14 @@ pub(crate) fn prepare(
         _ => failure,
     };
     let policies = read(documents, network, addresses).map_err(relocate)?;
+    for (i, document) in documents.iter().enumerate() {
+        if document.kind == Some(EndpointPolicyType::InterfaceConstraint) {
+            let uplinks = &draft.context.surroundings.uplinks;
+            let setting = parse(document.settings.as_ref())?;
+            interface::constraint(setting, network, uplinks)
+                .map_err(|failure| failure.at(alloc::format!("{path}[{i}].Settings")))?;
+        }
+    }
     let state = &*draft.state;
     policies.access.check_sets(path, |name| state.set(network.id, name).is_some())?;
     Ok(policies)
@@ -187,6 +196,11 @@ fn read_one(
             policies.detours.push(detour::read(&setting, network)?);
             Ok(())
         }
+        Some(Type::Iov) => interface::iov(&parse(settings)?),
+        // Checked with the host's adapters when it is asked for.
+        Some(Type::InterfaceConstraint) => Ok(()),
+        // What bridged ports do in any case.
+        Some(Type::L2Driver) if network.mode == Mode::Bridged => Ok(()),
         Some(Type::Unknown(name)) => {
             let why = alloc::format!("'{name}' is not a type of endpoint policy");
             Err(Failure::new(HResult::HCN_E_INVALID_POLICY_TYPE, why))
@@ -231,6 +245,10 @@ fn normalise(
         Some(Type::TierAcl) => draft.part::<TierAclPolicySetting>(&given, path)?.write(),
         Some(Type::L4Proxy) => draft.part::<L4ProxyPolicySetting>(&given, path)?.write(),
         Some(Type::L4WFPPROXY) => draft.part::<L4WfpProxyPolicySetting>(&given, path)?.write(),
+        Some(Type::Iov) => draft.part::<IovPolicySetting>(&given, path)?.write(),
+        Some(Type::InterfaceConstraint) => {
+            draft.part::<InterfaceConstraintEndpointPolicySetting>(&given, path)?.write()
+        }
         Some(Type::QOS) => draft.part::<QosPolicySetting>(&given, path)?.write(),
         Some(Type::InterfaceParameters) => {
             draft.part::<InterfaceParametersPolicySetting>(&given, path)?.write()

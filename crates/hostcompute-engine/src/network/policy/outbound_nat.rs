@@ -40,6 +40,13 @@ pub(super) fn read(
     if flags & !(NatFlags::IPV6.0 | NatFlags::LOCAL_ROUTED_VIP.0) != 0 {
         return Err(invalid("Flags", "unknown NAT flags".into()));
     }
+    let pool = |(name, value): (&alloc::string::String, &serde_json::Value)| {
+        name.eq_ignore_ascii_case("MaxPortPoolUsage") && value.as_u64() != Some(0)
+    };
+    if setting.unknown.iter().any(pool) {
+        let why = "the ports of translated connections cannot be limited";
+        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("MaxPortPoolUsage"));
+    }
     policy.stated = true;
     prefixes(&setting.exceptions, "Exceptions", &mut policy.exceptions)?;
     prefixes(&setting.destinations, "Destinations", &mut policy.destinations)?;
