@@ -69,6 +69,12 @@ impl State {
             let names = endpoint.policies.set_names();
             names.for_each(|name| wants(Kind::Endpoint, endpoint.id, endpoint.network, name));
         }
+        for route in self.remote_subnets.iter() {
+            if self.networks.get(route.network).is_none() {
+                let what = alloc::format!("its network {} is gone", route.network);
+                broken.push(Broken { kind: Kind::RemoteSubnet, id: route.id, what });
+            }
+        }
         for set in self.sets.iter().filter(|set| self.networks.get(set.network).is_none()) {
             let what = alloc::format!("its network {} is gone", set.network);
             broken.push(Broken { kind: Kind::Set, id: set.id, what });

@@ -10,10 +10,10 @@ use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Parsed, Warning};
 use serde_json::Value;
 
-use crate::network::overlay::{self, Overlay};
+use crate::network::remote_subnet::RemoteSubnet;
 use crate::network::sdn_route::Hop;
 use crate::network::{
-    detour, endpoint, guest_service, load_balancer, namespace, network, sdn_route, set,
+    detour, endpoint, guest_service, load_balancer, namespace, network, overlay, sdn_route, set,
 };
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
@@ -295,6 +295,7 @@ pub(crate) fn transition(state: &mut State, changes: &[Change]) -> (Vec<Change>,
 struct Touched {
     networks: BTreeSet<Guid>,
     sets: BTreeSet<Guid>,
+    remote_subnets: BTreeSet<Guid>,
     namespaces: BTreeSet<Guid>,
     endpoints: BTreeSet<Guid>,
     load_balancers: BTreeSet<Guid>,
@@ -313,7 +314,9 @@ impl Touched {
                         Change::Put(Object::Network(network)) => Some(network.as_ref()),
                         _ => None,
                     };
-                    self.endpoints.extend(overlay::concerned(state, old, new));
+                    let (endpoints, routes) = overlay::concerned(state, old, new);
+                    self.endpoints.extend(endpoints);
+                    self.remote_subnets.extend(routes);
                     // The rules of all endpoints contain those of the network.
                     let rules = |network: &network::Network| {
                         (network.access.clone(), network.proxies.clone())
@@ -328,6 +331,15 @@ impl Touched {
                         _ => None,
                     };
                     self.set(state, id, new);
+                }
+                Kind::RemoteSubnet => {
+                    self.remote_subnets.insert(id);
+                    let old = state.remote_subnets.get(id).map(AsRef::as_ref);
+                    let new = match change {
+                        Change::Put(Object::RemoteSubnet(route)) => Some(route.as_ref()),
+                        _ => None,
+                    };
+                    old.into_iter().chain(new).for_each(|route| self.remote_subnet(state, route));
                 }
                 Kind::Namespace => drop(self.namespaces.insert(id)),
                 Kind::Endpoint => {
@@ -417,12 +429,18 @@ impl Touched {
         }
         let network = endpoint.network;
         self.endpoints.extend(state.remote_endpoints(network, endpoint.mac).map(|other| other.id));
-        let overlay = state.networks.get(network).and_then(|network| network.overlay.as_ref());
-        let is_router =
-            |overlay: &Overlay| overlay.remotes.iter().any(|remote| remote.mac == endpoint.mac);
-        if overlay.is_some_and(is_router) {
-            self.networks.insert(network);
-        }
+        let routes = state.remote_subnets_behind(network, endpoint.mac);
+        self.remote_subnets.extend(routes.map(|route| route.id));
+    }
+
+    /// Who is behind the same MAC as a remote subnet, and remote endpoints in it, which need less where it covers them.
+    fn remote_subnet(&mut self, state: &State, route: &RemoteSubnet) {
+        let (network, way) = (route.network, &route.way);
+        let routes = state.remote_subnets_behind(network, way.mac);
+        self.remote_subnets.extend(routes.map(|route| route.id));
+        let behind = state.remote_endpoints(network, way.mac);
+        let within = state.remote_endpoints_in(network, way.prefix);
+        self.endpoints.extend(behind.chain(within).map(|endpoint| endpoint.id));
     }
 
     /// Balancers of the same virtual IP: one of them announces it for all.
@@ -448,6 +466,8 @@ impl Touched {
         for set in self.sets.iter().filter_map(|id| state.sets.get(*id)) {
             set.facts(state, facts);
         }
+        let routes = self.remote_subnets.iter().filter_map(|id| state.remote_subnets.get(*id));
+        routes.for_each(|route| route.facts(state, facts));
         for id in &self.namespaces {
             namespace::facts(state, *id, facts);
         }
@@ -468,6 +488,7 @@ impl State {
         detour::facts(self, self.index.hops.keys(), &mut facts);
         self.networks().for_each(|network| network.facts(&mut facts));
         self.sets.iter().for_each(|set| set.facts(self, &mut facts));
+        self.remote_subnets.iter().for_each(|route| route.facts(self, &mut facts));
         self.namespaces().for_each(|namespace| namespace::facts(self, namespace.id, &mut facts));
         self.endpoints().for_each(|endpoint| endpoint.facts(self, &mut facts));
         self.load_balancers().for_each(|balancer| balancer.facts(self, &mut facts));

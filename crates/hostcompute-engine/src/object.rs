@@ -17,6 +17,7 @@ use crate::network::guest_service::GuestService;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::remote_subnet::RemoteSubnet;
 use crate::network::sdn_route::SdnRoute;
 use crate::network::set::AddressSet;
 
@@ -26,6 +27,8 @@ pub enum Kind {
     Network,
     /// A named set of addresses of a network (policy SetPolicy): part of the network to clients, stored and changed by itself.
     Set,
+    /// A subnet behind another host (policy RemoteSubnetRoute): the same.
+    RemoteSubnet,
     Namespace,
     Endpoint,
     LoadBalancer,
@@ -35,9 +38,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which objects can be loaded (what is referred to comes first).
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Network,
         Kind::Set,
+        Kind::RemoteSubnet,
         Kind::Namespace,
         Kind::Endpoint,
         Kind::LoadBalancer,
@@ -45,11 +49,17 @@ impl Kind {
         Kind::GuestService,
     ];
 
+    /// Whether clients know it as a part of its network only.
+    pub fn is_part_of_network(self) -> bool {
+        matches!(self, Kind::Set | Kind::RemoteSubnet)
+    }
+
     /// The word for it in stores and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Network => "network",
             Kind::Set => "set",
+            Kind::RemoteSubnet => "remotesubnet",
             Kind::Namespace => "namespace",
             Kind::Endpoint => "endpoint",
             Kind::LoadBalancer => "loadbalancer",
@@ -63,7 +73,7 @@ impl Kind {
         match self {
             Kind::Network => HResult::HCN_E_NETWORK_NOT_FOUND,
             Kind::Endpoint => HResult::HCN_E_ENDPOINT_NOT_FOUND,
-            Kind::Set => HResult::HCN_E_POLICY_NOT_FOUND,
+            Kind::Set | Kind::RemoteSubnet => HResult::HCN_E_POLICY_NOT_FOUND,
             Kind::Namespace | Kind::LoadBalancer | Kind::SdnRoute | Kind::GuestService => {
                 HResult::ERROR_NOT_FOUND
             }
@@ -90,6 +100,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::LoadBalancer => "load balancer",
             Kind::GuestService => "guest network service",
+            Kind::RemoteSubnet => "remote subnet",
             kind => kind.as_str(),
         })
     }
@@ -113,6 +124,7 @@ impl FromStr for Kind {
 pub enum Object {
     Network(Arc<Network>),
     Set(Arc<AddressSet>),
+    RemoteSubnet(Arc<RemoteSubnet>),
     Namespace(Arc<Namespace>),
     Endpoint(Arc<Endpoint>),
     LoadBalancer(Arc<LoadBalancer>),
@@ -125,6 +137,7 @@ impl Object {
         match self {
             Object::Network(_) => Kind::Network,
             Object::Set(_) => Kind::Set,
+            Object::RemoteSubnet(_) => Kind::RemoteSubnet,
             Object::Namespace(_) => Kind::Namespace,
             Object::Endpoint(_) => Kind::Endpoint,
             Object::LoadBalancer(_) => Kind::LoadBalancer,
@@ -137,6 +150,7 @@ impl Object {
         match self {
             Object::Network(object) => object.id,
             Object::Set(object) => object.id,
+            Object::RemoteSubnet(object) => object.id,
             Object::Namespace(object) => object.id,
             Object::Endpoint(object) => object.id,
             Object::LoadBalancer(object) => object.id,
@@ -150,6 +164,7 @@ impl Object {
         let (document, chosen) = match self {
             Object::Network(object) => (object.document.write(), object.chosen()),
             Object::Set(object) => (object.document.write(), object.chosen()),
+            Object::RemoteSubnet(object) => (object.document.write(), object.chosen()),
             Object::Namespace(object) => (object.document.write(), object.chosen()),
             Object::Endpoint(object) => (object.document.write(), object.chosen()),
             Object::LoadBalancer(object) => (object.document.write(), object.chosen()),

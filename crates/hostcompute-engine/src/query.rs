@@ -60,7 +60,7 @@ pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Resul
             document
         }
         // Part of its network's document.
-        Kind::Set => return Err(Kind::Set.missing(id)),
+        Kind::Set | Kind::RemoteSubnet => return Err(kind.missing(id)),
         Kind::Namespace => namespace::describe(state, id)?.in_shape(shape),
         Kind::LoadBalancer => {
             let mut document = state.load_balancer(id)?.document.clone();
@@ -101,7 +101,7 @@ fn matching(state: &State, kind: Kind, filter: &Filter) -> Vec<Guid> {
     }
     let all: Vec<Guid> = match kind {
         Kind::Network => state.networks().map(|object| object.id).collect(),
-        Kind::Set => Vec::new(),
+        Kind::Set | Kind::RemoteSubnet => Vec::new(),
         Kind::Endpoint => state.endpoints().map(|object| object.id).collect(),
         Kind::LoadBalancer => state.load_balancers().map(|object| object.id).collect(),
         Kind::SdnRoute => state.sdn_routes().map(|object| object.id).collect(),
@@ -178,7 +178,11 @@ fn passes(state: &State, kind: Kind, id: Guid, filter: &Filter) -> bool {
                 also("VirtualNetworkName", network.name().into());
             }
         }
-        Kind::LoadBalancer | Kind::Set | Kind::SdnRoute | Kind::GuestService => {}
+        Kind::LoadBalancer
+        | Kind::Set
+        | Kind::RemoteSubnet
+        | Kind::SdnRoute
+        | Kind::GuestService => {}
     }
     filter.iter().all(|(name, wanted)| {
         let has = members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name));

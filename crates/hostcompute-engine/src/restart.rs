@@ -50,6 +50,8 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
     let stays = |network: &Guid| state.network(*network).is_ok_and(|network| network.persistent());
     let sets = state.sets.iter().filter(|set| !stays(&set.network));
     changes.extend(sets.map(|set| Change::Delete(Kind::Set, set.id)));
+    let routes = state.remote_subnets.iter().filter(|route| !stays(&route.network));
+    changes.extend(routes.map(|route| Change::Delete(Kind::RemoteSubnet, route.id)));
     let gone = state.networks().filter(|network| !network.persistent());
     changes.extend(gone.map(|network| Change::Delete(Kind::Network, network.id)));
     changes
@@ -65,6 +67,9 @@ pub fn survives_reboot(state: &State, object: &Object) -> bool {
     match object {
         Object::Network(network) => network.persistent(),
         Object::Set(set) => state.network(set.network).is_ok_and(|network| network.persistent()),
+        Object::RemoteSubnet(route) => {
+            state.network(route.network).is_ok_and(|network| network.persistent())
+        }
         Object::Namespace(_) | Object::GuestService(_) => false,
         Object::Endpoint(endpoint) => {
             state.network(endpoint.network).is_ok_and(|network| network.persistent())

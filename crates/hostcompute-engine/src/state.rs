@@ -3,6 +3,7 @@
 //! A state is changed only by [`State::apply`]; what is loaded from a store goes through the same door, so the indexes
 //! cannot drift from the objects. [`crate::check`] recomputes them and compares.
 
+mod remote_subnets;
 mod shelf;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use crate::network::guest_service::GuestService;
 use crate::network::load_balancer::LoadBalancer;
 use crate::network::namespace::Namespace;
 use crate::network::network::Network;
+use crate::network::remote_subnet::RemoteSubnet;
 use crate::network::sdn_route::{Hop, SdnRoute};
 use crate::network::set::AddressSet;
 use crate::network::subnet::{Subnet, number};
@@ -36,6 +38,7 @@ pub type Frontend = (Family, Option<IpAddr>, u8, u16);
 pub struct State {
     pub(crate) networks: Shelf<Network>,
     pub(crate) sets: Shelf<AddressSet>,
+    pub(crate) remote_subnets: Shelf<RemoteSubnet>,
     pub(crate) namespaces: Shelf<Namespace>,
     pub(crate) endpoints: Shelf<Endpoint>,
     pub(crate) load_balancers: Shelf<LoadBalancer>,
@@ -57,6 +60,10 @@ pub(crate) struct Index {
     pub sets: BTreeMap<(Guid, String), Guid>,
     /// Endpoints whose rules name a set, and sets that are made of it.
     pub set_users: BTreeMap<(Guid, String), BTreeSet<(Kind, Guid)>>,
+    /// Subnets elsewhere, by network and first address: those of one network are apart.
+    pub remote_subnets: BTreeMap<(Guid, IpAddr), Guid>,
+    /// Subnets elsewhere, by network and the MAC of the router that they are behind.
+    pub routers: BTreeMap<(Guid, u64), BTreeSet<Guid>>,
     /// Endpoints of a network, by sequence.
     pub members: BTreeMap<Guid, BTreeMap<u64, Guid>>,
     /// Endpoints in a namespace, by order of attachment.
@@ -160,6 +167,7 @@ impl State {
         match kind {
             Kind::Network => self.networks.len(),
             Kind::Set => self.sets.len(),
+            Kind::RemoteSubnet => self.remote_subnets.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::Endpoint => self.endpoints.len(),
             Kind::LoadBalancer => self.load_balancers.len(),
@@ -300,7 +308,7 @@ impl State {
         if found.is_empty() && looks_like_id {
             found = match kind {
                 Kind::Network => self.networks.with_prefix(&prefix),
-                Kind::Set => Vec::new(),
+                Kind::Set | Kind::RemoteSubnet => Vec::new(),
                 Kind::Namespace => self.namespaces.with_prefix(&prefix),
                 Kind::Endpoint => self.endpoints.with_prefix(&prefix),
                 Kind::LoadBalancer => self.load_balancers.with_prefix(&prefix),
@@ -327,6 +335,7 @@ impl State {
         match kind {
             Kind::Network => self.networks.get(id).is_some(),
             Kind::Set => self.sets.get(id).is_some(),
+            Kind::RemoteSubnet => self.remote_subnets.get(id).is_some(),
             Kind::Namespace => {
                 id == crate::network::namespace::HOST_DEFAULT || self.namespaces.get(id).is_some()
             }
@@ -356,7 +365,7 @@ impl State {
         let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
         match kind {
             Kind::Network => self.index.network_names.get(name).copied().into_iter().collect(),
-            Kind::Set => Vec::new(),
+            Kind::Set | Kind::RemoteSubnet => Vec::new(),
             Kind::Namespace => {
                 let mut found = self.namespaces.find(|n| is(&n.document.base.name));
                 if found.is_empty() && name.eq_ignore_ascii_case("HostDefault") {
@@ -376,6 +385,7 @@ impl State {
         match kind {
             Kind::Network => self.networks.get(id).cloned().map(Object::Network),
             Kind::Set => self.sets.get(id).cloned().map(Object::Set),
+            Kind::RemoteSubnet => self.remote_subnets.get(id).cloned().map(Object::RemoteSubnet),
             Kind::Namespace => self.namespaces.get(id).cloned().map(Object::Namespace),
             Kind::Endpoint => self.endpoints.get(id).cloned().map(Object::Endpoint),
             Kind::LoadBalancer => self.load_balancers.get(id).cloned().map(Object::LoadBalancer),
@@ -388,12 +398,13 @@ impl State {
     pub fn objects(&self) -> impl Iterator<Item = Object> {
         let networks = self.networks().cloned().map(Object::Network);
         let sets = self.sets.iter().cloned().map(Object::Set);
+        let routes = self.remote_subnets.iter().cloned().map(Object::RemoteSubnet);
         let namespaces = self.namespaces().cloned().map(Object::Namespace);
         let endpoints = self.endpoints().cloned().map(Object::Endpoint);
         let load_balancers = self.load_balancers().cloned().map(Object::LoadBalancer);
         let sdn_routes = self.sdn_routes().cloned().map(Object::SdnRoute);
         let guest_services = self.guest_services().cloned().map(Object::GuestService);
-        let lower = networks.chain(sets).chain(namespaces).chain(endpoints);
+        let lower = networks.chain(sets).chain(routes).chain(namespaces).chain(endpoints);
         lower.chain(load_balancers).chain(sdn_routes).chain(guest_services)
     }
 
@@ -407,6 +418,12 @@ impl State {
         let mut state = State::default();
         for record in &records {
             let object = state.revive(record)?;
+            if let Object::Network(network) = &object {
+                let routes = RemoteSubnet::in_document(network);
+                for route in routes.map_err(|failure| record.damaged(&failure))? {
+                    state.apply_one(Change::Put(Object::RemoteSubnet(route.into())));
+                }
+            }
             state.apply_one(Change::Put(object));
         }
         Ok(state)
@@ -421,6 +438,9 @@ impl State {
         let revived = match record.kind {
             Kind::Network => Network::revive(record.id, parts).map(|n| Object::Network(n.into())),
             Kind::Set => AddressSet::revive(record.id, parts).map(|s| Object::Set(s.into())),
+            Kind::RemoteSubnet => {
+                RemoteSubnet::revive(record.id, parts).map(|r| Object::RemoteSubnet(r.into()))
+            }
             Kind::Namespace => {
                 Namespace::revive(record.id, parts).map(|n| Object::Namespace(n.into()))
             }
@@ -476,6 +496,7 @@ impl State {
                 match object {
                     Object::Network(o) => drop(self.networks.put(id, order, o)),
                     Object::Set(o) => drop(self.sets.put(id, order, o)),
+                    Object::RemoteSubnet(o) => drop(self.remote_subnets.put(id, order, o)),
                     Object::Namespace(o) => drop(self.namespaces.put(id, order, o)),
                     Object::Endpoint(o) => {
                         self.advance_cursors(&o);
@@ -496,6 +517,7 @@ impl State {
                         drop(self.networks.remove(id));
                     }
                     Kind::Set => drop(self.sets.remove(id)),
+                    Kind::RemoteSubnet => drop(self.remote_subnets.remove(id)),
                     Kind::Namespace => drop(self.namespaces.remove(id)),
                     Kind::Endpoint => drop(self.endpoints.remove(id)),
                     Kind::LoadBalancer => drop(self.load_balancers.remove(id)),
@@ -511,6 +533,7 @@ fn sequence(object: &Object) -> u64 {
     match object {
         Object::Network(o) => o.sequence,
         Object::Set(o) => o.sequence,
+        Object::RemoteSubnet(o) => o.sequence,
         Object::Namespace(o) => o.sequence,
         Object::Endpoint(o) => o.sequence,
         Object::LoadBalancer(o) => o.sequence,
@@ -537,7 +560,8 @@ fn interface_end(object: &Object) -> u32 {
             let chosen = o.attachment.as_ref().map(|attachment| attachment.interface);
             chosen.filter(|index| !PREPARED_INTERFACES.contains(index)).map_or(0, |index| index + 2)
         }
-        Object::Namespace(_)
+        Object::RemoteSubnet(_)
+        | Object::Namespace(_)
         | Object::LoadBalancer(_)
         | Object::SdnRoute(_)
         | Object::GuestService(_) => 0,
@@ -567,6 +591,12 @@ impl Index {
                     self.routed.entry(*endpoint).or_default().insert(route.id);
                 }
                 self.insert_hops((Kind::SdnRoute, route.id), &route.hops);
+            }
+            Object::RemoteSubnet(route) => {
+                let first = (route.network, route.way.prefix.network());
+                self.remote_subnets.insert(first, route.id);
+                let router = (route.network, route.way.mac.to_u64());
+                self.routers.entry(router).or_default().insert(route.id);
             }
             Object::Endpoint(endpoint) => self.insert_endpoint(endpoint),
             Object::LoadBalancer(balancer) => {
@@ -654,6 +684,12 @@ impl Index {
                     remove_from(&mut self.routed, *endpoint, drop_one, BTreeSet::is_empty);
                 }
                 self.remove_hops((Kind::SdnRoute, route.id), &route.hops);
+            }
+            Object::RemoteSubnet(route) => {
+                self.remote_subnets.remove(&(route.network, route.way.prefix.network()));
+                let router = (route.network, route.way.mac.to_u64());
+                let take = |ids: &mut BTreeSet<Guid>| ids.remove(&route.id);
+                remove_from(&mut self.routers, router, take, BTreeSet::is_empty);
             }
             Object::Endpoint(endpoint) => self.remove_endpoint(endpoint),
             Object::LoadBalancer(balancer) => {

@@ -75,9 +75,12 @@ fn refuse_bystanders(
     let endpoints: Vec<_> = match wish.kind {
         Kind::Network => state.members(id).collect(),
         Kind::Namespace => state.attached(id).collect(),
-        Kind::Endpoint | Kind::LoadBalancer | Kind::Set | Kind::SdnRoute | Kind::GuestService => {
-            Vec::new()
-        }
+        Kind::Endpoint
+        | Kind::LoadBalancer
+        | Kind::Set
+        | Kind::RemoteSubnet
+        | Kind::SdnRoute
+        | Kind::GuestService => Vec::new(),
     };
     for endpoint in endpoints {
         if !named.contains(&(Kind::Endpoint, endpoint.id)) {

@@ -186,7 +186,7 @@ impl Task {
 fn delete_operation(kind: Kind) -> Operation {
     match kind {
         // Sets are policies of their network, never wishes of their own.
-        Kind::Network | Kind::Set => Operation::DeleteNetwork,
+        Kind::Network | Kind::Set | Kind::RemoteSubnet => Operation::DeleteNetwork,
         Kind::Namespace => Operation::DeleteNamespace,
         Kind::Endpoint => Operation::DeleteEndpoint,
         Kind::LoadBalancer => Operation::DeleteLoadBalancer,
@@ -197,7 +197,7 @@ fn delete_operation(kind: Kind) -> Operation {
 
 fn create_operation(kind: Kind) -> Operation {
     match kind {
-        Kind::Network | Kind::Set => Operation::CreateNetwork,
+        Kind::Network | Kind::Set | Kind::RemoteSubnet => Operation::CreateNetwork,
         Kind::Namespace => Operation::CreateNamespace,
         Kind::Endpoint => Operation::CreateEndpoint,
         Kind::LoadBalancer => Operation::CreateLoadBalancer,

@@ -67,7 +67,7 @@ impl Planner<'_> {
             (Kind::Network, true) => self.compare_network(wish, id, tasks),
             (Kind::Namespace, true) => self.compare_namespace(wish, id),
             // Sets are policies of their network.
-            (Kind::Set, _) => Ok(()),
+            (Kind::Set | Kind::RemoteSubnet, _) => Ok(()),
             (Kind::Network | Kind::Namespace | Kind::GuestService, false) => {
                 tasks.push(create(wish, id, None, wish.value.clone()));
                 Ok(())

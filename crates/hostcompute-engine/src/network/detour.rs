@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::network::network::Network;
-use crate::network::subnet;
+use crate::network::subnet::{self, Subnet};
 use crate::object::Chosen;
 use crate::plan::{Detour, Element, Fact, Family, STEERED, STEERED_NUMBERS};
 use crate::state::State;
@@ -93,7 +93,8 @@ fn next_hop(hop: IpAddr, destination: IpNet, network: &Network) -> Result<Option
     if hop.is_multicast() {
         return refuse(HResult::HCN_E_INVALID_POLICY, "is not the address of one machine");
     }
-    let own = network.wire.is_none() && network.prefixes().any(|prefix| prefix.contains(&hop));
+    let within = |subnet: &Subnet| subnet.prefix.contains(&hop);
+    let own = network.wire.is_none() && network.subnets.iter().any(within);
     if own {
         let why = "is inside the network: an endpoint cannot be the next hop of others";
         return refuse(HResult::HCN_E_REQUEST_UNSUPPORTED, why);
@@ -107,12 +108,12 @@ fn next_hop(hop: IpAddr, destination: IpNet, network: &Network) -> Result<Option
 /// HCN_E_REQUEST_UNSUPPORTED.
 pub(crate) fn refuse_inner_hops(state: &State, entries: &[Entry]) -> Result<(), Failure> {
     for hop in entries.iter().filter_map(|entry| entry.next_hop) {
-        let around = |prefix: &IpNet| prefix.contains(&hop);
+        let hop_alone = IpNet::from(hop);
         let bridged = |network: &Network| network.wire.is_some();
         let inside = state
             .networks()
             .filter(|network| !bridged(network))
-            .find(|n| n.prefixes().any(|p| around(&p)));
+            .find(|network| network.overlapping(state, &hop_alone).is_some());
         if let Some(network) = inside {
             let why = alloc::format!("{hop} is inside network '{}'", network.name());
             return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("NextHop"));

@@ -18,6 +18,7 @@ pub mod network;
 pub mod overlay;
 pub mod policy;
 pub mod remote;
+pub mod remote_subnet;
 pub mod sdn_route;
 pub mod set;
 pub mod slots;

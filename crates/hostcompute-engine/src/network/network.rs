@@ -5,10 +5,12 @@
 //! exists.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hostcompute_schema::{
     Failure, Guid, HResult, HostComputeNetwork, ModifyNetworkSettingRequest, ModifyRequestType,
-    NetworkFlags, NetworkMode, NetworkResourceType, PolicyNetworkRequest, Route, Version,
+    NetworkFlags, NetworkMode, NetworkPolicy, NetworkResourceType, PolicyNetworkRequest, Route,
+    Version,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -20,6 +22,7 @@ use crate::network::overlay::{self, Overlay};
 use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
 use crate::network::policy::proxy::Proxy;
+use crate::network::remote_subnet::{self, RemoteSubnet};
 use crate::network::station::Adapter;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
@@ -82,6 +85,8 @@ pub struct Network {
     pub mode: Mode,
     pub subnets: Vec<Subnet>,
     pub(crate) macs: macs::Ranges,
+    /// Routes to subnets elsewhere that an earlier version has stored in the document.
+    pub(crate) earlier_routes: Vec<NetworkPolicy>,
     /// What it shares with other hosts, if it is an Overlay network.
     pub overlay: Option<Overlay>,
     /// The adapter that it is bridged to, if it is.
@@ -129,6 +134,9 @@ impl Network {
     /// The document with what is stored apart from it.
     pub fn describe(&self, state: &State) -> HostComputeNetwork {
         let mut document = self.document.clone();
+        let mut routes: Vec<&RemoteSubnet> = state.remote_subnets_of(self.id).collect();
+        routes.sort_by_key(|route| route.sequence);
+        document.policies.extend(routes.into_iter().map(RemoteSubnet::policy));
         document.policies.extend(state.sets_of(self.id).into_iter().map(|set| set.policy()));
         document
     }
@@ -144,11 +152,13 @@ impl Network {
         alloc::format!("hb{:x}", self.interface)
     }
 
-    /// Every range of addresses that it takes on this host: its own, and what is behind other hosts.
-    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> {
-        let remotes = self.overlay.iter().flat_map(|overlay| &overlay.remotes);
-        let own = self.subnets.iter().map(|subnet| subnet.prefix);
-        own.chain(remotes.map(|remote| remote.prefix))
+    /// A range of addresses that it takes on this host, its own or one behind another host, and that has some of these.
+    pub(crate) fn overlapping(&self, state: &State, net: &IpNet) -> Option<IpNet> {
+        let mut own = self.subnets.iter().map(|subnet| subnet.prefix);
+        own.find(|prefix| subnet::overlap(prefix, net)).or_else(|| {
+            let mut elsewhere = state.remote_subnets_overlapping(self.id, net);
+            elsewhere.next().map(|route| route.way.prefix)
+        })
     }
 
     /// Indexes of its interfaces.
@@ -190,8 +200,10 @@ impl Network {
     }
 
     pub(crate) fn revive(id: Guid, parts: Parts) -> Result<Network, Failure> {
-        let document: HostComputeNetwork =
+        let mut document: HostComputeNetwork =
             hostcompute_schema::parse_value(&parts.document, "")?.document;
+        let (_, routes) = of_network::take_objects(&mut document.policies);
+        let earlier_routes = routes.into_iter().map(|(_, policy)| policy).collect();
         let mode = mode(&document)?;
         let mut subnets = subnet::read(&document.ipams, mode)?;
         let ours = parts.chosen.0.get("ChosenGateways").and_then(Value::as_array);
@@ -227,6 +239,7 @@ impl Network {
             mode,
             subnets,
             macs,
+            earlier_routes,
             overlay,
             wire,
             access,
@@ -296,7 +309,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     of_network::normalise(draft, &mut document.policies, "Policies")?;
     let policies = of_network::read(mode, &document.policies)?;
     let (access, proxies) = (policies.access.clone(), policies.proxies.clone());
-    let sets = set::take(&mut document.policies);
+    let (sets, routes) = of_network::take_objects(&mut document.policies);
     dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
     let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
     if let Some(other) = draft.state.index.network_names.get(&name) {
@@ -366,6 +379,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         mode,
         subnets,
         macs,
+        earlier_routes: Vec::new(),
         overlay,
         wire,
         access,
@@ -374,13 +388,10 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         fence,
         proxies,
     };
-    if let Some(overlay) = &network.overlay {
-        overlay.check(&network.subnets)?;
-        standing::refuse_remote_overlaps(draft, &network)?;
-    }
     let flags = network.flags();
     let access = network.access.clone();
-    draft.put(Object::Network(network.into()));
+    draft.put(Object::Network(network.clone().into()));
+    remote_subnet::change(draft, &network, &ModifyRequestType::Add, routes, "Policies")?;
     set::change(draft, id, &ModifyRequestType::Add, sets, ("Policies", &access))?;
     check_sets(draft, id, &access, "Policies")?;
     draft.network_event(EventKind::NetworkPreCreate, id, flags);
@@ -465,9 +476,11 @@ fn used_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, 
 }
 
 fn our_prefixes<'a>(draft: &'a Draft<'_, '_>) -> impl Iterator<Item = (String, IpNet)> + 'a {
-    let of = |network: &'a alloc::sync::Arc<Network>| {
+    let of = |network: &'a Arc<Network>| {
         let name = network.name();
-        network.prefixes().map(move |prefix| (alloc::format!("network '{name}'"), prefix))
+        let own = network.subnets.iter().map(|subnet| subnet.prefix);
+        let elsewhere = draft.state.remote_subnets_of(network.id).map(|route| route.way.prefix);
+        own.chain(elsewhere).map(move |prefix| (alloc::format!("network '{name}'"), prefix))
     };
     draft.state.networks().flat_map(of)
 }
@@ -542,6 +555,7 @@ fn fill(draft: &mut Draft<'_, '_>, document: &mut HostComputeNetwork, subnets: &
 pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let id = draft.target()?;
     let network = draft.state.network(id)?.clone();
+    let network = keep_earlier_routes(draft, network);
     let request: ModifyNetworkSettingRequest = draft.settings(hostcompute_schema::parse)?;
     let settings = request.settings.clone().unwrap_or(Value::Object(Map::new()));
     use ModifyRequestType as Request;
@@ -570,6 +584,19 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
 }
 
+/// What an earlier version has stored in one piece is stored as it is today when the network is changed for the first time.
+fn keep_earlier_routes(draft: &mut Draft<'_, '_>, network: Arc<Network>) -> Arc<Network> {
+    if network.earlier_routes.is_empty() {
+        return network;
+    }
+    let routes = draft.state.remote_subnets.iter().filter(|route| route.network == network.id);
+    let routes: Vec<Object> = routes.cloned().map(Object::RemoteSubnet).collect();
+    let network = Arc::new(Network { earlier_routes: Vec::new(), ..(*network).clone() });
+    draft.put(Object::Network(network.clone()));
+    routes.into_iter().for_each(|route| draft.put(route));
+    network
+}
+
 fn change_policies(
     draft: &mut Draft<'_, '_>,
     network: &Network,
@@ -585,7 +612,7 @@ fn change_policies(
     if *kind == ModifyRequestType::Refresh {
         return Ok(());
     }
-    let sets = set::take(&mut asked.policies);
+    let (sets, routes) = of_network::take_objects(&mut asked.policies);
     let mut changed = network.clone();
     changed.document.policies =
         of_network::combine(&network.document.policies, kind, asked.policies)?;
@@ -594,15 +621,13 @@ fn change_policies(
     changed.proxies = policies.proxies;
     set::change(draft, network.id, kind, sets, ("Settings.Policies", &changed.access))?;
     check_sets(draft, network.id, &changed.access, "Settings.Policies")?;
+    remote_subnet::change(draft, network, kind, routes, "Settings.Policies")?;
     if changed.document.policies == network.document.policies {
         return Ok(());
     }
     if let Some(overlay) = &mut changed.overlay {
         overlay.host_route = policies.host_route;
-        overlay.remotes = policies.remote_subnets;
-        overlay.check(&network.subnets).map_err(relocate)?;
     }
-    standing::refuse_remote_overlaps(draft, &changed).map_err(relocate)?;
     draft.put(Object::Network(changed.into()));
     Ok(())
 }
@@ -652,6 +677,8 @@ pub(crate) fn delete(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     for endpoint in members {
         super::endpoint::remove(draft, endpoint)?;
     }
+    let routes: Vec<Guid> = draft.state.remote_subnets_of(id).map(|route| route.id).collect();
+    draft.changes.extend(routes.into_iter().map(|id| Change::Delete(Kind::RemoteSubnet, id)));
     let sets: Vec<Guid> = draft.state.sets_of(id).iter().map(|set| set.id).collect();
     draft.changes.extend(sets.into_iter().map(|set| Change::Delete(Kind::Set, set)));
     draft.changes.push(Change::Delete(Kind::Network, id));

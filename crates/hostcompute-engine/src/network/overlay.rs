@@ -13,7 +13,6 @@
 //!
 //! A VSID isolates: subnets of different VSIDs do not see each other, also on one network.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -25,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::mac::Mac;
 use crate::network::endpoint::Endpoint;
 use crate::network::network::Network;
-use crate::network::subnet::{self, Subnet};
+use crate::network::remote_subnet::Way;
 use crate::object::Chosen;
 use crate::plan::{Element, Fact, Peer, RemoteRoute, Tunnel};
 use crate::state::State;
@@ -49,7 +48,6 @@ pub struct Overlay {
     /// The host and the endpoints see each other.
     pub host_route: bool,
     pub segments: Vec<Segment>,
-    pub remotes: Vec<RemoteSubnet>,
 }
 
 /// One virtual subnet on this host.
@@ -58,16 +56,6 @@ pub struct Segment {
     pub vsid: u32,
     /// Index of the tunnel.
     pub(crate) interface: u32,
-}
-
-/// Addresses that live behind another host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RemoteSubnet {
-    pub prefix: IpNet,
-    pub vsid: u32,
-    pub provider: IpAddr,
-    /// The other host's router.
-    pub mac: Mac,
 }
 
 impl Segment {
@@ -95,13 +83,8 @@ pub fn router_of(provider: IpAddr) -> Mac {
 }
 
 impl Overlay {
-    fn segment(&self, vsid: u32) -> Option<&Segment> {
+    pub(crate) fn segment(&self, vsid: u32) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.vsid == vsid)
-    }
-
-    /// The remote subnet that an address of a virtual subnet is in.
-    fn covering(&self, vsid: u32, address: IpAddr) -> Option<&RemoteSubnet> {
-        self.remotes.iter().find(|remote| remote.vsid == vsid && remote.prefix.contains(&address))
     }
 
     pub(crate) fn chosen(&self) -> Map<String, Value> {
@@ -129,62 +112,6 @@ impl Overlay {
         let segments: Option<Vec<Segment>> =
             overlay.get("Segments")?.as_array()?.iter().map(segment).collect();
         Some((number(overlay, "Mtu")?, segments?))
-    }
-
-    /// Whether the remote subnets make sense beside each other and beside the network's own subnets.
-    ///
-    /// # Errors
-    /// HCN_E_INVALID_POLICY.
-    pub(crate) fn check(&self, subnets: &[Subnet]) -> Result<(), Failure> {
-        for (i, remote) in self.remotes.iter().enumerate() {
-            let refuse = |why: String| {
-                Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why)
-                    .at("Policies")
-                    .hint("the policy at fault is a RemoteSubnetRoute"))
-            };
-            let RemoteSubnet { prefix, vsid, provider, mac } = remote;
-            if self.segment(*vsid).is_none() {
-                return refuse(alloc::format!("no subnet of the network has VSID {vsid}"));
-            }
-            if provider.is_ipv4() != self.provider.is_ipv4() {
-                return refuse(alloc::format!(
-                    "{provider} is of another family than {}, this host's provider address",
-                    self.provider
-                ));
-            }
-            if *provider == self.provider {
-                return refuse(alloc::format!("{provider} is this host: {prefix} is not remote"));
-            }
-            if prefix.contains(provider) || prefix.contains(&self.provider) {
-                return refuse(alloc::format!("the tunnel itself would lead through {prefix}"));
-            }
-            let swallowed = subnets.iter().find(|subnet| prefix.contains(&subnet.prefix));
-            if let Some(subnet) = swallowed {
-                let own = subnet.prefix;
-                return refuse(alloc::format!("{prefix} would take all of this network's {own}"));
-            }
-            let inside = |subnet: &&Subnet| subnet::overlap(&subnet.prefix, prefix);
-            if let Some(subnet) = subnets.iter().filter(inside).find(|s| s.vsid != Some(*vsid)) {
-                let own = subnet.prefix;
-                return refuse(alloc::format!("{prefix} is in {own}, which has another VSID"));
-            }
-            for other in self.remotes.iter().take(i) {
-                if subnet::overlap(&other.prefix, prefix) {
-                    return refuse(alloc::format!(
-                        "{prefix} overlaps {} behind {}",
-                        other.prefix,
-                        other.provider
-                    ));
-                }
-                if (other.vsid, other.mac) == (*vsid, *mac) && other.provider != *provider {
-                    return refuse(alloc::format!(
-                        "{mac} is behind {provider} and {}",
-                        other.provider
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -221,11 +148,18 @@ pub(crate) fn facts(network: &Network, overlay: &Overlay, facts: &mut Vec<Fact>)
             facts.push(Fact::Element(Element::Intra { from: subnet.prefix, to }));
         }
     }
-    for remote in &overlay.remotes {
-        let Some(segment) = overlay.segment(remote.vsid) else { continue };
-        way(network, overlay, segment, (remote.prefix, remote.mac, remote.provider), facts);
-        beyond(network, overlay, segment, remote.prefix, facts);
-    }
+}
+
+/// What the host has because a subnet lives behind another host.
+pub(crate) fn subnet_facts(
+    network: &Network,
+    overlay: &Overlay,
+    remote: &Way,
+    facts: &mut Vec<Fact>,
+) {
+    let Some(segment) = overlay.segment(remote.vsid) else { return };
+    way(network, overlay, segment, (remote.prefix, remote.mac, remote.provider), facts);
+    beyond(network, overlay, segment, remote.prefix, facts);
 }
 
 fn same_family(a: &IpNet, b: &IpNet) -> bool {
@@ -283,8 +217,9 @@ pub(crate) fn remote_facts(state: &State, endpoint: &Endpoint, facts: &mut Vec<F
     let provider = endpoint.remote.as_ref().and_then(|remote| remote.provider);
     let Some(provider) = provider.filter(|provider| *provider != overlay.provider) else { return };
     for address in endpoint.addresses.iter().map(IpNet::addr) {
-        let Some(segment) = segment_of(network, overlay, address) else { continue };
-        let covering = overlay.covering(segment.vsid, address);
+        let Some(segment) = segment_of(state, network, overlay, address) else { continue };
+        let covering = state.remote_subnet_covering(network.id, address).map(|route| &route.way);
+        let covering = covering.filter(|way| way.vsid == segment.vsid);
         if covering.is_none_or(|remote| remote.provider != provider) {
             let target = (IpNet::from(address), endpoint.mac, provider);
             way(network, overlay, segment, target, facts);
@@ -296,10 +231,15 @@ pub(crate) fn remote_facts(state: &State, endpoint: &Endpoint, facts: &mut Vec<F
 }
 
 /// The virtual subnet of an address: its subnet's or its remote subnet's, else the network's first.
-fn segment_of<'a>(network: &Network, overlay: &'a Overlay, address: IpAddr) -> Option<&'a Segment> {
+fn segment_of<'a>(
+    state: &State,
+    network: &Network,
+    overlay: &'a Overlay,
+    address: IpAddr,
+) -> Option<&'a Segment> {
     let home = network.subnets.iter().find(|subnet| subnet.prefix.contains(&address));
-    let far = overlay.remotes.iter().find(|remote| remote.prefix.contains(&address));
-    match home.and_then(|subnet| subnet.vsid).or(far.map(|remote| remote.vsid)) {
+    let far = state.remote_subnet_covering(network.id, address);
+    match home.and_then(|subnet| subnet.vsid).or(far.map(|route| route.way.vsid)) {
         Some(vsid) => overlay.segment(vsid),
         None => overlay.segments.first(),
     }
@@ -308,53 +248,59 @@ fn segment_of<'a>(network: &Network, overlay: &'a Overlay, address: IpAddr) -> O
 /// Whether a MAC is behind another host already: a tunnel sends each MAC to one host.
 ///
 /// # Errors
-/// `code`, where the network's remote subnets or remote endpoints say otherwise.
+/// HCN_E_INVALID_ENDPOINT, where the network's remote subnets or remote endpoints say otherwise.
 pub(crate) fn agree(
     state: &State,
     network: &Network,
     overlay: &Overlay,
     mac: Mac,
     provider: IpAddr,
-    code: HResult,
 ) -> Result<(), Failure> {
-    let routers = overlay.remotes.iter().filter(|remote| remote.mac == mac);
-    let rival = routers.map(|remote| remote.provider).find(|other| *other != provider);
-    let of_endpoint = |endpoint: &Endpoint| endpoint.remote.as_ref().and_then(|r| r.provider);
-    let endpoints = state.remote_endpoints(network.id, mac);
-    let rival = rival.or_else(|| {
-        let providers = endpoints.filter_map(|endpoint| of_endpoint(endpoint));
-        providers.filter(|other| *other != overlay.provider).find(|other| *other != provider)
-    });
-    match rival {
-        Some(other) if provider != overlay.provider => {
-            let why =
-                alloc::format!("{mac} is behind {other} already, and cannot be behind {provider}");
-            Err(Failure::new(code, why))
-        }
-        _ => Ok(()),
+    let mut routers = state.remote_subnets_behind(network.id, mac).map(|route| route.way.provider);
+    if let Some(rival) = routers.find(|other| *other != provider) {
+        return Err(Failure::new(
+            HResult::HCN_E_INVALID_ENDPOINT,
+            contradiction(mac, provider, rival),
+        ));
     }
+    let rival = rival_endpoint(state, network, overlay, mac, provider);
+    rival.map_or(Ok(()), |rival| {
+        Err(Failure::new(HResult::HCN_E_INVALID_ENDPOINT, contradiction(mac, provider, rival)))
+    })
 }
 
-/// The remote endpoints whose facts depend on what two versions of a network say of other hosts.
+/// The host behind which remote endpoints of the network have a MAC, where that is another one.
+pub(crate) fn rival_endpoint(
+    state: &State,
+    network: &Network,
+    overlay: &Overlay,
+    mac: Mac,
+    provider: IpAddr,
+) -> Option<IpAddr> {
+    let endpoints = state.remote_endpoints(network.id, mac);
+    let providers = endpoints.filter_map(|endpoint| endpoint.remote.as_ref()?.provider);
+    // Those with this host's own address lead nowhere.
+    let mut elsewhere = providers.filter(|other| *other != overlay.provider);
+    elsewhere.find(|other| *other != provider)
+}
+
+pub(crate) fn contradiction(mac: Mac, provider: IpAddr, rival: IpAddr) -> String {
+    alloc::format!("{mac} is behind {rival} already, and cannot be behind {provider}")
+}
+
+/// The remote endpoints and remote subnets whose facts depend on what differs between two versions of a network.
 pub(crate) fn concerned(
     state: &State,
     old: Option<&Network>,
     new: Option<&Network>,
-) -> BTreeSet<Guid> {
-    let Some(id) = new.or(old).map(|network| network.id) else { return BTreeSet::new() };
-    let overlay = |network: Option<&Network>| network.and_then(|network| network.overlay.clone());
-    let (old, new) = (overlay(old), overlay(new));
-    let host_route = |overlay: &Option<Overlay>| overlay.as_ref().map(|o| o.host_route);
-    if host_route(&old) != host_route(&new) {
-        return state.all_remote_endpoints(id).map(|endpoint| endpoint.id).collect();
-    }
-    let remotes = |overlay: Option<Overlay>| -> BTreeSet<RemoteSubnet> {
-        overlay.into_iter().flat_map(|overlay| overlay.remotes).collect()
+) -> (Vec<Guid>, Vec<Guid>) {
+    let Some(id) = new.or(old).map(|network| network.id) else { return Default::default() };
+    let host_route = |network: Option<&Network>| {
+        network.and_then(|network| network.overlay.as_ref()).map(|overlay| overlay.host_route)
     };
-    let mut found = BTreeSet::new();
-    for remote in remotes(old).symmetric_difference(&remotes(new)) {
-        found.extend(state.remote_endpoints(id, remote.mac).map(|endpoint| endpoint.id));
-        found.extend(state.remote_endpoints_in(id, remote.prefix).map(|endpoint| endpoint.id));
+    if host_route(old) == host_route(new) {
+        return Default::default();
     }
-    found
+    let endpoints = state.all_remote_endpoints(id).map(|endpoint| endpoint.id).collect();
+    (endpoints, state.remote_subnets_of(id).map(|route| route.id).collect())
 }

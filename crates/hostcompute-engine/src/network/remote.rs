@@ -154,13 +154,12 @@ pub(crate) fn check(
         let why = alloc::format!("{provider} is of another family than {}", overlay.provider);
         return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"));
     }
-    let code = HResult::HCN_E_INVALID_ENDPOINT;
-    overlay::agree(draft.state, network, overlay, mac, provider, code)
+    overlay::agree(draft.state, network, overlay, mac, provider)
         .map_err(|failure| failure.at("MacAddress"))?;
     for address in addresses.iter().map(IpNet::addr) {
         let elsewhere = draft.state.networks().find(|other| {
             other.id != network.id
-                && (other.prefixes().any(|prefix| prefix.contains(&address))
+                && (other.overlapping(draft.state, &IpNet::from(address)).is_some()
                     || draft.state.index.addresses.contains_key(&(other.id, address)))
         });
         if let Some(other) = elsewhere {

@@ -252,16 +252,6 @@ fn apart(members: &[Member], family: Family) -> Arc<[Member]> {
     result.into()
 }
 
-/// Takes the sets out of a request's policies, each with its place.
-pub(crate) fn take(policies: &mut Vec<NetworkPolicy>) -> Vec<(usize, NetworkPolicy)> {
-    let is_set =
-        |policy: &NetworkPolicy| policy.kind.as_ref() == Some(&NetworkPolicyType::SetPolicy);
-    let (sets, others): (Vec<_>, Vec<_>) =
-        core::mem::take(policies).into_iter().enumerate().partition(|(_, policy)| is_set(policy));
-    policies.extend(others.into_iter().map(|(_, policy)| policy));
-    sets
-}
-
 /// Carries out what a request says about sets of a network, whose own rules will be `access`; all or nothing.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::network::network::Network;
 use crate::network::overlay::{self, Overlay, Segment};
 use crate::network::policy::of_network::{self, NetworkPolicies};
 use crate::network::station::Adapter;
-use crate::network::subnet::{self, Subnet};
+use crate::network::subnet::Subnet;
 use crate::network::uplink;
 use crate::network::wire::Wire;
 
@@ -137,38 +137,5 @@ pub(crate) fn overlay_of(
         mtu,
         host_route: policies.host_route,
         segments,
-        remotes: policies.remote_subnets.clone(),
     })
-}
-
-/// What is behind other hosts must not be on this one.
-pub(crate) fn refuse_remote_overlaps(
-    draft: &Draft<'_, '_>,
-    network: &Network,
-) -> Result<(), Failure> {
-    let Some(overlay) = &network.overlay else { return Ok(()) };
-    for remote in &overlay.remotes {
-        let others = draft.state.networks().filter(|other| other.id != network.id);
-        for other in others {
-            let clash = other.prefixes().find(|used| subnet::overlap(used, &remote.prefix));
-            if let Some(used) = clash {
-                let why = alloc::format!(
-                    "{} overlaps {used} of network '{}'",
-                    remote.prefix,
-                    other.name()
-                );
-                return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"));
-            }
-        }
-        overlay::agree(
-            draft.state,
-            network,
-            overlay,
-            remote.mac,
-            remote.provider,
-            HResult::HCN_E_INVALID_POLICY,
-        )
-        .map_err(|failure| failure.at("Policies"))?;
-    }
-    Ok(())
 }

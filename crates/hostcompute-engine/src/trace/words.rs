@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use core::net::IpAddr;
 
 use hostcompute_schema::Guid;
+use ipnet::IpNet;
 
 use super::Packet;
 use super::view::{View, Way};
@@ -104,7 +105,8 @@ impl Words<'_> {
 /// The network whose range holds an address.
 pub(super) fn network_of(state: &State, address: IpAddr) -> Option<&Network> {
     let mut networks = state.networks();
-    networks.find(|network| network.prefixes().any(|net| net.contains(&address))).map(|n| &**n)
+    let alone = IpNet::from(address);
+    networks.find(|network| network.overlapping(state, &alone).is_some()).map(AsRef::as_ref)
 }
 
 /// A frontend as facts name it.

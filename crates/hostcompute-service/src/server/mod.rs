@@ -199,8 +199,7 @@ impl<H: Host + Send + 'static> Server<H> {
         let shared = &self.shared;
         let mut metrics = shared.numbers.read();
         let state = read(&shared.view);
-        // Sets are told with their networks.
-        let kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::Set);
+        let kinds = Kind::ALL.iter().filter(|kind| !kind.is_part_of_network());
         metrics.objects = kinds.map(|kind| (*kind, state.count(*kind))).collect();
         drop(state);
         let sessions = lock(&shared.sessions);

@@ -147,6 +147,7 @@ fn same(one: &Object, other: &Object) -> bool {
     match (one, other) {
         (Object::Network(one), Object::Network(other)) => Arc::ptr_eq(one, other),
         (Object::Set(one), Object::Set(other)) => Arc::ptr_eq(one, other),
+        (Object::RemoteSubnet(one), Object::RemoteSubnet(other)) => Arc::ptr_eq(one, other),
         (Object::Namespace(one), Object::Namespace(other)) => Arc::ptr_eq(one, other),
         (Object::Endpoint(one), Object::Endpoint(other)) => Arc::ptr_eq(one, other),
         (Object::LoadBalancer(one), Object::LoadBalancer(other)) => Arc::ptr_eq(one, other),
@@ -163,8 +164,8 @@ const LISTS: [&str; 6] =
 /// Which list of the answer holds a kind.
 fn place(kind: Kind) -> usize {
     match kind {
-        // Sets are part of their networks and never listed.
-        Kind::Network | Kind::Set => 0,
+        // Parts of networks are never listed.
+        Kind::Network | Kind::Set | Kind::RemoteSubnet => 0,
         Kind::Namespace => 1,
         Kind::Endpoint => 2,
         Kind::LoadBalancer => 3,

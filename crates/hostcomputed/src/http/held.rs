@@ -163,7 +163,7 @@ fn reservation(reservation: Reservation) -> PortReservation {
 
 /// The kind of object that a handle is wanted of.
 fn kind(named: &ObjectKind) -> Result<Kind, Failure> {
-    let known = |kind: &&Kind| **kind != Kind::Set && object_kind(**kind) == *named;
+    let known = |kind: &&Kind| !kind.is_part_of_network() && object_kind(**kind) == *named;
     Kind::ALL.iter().find(known).copied().ok_or_else(|| {
         let why = format!("this service has no objects of kind {}", named.name());
         Failure::new(HResult::E_NOTIMPL, why)
@@ -173,8 +173,8 @@ fn kind(named: &ObjectKind) -> Result<Kind, Failure> {
 /// The word for a kind of object in documents.
 fn object_kind(kind: Kind) -> ObjectKind {
     match kind {
-        // A set is part of its network.
-        Kind::Network | Kind::Set => ObjectKind::Network,
+        // Those are parts of their network.
+        Kind::Network | Kind::Set | Kind::RemoteSubnet => ObjectKind::Network,
         Kind::Namespace => ObjectKind::Namespace,
         Kind::Endpoint => ObjectKind::Endpoint,
         Kind::LoadBalancer => ObjectKind::LoadBalancer,

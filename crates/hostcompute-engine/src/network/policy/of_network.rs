@@ -21,7 +21,7 @@ use crate::decide::Draft;
 use crate::mac::Mac;
 use crate::network::answering;
 use crate::network::network::Mode;
-use crate::network::overlay::RemoteSubnet;
+use crate::network::remote_subnet::Way;
 use crate::network::uplink::Wish;
 
 /// What a network's policies mean together.
@@ -33,7 +33,6 @@ pub struct NetworkPolicies {
     pub router_mac: Option<Mac>,
     pub vxlan_port: Option<u16>,
     pub host_route: bool,
-    pub remote_subnets: Vec<RemoteSubnet>,
     /// The rules for all endpoints.
     pub access: Access,
     /// AutomaticDNS: the names of endpoints resolve at the gateway.
@@ -137,8 +136,8 @@ fn read_one(
             policies.automatic_names = setting.enable == Some(true);
         }
         Type::RemoteSubnetRoute => {
-            let setting: s::RemoteSubnetRoutePolicySetting = parse(settings)?;
-            policies.remote_subnets.push(remote_subnet(&setting)?);
+            // An object of its own (see `network::remote_subnet`).
+            remote_way(&parse(settings)?)?;
         }
         Type::NetworkACL => policies.access.add(place, &parse(settings)?)?,
         Type::L4Proxy => policies.proxies.push(proxy::read(&parse(settings)?)?),
@@ -149,7 +148,11 @@ fn read_one(
     Ok(())
 }
 
-fn remote_subnet(setting: &s::RemoteSubnetRoutePolicySetting) -> Result<RemoteSubnet, Failure> {
+/// What a route to a subnet elsewhere says.
+///
+/// # Errors
+/// HCN_E_INVALID_PREFIX, HCN_E_INVALID_POLICY.
+pub(crate) fn remote_way(setting: &s::RemoteSubnetRoutePolicySetting) -> Result<Way, Failure> {
     let text = setting.destination_prefix.as_deref().unwrap_or_default();
     let prefix = text.parse::<IpNet>().ok().filter(|net| net.trunc() == *net).ok_or_else(|| {
         let why = alloc::format!("'{text}' is not a prefix like 10.244.2.0/24");
@@ -160,7 +163,7 @@ fn remote_subnet(setting: &s::RemoteSubnetRoutePolicySetting) -> Result<RemoteSu
     }
     let provider = setting.provider_address.as_deref().unwrap_or_default();
     let router = setting.distributed_router_mac_address.as_deref().unwrap_or_default();
-    Ok(RemoteSubnet {
+    Ok(Way {
         prefix,
         vsid: setting.isolation_id.unwrap_or_default(),
         provider: address(provider, "ProviderAddress")?,
@@ -221,9 +224,6 @@ pub(crate) fn normalise(
             }
             Some(Type::VxlanPort) => {
                 draft.part::<s::VxlanPortPolicySetting>(&given, &path)?.write()
-            }
-            Some(Type::RemoteSubnetRoute) => {
-                draft.part::<s::RemoteSubnetRoutePolicySetting>(&given, &path)?.write()
             }
             Some(Type::L4Proxy) => draft.part::<s::L4ProxyPolicySetting>(&given, &path)?.write(),
             Some(Type::NetworkACL) => {
@@ -287,7 +287,7 @@ pub(crate) fn combine(
     match kind {
         ModifyRequestType::Add => {
             for policy in asked {
-                if !result.iter().any(|other| equal(other, &policy)) {
+                if !result.iter().any(|other| is_same(other, &policy)) {
                     result.push(policy);
                 }
             }
@@ -298,7 +298,7 @@ pub(crate) fn combine(
         }
         _ => {
             for (i, policy) in asked.iter().enumerate() {
-                let Some(place) = result.iter().position(|other| equal(other, policy)) else {
+                let Some(place) = result.iter().position(|other| is_same(other, policy)) else {
                     let why = "the network has no such policy";
                     return Err(Failure::new(HResult::HCN_E_POLICY_NOT_FOUND, why)
                         .at(alloc::format!("Settings.Policies[{i}]")));
@@ -310,21 +310,24 @@ pub(crate) fn combine(
     Ok(result)
 }
 
-/// Equality by meaning, where there is one: MACs in any spelling.
-fn equal(present: &NetworkPolicy, asked: &NetworkPolicy) -> bool {
-    if present.kind != asked.kind {
-        return false;
+fn is_same(present: &NetworkPolicy, asked: &NetworkPolicy) -> bool {
+    (&present.kind, &present.settings) == (&asked.kind, &asked.settings)
+}
+
+/// Policies with their places in the request.
+pub(crate) type Placed = Vec<(usize, NetworkPolicy)>;
+
+/// Takes the policies out that are objects of their own: sets, and routes to subnets elsewhere.
+pub(crate) fn take_objects(policies: &mut Vec<NetworkPolicy>) -> (Placed, Placed) {
+    let (mut sets, mut routes) = (Vec::new(), Vec::new());
+    for (place, policy) in core::mem::take(policies).into_iter().enumerate() {
+        match policy.kind {
+            Some(NetworkPolicyType::SetPolicy) => sets.push((place, policy)),
+            Some(NetworkPolicyType::RemoteSubnetRoute) => routes.push((place, policy)),
+            _ => policies.push(policy),
+        }
     }
-    let route = |policy: &NetworkPolicy| {
-        let kind = policy.kind.as_ref()?;
-        let setting = (*kind == NetworkPolicyType::RemoteSubnetRoute)
-            .then(|| parse::<s::RemoteSubnetRoutePolicySetting>(policy.settings.as_ref()).ok())??;
-        remote_subnet(&setting).ok()
-    };
-    match (route(present), route(asked)) {
-        (Some(present), Some(asked)) => present == asked,
-        _ => present.settings == asked.settings,
-    }
+    (sets, routes)
 }
 
 /// The settings of the policies that the service adds.
