@@ -12,6 +12,7 @@ mod daemon;
 #[path = "../../../hostcompute-linux/tests/lab/mod.rs"]
 mod lab;
 
+mod azure;
 mod calico;
 mod containerd;
 mod containernetworking;
@@ -19,6 +20,7 @@ mod flannel;
 mod kube_proxy;
 mod kubernetes;
 mod shim;
+mod virtual_machines;
 mod windows_container_networking;
 mod world;
 mod zlayer;
