@@ -60,7 +60,7 @@ fn told(world: &mut World, id: Guid) -> Vec<String> {
 fn each_is_changed_by_itself() {
     let mut world = world();
     let id = world.create(Operation::CreateNetwork, network());
-    let mut change = |world: &mut World, how: &str, routes: &[Value]| {
+    let change = |world: &mut World, how: &str, routes: &[Value]| {
         world.call(Operation::ModifyNetwork, Some(id), request(how, routes))
     };
     let made = change(&mut world, "Add", &[route(9), route(8)]).unwrap();

@@ -551,7 +551,19 @@ pub fn combine(present: &[Policy], how: How, asked: &[Policy]) -> Option<Vec<Pol
         How::Add => result.extend(asked.iter().cloned()),
         How::Update => {
             let name = |policy: &Policy| render::policy(policy)["Type"].clone();
-            result.retain(|policy| !asked.iter().any(|other| name(other) == name(policy)));
+            let fixed = |policy: &&Policy| {
+                let name = name(policy);
+                !["ACL", "L4Proxy", "L4WFPPROXY", "TierAcl", "QOS"].iter().any(|one| name == *one)
+            };
+            let asked_for: Vec<_> = asked.iter().map(render::policy).collect();
+            let is_asked_for = |policy: &Policy| asked_for.contains(&render::policy(policy));
+            // Everything that cannot be changed, and nothing else: what can be goes.
+            let clears = present.iter().filter(fixed).count() == asked.len()
+                && present.iter().filter(fixed).all(is_asked_for);
+            result.retain(|policy| {
+                !asked.iter().any(|other| name(other) == name(policy))
+                    && !(clears && !fixed(&policy))
+            });
             result.extend(asked.iter().cloned());
         }
         How::Remove => {

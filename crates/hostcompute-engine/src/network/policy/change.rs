@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 /// The policies after a request.
 ///
 /// Add appends. Update replaces the policies of each type that the request names; a policy without a type clears those
-/// that can be modified. Remove takes out what equals the request by value, and fails when something does not exist.
+/// that can be modified, and so does a request that repeats what cannot, all of it and nothing else: so Azure's network policy
+/// manager takes the last rule away. Remove takes out what equals the request by value, and fails when something does not exist.
 ///
 /// # Errors
 /// HCN_E_POLICY_NOT_FOUND.
@@ -24,7 +25,8 @@ pub(crate) fn combine(
     match kind {
         ModifyRequestType::Add => result.extend(asked),
         ModifyRequestType::Update => {
-            let clears = asked.iter().any(|policy| policy.kind.is_none());
+            let clears =
+                asked.iter().any(|policy| policy.kind.is_none()) || repeats_fixed(present, &asked);
             result.retain(|policy| {
                 let named = asked.iter().any(|other| other.kind == policy.kind);
                 !(named || clears && modifiable(policy))
@@ -43,6 +45,13 @@ pub(crate) fn combine(
         }
     }
     Ok(result)
+}
+
+/// Whether a request says exactly what an endpoint has beside the policies that can be modified.
+fn repeats_fixed(present: &[EndpointPolicy], asked: &[EndpointPolicy]) -> bool {
+    let mut fixed = present.iter().filter(|policy| !modifiable(policy));
+    fixed.clone().count() == asked.len()
+        && fixed.all(|policy| asked.iter().any(|other| equal(policy, other)))
 }
 
 /// What a request without a type clears (hcn.md 3.9).
