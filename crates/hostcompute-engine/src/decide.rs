@@ -88,6 +88,7 @@ pub fn look(state: &State, request: &Request<'_>, strict: bool) -> Result<Seen, 
         O::QuerySdnRouteProperties => query::properties(&mut look, Kind::SdnRoute),
         O::QueryGuestNetworkServiceProperties => query::properties(&mut look, Kind::GuestService),
         O::QueryEndpointStats => endpoint::statistics(&look),
+        O::QueryEndpointAddresses => endpoint::present_addresses(&mut look),
         other => Err(not_carried_out(other)),
     };
     let reply = reply.map_err(|failure| placed(failure, request))?;

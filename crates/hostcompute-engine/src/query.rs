@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::decide::Look;
 use crate::host::Counters;
+use crate::network::endpoint::Endpoint;
 use crate::network::namespace::{self, HOST_DEFAULT};
 use crate::object::Kind;
 use crate::request::{Reply, Request, or_empty};
@@ -56,6 +57,11 @@ pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Resul
                     (&mut document, state.network(endpoint.network))
             {
                 members.insert("VirtualNetworkName".into(), network.name().into());
+                // What hcsshim looks at to know whether a container has the endpoint.
+                let containers = shared_containers(state, endpoint);
+                if !containers.is_empty() {
+                    members.insert("SharedContainers".into(), containers.into());
+                }
             }
             document
         }
@@ -75,6 +81,13 @@ pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Resul
         // There was no older shape of it.
         Kind::GuestService => state.guest_service(id)?.describe().to_value(),
     })
+}
+
+/// The containers that use the namespace which an endpoint is in.
+fn shared_containers(state: &State, endpoint: &Endpoint) -> Vec<String> {
+    let namespace = endpoint.attachment.as_ref().map(|attachment| attachment.namespace);
+    let namespace = namespace.and_then(|id| state.namespaces.get(id));
+    namespace.map(|namespace| namespace.containers.clone()).unwrap_or_default()
 }
 
 fn read_filter(query: &HostComputeQuery) -> Result<Filter, Failure> {

@@ -81,14 +81,20 @@ pub fn parse_namespace(text: &str) -> Result<Parsed<HostComputeNamespace>, Failu
     parse(text)
 }
 
-/// Reads what HcnCreateLoadBalancer and HcnModifyLoadBalancer are given.
+/// Reads what HcnCreateLoadBalancer and HcnModifyLoadBalancer are given, also as a policy list of version 1.
 pub fn parse_load_balancer(text: &str) -> Result<Parsed<HostComputeLoadBalancer>, Failure> {
-    parse(text)
+    let value = read_json(text)?;
+    let older = v1::is_policy_list(&value, "ELB");
+    let value = if older { v1::load_balancer_from_v1(value) } else { value };
+    parse_read(&value, text).map_err(first_of)
 }
 
-/// Reads what HcnCreateSdnRoute is given.
+/// Reads what HcnCreateSdnRoute is given, also as a policy list of version 1.
 pub fn parse_route(text: &str) -> Result<Parsed<HostComputeRoute>, Failure> {
-    parse(text)
+    let value = read_json(text)?;
+    let older = v1::is_policy_list(&value, "ROUTE");
+    let value = if older { v1::route_from_v1(value) } else { value };
+    parse_read(&value, text).map_err(first_of)
 }
 
 /// Reads what enumerations and queries are given; no text at all asks for everything.

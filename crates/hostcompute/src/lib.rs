@@ -44,6 +44,7 @@ mod load_balancer;
 pub mod local;
 mod namespace;
 mod network;
+mod older;
 #[cfg(feature = "embedded")]
 pub mod operation;
 mod options;

@@ -455,6 +455,28 @@ impl Endpoint {
     }
 }
 
+/// HcnQueryEndpointAddresses: the addresses that the endpoint has at the moment, which are none while it is in no namespace. Nobody
+/// has described the document; its members are named as in others.
+pub(crate) fn present_addresses(look: &mut Look<'_>) -> Result<Reply, Failure> {
+    let id = look.target()?;
+    look.query()?;
+    let endpoint = look.state.endpoint(id)?;
+    let present = if endpoint.attachment.is_some() { &*endpoint.addresses } else { &[] };
+    let addresses: Vec<Value> = present
+        .iter()
+        .map(|net| {
+            let mut address = Map::new();
+            address.insert("IpAddress".into(), net.addr().to_string().into());
+            address.insert("PrefixLength".into(), net.prefix_len().into());
+            Value::Object(address)
+        })
+        .collect();
+    let mut document = Map::new();
+    document.insert("EndpointId".into(), id.to_string().into());
+    document.insert("IpConfigurations".into(), addresses.into());
+    Ok(Reply::Document(Value::Object(document)))
+}
+
 /// Private networks have no host: nothing of theirs is published there.
 pub(crate) fn publishes(network: &Network) -> bool {
     network.mode.publishes()

@@ -8,9 +8,11 @@
 
 mod member;
 mod policy;
+mod policy_list;
 mod printing;
 mod reading;
 
+pub use policy_list::{is_policy_list, load_balancer_from_v1, route_from_v1};
 pub use printing::{
     to_v1_endpoint, to_v1_load_balancer, to_v1_namespace, to_v1_network, to_v1_route,
 };

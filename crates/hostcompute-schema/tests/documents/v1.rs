@@ -266,3 +266,28 @@ fn a_query_chooses_the_shape() {
         assert_eq!(QueryShape::of(&query), shape, "{text}");
     }
 }
+
+#[test]
+fn policy_lists_are_load_balancers_and_routes() {
+    let list = json!({
+        "ID": "910F7D92-BA2D-4C3F-98AE-7C0AC590D2DC",
+        "References": ["/endpoints/910f7d92-ba2d-4c3f-98ae-7c0ac590d2dd"],
+        "Policies": [
+            {"Type": "ELB", "SourceVIP": "10.0.0.1", "VIPs": ["1.1.1.2"], "ILB": true, "IsDSR": true,
+             "Protocol": 6, "InternalPort": 8080, "ExternalPort": 80},
+            {"Type": "ELB", "SourceVIP": "10.0.0.1", "VIPs": ["1.1.1.2"], "IsDSR": true,
+             "Protocol": 17, "InternalPort": 53, "ExternalPort": 53},
+        ],
+    });
+    let read = hostcompute_schema::parse_load_balancer(&list.to_string()).unwrap();
+    assert_eq!(read.warnings, []);
+    // There and back.
+    assert_eq!(read.document.to_v1(), list);
+    let list = json!({
+        "References": ["/endpoints/910f7d92-ba2d-4c3f-98ae-7c0ac590d2dd"],
+        "Policies": [{"Type": "ROUTE", "DestinationPrefix": "10.9.0.0/16", "NextHop": "10.0.0.9", "NeedEncap": true}],
+    });
+    let read = hostcompute_schema::parse_route(&list.to_string()).unwrap();
+    assert_eq!(read.document.to_v1()["Policies"][0]["NextHop"], "10.0.0.9");
+    assert_eq!(read.document.host_compute_endpoints.len(), 1);
+}

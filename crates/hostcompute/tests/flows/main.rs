@@ -19,6 +19,7 @@ mod containernetworking;
 mod flannel;
 mod kube_proxy;
 mod kubernetes;
+mod older;
 mod shim;
 mod virtual_machines;
 mod windows_container_networking;

@@ -1,0 +1,194 @@
+//! The older interface (HNSCall), as programs in Go use it through hcsshim's `internal/hns`: the same paths, methods and bodies, in the
+//! order of its own tests, of flannel's host-gw and of the shim's release of a namespace (hcn.md 2.20, 5.3, 5.9, 5.10).
+
+use hostcompute::Host;
+use serde_json::{Value, json};
+
+use crate::world::{Machine, hosts};
+
+/// One call, as `hnsCall` makes it: the output, or the text of the refusal.
+fn call(host: &Host, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let answer = host.hns_call(method, path, &body);
+    match answer["Success"].as_bool() {
+        Some(true) => Ok(answer["Output"].clone()),
+        Some(false) => Err(answer["Error"].as_str().expect("a text").to_owned()),
+        None => panic!("{answer}"),
+    }
+}
+
+#[track_caller]
+fn done(host: &Host, method: &str, path: &str, body: Value) -> Value {
+    call(host, method, path, &body).unwrap_or_else(|why| panic!("{method} {path}: {why}"))
+}
+
+#[track_caller]
+fn id(document: &Value) -> String {
+    document["ID"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn hcsshims_older_calls_are_answered_as_it_reads_them() {
+    let Some((_wire, [node])) = hosts::<1>() else { return };
+    let host = &node.host;
+    let version = done(host, "GET", "/globals/version", Value::Null);
+    assert_eq!(version, json!({"Major": 15, "Minor": 5}));
+
+    // TestNetwork, TestEndpoint: docker's documents.
+    let network = done(
+        host,
+        "POST",
+        "/networks/",
+        json!({
+            "Name": "older", "Type": "nat",
+            "Subnets": [{"AddressPrefix": "192.168.100.0/24", "GatewayAddress": "192.168.100.1"}],
+            "MacPools": [{"StartMacAddress": "00-15-5D-52-C0-00", "EndMacAddress": "00-15-5D-52-CF-FF"}],
+        }),
+    );
+    assert_eq!(network["Subnets"][0]["GatewayAddress"], "192.168.100.1");
+    let endpoint = done(
+        host,
+        "POST",
+        "/endpoints/",
+        json!({
+            "Name": "first", "VirtualNetwork": id(&network),
+            "Policies": [{"Type": "NAT", "Protocol": "TCP", "InternalPort": 80, "ExternalPort": 0}],
+        }),
+    );
+    let chosen = endpoint["Policies"][0]["ExternalPort"].as_u64();
+    assert!(chosen.is_some_and(|port| port >= 49152), "{endpoint}");
+    assert!(endpoint["IPAddress"].is_string() && endpoint["MacAddress"].is_string());
+
+    // Lists hold documents, and are searched by whoever asked.
+    for (collection, name) in [("networks", "older"), ("endpoints", "first")] {
+        let listed = done(host, "GET", &format!("/{collection}/"), Value::Null);
+        assert!(listed.as_array().unwrap().iter().any(|one| one["Name"] == name), "{listed}");
+    }
+
+    // CTD: statistics of what was never attached are zeros.
+    let statistics = done(host, "GET", &format!("/endpointstats/{}", id(&endpoint)), Value::Null);
+    assert_eq!((&statistics["BytesReceived"], &statistics["PacketsSent"]), (&json!(0), &json!(0)));
+
+    let namespace = places(&node, &endpoint);
+    policies(host, &endpoint);
+    refusals(host);
+
+    // The end, from the inside out; a network takes its endpoints along.
+    done(host, "DELETE", &format!("/namespaces/{namespace}"), Value::Null);
+    let gone = call(host, "GET", &format!("/namespaces/{namespace}"), &Value::Null).unwrap_err();
+    assert!(gone.contains("Element not found."), "hcsshim looks for these words: {gone}");
+    done(host, "DELETE", &format!("/networks/{}", id(&network)), Value::Null);
+    assert_eq!(done(host, "GET", "/endpoints/", Value::Null), json!([]));
+    node.check();
+    node.leaves_nothing();
+}
+
+/// Namespaces, containers and the host: where an endpoint is attached. Tells the namespace, which stays.
+#[track_caller]
+fn places(node: &Machine, endpoint: &Value) -> String {
+    let host = &node.host;
+    let path = |rest: &str| format!("/endpoints/{}{rest}", id(endpoint));
+    // The namespace, as the shim and CNI use it.
+    let namespace = id(&done(host, "POST", "/namespaces/", json!({})));
+    let resource = json!({"Type": "Endpoint", "Data": {"Id": id(endpoint)}});
+    done(host, "POST", &format!("/namespaces/{namespace}/addresource"), resource.clone());
+    let shown = done(host, "GET", &format!("/namespaces/{namespace}"), Value::Null);
+    assert_eq!(shown["ResourceList"][0]["Data"]["Id"], id(endpoint).to_uppercase());
+    let addresses = done(host, "GET", &format!("/endpointaddresses/{}", id(endpoint)), Value::Null);
+    assert_eq!(addresses["IpConfigurations"][0]["IpAddress"], endpoint["IPAddress"]);
+    done(host, "POST", &path("/refresh"), Value::Null);
+    done(host, "POST", &format!("/namespaces/{namespace}/removeresource"), resource);
+
+    // ContainerAttach: into the namespace that the container uses; IsAttached searches SharedContainers.
+    let container = json!({"Type": "Container", "Data": {"Id": "c1"}});
+    done(host, "POST", &format!("/namespaces/{namespace}/addresource"), container.clone());
+    let request = json!({"ContainerId": "c1", "SystemType": "Container"});
+    done(host, "POST", &path("/attach"), request.clone());
+    let attached = done(host, "GET", &path(""), Value::Null);
+    assert_eq!(attached["SharedContainers"], json!(["c1"]));
+    let again = call(host, "POST", &path("/attach"), &request).unwrap_err();
+    assert!(again.contains("already attached"), "{again}");
+    done(host, "POST", &path("/detach"), request);
+    let nobody = json!({"ContainerId": "nobody", "SystemType": "Container"});
+    assert!(call(host, "POST", &path("/attach"), &nobody).is_err());
+    let machine = json!({"VirtualNicName": "nic", "SystemType": "VirtualMachine"});
+    assert!(call(host, "POST", &path("/attach"), &machine).is_err());
+    done(host, "POST", &format!("/namespaces/{namespace}/removeresource"), container);
+
+    // HostAttach, as flannel's host-gw: an address of the host's own.
+    done(host, "POST", &path("/attach"), json!({"SystemType": "Host", "CompartmentId": 1}));
+    let address = endpoint["IPAddress"].as_str().unwrap();
+    assert!(node.netns.exec("ip -o addr").contains(address));
+    done(host, "POST", &path("/detach"), json!({"SystemType": "Host"}));
+    assert!(!node.netns.exec("ip -o addr").contains(address));
+    namespace
+}
+
+/// Policies of an endpoint, and lists of policies.
+#[track_caller]
+fn policies(host: &Host, endpoint: &Value) {
+    let path = |rest: &str| format!("/endpoints/{}{rest}", id(endpoint));
+    // ApplyACLPolicy: the whole document with more policies; then with none of them.
+    let mut document = done(host, "GET", &path(""), Value::Null);
+    let rule = json!({"Type": "ACL", "Action": "Block", "Direction": "In", "Priority": 100, "RuleType": "Switch"});
+    document["Policies"].as_array_mut().unwrap().push(rule);
+    let changed = done(host, "POST", &path(""), document.clone());
+    let kinds = |document: &Value| -> Vec<String> {
+        let policies = document["Policies"].as_array().into_iter().flatten();
+        policies.map(|policy| policy["Type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(&changed), ["NAT", "ACL"]);
+    document["Policies"].as_array_mut().unwrap().pop();
+    assert_eq!(kinds(&done(host, "POST", &path(""), document)), ["NAT"]);
+
+    // Policy lists: references to endpoints.
+    let list = done(
+        host,
+        "POST",
+        "/policylists/",
+        json!({
+            "References": [format!("/endpoints/{}", id(endpoint))],
+            "Policies": [{"Type": "ELB", "InternalPort": 80, "ExternalPort": 8080, "Protocol": 6, "VIPs": ["10.96.0.1"]}],
+        }),
+    );
+    let wanted = format!("/endpoints/{}", id(endpoint).to_lowercase());
+    assert_eq!(list["References"], json!([wanted]));
+    assert_eq!(list["Policies"][0]["Type"], "ELB");
+    done(host, "DELETE", &format!("/policylists/{}", id(&list)), Value::Null);
+
+    // Routes are policy lists, too.
+    let route = done(
+        host,
+        "POST",
+        "/policylists/",
+        json!({
+            "References": [format!("/endpoints/{}", id(endpoint))],
+            "Policies": [{"Type": "ROUTE", "DestinationPrefix": "10.44.0.0/16", "NextHop": "192.0.2.9", "NeedEncap": false}],
+        }),
+    );
+    let path = format!("/policylists/{}", id(&route));
+    assert_eq!(done(host, "GET", &path, Value::Null)["Policies"][0]["Type"], "ROUTE");
+    assert_eq!(done(host, "GET", "/policylists/", Value::Null).as_array().unwrap().len(), 1);
+    done(host, "DELETE", &path, Value::Null);
+}
+
+/// What is refused, and how.
+#[track_caller]
+fn refusals(host: &Host) {
+    let nothing = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    for (method, path, body, code) in [
+        ("GET", format!("/networks/{nothing}"), "", 0x803b_0001_u32),
+        ("DELETE", format!("/endpoints/{nothing}"), "", 0x803b_0002),
+        ("GET", "/networks/nonsense".to_owned(), "", 0x803b_0019),
+        ("POST", "/networks/".to_owned(), "{", 0x803b_001b),
+        ("POST", "/networks/".to_owned(), r#"{"Name":"older","Type":"nat"}"#, 0x803b_0010),
+        ("GET", "/portpools/".to_owned(), "", 0x8000_4001),
+        ("PATCH", "/endpoints/".to_owned(), "", 0x8000_4001),
+        ("GET", String::new(), "", 0x8000_4001),
+        ("POST", "/accelnet/".to_owned(), r#"{"MacAddress":"00-15-5D-00-00-01"}"#, 0x803b_0015),
+    ] {
+        let answer = host.hns_call(method, &path, body);
+        assert_eq!(answer["Success"], false, "{method} {path}: {answer}");
+        assert_eq!(answer["ErrorCode"], code, "{method} {path}: {answer}");
+    }
+}
