@@ -47,6 +47,8 @@ pub enum Fact {
     Table,
     /// The host forwards packets of this family. What was found before is remembered by the host and put back on removal.
     Forwarding(Family),
+    /// An adapter, by its name, answers solicitations for others (IPv6). What was found before is put back on removal.
+    Solicited(String),
     /// The device of a network, which holds its gateway addresses.
     Anchor(Anchor),
     /// The way to the same virtual subnet on other hosts.
@@ -170,6 +172,8 @@ pub struct Way {
     pub table: u32,
     /// `None`: nothing but the subnet can be reached.
     pub gateway: Option<IpAddr>,
+    /// What is behind other machines on the wire.
+    pub others: Vec<(IpNet, IpAddr)>,
 }
 
 /// Packets that carry this number ([`Element::Steer`]) are routed through a next hop, or by the host's own routes (`via` absent), before

@@ -89,6 +89,8 @@ pub(crate) struct Index {
     /// How many networks and endpoints have a way out by IPv4, and how many networks have IPv6 subnets.
     pub forwarding4: usize,
     pub forwarding6: usize,
+    /// How many networks have IPv6 addresses on the wire of an adapter.
+    pub solicited: BTreeMap<String, usize>,
 }
 
 impl State {
@@ -578,6 +580,9 @@ impl Index {
                 let (v4, v6) = forwards(network);
                 self.forwarding4 += usize::from(v4);
                 self.forwarding6 += usize::from(v6);
+                if let Some(uplink) = solicited(network) {
+                    *self.solicited.entry(uplink).or_default() += 1;
+                }
             }
             Object::Set(set) => {
                 self.sets.insert((set.network, set.name.clone()), set.id);
@@ -670,6 +675,13 @@ impl Index {
                 let (v4, v6) = forwards(network);
                 self.forwarding4 -= usize::from(v4);
                 self.forwarding6 -= usize::from(v6);
+                if let Some(uplink) = solicited(network) {
+                    let release = |count: &mut usize| {
+                        *count -= 1;
+                        true
+                    };
+                    remove_from(&mut self.solicited, uplink, release, |count| *count == 0);
+                }
             }
             Object::Set(set) => {
                 self.sets.remove(&(set.network, set.name.clone()));
@@ -745,6 +757,12 @@ impl Index {
             remove_from(&mut self.attached, attachment.namespace, order, BTreeMap::is_empty);
         }
     }
+}
+
+/// The adapter that must answer solicitations for a network's endpoints.
+fn solicited(network: &Network) -> Option<String> {
+    let wire = network.wire.as_ref().filter(|wire| wire.is_solicited(network))?;
+    Some(wire.uplink.clone())
 }
 
 /// Whether a network needs the host to forward IPv4 and IPv6. IPv4 ports forward by themselves; only replies from

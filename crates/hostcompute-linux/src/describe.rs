@@ -18,6 +18,7 @@ pub fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Table => "packet filter".to_owned(),
         Fact::Forwarding(family) => format!("forwarding of IP{family:?}").to_lowercase(),
+        Fact::Solicited(uplink) => format!("answers of {uplink} to solicitations"),
         Fact::Anchor(anchor) => format!("device {} of network {}", anchor.name, anchor.network),
         Fact::Tunnel(tunnel) => {
             format!("tunnel {} of VSID {}, network {}", tunnel.name, tunnel.vsid, tunnel.network)

@@ -101,6 +101,58 @@ pub(crate) fn restore(saved: &Path, scene: &Scene, family: Family) -> Result<(),
     store(saved, scene, &remembered)
 }
 
+/// The setting that lets an adapter answer solicitations for the addresses that are listed at it, and for no others.
+fn solicitations(uplink: &str) -> String {
+    format!("ipv6/conf/{uplink}/proxy_ndp")
+}
+
+/// What the names begin with under which such values are kept.
+const SOLICITED: &str = "solicited ";
+
+/// Where its value is kept.
+fn solicitations_key(uplink: &str) -> String {
+    [SOLICITED, uplink].concat()
+}
+
+/// Whether an adapter answers solicitations for others.
+pub(crate) fn is_answering(uplink: &str) -> Result<bool, Error> {
+    Ok(read(&solicitations(uplink))?.as_deref() == Some(ON))
+}
+
+/// Lets it, and remembers what it did before.
+pub(crate) fn answer_solicitations(saved: &Path, scene: &Scene, uplink: &str) -> Result<(), Error> {
+    let (setting, key) = (solicitations(uplink), solicitations_key(uplink));
+    let mut remembered = load(saved, scene)?;
+    if !remembered.contains_key(&key) {
+        let before = read(&setting)?.unwrap_or_else(|| OFF.to_owned());
+        remembered.insert(key, BTreeMap::from([(setting.clone(), before)]));
+        store(saved, scene, &remembered)?;
+    }
+    if is_answering(uplink)? { Ok(()) } else { write(&setting, ON) }
+}
+
+/// Puts back what was found before. An adapter that is gone has taken its setting along.
+pub(crate) fn restore_solicitations(
+    saved: &Path,
+    scene: &Scene,
+    uplink: &str,
+) -> Result<(), Error> {
+    let mut remembered = load(saved, scene)?;
+    let Some(values) = remembered.remove(&solicitations_key(uplink)) else { return Ok(()) };
+    for (setting, value) in values {
+        if read(&setting)?.is_some_and(|now| now != value) {
+            write_to_device(&setting, &value)?;
+        }
+    }
+    store(saved, scene, &remembered)
+}
+
+/// Adapters that answer solicitations because of us.
+pub(crate) fn answering(saved: &Path, scene: &Scene) -> Result<Vec<String>, Error> {
+    let keys = load(saved, scene)?.into_keys();
+    Ok(keys.filter_map(|key| key.strip_prefix(SOLICITED).map(str::to_owned)).collect())
+}
+
 /// Every value that the switch touches.
 fn touched(family: Family) -> Result<BTreeMap<String, String>, Error> {
     let mut values = BTreeMap::new();

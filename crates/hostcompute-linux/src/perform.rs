@@ -249,6 +249,10 @@ impl<'p> Performance<'_, 'p> {
                 self.host.within(|| forwarding::switch_on(saved, scene, *family))?;
                 self.host.pool.empty();
             }
+            Fact::Solicited(uplink) => {
+                let (saved, scene) = (&self.host.saved, &self.host.scene);
+                self.host.within(|| forwarding::answer_solicitations(saved, scene, uplink))?;
+            }
             Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new),
             Fact::Tunnel(new) => tunnel::push_add(&mut self.datagram, step, new),
             Fact::Peer(new) => tunnel::push_add_peer(&mut self.datagram, step, new),
@@ -341,6 +345,11 @@ impl<'p> Performance<'_, 'p> {
                 let (saved, scene) = (&self.host.saved, &self.host.scene);
                 self.host.within(|| forwarding::restore(saved, scene, *family))?;
                 self.host.pool.empty();
+            }
+            Fact::Solicited(uplink) => {
+                self.flush()?;
+                let (saved, scene) = (&self.host.saved, &self.host.scene);
+                self.host.within(|| forwarding::restore_solicitations(saved, scene, uplink))?;
             }
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
             // An adapter that is gone took them along.

@@ -49,6 +49,8 @@ pub(crate) enum Handle {
     /// The packet filter of a namespace.
     Inside(Guid),
     Forwarding(Family),
+    /// An adapter, by name, that answers solicitations for others.
+    Solicited(String),
     Table,
     Chain(String),
     Element((Set, Family, Vec<u8>, Option<Vec<u8>>)),
@@ -122,6 +124,10 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
             let (saved, scene) = (&host.saved, &host.scene);
             host.within(|| forwarding::restore(saved, scene, family))?;
         }
+        Handle::Solicited(uplink) => {
+            let (saved, scene) = (&host.saved, &host.scene);
+            host.within(|| forwarding::restore_solicitations(saved, scene, &uplink))?;
+        }
         Handle::Table | Handle::Chain(_) | Handle::Element(_) | Handle::Set(..) => {}
     }
     host.route.exchange(&mut datagram)
@@ -159,6 +165,7 @@ impl fmt::Display for Handle {
             Self::Resolver(netns) => write!(f, "resolver {netns}"),
             Self::Inside(netns) => write!(f, "inside {netns}"),
             Self::Forwarding(family) => write!(f, "forwarding {family:?}"),
+            Self::Solicited(uplink) => write!(f, "solicited {uplink}"),
             Self::Table => write!(f, "table"),
             Self::Chain(name) => write!(f, "chain {name}"),
             Self::Set(set, family) => write!(f, "set {}", set.name(*family)),
@@ -248,6 +255,7 @@ fn parse(text: &str) -> Option<Handle> {
         ["inside", netns] => Handle::Inside(netns.parse().ok()?),
         ["forwarding", "V4"] => Handle::Forwarding(Family::V4),
         ["forwarding", "V6"] => Handle::Forwarding(Family::V6),
+        ["solicited", uplink] => Handle::Solicited((*uplink).to_owned()),
         ["table"] => Handle::Table,
         ["chain", name] => Handle::Chain((*name).to_owned()),
         ["set", name] => {
@@ -318,6 +326,7 @@ mod tests {
         let (mac, host) = (Mac([2, 0, 0, 0, 0, 1]), "192.0.2.1".parse().unwrap());
         check(Handle::Destination(Destination { index: 4, mac, host }));
         check(Handle::Forwarding(Family::V6));
+        check(Handle::Solicited("eth0".to_owned()));
         check(Handle::Table);
         check(Handle::Chain("x".to_owned()));
         check(Handle::Resolver(Guid::default()));

@@ -4,7 +4,7 @@
 //!   32100  from SUBNET iif lo      goto 32766      what the host sends is not ours to route
 //!   32100  from SUBNET iif UPLINK  goto 32766      nor what it passes on from there
 //!   32101  from SUBNET             lookup main, single addresses only: endpoints of this host   (not on L2Tunnel)
-//!   32102  from SUBNET             lookup TABLE: SUBNET on the uplink (not on L2Tunnel), else its gateway, else nowhere
+//!   32102  from SUBNET             lookup TABLE: SUBNET on the uplink and others behind it (not on L2Tunnel), else its gateway, else nowhere
 //! ```
 
 use hostcompute_engine::plan::{Proxy, Way, Wire};
@@ -51,9 +51,12 @@ pub(crate) fn rules(wire: &Wire) -> Vec<Rule> {
 pub(crate) fn paths(wire: &Wire, uplink: u32) -> Vec<(u32, Path)> {
     let path = |destination, target| Path { destination, target, source: None, metric: 0 };
     let mut paths = Vec::new();
-    for Way { subnet, table, gateway } in &wire.ways {
+    for Way { subnet, table, gateway, others } in &wire.ways {
         if !wire.tunnel {
             paths.push((*table, path(*subnet, Target::Device(uplink))));
+        }
+        for (range, hop) in others {
+            paths.push((*table, path(*range, Target::Gateway(uplink, *hop))));
         }
         let everything = match subnet {
             IpNet::V4(_) => IpNet::V4(Ipv4Net::default()),

@@ -275,3 +275,94 @@ fn ports_are_published_and_neighbours_can_be_kept_apart() {
     assert_eq!(tcp(&a, "192.0.2.10:80").unwrap().client.to_string(), "192.0.2.1");
     host.check();
 }
+
+/// A host with what a real adapter has by itself: a link-local address, from which it asks for its neighbours.
+fn with_link_local(node: &Node, number: u8) {
+    node.host.exec(&format!("ip -6 addr add fe80::{number}/64 dev up0 nodad"));
+    node.host.exec(&format!("ip -6 addr add 2001:db8:2::{number}/64 dev up0 nodad"));
+}
+
+#[test]
+fn endpoints_have_addresses_of_both_families() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, machine, gateway) = (wire.node(1), wire.node(9), router(&wire));
+    for (node, number) in [(&host, 1), (&machine, 9), (&gateway, 254)] {
+        with_link_local(node, number);
+    }
+    gateway.host.exec("ip -6 addr add 2001:db8:99::1/128 dev lo nodad");
+    let setting = |node: &Node| {
+        node.host.run(|| std::fs::read_to_string("/proc/sys/net/ipv6/conf/up0/proxy_ndp").unwrap())
+    };
+    let before = host.uplink();
+    let mut document = network("L2Bridge", &json!([]));
+    document["Ipams"][0]["Subnets"].as_array_mut().unwrap().push(json!({
+        "IpAddressPrefix": "2001:db8:2::/64",
+        "Routes": [{"NextHop": "2001:db8:2::254", "DestinationPrefix": "::/0"}],
+    }));
+    let network = host.create(Operation::CreateNetwork, &document);
+    let both = json!({"IpConfigurations": [
+        {"IpAddress": "192.0.2.50"}, {"IpAddress": "2001:db8:2::50"},
+    ]});
+    let a = host.container(network, "", &both);
+    let b = host.container(network, "2001:db8:2::51", &json!({}));
+    host.check();
+    let _servers = [
+        tcp_server(&a, "a", "[2001:db8:2::50]:80"),
+        tcp_server(&machine.host, "machine", "[2001:db8:2::9]:80"),
+        tcp_server(&gateway.host, "elsewhere", "[2001:db8:99::1]:80"),
+    ];
+    let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+    assert_eq!(seen(&machine.host, "[2001:db8:2::50]:80"), "2001:db8:2::9");
+    assert_eq!(known_as(&machine.host, "2001:db8:2::50"), mac_of(&host));
+    assert_eq!(seen(&a, "[2001:db8:2::9]:80"), "2001:db8:2::50");
+    assert_eq!(seen(&a, "[2001:db8:99::1]:80"), "2001:db8:2::50");
+    assert_eq!(seen(&b, "[2001:db8:2::50]:80"), "2001:db8:2::51");
+    assert!(tcp_refused(&machine.host, "[2001:db8:2::60]:80"));
+    assert_eq!(setting(&host).trim(), "1");
+    host.restart();
+    host.check();
+    host.delete(Operation::DeleteNetwork, network);
+    host.check();
+    assert_eq!(setting(&host).trim(), "0", "as it was");
+    assert_eq!(host.uplink(), before);
+}
+
+#[test]
+fn ranges_behind_other_machines_are_reached_by_them() {
+    if !seclude() {
+        return;
+    }
+    // Two hosts with a range of addresses each, of which the other knows who routes for it.
+    let wire = Wire::new();
+    let (mut one, mut two) = (wire.node(1), wire.node(2));
+    let document = |own: &str, other: &str, hop: &str| {
+        json!({"Name": "cbr0", "Type": "L2Bridge", "Ipams": [{"Subnets": [{
+            "IpAddressPrefix": format!("{own}.0/24"),
+            "Routes": [
+                {"NextHop": format!("{own}.1"), "DestinationPrefix": "0.0.0.0/0"},
+                {"NextHop": hop, "DestinationPrefix": format!("{other}.0/24")},
+            ],
+        }]}]})
+    };
+    let strange = document("10.244.1", "10.244.2", "203.0.113.7");
+    let refused = one.call(Operation::CreateNetwork, None, &strange).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_INVALID_SUBNET);
+    let first = document("10.244.1", "10.244.2", "192.0.2.2");
+    let first = one.create(Operation::CreateNetwork, &first);
+    let second = document("10.244.2", "10.244.1", "192.0.2.1");
+    let second = two.create(Operation::CreateNetwork, &second);
+    let a = one.container(first, "10.244.1.5", &json!({}));
+    let b = two.container(second, "10.244.2.5", &json!({}));
+    let _servers = [tcp_server(&a, "a", "10.244.1.5:80"), tcp_server(&b, "b", "10.244.2.5:80")];
+    let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+    assert_eq!(seen(&a, "10.244.2.5:80"), "10.244.1.5");
+    assert_eq!(seen(&b, "10.244.1.5:80"), "10.244.2.5");
+    for node in [&mut one, &mut two] {
+        node.check();
+        node.restart();
+        node.check();
+    }
+}

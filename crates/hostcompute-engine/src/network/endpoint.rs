@@ -343,7 +343,10 @@ fn routes(
         let is_gateway = |hop: &core::net::IpAddr| match network.mode {
             // Whoever is on the wire.
             Mode::Transparent => network.subnets.iter().any(|s| s.prefix.contains(hop)),
-            _ => network.subnets.iter().any(|s| s.gateway == Some(*hop)),
+            _ => network
+                .subnets
+                .iter()
+                .any(|s| s.gateway == Some(*hop) || s.others.iter().any(|(_, other)| other == hop)),
         };
         if let Some(hop) = next_hop.filter(|hop| !is_gateway(hop)) {
             let why = alloc::format!("the next hop {hop} is not the gateway of the network");

@@ -698,4 +698,5 @@ pub(crate) fn shared_facts(state: &State, facts: &mut Vec<Fact>) {
     if state.index.forwarding6 > 0 {
         facts.push(Fact::Forwarding(Family::V6));
     }
+    facts.extend(state.index.solicited.keys().cloned().map(Fact::Solicited));
 }

@@ -90,10 +90,25 @@ pub(crate) fn wire(
         let setting = of_network::provider_setting(address);
         document.policies.push(of_network::chosen(NetworkPolicyType::ProviderAddress, setting));
     }
+    check_hops(subnets, &chosen)?;
     let taken = chosen.addresses.iter().map(ipnet::IpNet::addr).collect();
     let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
     let tables = subnets.iter().map(|_| draft.next_interface()).collect();
     Ok((Wire { uplink: chosen.name, taken, tunnel, tables }, chosen.mtu))
+}
+
+/// Whoever routes for a subnet besides its gateway is on the adapter's wire.
+fn check_hops(subnets: &[Subnet], uplink: &Uplink) -> Result<(), Failure> {
+    for subnet in subnets {
+        let near = |hop: &core::net::IpAddr| {
+            subnet.prefix.contains(hop) || uplink.addresses.iter().any(|net| net.contains(hop))
+        };
+        let Some((range, hop)) = subnet.others.iter().find(|(_, hop)| !near(hop)) else { continue };
+        let why =
+            alloc::format!("the next hop {hop} to {range} is not on the wire of {}", uplink.name);
+        return Err(Failure::new(HResult::HCN_E_INVALID_SUBNET, why).at("Ipams"));
+    }
+    Ok(())
 }
 
 /// Puts a Transparent network on an adapter.

@@ -27,6 +27,8 @@ pub struct Subnet {
     pub vsid: Option<u32>,
     /// The host's own addresses in it, on bridged networks.
     pub taken: Vec<IpAddr>,
+    /// What is behind other machines than the gateway, on bridged networks.
+    pub others: Vec<(IpNet, IpAddr)>,
 }
 
 impl Subnet {
@@ -120,11 +122,27 @@ fn read_one(document: &Document, mode: Mode, path: &str) -> Result<Option<Subnet
     refuse_extras(document, mode, path)?;
     let vsid = vsid(document, mode, path)?;
     let id = document.base.id.unwrap_or_default();
-    let mut subnet = Subnet { id, prefix, gateway: None, declared: false, vsid, taken: Vec::new() };
+    let mut subnet = Subnet {
+        id,
+        prefix,
+        gateway: None,
+        declared: false,
+        vsid,
+        taken: Vec::new(),
+        others: Vec::new(),
+    };
     for (k, route) in document.routes.iter().enumerate() {
         let path = alloc::format!("{path}.Routes[{k}]");
         let (destination, next_hop) = read_route(route, &path)?;
         let Some(gateway) = next_hop else { continue };
+        if mode == Mode::Bridged && destination.prefix_len() > 0 {
+            if [destination.addr(), gateway].map(|it| Family::of(&it)) != [subnet.family(); 2] {
+                return Err(mixed_families(&path));
+            }
+            // Where it is known is looked at when the adapter is.
+            subnet.others.push((destination, gateway));
+            continue;
+        }
         let inside = subnet.prefix.contains(&gateway) && gateway != subnet.prefix.network();
         if !inside || (gateway.is_ipv4() && gateway == subnet.prefix.broadcast()) {
             let why = alloc::format!("the next hop {gateway} is not an address of subnet {prefix}");
@@ -143,11 +161,7 @@ fn read_one(document: &Document, mode: Mode, path: &str) -> Result<Option<Subnet
         subnet.gateway = Some(gateway);
         subnet.declared = true;
     }
-    if mode == Mode::Bridged && subnet.family() == Family::V6 {
-        let why = "IPv6 subnets are not carried out on this network type";
-        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
-            .at(alloc::format!("{path}.IpAddressPrefix")));
-    }
+    subnet.others.retain(|(_, hop)| subnet.gateway != Some(*hop));
     if subnet.gateway.is_none() && mode.owns_gateways() {
         subnet.gateway = Some(address(subnet.family(), number(prefix.network()) + 1));
     }
@@ -340,6 +354,7 @@ mod tests {
             declared: false,
             vsid: None,
             taken: Vec::new(),
+            others: Vec::new(),
         };
         let reserved = |subnet: &Subnet| {
             (0..16)

@@ -53,6 +53,13 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Whether machines on the wire ask for its endpoints by solicitations (IPv6).
+    pub(crate) fn is_solicited(&self, network: &Network) -> bool {
+        network.subnets.iter().any(|subnet| subnet.family() == plan::Family::V6)
+    }
+}
+
 /// All traffic of an L2Tunnel network goes to the gateway, so there must be one, and one for all.
 ///
 /// # Errors
@@ -73,6 +80,7 @@ pub(crate) fn facts(network: &Network, wire: &Wire, facts: &mut Vec<Fact>) {
     let way = |(subnet, table): (&Subnet, &u32)| Way {
         subnet: subnet.prefix,
         gateway: subnet.gateway,
+        others: if wire.tunnel { Vec::new() } else { subnet.others.clone() },
         table: *table,
     };
     facts.push(Fact::Wire(plan::Wire {
@@ -82,7 +90,8 @@ pub(crate) fn facts(network: &Network, wire: &Wire, facts: &mut Vec<Fact>) {
         tunnel: wire.tunnel,
     }));
     for from in network.subnets.iter().map(|subnet| subnet.prefix) {
-        for to in network.subnets.iter().map(|subnet| subnet.prefix) {
+        let same_family = |to: &ipnet::IpNet| to.addr().is_ipv4() == from.addr().is_ipv4();
+        for to in network.subnets.iter().map(|subnet| subnet.prefix).filter(same_family) {
             facts.push(Fact::Element(Element::Intra { from, to }));
         }
         facts.push(Fact::Element(Element::Bridged { subnet: from }));

@@ -283,12 +283,12 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
                 false => Err(missing(format!("interface {}", station.uplink))),
             }
         }
-        Fact::Wire(Wire { uplink, .. }) | Fact::Proxy(Proxy { uplink, .. }) => {
-            match kernel.foreign.contains_key(uplink) {
-                true => Ok(()),
-                false => Err(missing(format!("interface {uplink}"))),
-            }
-        }
+        Fact::Solicited(uplink)
+        | Fact::Wire(Wire { uplink, .. })
+        | Fact::Proxy(Proxy { uplink, .. }) => match kernel.foreign.contains_key(uplink) {
+            true => Ok(()),
+            false => Err(missing(format!("interface {uplink}"))),
+        },
         Fact::Peer(peer) => device(&peer.device, peer.index),
         Fact::RemoteRoute(route) => {
             device(&route.device, route.index)?;

@@ -39,6 +39,7 @@ pub(super) enum Thing {
     /// The link of an endpoint on the wire.
     Station(Guid),
     Resolver(Guid),
+    Solicited(String),
     Responder(Guid),
     Lease(u32),
     Name(Guid, String, IpAddr),
@@ -83,6 +84,7 @@ impl Thing {
                 Self::Service(vip, family, protocol, port)
             }
             Fact::Resolver(resolver) => Self::Resolver(resolver.netns),
+            Fact::Solicited(uplink) => Self::Solicited(uplink.clone()),
             Fact::Responder(responder) => Self::Responder(responder.network),
             Fact::Lease(lease) => Self::Lease(lease.index),
             Fact::Name(name) => Self::Name(name.network, name.name.clone(), name.address),
@@ -144,6 +146,7 @@ impl Medium {
             | Fact::Shaper(_)
             | Fact::VipRoute(_) => Self::Links,
             Fact::Forwarding(_)
+            | Fact::Solicited(_)
             | Fact::Netns(_)
             | Fact::Resolver(_)
             | Fact::Responder(_)
@@ -181,6 +184,7 @@ impl fmt::Display for Thing {
             }
             Self::Station(id) => write!(f, "link of endpoint {id} to the wire"),
             Self::Resolver(id) => write!(f, "resolver of {id}"),
+            Self::Solicited(uplink) => write!(f, "solicitations at {uplink}"),
             Self::Responder(id) => write!(f, "answers of network {id}"),
             Self::Lease(index) => write!(f, "lease of interface {index}"),
             Self::Name(network, name, address) => {

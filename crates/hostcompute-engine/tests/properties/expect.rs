@@ -205,10 +205,6 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
         e.wrong([HResult::HCN_E_ADAPTER_NOT_FOUND]);
     }
     if mode(wish.kind) == Some(Mode::Bridged) {
-        let v6 = |subnet: &SubnetWish| PREFIXES[subnet.prefix].contains(':');
-        if wish.subnets.iter().any(v6) {
-            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
-        }
         if wish.subnets.is_empty() {
             e.wrong([HResult::HCN_E_INVALID_NETWORK]);
         }

@@ -119,6 +119,10 @@ fn finding(
             true => Finding::Holds,
             false => Finding::Different(forwarding::describe(*family)),
         },
+        Fact::Solicited(uplink) => match host.within(|| forwarding::is_answering(uplink))? {
+            true => Finding::Holds,
+            false => Finding::Missing,
+        },
         Fact::Netns(netns) if host.namespaces.exists(*netns) => Finding::Holds,
         Fact::Interception(wanted) if host.namespaces.exists(wanted.netns) => {
             let mut socket = host.namespaces.filter(wanted.netns)?;
@@ -182,6 +186,12 @@ fn file_strays(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<(String, Handle)
     }) {
         if host.namespaces.exists(netns) && inside::exists(&mut host.namespaces.filter(netns)?)? {
             strays.push((format!("proxies inside namespace {netns}"), Handle::Inside(netns)));
+        }
+    }
+    for uplink in forwarding::answering(&host.saved, &host.scene)? {
+        if !wanted.contains(&Fact::Solicited(uplink.clone())) {
+            let what = format!("answers of {uplink} to solicitations, switched on by us");
+            strays.push((what, Handle::Solicited(uplink)));
         }
     }
     for family in [hostcompute_engine::plan::Family::V4, hostcompute_engine::plan::Family::V6] {

@@ -129,6 +129,7 @@ impl<'a> Tables<'a> {
             | Fact::Shaper(_)
             | Fact::Resolver(_)
             | Fact::Responder(_)
+            | Fact::Solicited(_)
             | Fact::Lease(_)
             | Fact::Name(_) => {}
         }
