@@ -6,6 +6,7 @@
 //! A file from another boot, or of another namespace, says nothing about this one and is ignored.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -123,9 +124,9 @@ pub(crate) fn is_answering(uplink: &str) -> Result<bool, Error> {
 pub(crate) fn answer_solicitations(saved: &Path, scene: &Scene, uplink: &str) -> Result<(), Error> {
     let (setting, key) = (solicitations(uplink), solicitations_key(uplink));
     let mut remembered = load(saved, scene)?;
-    if !remembered.contains_key(&key) {
+    if let Entry::Vacant(place) = remembered.entry(key) {
         let before = read(&setting)?.unwrap_or_else(|| OFF.to_owned());
-        remembered.insert(key, BTreeMap::from([(setting.clone(), before)]));
+        place.insert(BTreeMap::from([(setting.clone(), before)]));
         store(saved, scene, &remembered)?;
     }
     if is_answering(uplink)? { Ok(()) } else { write(&setting, ON) }
