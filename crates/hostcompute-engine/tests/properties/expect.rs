@@ -204,10 +204,8 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
     if wish.policy {
         e.wrong([HResult::HCN_E_ADAPTER_NOT_FOUND]);
     }
-    if mode(wish.kind) == Some(Mode::Bridged) {
-        if wish.subnets.is_empty() {
-            e.wrong([HResult::HCN_E_INVALID_NETWORK]);
-        }
+    if mode(wish.kind) == Some(Mode::Bridged) && wish.subnets.is_empty() {
+        e.wrong([HResult::HCN_E_INVALID_NETWORK]);
     }
     if mode(wish.kind) == Some(Mode::Overlay) {
         if wish.subnets.is_empty() {
