@@ -304,6 +304,8 @@ macro_rules! documents {
             }
         }
 
+        documents!(@builder $type [$($base)?] {$([$($member_doc)*] $field: $field_type)*});
+
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(&$crate::document::Document::write(self), serializer)
@@ -314,6 +316,52 @@ macro_rules! documents {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
                 $crate::document::deserialize(deserializer)
             }
+        }
+    };
+    (@builder $type:ident [$($base:ident)?] {$(
+        [$($member_doc:literal)*] $field:ident: $field_type:ty
+    )*}) => {
+        /// Each method says one member and hands the document on.
+        #[allow(clippy::wrong_self_convention, reason = "named as the members are")]
+        impl $type {
+            documents!(@builder_of_base $($base)?);
+            $(
+                $(#[doc = $member_doc])*
+                #[must_use]
+                pub fn $field(mut self, value: impl $crate::build::IntoMember<$field_type>) -> Self {
+                    self.$field = value.into_member();
+                    self
+                }
+            )*
+        }
+    };
+    (@builder_of_base) => {};
+    (@builder_of_base $base:ident) => {
+        /// The object's id; the service chooses one when it is not said.
+        #[must_use]
+        pub fn id(mut self, value: impl $crate::build::IntoMember<Option<$crate::Guid>>) -> Self {
+            self.base.id = value.into_member();
+            self
+        }
+
+        /// A label; unique among networks, free among everything else.
+        #[must_use]
+        pub fn name(
+            mut self,
+            value: impl $crate::build::IntoMember<Option<alloc::string::String>>,
+        ) -> Self {
+            self.base.name = value.into_member();
+            self
+        }
+
+        /// A free label of whoever makes the object; stored and echoed.
+        #[must_use]
+        pub fn owner(
+            mut self,
+            value: impl $crate::build::IntoMember<Option<alloc::string::String>>,
+        ) -> Self {
+            self.base.owner = value.into_member();
+            self
         }
     };
     (@base) => { None };

@@ -24,6 +24,7 @@ extern crate std;
 mod enumeration;
 #[macro_use]
 mod document;
+pub mod build;
 pub mod compute;
 mod element;
 mod failure;

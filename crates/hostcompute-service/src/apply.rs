@@ -178,7 +178,7 @@ struct Done<'a, D> {
 impl<'a, D: Desk> Done<'a, D> {
     fn make(&mut self, task: &'a SystemTask, files: &[HostFile]) -> Result<(), Obstacle> {
         let blame = |failure, process| {
-            let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+            let text = files.get(task.origin.source).map(HostFile::content).unwrap_or_default();
             obstacle(task.blame(failure, process, text), files)
         };
         self.systems.make(&task.id, &task.document).map_err(|failure| blame(failure, None))?;
@@ -247,7 +247,7 @@ pub fn down(
                 done.push(system_step(task));
             }
             Err(failure) => {
-                let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+                let text = files.get(task.origin.source).map(HostFile::content).unwrap_or_default();
                 failures.push(obstacle(task.blame(failure, None, text), files));
             }
         }
@@ -297,18 +297,18 @@ fn wishes(
         if reading == Reading::Strict {
             return Err(obstacle(Refusal { source, failure: warning.into_failure() }, files));
         }
-        let file = files.get(source).map(HostFile::name).unwrap_or_default().to_owned();
+        let file = files.get(source).map(HostFile::called).unwrap_or_default().to_owned();
         tell(Progress::Tolerated { file, warning });
     }
     Ok(wishes)
 }
 
 fn sources(files: &[HostFile]) -> Vec<Source<'_>> {
-    files.iter().map(|file| Source { name: file.name(), text: file.text() }).collect()
+    files.iter().map(|file| Source { name: file.called(), text: file.content() }).collect()
 }
 
 fn blame(task: &Task, failure: Failure, files: &[HostFile]) -> Obstacle {
-    let text = files.get(task.origin.source).map(HostFile::text).unwrap_or_default();
+    let text = files.get(task.origin.source).map(HostFile::content).unwrap_or_default();
     obstacle(task.blame(failure, text), files)
 }
 
@@ -317,14 +317,14 @@ fn warn(task: &Task, warnings: Vec<Warning>, files: &[HostFile], tell: &mut dyn 
     let Some(file) = files.get(task.origin.source) else { return };
     for Warning { path, message, .. } in warnings {
         let path = format!("{}.{path}", task.origin.path);
-        let position = locate(file.text(), &path);
+        let position = locate(file.content(), &path);
         let warning = Warning { path, message, position };
-        tell(Progress::Tolerated { file: file.name().to_owned(), warning });
+        tell(Progress::Tolerated { file: file.called().to_owned(), warning });
     }
 }
 
 fn obstacle(refusal: Refusal, files: &[HostFile]) -> Obstacle {
-    let file = files.get(refusal.source).map(HostFile::name).filter(|name| !name.is_empty());
+    let file = files.get(refusal.source).map(HostFile::called).filter(|name| !name.is_empty());
     Obstacle { file: file.map(str::to_owned), ..Obstacle::from(refusal.failure) }
 }
 

@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use hostcompute_schema::{
-    AclPolicySetting, ActionType, DirectionType, Dns, Document, EndpointPolicy, EndpointPolicyType,
-    HostComputeEndpoint, HostComputeNamespace, HostComputeNetwork, IpConfig, NamespaceType,
-    OutboundNatPolicySetting, Route, RuleType, SdnRoutePolicySetting,
+    AclPolicySetting, ActionType, DirectionType, Dns, EndpointPolicy, EndpointPolicyType,
+    HostComputeEndpoint, HostComputeNetwork, IpConfig, OutboundNatPolicySetting, Route, RuleType,
+    SdnRoutePolicySetting,
 };
 
 use crate::{Endpoint, Failure, Guid, Host, Namespace, Network};
@@ -66,9 +66,7 @@ impl EndpointAttachment {
     /// none.
     pub fn create_overlay(network: &Network, wish: &Wish) -> Result<Self, Failure> {
         let settings = endpoint(&network.query()?, wish);
-        let kind = Some(NamespaceType::Host);
-        let document = HostComputeNamespace { kind, ..HostComputeNamespace::default() };
-        let namespace = Namespace::create(network.host(), &document)?;
+        let namespace = Namespace::create_host(network.host())?;
         let plugged = Endpoint::create(network, &settings).and_then(|endpoint| {
             let added = namespace.add(&endpoint);
             match added {
@@ -167,50 +165,30 @@ pub fn delete_endpoint_and_namespace(
 fn endpoint(network: &HostComputeNetwork, wish: &Wish) -> HostComputeEndpoint {
     let subnets = network.ipams.iter().flat_map(|ipam| &ipam.subnets);
     let routes = subnets.flat_map(|subnet| &subnet.routes);
-    let mut endpoint = HostComputeEndpoint {
-        policies: policies(&wish.cluster),
-        dns: wish.dns.clone(),
-        routes: routes.map(|route| Route { metric: None, ..route.clone() }).collect(),
-        ..HostComputeEndpoint::default()
-    };
-    endpoint.base.name = Some(format!("{}-{}", wish.owner, wish.container));
-    endpoint.ip_configurations.extend(
-        wish.address.map(|address| IpConfig {
-            ip_address: Some(address.to_string()),
-            ..IpConfig::default()
-        }),
-    );
-    endpoint
+    let address = |address: IpAddr| IpConfig::default().ip_address(address.to_string());
+    let endpoint = HostComputeEndpoint::default()
+        .name(format!("{}-{}", wish.owner, wish.container))
+        .ip_configurations(wish.address.map(address))
+        .routes(routes.map(|route| Route { metric: None, ..route.clone() }))
+        .policies(policies(&wish.cluster));
+    HostComputeEndpoint { dns: wish.dns.clone(), ..endpoint }
 }
 
 fn policies(cluster: &[String]) -> Vec<EndpointPolicy> {
-    let policy = |kind, settings: &dyn Fn() -> serde_json::Value| EndpointPolicy {
-        kind: Some(kind),
-        settings: Some(settings()),
-        ..EndpointPolicy::default()
+    let translation = OutboundNatPolicySetting::default().exceptions(cluster.to_vec());
+    let route = |prefix: &String| {
+        let route = SdnRoutePolicySetting::default().destination_prefix(prefix).need_encap(false);
+        EndpointPolicy::new(EndpointPolicyType::SDNRoute, &route)
     };
-    let translation = OutboundNatPolicySetting {
-        exceptions: cluster.to_vec(),
-        ..OutboundNatPolicySetting::default()
-    };
-    let acl = AclPolicySetting {
-        action: Some(ActionType::Allow),
-        direction: Some(DirectionType::In),
-        remote_addresses: Some(cluster.join(",")),
-        rule_type: Some(RuleType::Switch),
-        priority: Some(LAST),
-        ..AclPolicySetting::default()
-    };
-    let mut all = vec![policy(EndpointPolicyType::OutBoundNAT, &|| translation.to_value())];
-    all.extend(cluster.iter().map(|prefix| {
-        let route = SdnRoutePolicySetting {
-            destination_prefix: Some(prefix.clone()),
-            need_encap: Some(false),
-            ..SdnRoutePolicySetting::default()
-        };
-        policy(EndpointPolicyType::SDNRoute, &|| route.to_value())
-    }));
-    all.push(policy(EndpointPolicyType::ACL, &|| acl.to_value()));
+    let acl = AclPolicySetting::default()
+        .action(ActionType::Allow)
+        .direction(DirectionType::In)
+        .remote_addresses(cluster.join(","))
+        .rule_type(RuleType::Switch)
+        .priority(LAST);
+    let mut all = vec![EndpointPolicy::new(EndpointPolicyType::OutBoundNAT, &translation)];
+    all.extend(cluster.iter().map(route));
+    all.push(EndpointPolicy::new(EndpointPolicyType::ACL, &acl));
     all
 }
 

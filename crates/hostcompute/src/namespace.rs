@@ -3,10 +3,10 @@
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, HostComputeNamespace, ModifyNamespaceSettingRequest, ModifyRequestType,
-    NamespaceEndpointRequest, NamespaceResourceType,
+    NamespaceEndpointRequest, NamespaceResourceType, NamespaceType,
 };
 
-use crate::{Endpoint, Failure, Guid};
+use crate::{Endpoint, Failure, Guid, HResult, Host};
 
 handle! {
     /// A network namespace: the network stack that processes share.
@@ -30,6 +30,52 @@ handle! {
 creation! { Namespace, HostComputeNamespace, CreateNamespace }
 
 impl Namespace {
+    /// A namespace of this host's, with nothing in it.
+    ///
+    /// # Errors
+    /// Why the host cannot make one.
+    pub fn create_host(host: &Host) -> Result<Self, Failure> {
+        Self::create(host, &HostComputeNamespace::default().kind(NamespaceType::Host))
+    }
+
+    /// The host's own network stack, which is always there.
+    ///
+    /// # Errors
+    /// Why the service cannot be reached.
+    pub fn host_default(host: &Host) -> Result<Self, Failure> {
+        for namespace in Self::list(host)? {
+            match namespace.query() {
+                Ok(document) if document.kind == Some(NamespaceType::HostDefault) => {
+                    return Ok(namespace);
+                }
+                Err(failure) if !failure.is_not_found() => return Err(failure),
+                _ => {}
+            }
+        }
+        Err(Failure::new(HResult::ERROR_NOT_FOUND, "the host's namespace is not listed"))
+    }
+
+    /// The endpoints that are plugged in, in their order.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND when the namespace was deleted.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
+        let mut found = Vec::new();
+        for resource in self.query()?.resources {
+            if resource.kind != Some(NamespaceResourceType::Endpoint) {
+                continue;
+            }
+            let id = resource.data.as_ref().and_then(|data| data.get("Id")?.as_str()?.parse().ok());
+            let Some(id) = id else { continue };
+            match Endpoint::open(&self.host, id) {
+                // Deleted meanwhile.
+                Err(failure) if failure.is_not_found() => {}
+                opened => found.push(opened?),
+            }
+        }
+        Ok(found)
+    }
+
     /// Plugs an endpoint in.
     ///
     /// # Errors

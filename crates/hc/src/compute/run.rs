@@ -4,7 +4,7 @@ use hostcompute::schema::Document;
 use hostcompute::schema::hcs::{
     GetPropertyType, Networking, ProcessParameters, ProcessorTopology, ServicePropertyQuery,
 };
-use hostcompute::{Failure, Guid, HResult, Host, Namespace, Network, System};
+use hostcompute::{Failure, HResult, Host, Namespace, Network, System};
 
 use super::arguments::{ExecArguments, RunArguments};
 use super::document::{self, Defaults};
@@ -147,7 +147,9 @@ fn networking(host: &Host, wish: &str) -> Result<Option<Networking>, Failure> {
     let mut networking = Networking::default();
     match wish.split_once(':') {
         None if wish == "none" => return Ok(None),
-        None if wish == "host" => networking.namespace = Some(host_namespace(host)?),
+        None if wish == "host" => {
+            networking.namespace = Some(Namespace::host_default(host)?.id().to_string())
+        }
         Some(("container", other)) => {
             networking.network_shared_container_name = Some(other.to_owned());
         }
@@ -157,18 +159,6 @@ fn networking(host: &Host, wish: &str) -> Result<Option<Networking>, Failure> {
         _ => networking.network_adapters = Some(vec![Network::find(host, wish)?.id()]),
     }
     Ok(Some(networking))
-}
-
-/// The namespace that stands for the host's own.
-fn host_namespace(host: &Host) -> Result<String, Failure> {
-    let of_host = |namespace: &Namespace| {
-        let document = namespace.query().ok()?;
-        let kind = document.kind?.name().to_owned();
-        (kind == "HostDefault").then(|| namespace.id())
-    };
-    let found: Option<Guid> = Namespace::list(host)?.iter().find_map(of_host);
-    let missing = || Failure::new(HResult::ERROR_NOT_FOUND, "the host's namespace is not listed");
-    found.map(|id| id.to_string()).ok_or_else(missing)
 }
 
 fn random_id() -> String {

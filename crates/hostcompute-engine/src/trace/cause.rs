@@ -27,27 +27,17 @@ pub(super) struct Cause<'a> {
 
 /// An obstacle without an object.
 fn obstacle(kind: Kind, message: impl Into<String>) -> TraceObstacle {
-    TraceObstacle { kind: Some(kind), message: Some(message.into()), ..TraceObstacle::default() }
+    TraceObstacle::default().kind(kind).message(message.into())
 }
 
-/// An obstacle that an object's document is to blame for.
+/// Whose document is to blame.
 trait Blame {
     fn on(self, object: &str, id: Guid) -> Self;
-    fn path(self, path: impl Into<String>) -> Self;
-    fn hint(self, hint: impl Into<String>) -> Self;
 }
 
 impl Blame for TraceObstacle {
     fn on(self, object: &str, id: Guid) -> Self {
-        Self { object: Some(object.into()), id: Some(id), ..self }
-    }
-
-    fn path(self, path: impl Into<String>) -> Self {
-        Self { path: Some(path.into()), ..self }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        self.object(object).id(id)
     }
 }
 

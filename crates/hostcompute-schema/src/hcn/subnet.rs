@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde_json::Value;
 
+use crate::document::Document;
 use crate::hcn::Base;
 
 documents! {
@@ -80,6 +81,13 @@ documents! {
         name: Option<String> = "Name" ["2.0"],
         /// The VLAN, 1 to 4094; 0 means untagged and is printed too.
         isolation_id: Option<u32> = "IsolationId" ["2.0", Given],
+    }
+}
+
+impl SubnetPolicy {
+    /// A policy with these settings.
+    pub fn new(kind: SubnetPolicyType, settings: &impl Document) -> SubnetPolicy {
+        SubnetPolicy::default().kind(kind).settings(settings.to_value())
     }
 }
 

@@ -17,12 +17,12 @@ impl HostFile {
     }
 
     /// What a person calls it; empty for a document that came without a name.
-    pub fn name(&self) -> &str {
+    pub fn called(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
     /// The document's text.
-    pub fn text(&self) -> &str {
+    pub fn content(&self) -> &str {
         self.text.as_deref().unwrap_or_default()
     }
 }
@@ -58,7 +58,10 @@ mod tests {
         let body = body.to_value().to_string();
         assert_eq!(HostFiles::of_body(&body), Ok(files));
         let plain = HostFiles::of_body(r#"{"Networks":[]}"#).expect("a document");
-        assert_eq!((plain.len(), plain[0].name(), plain[0].text()), (1, "", r#"{"Networks":[]}"#));
+        assert_eq!(
+            (plain.len(), plain[0].called(), plain[0].content()),
+            (1, "", r#"{"Networks":[]}"#)
+        );
         assert!(HostFiles::of_body("{").is_err());
         assert!(HostFiles::of_body(r#"{"Files":7}"#).is_err());
     }

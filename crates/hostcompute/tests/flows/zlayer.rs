@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use hostcompute::attach::{self, EndpointAttachment, Wish};
+use hostcompute::schema::Guid;
 use hostcompute::schema::operation::Operation;
-use hostcompute::schema::{Guid, HostComputeNetwork, Ipam, NetworkMode, Subnet};
 use hostcompute::transport::Call;
 use hostcompute::{Failure, HResult, Host, Network};
 use serde_json::{Value, json};
@@ -211,7 +211,7 @@ fn containers_of_two_hosts_meet_under_their_own_addresses() {
     let outside = stranger(&wire, 9);
     let both = [(&one, 4), (&other, 5)];
     let networks = both.map(|(node, slice)| {
-        Network::create(&node.host, &internal(&format!("10.200.{slice}.0/28"))).unwrap()
+        Network::create_internal(&node.host, "zlayer", &format!("10.200.{slice}.0/28")).unwrap()
     });
     // As the tunnel's program does: each host has a way to the other one's slice.
     one.netns.exec(&format!("ip route add 10.200.5.0/28 via {}", other.address()));
@@ -265,7 +265,7 @@ fn containers_of_two_hosts_meet_under_their_own_addresses() {
 #[test]
 fn an_attachment_is_whole_or_not_there() {
     let Some((_wire, [node])) = hosts::<1>() else { return };
-    let network = Network::create(&node.host, &internal("10.200.4.0/28")).unwrap();
+    let network = Network::create_internal(&node.host, "zlayer", "10.200.4.0/28").unwrap();
     let wish = |address: &str, cluster: &str| Wish {
         owner: "agent".to_owned(),
         container: "c1".to_owned(),
@@ -291,15 +291,4 @@ fn an_attachment_is_whole_or_not_there() {
     network.delete().unwrap();
     node.check();
     node.leaves_nothing();
-}
-
-/// A network that binds no adapter.
-fn internal(slice: &str) -> HostComputeNetwork {
-    let subnet = Subnet { ip_address_prefix: Some(slice.to_owned()), ..Subnet::default() };
-    let ipam = Ipam { subnets: vec![subnet], ..Ipam::default() };
-    let kind = Some(NetworkMode::Internal);
-    let mut network =
-        HostComputeNetwork { kind, ipams: vec![ipam], ..HostComputeNetwork::default() };
-    network.base.name = Some("zlayer".to_owned());
-    network
 }
