@@ -556,7 +556,7 @@ pub fn combine(present: &[Policy], how: How, asked: &[Policy]) -> Option<Vec<Pol
                 && present.iter().filter(fixed).all(is_asked_for);
             result.retain(|policy| {
                 !asked.iter().any(|other| name(other) == name(policy))
-                    && !(clears && !fixed(&policy))
+                    && (!clears || fixed(&policy))
             });
             result.extend(asked.iter().cloned());
         }
