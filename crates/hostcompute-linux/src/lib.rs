@@ -32,6 +32,7 @@ use hostcompute_engine::host::{
 use hostcompute_engine::plan::{Fact, Meter, Step};
 
 pub mod activation;
+pub mod adapter;
 mod anchor;
 mod answering;
 mod claim;

@@ -31,6 +31,8 @@
 #[macro_use]
 mod handle;
 
+#[cfg(feature = "embedded")]
+pub mod adapter;
 pub mod attach;
 mod endpoint;
 pub mod guest;
