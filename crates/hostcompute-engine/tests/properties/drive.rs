@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::command::{Command, GARBAGE, Kind};
 use crate::expect::expect;
 use crate::model::Model;
-use crate::{learn, promise, render};
+use crate::{learn, promise, render, tell};
 
 #[derive(Clone)]
 pub struct World {
@@ -134,9 +134,12 @@ impl World {
                 Ok(())
             }
             Ok(decision) => {
+                let before = self.model.clone();
                 let reply = decision.reply.clone();
                 (self.plan, self.undo) = (decision.plan, decision.undo);
-                learn::learn(self, command, reply).map_err(|why| format!("{call}\n{why}"))
+                learn::learn(self, command, reply).map_err(|why| format!("{call}\n{why}"))?;
+                tell::check(&before, &self.model, &decision.events)
+                    .map_err(|why| format!("{call}\n{why}"))
             }
         }
     }

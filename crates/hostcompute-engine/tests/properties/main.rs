@@ -7,6 +7,7 @@
 //! - the state read back from its records is the same state;
 //! - the same plan with a fault anywhere in it is taken back without a trace, and a death anywhere in it is repaired in both
 //!   directions (`hold.rs`);
+//! - subscribers are told of what happened, and of nothing else (`tell.rs`);
 //! - packets go where the documents promise, and nowhere else (`promise.rs`), and `trace` says the same of them (`agree.rs`).
 //!
 //! Deterministic: the seed is fixed, printed with every failure, and set by HOSTCOMPUTE_SEED; HOSTCOMPUTE_CASES sets how many
@@ -21,6 +22,7 @@ mod learn;
 mod model;
 mod promise;
 mod render;
+mod tell;
 
 use std::cell::RefCell;
 
