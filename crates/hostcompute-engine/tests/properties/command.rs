@@ -256,7 +256,7 @@ pub enum Spelling {
     UpperCaseIds,
 }
 
-pub const TYPES: [&str; 11] = [
+pub const TYPES: [&str; 12] = [
     "",
     "NAT",
     "nat",
@@ -268,6 +268,7 @@ pub const TYPES: [&str; 11] = [
     "Torus",
     "ICS",
     "ConstrainedICS",
+    "Transparent",
 ];
 /// What may be behind other hosts: two apart, one around them, one inside a subnet, one in a subnet of another network, and IPv6.
 pub const RANGES: [&str; 6] = [
@@ -344,7 +345,7 @@ fn network() -> impl Strategy<Value = NetworkWish> {
     ];
     let prefix = prop_oneof![30 => 0..7_usize, 1 => 7..PREFIXES.len()];
     let subnet = (prefix, gateway).prop_map(|(prefix, gateway)| SubnetWish { prefix, gateway });
-    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 9 => 5..7_usize, 1 => 7..9_usize, 3 => 9..TYPES.len()];
+    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 9 => 5..7_usize, 1 => 7..9_usize, 6 => 9..TYPES.len()];
     let flags =
         prop_oneof![20 => Just(0_u32), 4 => Just(8), 4 => Just(16), 3 => 1..4_u32, 1 => Just(4)];
     let pool = prop_oneof![

@@ -172,6 +172,7 @@ pub fn mode(kind: usize) -> Option<Mode> {
         4 => Some(Mode::Private),
         5 => Some(Mode::Overlay),
         6 => Some(Mode::Bridged),
+        11 => Some(Mode::Transparent),
         _ => None,
     }
 }
@@ -364,6 +365,10 @@ fn pool_exhausted(model: &Model, network: &Network) -> bool {
 
 fn addresses(e: &mut Expected, model: &Model, network: &Network, wish: &EndpointWish) {
     if network.subnets.is_empty() {
+        if network.mode == Mode::Transparent && wish.addresses.is_empty() {
+            // It finds its own on the wire.
+            return;
+        }
         return e.wrong([HResult::HCN_E_SUBNET_NOT_FOUND]);
     }
     let full = [
@@ -469,7 +474,9 @@ fn one_policy(
             if *internal == 0 {
                 e.wrong([HResult::HCN_E_INVALID_INTERNAL_PORT]);
             }
-            if mode.is_some_and(|mode| matches!(mode, Mode::Internal | Mode::Private)) {
+            if mode.is_some_and(|mode| {
+                matches!(mode, Mode::Internal | Mode::Private | Mode::Transparent)
+            }) {
                 e.wrong([HResult::HCN_E_MAPPING_NOT_SUPPORTED]);
             }
             let family = published_family(model, network, own);
@@ -485,6 +492,9 @@ fn one_policy(
                     None => e.perhaps([HResult::HCN_E_PORT_ALREADY_EXISTS]),
                 }
             }
+        }
+        Policy::Acl(_) | Policy::BadAcl(_) | Policy::Qos(_) if mode == Some(Mode::Transparent) => {
+            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
         Policy::Acl(_) | Policy::Qos(_) | Policy::PortName(_) => {}
         Policy::Mtu(_) => {}
@@ -584,6 +594,9 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
     }
     if namespace == model.host_default {
         on_host(e, &endpoint.policies);
+        if model.network(endpoint.network).is_some_and(|it| it.mode == Mode::Transparent) {
+            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+        }
         if model.network(endpoint.network).is_some_and(|network| network.mode == Mode::Private) {
             e.perhaps([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
@@ -654,6 +667,10 @@ fn balancer_open_questions(
         networks.push(network.map(|network| network.mode));
         let v4 = endpoint.addresses.iter().any(|net| net.addr().is_ipv4());
         one_family &= v4;
+    }
+    if networks.contains(&Some(Mode::Transparent)) {
+        e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+        e.unnamed = true;
     }
     let published = networks.iter().all(|mode| *mode != Some(Mode::Private));
     let distinct_vips = vips.iter().collect::<BTreeSet<_>>().len() == vips.len();

@@ -135,12 +135,13 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
         Mode::Private => Some("private"),
         Mode::Overlay => Some("overlay"),
         Mode::Bridged => Some("l2bridge"),
+        Mode::Transparent => Some("transparent"),
     };
     ensure(kind.as_deref() == wanted, || format!("the network's Type is {kind:?}"))?;
     let found = subnets_of(&document);
     let asked: Vec<&str> = wish.subnets.iter().map(|subnet| PREFIXES[subnet.prefix]).collect();
     let prefixes: Vec<String> = found.iter().map(|(prefix, _)| prefix.to_string()).collect();
-    if asked.is_empty() && mode != Mode::Private {
+    if asked.is_empty() && !matches!(mode, Mode::Private | Mode::Transparent) {
         ensure(prefixes.len() == 1, || format!("the service chose {prefixes:?}"))?;
         let foreign = crate::drive::surroundings().prefixes;
         let others = world.model.networks.iter().flat_map(Network::prefixes).chain(foreign);

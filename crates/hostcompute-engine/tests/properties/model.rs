@@ -33,6 +33,7 @@ pub enum Mode {
     Private,
     Overlay,
     Bridged,
+    Transparent,
 }
 
 #[derive(Debug, Clone)]
@@ -219,9 +220,7 @@ impl Model {
     pub fn reboot(&mut self) {
         let lasting = |network: &Network| match network.mode {
             Mode::Nat => network.flags & 16 != 0 && network.flags & 8 == 0,
-            Mode::Internal | Mode::Private | Mode::Overlay | Mode::Bridged => {
-                network.flags & 8 == 0
-            }
+            _ => network.flags & 8 == 0,
         };
         let gone = self.networks.iter().filter(|network| !lasting(network));
         let gone: Vec<Guid> = gone.map(|network| network.id).collect();

@@ -22,8 +22,12 @@ const MOST_ENDPOINTS: usize = 6;
 /// Compares every promise with what the facts give; tells the first that is broken.
 pub fn check(model: &Model, reach: &Reach<'_>) -> Result<(), String> {
     let attached = |endpoint: &&Endpoint| endpoint.place.is_some();
+    // What is on the wire past the host is not ours to promise anything of.
+    let passes_us = |endpoint: &&Endpoint| {
+        model.network(endpoint.network).is_some_and(|network| network.mode != Mode::Transparent)
+    };
     let endpoints: Vec<&Endpoint> =
-        model.endpoints.iter().filter(attached).take(MOST_ENDPOINTS).collect();
+        model.endpoints.iter().filter(attached).filter(passes_us).take(MOST_ENDPOINTS).collect();
     let walk = Walk { model, reach };
     for from in &endpoints {
         for to in &endpoints {
@@ -105,7 +109,7 @@ impl Walk<'_> {
             let way_out = match network.mode {
                 Mode::Nat | Mode::Bridged => true,
                 Mode::Overlay | Mode::Internal => translated,
-                Mode::Private => false,
+                Mode::Private | Mode::Transparent => false,
             };
             let wanted = way_out && packet.leaves(from);
             let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);
