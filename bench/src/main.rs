@@ -241,9 +241,16 @@ fn amount(options: &Options) -> Amount {
 /// How much there is on the large host.
 fn extent(options: &Options) -> Extent {
     if options.quick {
-        return Extent { endpoints: 40, services: 40, remotes: 20, samples: 3, restarts: 1 };
+        return Extent {
+            endpoints: 40,
+            services: 40,
+            remotes: 20,
+            sets: 2,
+            samples: 3,
+            restarts: 1,
+        };
     }
-    Extent { endpoints: 5000, services: 5000, remotes: 500, samples: 100, restarts: 3 }
+    Extent { endpoints: 5000, services: 5000, remotes: 500, sets: 50, samples: 100, restarts: 3 }
 }
 
 /// One of our programs, if it has been built beside this one. Under `cargo run`, builds it in the same profile: one command is to

@@ -17,6 +17,7 @@ pub struct Extent {
     pub endpoints: u32,
     pub services: u32,
     pub remotes: u32,
+    pub sets: u32,
     pub samples: u32,
     pub restarts: u32,
 }
@@ -27,6 +28,7 @@ impl Extent {
             Matter::Endpoint => self.endpoints,
             Matter::Service => self.services,
             Matter::RemoteSubnet => self.remotes,
+            Matter::Set => self.sets,
         }
     }
 }

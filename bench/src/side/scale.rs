@@ -4,6 +4,7 @@
 //! endpoint's three: its namespace, itself, and its place there).
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,10 +24,12 @@ pub enum Matter {
     Service,
     /// A subnet behind another host.
     RemoteSubnet,
+    /// A set of addresses for access lists.
+    Set,
 }
 
 impl Matter {
-    pub const ALL: [Self; 3] = [Self::Endpoint, Self::Service, Self::RemoteSubnet];
+    pub const ALL: [Self; 4] = [Self::Endpoint, Self::Service, Self::RemoteSubnet, Self::Set];
 
     /// What the table calls one.
     pub fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Matter {
             Self::Endpoint => "endpoint",
             Self::Service => "service of 3 backends",
             Self::RemoteSubnet => "remote subnet",
+            Self::Set => "set of 4000 members",
         }
     }
 }
@@ -100,6 +104,10 @@ impl Large {
                 self.add_remote(number, 1 - host)
             }
             (Matter::RemoteSubnet, Deed::Remove) => self.remove_remote(number).map(drop),
+            (Matter::Set, Deed::Add) => self.change_network("Add", &set(number, MEMBERS)),
+            // One member goes; the whole document is sent again, as consumers do.
+            (Matter::Set, Deed::Change) => self.change_network("Update", &set(number, MEMBERS - 1)),
+            (Matter::Set, Deed::Remove) => self.change_network("Remove", &set(number, 0)),
         }
     }
 
@@ -224,5 +232,19 @@ fn remote(number: u32, host: u8) -> String {
     let (second, adapter) = (64 + u32::from(high), 18 + u32::from(host));
     format!(
         r#"{{"Policies":[{{"Type":"RemoteSubnetRoute","Settings":{{"DestinationPrefix":"10.{second}.{low}.0/24","IsolationId":4096,"ProviderAddress":"198.{adapter}.{high}.{low}","DistributedRouterMacAddress":"02:11:00:{host:02x}:{high:02x}:{low:02x}"}}}}]}}"#
+    )
+}
+
+/// Members of a set.
+const MEMBERS: u32 = 4000;
+
+/// The set with this number and so many members, none beside another.
+fn set(number: u32, members: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(10, 192, 0, 0));
+    let addresses: Vec<String> =
+        (0..members).map(|place| Ipv4Addr::from(first + 2 * place).to_string()).collect();
+    format!(
+        r#"{{"Policies":[{{"Type":"SetPolicy","Settings":{{"Id":"set-{number}","Name":"set-{number}","PolicyType":"IPSET","Values":"{}"}}}}]}}"#,
+        addresses.join(",")
     )
 }
