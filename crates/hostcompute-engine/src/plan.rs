@@ -79,6 +79,8 @@ pub enum Fact {
     VipRoute(VipRoute),
     /// A set of addresses that access rules name.
     AddressSet(AddressSet),
+    /// Whoever is behind a port has a virtual IP as its own.
+    VipOwner(VipOwner),
     /// The access rules of one endpoint in one direction.
     AclChain(AclChain),
     /// One element of a set or map of the table.
@@ -348,6 +350,16 @@ pub enum End {
     Destination,
 }
 
+/// A permanent neighbour on a port: packets for a virtual IP that come there need not ask who has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VipOwner {
+    /// Host end of the port.
+    pub port: String,
+    pub index: u32,
+    pub address: IpAddr,
+    pub mac: Mac,
+}
+
 /// Which way traffic goes, seen from the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -473,6 +485,38 @@ pub struct Service {
     pub affinity: Affinity,
     /// Backend of each slot; the length is one of [`SLOT_CLASSES`].
     pub slots: Vec<SocketAddr>,
+    pub audience: Audience,
+    /// Under which address backends see clients, where it is not their own.
+    pub shown: Option<Shown>,
+    /// Backends that get packets with the virtual IP as destination, and answer from it.
+    pub kept: Vec<Kept>,
+}
+
+/// For whom a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Audience {
+    Everybody,
+    /// Who is behind a port or a tunnel of ours.
+    Inside,
+    /// These, and programs of the host.
+    InsideAndHost,
+}
+
+/// A source address in place of the client's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shown {
+    pub address: IpAddr,
+    /// The backends that see it.
+    pub toward: Vec<IpAddr>,
+}
+
+/// A backend that owns the virtual IP itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kept {
+    /// The host end of its port, and its own MAC.
+    pub port: String,
+    pub mac: Mac,
+    pub backend: SocketAddr,
 }
 
 /// The sizes a service's slot table may have. Each is a map with one rule, whatever the number of services.

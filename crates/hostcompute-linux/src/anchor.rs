@@ -1,16 +1,17 @@
 //! Anchors, and what hangs on them: gateway addresses, addresses of endpoints in the host's own namespace, routes to virtual
-//! addresses.
+//! addresses; and who owns one.
 //!
 //! An anchor is a bridge without ports, since many kernels have no `dummy` device. It is up but has no carrier, which neither
 //! its addresses nor the routes through it mind.
 
-use hostcompute_engine::plan::{Anchor, DYING_GROUP, HostAddress, VipRoute};
+use hostcompute_engine::plan::{Anchor, DYING_GROUP, HostAddress, VipOwner, VipRoute};
 use ipnet::IpNet;
 
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::route::address;
 use crate::route::link::{self, NewLink};
+use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, Path, Target};
 
 /// The interface group of anchors and shaping devices: our mark on links that are no ports.
@@ -86,4 +87,18 @@ pub(crate) fn push_remove_vip(datagram: &mut Datagram, step: usize, route: &VipR
     let note =
         Note { step, aim: "remove the route to the virtual address", lenient: Lenient::Absent };
     path::push_remove(datagram, note, &vip_path(route));
+}
+
+pub(crate) fn owner(owner: &VipOwner) -> Neighbour {
+    Neighbour { index: owner.index, address: owner.address, mac: owner.mac }
+}
+
+pub(crate) fn push_add_owner(datagram: &mut Datagram, step: usize, new: &VipOwner) {
+    let note = Note { step, aim: "say who has the virtual address", lenient: Lenient::Not };
+    neighbour::push_set(datagram, note, owner(new));
+}
+
+pub(crate) fn push_remove_owner(datagram: &mut Datagram, step: usize, old: &VipOwner) {
+    let note = Note { step, aim: "forget who had the virtual address", lenient: Lenient::Absent };
+    neighbour::push_remove(datagram, note, owner(old));
 }

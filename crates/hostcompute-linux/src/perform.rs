@@ -92,6 +92,7 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
             | Fact::VipRoute(_)
+            | Fact::VipOwner(_)
     )
 }
 
@@ -281,6 +282,13 @@ impl<'p> Performance<'_, 'p> {
             }
             Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new),
             Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
+            Fact::VipOwner(new) => {
+                // The port that it is said of may still be gathered.
+                if self.begun.iter().any(|begun| begun.port.index == new.index) {
+                    self.flush()?;
+                }
+                anchor::push_add_owner(&mut self.datagram, step, new);
+            }
             Fact::Resolver(new) => {
                 resolver::write(&self.host.resolver_dir, new.netns, &new.content)?
             }
@@ -397,6 +405,7 @@ impl<'p> Performance<'_, 'p> {
                 self.retired.touched.push(old.port_index);
             }
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
+            Fact::VipOwner(old) => anchor::push_remove_owner(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
             // The port goes, or answers for what lies behind it without harm.
             Fact::Responder(_) | Fact::Lease(_) | Fact::Name(_) => self.host.answer_no_more(fact),

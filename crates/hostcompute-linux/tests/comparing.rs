@@ -6,8 +6,8 @@ mod lab;
 
 use hostcompute_engine::host::{Difference, Host};
 use hostcompute_engine::plan::{
-    AclChain, AclRule, Affinity, Direction, Element, Fact, Family, HostAddress, PortRange,
-    Resolver, Service, Shaper, Step, Verdict, VipRoute, difference, undo,
+    AclChain, AclRule, Affinity, Audience, Direction, Element, Fact, Family, HostAddress,
+    PortRange, Resolver, Service, Shaper, Step, Verdict, VipRoute, difference, undo,
 };
 use hostcompute_engine::reconcile;
 use lab::facts::{anchor, guid, ip, mapping, nat, net, port};
@@ -75,6 +75,9 @@ fn everything() -> Vec<Fact> {
             port: 80,
             affinity: Affinity::Client,
             slots: vec!["10.1.0.2:80".parse().unwrap(); 12],
+            audience: Audience::Everybody,
+            shown: None,
+            kept: Vec::new(),
         }),
         Fact::Resolver(Resolver { netns: guid(102), content: "nameserver ::1\n".to_owned() }),
     ]);
@@ -394,6 +397,9 @@ fn a_plan_that_fails_anywhere_is_undone_without_a_trace() {
         port: 1,
         affinity: Affinity::None,
         slots: vec!["10.0.0.1:1".parse().unwrap(); 2],
+        audience: Audience::Everybody,
+        shown: None,
+        kept: Vec::new(),
     };
     for place in 0..=plan.len() {
         for poison in [Fact::VipRoute(route.clone()), Fact::Service(service.clone())] {

@@ -7,7 +7,7 @@ mod lab;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hostcompute_engine::plan::{Affinity, Fact, Family, Service, VipRoute};
+use hostcompute_engine::plan::{Affinity, Audience, Fact, Family, Service, VipRoute};
 use lab::facts::{anchor, guid, ip, nat};
 use lab::traffic::{Connection, Server, tcp, tcp_refused, tcp_server, udp, udp_server};
 use lab::{HOST4, HOST6, Lab, Netns, OUTSIDE4};
@@ -24,6 +24,9 @@ fn service(vip: Option<&str>, protocol: u8, port: u16, backends: &[&str], slots:
         port,
         affinity: Affinity::None,
         slots: (0..slots).map(|slot| backends[slot % backends.len()]).collect(),
+        audience: Audience::Everybody,
+        shown: None,
+        kept: Vec::new(),
     }
 }
 

@@ -130,6 +130,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::VipRoute(_)
         | Fact::Responder(_)
         | Fact::Solicited(_)
+        | Fact::VipOwner(_)
         | Fact::AddressSet(_) => return false,
         Fact::Netns(netns) => drop(things.insert(Thing::Netns(*netns))),
         Fact::Resolver(resolver) => drop(things.insert(Thing::Netns(resolver.netns))),

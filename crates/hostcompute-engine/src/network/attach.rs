@@ -50,6 +50,13 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
         let why = "an endpoint of a Transparent network has an interface of its own, which HostDefault cannot give it";
         return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Settings.EndpointId"));
     }
+    if draft.state.namespaces.get(namespace).is_some_and(|namespace| namespace.is_guests()) {
+        let why = alloc::format!(
+            "namespace {namespace} is inside of a virtual machine, where this host cannot plug endpoints in"
+        );
+        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
+            .hint("only namespaces of type Host and HostDefault take endpoints"));
+    }
     permitted(&endpoint, namespace)?;
     if namespace == HOST_DEFAULT && draft.state.routes_of(id).next().is_some() {
         return Err(sdn_route::on_host());

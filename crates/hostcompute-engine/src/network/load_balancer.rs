@@ -1,7 +1,8 @@
 //! Load balancers: HcnCreateLoadBalancer, HcnModifyLoadBalancer, HcnDeleteLoadBalancer (hcn.md 2.17, 3.10).
 //!
 //! A frontend is a virtual IP, or every address of the host when there is none (node port). Connections are translated to
-//! a backend and keep the client's address; replies come back through this host, which owns every port's only route.
+//! a backend that is attached, or lives on another host. They keep the client's address, unless a source VIP is given and direct server
+//! return is not asked for; replies come back through this host, which owns every port's only route.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,12 +16,15 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::decide::Draft;
+use crate::network::attach;
 use crate::network::endpoint::Endpoint;
 use crate::network::policy::port_mapping::{SCTP, TCP, UDP};
 use crate::network::slots;
 use crate::network::station;
 use crate::object::{Change, Kind, Object, Parts};
-use crate::plan::{Affinity, Fact, Family, Service, VipRoute};
+use crate::plan::{
+    Affinity, Audience, Claim, Fact, Family, Kept, Port, Service, Shown, VipOwner, VipRoute,
+};
 use crate::state::{Frontend, State};
 
 /// A load balancer.
@@ -33,6 +37,8 @@ pub struct LoadBalancer {
     /// Backends in the document's order, without repetitions.
     pub endpoints: Vec<Guid>,
     pub services: Vec<Balanced>,
+    /// What backends see in place of the client's address.
+    pub shown: Option<IpAddr>,
 }
 
 /// One frontend of a load balancer.
@@ -41,13 +47,22 @@ pub struct Balanced {
     pub frontend: Frontend,
     pub internal: u16,
     pub affinity: Affinity,
+    pub audience: Audience,
+    /// Backends get packets with the virtual IP as destination.
+    pub kept: bool,
 }
 
 /// Flags that are carried out (client address preserved), or describe what needs no doing.
 const KNOWN_FLAGS: u32 =
     LoadBalancerFlags::ENABLE_DIRECT_SERVER_RETURN.0 | LoadBalancerFlags::IPV6.0;
-const KNOWN_MAPPING_FLAGS: u32 = LoadBalancerPortMappingFlags::LOCAL_ROUTED_VIP.0
+const KNOWN_MAPPING_FLAGS: u32 = INTERNAL
+    | LOCAL
+    | PRESERVE
+    | LoadBalancerPortMappingFlags::USE_MUX.0
     | LoadBalancerPortMappingFlags::VIP_EXTERNAL_IP.0;
+const INTERNAL: u32 = LoadBalancerPortMappingFlags::ENABLE_INTERNAL_LOAD_BALANCER.0;
+const LOCAL: u32 = LoadBalancerPortMappingFlags::LOCAL_ROUTED_VIP.0;
+const PRESERVE: u32 = LoadBalancerPortMappingFlags::ENABLE_PRESERVE_DIP.0;
 
 impl LoadBalancer {
     pub(crate) fn chosen(&self) -> Map<String, Value> {
@@ -64,28 +79,52 @@ impl LoadBalancer {
 
     /// What the host has because of this load balancer.
     pub(crate) fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
-        let backends: Vec<&Endpoint> = self
-            .endpoints
-            .iter()
-            .filter_map(|id| state.endpoints.get(*id))
-            .map(AsRef::as_ref)
-            .collect();
+        let listed = self.endpoints.iter().filter_map(|id| state.endpoints.get(*id));
+        let serving: Vec<&Endpoint> =
+            listed.map(AsRef::as_ref).filter(|endpoint| serves(state, endpoint)).collect();
         for balanced in &self.services {
-            let (family, vip, protocol, port) = balanced.frontend;
-            let address = |endpoint: &&Endpoint| address_of(endpoint, family);
-            let backends: Vec<SocketAddr> = backends
-                .iter()
-                .filter_map(address)
-                .map(|address| SocketAddr::new(address, balanced.internal))
-                .collect();
-            let slots = slots::assign(&backends);
-            if slots.is_empty() {
-                continue;
+            // Also while nobody serves: what is sent there goes nowhere else meanwhile.
+            facts.extend(balanced.frontend.1.and_then(|vip| self.route(state, vip)));
+            facts.extend(self.service(state, balanced, &serving).map(Fact::Service));
+            if balanced.kept {
+                let owners = serving.iter().filter_map(|endpoint| owner(state, balanced, endpoint));
+                facts.extend(owners.map(Fact::VipOwner));
             }
-            let affinity = balanced.affinity;
-            facts.push(Fact::Service(Service { vip, family, protocol, port, affinity, slots }));
-            facts.extend(vip.and_then(|vip| self.route(state, vip)));
         }
+    }
+
+    fn service(
+        &self,
+        state: &State,
+        balanced: &Balanced,
+        serving: &[&Endpoint],
+    ) -> Option<Service> {
+        let Balanced { frontend: (family, vip, protocol, port), affinity, audience, .. } =
+            *balanced;
+        let mut backends = Vec::new();
+        let mut kept = Vec::new();
+        let mut toward = Vec::new();
+        for endpoint in serving {
+            let Some(address) = address_of(endpoint, family) else { continue };
+            let backend = SocketAddr::new(address, balanced.internal);
+            if balanced.kept {
+                // An endpoint in HostDefault is an address of the host, which cannot own the virtual IP as well.
+                let Some(port) = attach::port(state, endpoint) else { continue };
+                kept.push(Kept { port: port.name, mac: port.mac, backend });
+            }
+            backends.push(backend);
+            // What stays on this host comes back through it in any case.
+            if audience == Audience::Everybody || endpoint.remote.is_some() {
+                toward.push(address);
+            }
+        }
+        let slots = slots::assign(&backends);
+        if slots.is_empty() {
+            return None;
+        }
+        let shown = self.shown.filter(|_| !toward.is_empty());
+        let shown = shown.map(|address| Shown { address, toward });
+        Some(Service { vip, family, protocol, port, affinity, slots, audience, shown, kept })
     }
 
     /// The route to a virtual IP, from the first of the load balancers that announce it.
@@ -98,6 +137,28 @@ impl LoadBalancer {
         let network = state.networks.get(backend.network)?;
         let (device, index) = (network.anchor_name(), network.interface);
         Some(Fact::VipRoute(VipRoute { address: vip, device, index }))
+    }
+}
+
+/// The way to a backend that keeps the virtual IP.
+fn owner(state: &State, balanced: &Balanced, endpoint: &Endpoint) -> Option<VipOwner> {
+    let (family, vip, ..) = balanced.frontend;
+    address_of(endpoint, family)?;
+    let Port { name, index, mac, .. } = attach::port(state, endpoint)?;
+    Some(VipOwner { port: name, index, address: vip?, mac })
+}
+
+/// Whether an endpoint takes connections: it is plugged in, or elsewhere.
+fn serves(state: &State, endpoint: &Endpoint) -> bool {
+    let network = state.networks.get(endpoint.network);
+    let own = network.and_then(|network| network.overlay.as_ref()).map(|overlay| overlay.provider);
+    match endpoint.remote {
+        // Consumers make such endpoints for the addresses of hosts, this one's too.
+        Some(_) if endpoint.is_stand_in(state) && own.is_some() => {
+            endpoint.addresses.iter().any(|address| Some(address.addr()) == own)
+        }
+        Some(_) => true,
+        None => endpoint.attachment.is_some(),
     }
 }
 
@@ -142,6 +203,14 @@ fn write(
     document.base.schema_version.get_or_insert(Version::new(2, 0));
     let balancer = understand(draft.state, id, document, sequence)?;
     refuse_conflicts(draft.state, &balancer)?;
+    let known = &draft.state.index.services;
+    let fresh = balancer.services.iter().filter(|one| !known.contains_key(&one.frontend));
+    // Node ports are not kept from programs, but not taken from them either (hcn.md 3.12).
+    let claims = fresh.filter_map(|one| match one.frontend {
+        (family, None, protocol, port) => Some(Claim { address: None, family, protocol, port }),
+        _ => None,
+    });
+    draft.claims.extend(claims);
     draft.put(Object::LoadBalancer(balancer.into()));
     Ok(())
 }
@@ -161,6 +230,7 @@ fn understand(
     // Upper case, which every version of kube-proxy understands (hcn.md 7, row 18).
     document.host_compute_endpoints = endpoints.iter().map(Guid::to_upper).collect();
     let vips = vips(&document)?;
+    let shown = source_vip(&document)?;
     if document.port_mappings.is_empty() {
         let why = "a load balancer needs at least one port mapping";
         return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("PortMappings"));
@@ -176,10 +246,17 @@ fn understand(
                 return Err(Failure::new(HResult::ERROR_ALREADY_EXISTS, why).at(path));
             }
             require_family(state, &endpoints, family)?;
+            if shown.is_some_and(|shown| Family::of(&shown) != family) {
+                let why = "the source VIP is of another family than a frontend";
+                return Err(Failure::new(HResult::HCN_E_INVALID_IP, why).at("SourceVIP"));
+            }
+            if balanced.kept {
+                refuse_keeping(state, &endpoints, vip, &path)?;
+            }
             services.push(balanced);
         }
     }
-    Ok(LoadBalancer { id, document, sequence, endpoints, services })
+    Ok(LoadBalancer { id, document, sequence, endpoints, services, shown })
 }
 
 fn refuse_unsupported(document: &HostComputeLoadBalancer) -> Result<(), Failure> {
@@ -194,12 +271,6 @@ fn refuse_unsupported(document: &HostComputeLoadBalancer) -> Result<(), Failure>
             alloc::format!("load balancer flags {which} are not supported"),
         );
     }
-    let source = document.source_vip.as_deref().unwrap_or_default();
-    if !source.is_empty() && flags & LoadBalancerFlags::ENABLE_DIRECT_SERVER_RETURN.0 == 0 {
-        let why =
-            "backends see the client's own address: a source VIP cannot be put in its place".into();
-        return unsupported("SourceVIP", why);
-    }
     for (i, mapping) in document.port_mappings.iter().enumerate() {
         let flags = mapping.flags.map_or(0, |flags| flags.0) & !KNOWN_MAPPING_FLAGS;
         if flags != 0 {
@@ -209,6 +280,47 @@ fn refuse_unsupported(document: &HostComputeLoadBalancer) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// The address that backends see: none with direct server return, or when none is given.
+fn source_vip(document: &HostComputeLoadBalancer) -> Result<Option<IpAddr>, Failure> {
+    let text = document.source_vip.as_deref().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = |why: &str| {
+        Failure::new(HResult::HCN_E_INVALID_IP, alloc::format!("'{text}' {why}")).at("SourceVIP")
+    };
+    let address: IpAddr = text.parse().map_err(|_| bad("is not an IP address"))?;
+    if address.is_loopback() || address.is_multicast() {
+        return Err(bad("cannot be the source of packets"));
+    }
+    let direct = LoadBalancerFlags::ENABLE_DIRECT_SERVER_RETURN.0;
+    let is_direct = document.flags.is_some_and(|flags| flags.0 & direct != 0);
+    Ok(Some(address).filter(|address| !is_direct && !address.is_unspecified()))
+}
+
+/// Who keeps the destination must know which it is, and do it itself.
+fn refuse_keeping(
+    state: &State,
+    endpoints: &[Guid],
+    vip: Option<IpAddr>,
+    path: &str,
+) -> Result<(), Failure> {
+    let refuse = |why: String| {
+        let path = alloc::format!("{path}.Flags");
+        Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at(path))
+    };
+    if vip.is_none() {
+        return refuse("only the address of a frontend VIP can be preserved".into());
+    }
+    let remote = |id: &&Guid| state.endpoints.get(**id).is_some_and(|e| e.remote.is_some());
+    match endpoints.iter().find(remote) {
+        Some(id) => refuse(alloc::format!(
+            "endpoint {id} lives on another host, which would not know what is preserved"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The endpoints that a document lists, in order and once each; `who` needs at least one.
@@ -311,7 +423,15 @@ fn balanced(
             return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at(at("DistributionType")));
         }
     };
-    Ok(Balanced { frontend: (family, vip, protocol, external), internal, affinity })
+    let flags = mapping.flags.map_or(0, |flags| flags.0);
+    let audience = match (flags & INTERNAL != 0, flags & LOCAL != 0) {
+        (false, _) => Audience::Everybody,
+        (true, false) => Audience::Inside,
+        (true, true) => Audience::InsideAndHost,
+    };
+    let kept = flags & PRESERVE != 0;
+    let frontend = (family, vip, protocol, external);
+    Ok(Balanced { frontend, internal, affinity, audience, kept })
 }
 
 fn require_family(state: &State, endpoints: &[Guid], family: Family) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Namespaces: HcnCreateNamespace, HcnModifyNamespace, HcnDeleteNamespace (hcn.md 2.15, 2.16, 3.6).
 //!
 //! Host namespaces are named network namespaces. HostDefault is the host's own: it always exists, and creating it returns
-//! it. Guest namespaces belong to virtual machines and come with them.
+//! it. Guest and GuestDefault namespaces are inside of virtual machines: records, into which nothing can be plugged from here.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,6 +43,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// Whether it is inside of a virtual machine, and nothing on this host.
+    pub fn is_guests(&self) -> bool {
+        matches!(self.document.kind, Some(NamespaceType::Guest | NamespaceType::GuestDefault))
+    }
+
     pub(crate) fn chosen(&self) -> Map<String, Value> {
         let mut chosen = Map::new();
         chosen.insert("Sequence".into(), self.sequence.into());
@@ -103,7 +108,7 @@ fn version() -> Version {
 
 /// What the host has because of a namespace.
 pub(crate) fn facts(state: &State, id: Guid, facts: &mut Vec<Fact>) {
-    if state.namespaces.get(id).is_none() {
+    if state.namespaces.get(id).is_none_or(|namespace| namespace.is_guests()) {
         return;
     }
     facts.push(Fact::Netns(id));
@@ -133,11 +138,13 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             draft.created(HOST_DEFAULT);
             return Ok(());
         }
+        // Records of what is inside of a machine.
+        Some(NamespaceType::Guest | NamespaceType::GuestDefault) => {}
         Some(other) => {
-            let why = alloc::format!("namespaces of type {} need a virtual machine", other.name());
+            let why = alloc::format!("'{}' is not a type of namespace", other.name());
             return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
                 .at("Type")
-                .hint("use Host or HostDefault"));
+                .hint("use Host, HostDefault, Guest or GuestDefault"));
         }
     }
     let id = draft.new_id(Kind::Namespace, document.base.id)?;

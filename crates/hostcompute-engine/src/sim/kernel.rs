@@ -118,6 +118,10 @@ impl Kernel {
                 self.remove(&Thing::Interception(*id));
             }
             Fact::Port(port) => {
+                let index = port.index;
+                self.remove_all(
+                    |_, fact| matches!(fact, Fact::VipOwner(owner) if owner.index == index),
+                );
                 if let Some(shaper) = self.shapers.get(&port.name).cloned() {
                     self.damage(&Thing::Link(shaper), "nothing is redirected to it");
                 }

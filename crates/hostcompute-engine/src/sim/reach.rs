@@ -15,7 +15,7 @@ use hostcompute_schema::Guid;
 use ipnet::IpNet;
 
 use crate::host::Surroundings;
-use crate::plan::{Direction, Fact, Family, Port};
+use crate::plan::{Audience, Direction, Fact, Family, Port, Service};
 
 use tables::Tables;
 
@@ -106,7 +106,12 @@ struct Packet {
     port: u16,
     /// It came in by a port or a tunnel.
     from_ours: bool,
+    /// It is a program's of the host.
+    from_host: bool,
     translated: bool,
+    /// The source that a service shows, and the destination that it keeps.
+    shown: Option<IpAddr>,
+    kept: Option<IpAddr>,
 }
 
 /// The host's routing decision.
@@ -173,7 +178,10 @@ impl<'a> Reach<'a> {
             source_port,
             port,
             from_ours,
+            from_host: false,
             translated: false,
+            shown: None,
+            kept: None,
         }
     }
 
@@ -232,11 +240,19 @@ impl<'a> Reach<'a> {
         }
         let vip = self.tables.service(Some(packet.destination), packet);
         let service = vip.or_else(|| self.tables.service(None, packet).filter(|_| local));
+        let service = service.filter(|service| admits(service, packet));
         let backend = service.and_then(|service| tables::backend(service, packet.source, draw));
+        let before = *packet;
         let mapped = || {
-            let vip = self.tables.mapping(Some(packet.destination), packet);
-            vip.or_else(|| self.tables.mapping(None, packet).filter(|_| local))
+            let vip = self.tables.mapping(Some(before.destination), &before);
+            vip.or_else(|| self.tables.mapping(None, &before).filter(|_| local))
         };
+        if let (Some(to), Some(service)) = (backend, service) {
+            let shown = service.shown.as_ref().filter(|shown| shown.toward.contains(&to.ip()));
+            packet.shown = shown.map(|shown| shown.address);
+            let keeps = service.kept.iter().any(|kept| kept.backend == to);
+            packet.kept = keeps.then_some(packet.destination);
+        }
         if let Some(to) = backend.or_else(mapped) {
             packet.destination = to.ip();
             packet.port = to.port();
@@ -331,6 +347,9 @@ impl<'a> Reach<'a> {
     /// Source translation of what is forwarded.
     fn source_outside(&self, packet: &Packet, to_port: bool) -> IpAddr {
         let (source, destination) = (packet.source, packet.destination);
+        if let Some(shown) = packet.shown {
+            return shown;
+        }
         if to_port {
             let hairpin = packet.translated && self.tables.is_loop(source, destination);
             let masked = hairpin || self.tables.is_masked(packet);
@@ -400,14 +419,16 @@ impl<'a> Reach<'a> {
     fn leave_host(&self, connection: &Connection, bound: Option<IpAddr>) -> Outcome {
         let first = self.tables.host_source(connection.to);
         let source = bound.or(first).ok_or(Lost::NoRoute)?;
-        let mut packet = self.packet(connection, source, false);
+        let packet = self.packet(connection, source, false);
+        let mut packet = Packet { from_host: true, ..packet };
         self.translate(&mut packet, connection.draw);
         let way = self.tables.way(packet.destination);
         match way {
             Way::Port(port) => return self.depart(&packet, port),
             Way::Beyond(host) => {
                 self.leave_for_ours(&packet)?;
-                return Ok(deliver(Receiver::Beyond(host), &packet));
+                let source = packet.shown.unwrap_or(packet.source);
+                return Ok(deliver(Receiver::Beyond(host), &Packet { source, ..packet }));
             }
             Way::Local | Way::Outside | Way::Nowhere => {}
         }
@@ -439,9 +460,18 @@ impl<'a> Reach<'a> {
     fn depart(&self, packet: &Packet, port: &'a Port) -> Outcome {
         self.leave_for_ours(packet)?;
         let loopback = packet.source.is_loopback();
-        let source = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
-        let source = source.ok_or(Lost::NoSource)?;
+        let usual = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
+        let source = packet.shown.or(usual).ok_or(Lost::NoSource)?;
         self.enter(&Packet { source, ..*packet }, port)
+    }
+}
+
+/// Whether the service is for whoever sent the packet.
+fn admits(service: &Service, packet: &Packet) -> bool {
+    match service.audience {
+        Audience::Everybody => true,
+        Audience::Inside => packet.from_ours,
+        Audience::InsideAndHost => packet.from_ours || packet.from_host,
     }
 }
 
@@ -450,6 +480,7 @@ fn holds(port: &Port, address: IpAddr) -> bool {
 }
 
 fn deliver(receiver: Receiver, packet: &Packet) -> Delivery {
-    let destination = SocketAddr::new(packet.destination, packet.port);
+    let destination = packet.kept.unwrap_or(packet.destination);
+    let destination = SocketAddr::new(destination, packet.port);
     Delivery { receiver, destination, source: packet.source }
 }

@@ -307,6 +307,7 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::Lease(lease) => device(&lease.port, lease.index),
+        Fact::VipOwner(owner) => device(&owner.port, owner.index),
         Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
         Fact::AddressSet(_) | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {
             has(Thing::Table)

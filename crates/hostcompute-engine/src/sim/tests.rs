@@ -124,6 +124,9 @@ fn web() -> Vec<Fact> {
             port: 80,
             affinity: Affinity::None,
             slots: backends.to_vec(),
+            audience: crate::plan::Audience::Everybody,
+            shown: None,
+            kept: Vec::new(),
         }),
         Fact::VipRoute(VipRoute { address: ip(VIP), device: "hb1".into(), index: 11 }),
         Fact::Shaper(Shaper {

@@ -30,6 +30,8 @@ pub(super) enum Thing {
     Detour(Family, u32),
     Proxy(IpAddr),
     VipRoute(IpAddr),
+    /// By the port's name.
+    VipOwner(String, IpAddr),
     Chain(String),
     /// A set of addresses: its number, family and whether its keys have ports.
     Set(u32, Family, bool),
@@ -76,6 +78,7 @@ impl Thing {
             Fact::HostAddress(host) => Self::HostAddress(host.address),
             Fact::Shaper(shaper) => Self::Link(shaper.name.clone()),
             Fact::VipRoute(route) => Self::VipRoute(route.address),
+            Fact::VipOwner(owner) => Self::VipOwner(owner.port.clone(), owner.address),
             Fact::AddressSet(set) => Self::Set(set.number, set.family, set.ports),
             Fact::AclChain(chain) => Self::Chain(chain.name.clone()),
             Fact::Element(element) => Self::Element(key(element)),
@@ -144,7 +147,8 @@ impl Medium {
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
-            | Fact::VipRoute(_) => Self::Links,
+            | Fact::VipRoute(_)
+            | Fact::VipOwner(_) => Self::Links,
             Fact::Forwarding(_)
             | Fact::Solicited(_)
             | Fact::Netns(_)
@@ -171,6 +175,7 @@ impl fmt::Display for Thing {
             Self::Detour(family, number) => write!(f, "way {number:x} of {family:?}"),
             Self::Wire(table) => write!(f, "routing tables of {table}"),
             Self::Proxy(address) => write!(f, "answers for {address}"),
+            Self::VipOwner(port, address) => write!(f, "owner of {address} at {port}"),
             Self::VipRoute(address) => write!(f, "route to {address}"),
             Self::Chain(name) => write!(f, "chain {name}"),
             Self::Set(number, family, ports) => {

@@ -45,7 +45,11 @@ struct Packet {
     port: u16,
     /// It came in by a port or a tunnel.
     from_ours: bool,
+    /// It is a program's of the host.
+    from_host: bool,
     translated: bool,
+    /// What a service shows in place of the source.
+    shown: Option<IpAddr>,
 }
 
 impl Packet {
@@ -78,7 +82,9 @@ impl Question {
             source_port: self.source_port,
             port: self.port,
             from_ours,
+            from_host: false,
             translated: false,
+            shown: None,
         }
     }
 }

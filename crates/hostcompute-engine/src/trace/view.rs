@@ -183,18 +183,22 @@ impl<'a> View<'a> {
             return self.peer_of(route).map_or(Way::Nowhere, Way::OtherHost);
         }
         let ours = self.anchors().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
-        let routed = self
-            .facts
-            .iter()
-            .any(|fact| matches!(fact, Fact::VipRoute(route) if route.address == to));
-        if ours || routed || !self.leads_outside(to) { Way::Nowhere } else { Way::Outside }
+        if ours || self.is_vip(to) || !self.leads_outside(to) { Way::Nowhere } else { Way::Outside }
+    }
+
+    /// Whether a load balancer announces the address: what is not translated finds nobody there.
+    fn is_vip(self, to: IpAddr) -> bool {
+        let is = |fact: &Fact| matches!(fact, Fact::VipRoute(route) if route.address == to);
+        self.facts.iter().any(is)
     }
 
     /// The host's routing decision about what a port or a tunnel sent: SDN routes come before what leads elsewhere.
     pub fn way_from(self, source: IpAddr, to: IpAddr) -> Way<'a> {
         let usual = self.way(to);
         match self.detour(source, to) {
-            Some(Some(via)) if !matches!(usual, Way::Local | Way::Port(_)) => Way::Detour(via),
+            Some(Some(via)) if !matches!(usual, Way::Local | Way::Port(_)) && !self.is_vip(to) => {
+                Way::Detour(via)
+            }
             _ => usual,
         }
     }
@@ -496,11 +500,11 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::Intra { .. }
         | Element::Beyond { .. }
         | Element::Barred { .. }
-        | Element::Proxied { .. }
-        | Element::Masked { .. }
         | Element::Answered { .. }
         | Element::Admit { .. }
         | Element::Steer { .. }
+        | Element::Proxied { .. }
+        | Element::Masked { .. }
         | Element::PortMapping { .. }
         | Element::NatExempt { .. }
         | Element::NatLimit { .. }

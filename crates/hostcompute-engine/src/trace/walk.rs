@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use super::view::{Denied, Set, View, Way, backends, holds};
 use super::words::Words;
 use super::{Packet, Question};
-use crate::plan::{Affinity, Direction, Family, Port};
+use crate::plan::{Affinity, Audience, Direction, Family, Port, Service};
 
 /// Where a connection starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +199,13 @@ impl Walk<'_> {
     }
 
     fn translate_at(&mut self, vip: Option<IpAddr>, packet: &Packet) -> Option<Packet> {
-        if let Some(service) = self.view.service(vip, packet) {
+        let service = self.view.service(vip, packet);
+        if let Some(service) = service.filter(|service| !admits(service, packet)) {
+            let name = self.words.balancer(service.frontend());
+            self.hop(Place::Translation, format!("{name} is for the inside only"), packet);
+            return None;
+        }
+        if let Some(service) = service {
             self.backends = backends(service);
             let backend = *self.backends.get(self.choice)?;
             let how = match (self.backends.len(), service.affinity) {
@@ -208,7 +214,9 @@ impl Walk<'_> {
                 (count, Affinity::Client) => format!(", one of {count} backends, by the client"),
             };
             let name = self.words.balancer(service.frontend());
-            return Some(self.translated(packet, backend, &format!("{name} sends it on{how}")));
+            let shown = service.shown.as_ref().filter(|one| one.toward.contains(&backend.ip()));
+            let packet = Packet { shown: shown.map(|shown| shown.address), ..*packet };
+            return Some(self.translated(&packet, backend, &format!("{name} sends it on{how}")));
         }
         let to = self.view.mapping(vip, packet)?;
         let owner = self.words.publisher(vip, packet);
@@ -315,6 +323,11 @@ impl Walk<'_> {
     /// Postrouting.
     fn leave_as(&mut self, packet: &Packet, to_ours: bool) -> Packet {
         let source = packet.source;
+        if let Some(shown) = packet.shown {
+            let packet = Packet { source: shown, ..*packet };
+            self.hop(Place::Masquerade, "leaves under the source VIP of the service", &packet);
+            return packet;
+        }
         if to_ours {
             let own = source == packet.destination && self.view.is_in(Set::Loop, source);
             let masked = packet.translated && self.view.is_masked(packet);
@@ -417,7 +430,7 @@ impl Walk<'_> {
         let family = Family::of(&question.to);
         let source = bound.or_else(|| self.view.host_source(question.to));
         let source = source.ok_or(Stop::NoAddress(None, family))?;
-        let packet = question.packet(source, false);
+        let packet = Packet { from_host: true, ..question.packet(source, false) };
         self.hop(Place::Host, "a process of this host sends it", &packet);
         let packet = self.translate(packet);
         let way = self.view.way(packet.destination);
@@ -431,14 +444,18 @@ impl Walk<'_> {
         match way {
             Way::Local => self.input(&packet),
             Way::Nowhere => Err(Stop::Nobody(packet.destination)),
-            Way::OtherHost(host) => Ok((Receiver::OtherHost(host), packet.source)),
+            Way::OtherHost(host) => {
+                Ok((Receiver::OtherHost(host), packet.shown.unwrap_or(packet.source)))
+            }
             Way::Outside | Way::Detour(_) => {
                 self.hop(Place::Routing, self.words.way(way, packet.destination), &packet);
                 Ok((Receiver::Outside, self.leave_as(&packet, false).source))
             }
             Way::Port(port) => {
                 let mut packet = packet;
-                if packet.source.is_loopback() {
+                if packet.shown.is_some() {
+                    packet = self.leave_as(&packet, true);
+                } else if packet.source.is_loopback() {
                     let first = port.prefer.first().copied();
                     packet.source = first.ok_or(Stop::NoAddress(None, family))?;
                     self.hop(Place::Masquerade, "127.0.0.1 means nobody there", &packet);
@@ -446,5 +463,14 @@ impl Walk<'_> {
                 self.enter(&packet, port)
             }
         }
+    }
+}
+
+/// Whether a service is for whoever sent the packet.
+fn admits(service: &Service, packet: &Packet) -> bool {
+    match service.audience {
+        Audience::Everybody => true,
+        Audience::Inside => packet.from_ours,
+        Audience::InsideAndHost => packet.from_ours || packet.from_host,
     }
 }

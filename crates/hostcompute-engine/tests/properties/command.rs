@@ -230,7 +230,21 @@ pub struct BalancerWish {
     pub vips: Vec<usize>,
     pub mappings: Vec<(u8, u16, u16)>,
     pub affinity: u8,
+    pub extra: Extra,
     pub spelling: Spelling,
+}
+
+/// What a load balancer is asked beside spreading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    Nothing,
+    /// Backends see this address.
+    Source,
+    /// For the inside only, or for the host's programs, too.
+    Internal,
+    InternalAndLocal,
+    /// Backends get the virtual IP as destination.
+    Preserve,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -479,20 +493,29 @@ fn balancer() -> impl Strategy<Value = BalancerWish> {
     let internal = prop_oneof![30 => Just(80_u16), 1 => Just(0_u16)];
     let protocol = prop_oneof![4 => Just(6_u8), 2 => Just(17)];
     let mappings = vec((protocol, port, internal), 1..3);
-    (id_wish(), vec(pick(), 0..4), vec(vip, 0..3), mappings, 0..3_u8, spelling()).prop_map(
-        |(id, endpoints, vips, mappings, affinity, spelling)| BalancerWish {
+    let extra = prop_oneof![
+        4 => Just(Extra::Nothing),
+        1 => Just(Extra::Source),
+        1 => Just(Extra::Internal),
+        1 => Just(Extra::InternalAndLocal),
+        1 => Just(Extra::Preserve),
+    ];
+    let how = (0..3_u8, extra);
+    (id_wish(), vec(pick(), 0..4), vec(vip, 0..3), mappings, how, spelling()).prop_map(
+        |(id, endpoints, vips, mappings, (affinity, extra), spelling)| BalancerWish {
             id,
             endpoints,
             vips,
             mappings,
             affinity,
+            extra,
             spelling,
         },
     )
 }
 
 fn namespace() -> impl Strategy<Value = NamespaceWish> {
-    let kind = prop_oneof![8 => 0..3_usize, 1 => 3..NAMESPACE_TYPES.len()];
+    let kind = prop_oneof![8 => 0..3_usize, 1 => Just(3), 2 => Just(4)];
     (id_wish(), kind, spelling()).prop_map(|(id, kind, spelling)| NamespaceWish {
         id,
         kind,
@@ -615,6 +638,7 @@ fn founding(first: usize) -> Vec<Command> {
         vips: vec![0],
         mappings: vec![(6, 8000, 80)],
         affinity: 0,
+        extra: Extra::Nothing,
         spelling: Spelling::Exact,
     };
     // Bridged networks have no IPv6.

@@ -10,7 +10,7 @@ use hostcompute_schema::{Guid, HResult};
 use ipnet::IpNet;
 
 use crate::command::{
-    AddressWish, BalancerWish, Command, EndpointWish, Filter, Gateway, How, Kind, MacWish,
+    AddressWish, BalancerWish, Command, EndpointWish, Extra, Filter, Gateway, How, Kind, MacWish,
     NamespaceWish, Naming, NetworkWish, PREFIXES, Policy, Pool, RANGES, REMOTES, SubnetWish, VIPS,
 };
 use crate::model::{Mode, Model, Network, Subnet};
@@ -287,7 +287,7 @@ fn namespace(e: &mut Expected, model: &Model, wish: &NamespaceWish) {
     match wish.kind {
         // The singleton comes back, whatever id is asked for (hcn.md 2.15).
         2 => {}
-        0 | 1 => id_free(e, model, Kind::Namespace, render::ids(Kind::Namespace, wish.id)),
+        0 | 1 | 3 => id_free(e, model, Kind::Namespace, render::ids(Kind::Namespace, wish.id)),
         _ => {
             e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED, HResult::ERROR_NOT_SUPPORTED]);
             e.perhaps([HResult::E_INVALIDARG, HResult::HCN_E_INVALID_JSON]);
@@ -592,6 +592,9 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
     if endpoint.place.is_some() {
         e.wrong([HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS]);
     }
+    if model.namespace(namespace).is_some_and(|namespace| namespace.guest) {
+        e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
     if namespace == model.host_default {
         on_host(e, &endpoint.policies);
         if model.network(endpoint.network).is_some_and(|it| it.mode == Mode::Transparent) {
@@ -635,6 +638,15 @@ fn balancer(e: &mut Expected, model: &Model, wish: &BalancerWish, own: Option<Gu
             e.wrong([HResult::HCN_E_INVALID_POLICY]);
             e.unnamed = true;
         }
+        // A node port is not taken from a program that has it.
+        let has = |other: &crate::model::Balancer| {
+            other.vips.is_empty()
+                && other.mappings.iter().any(|(p, x, _)| (p, x) == (protocol, external))
+        };
+        let holds = model.balancers.iter().any(|other| Some(other.id) == own && has(other));
+        if vips.is_empty() && !holds && model.foreign_ports.contains(&(*protocol, *external)) {
+            e.wrong([HResult::HCN_E_PORT_ALREADY_EXISTS]);
+        }
         let others = model.balancers.iter().filter(|other| Some(other.id) != own);
         let same_port = |(p, x, _): &(u8, u16, u16)| (p, x) == (protocol, external);
         let mut rivals = others.filter(|other| other.mappings.iter().any(same_port));
@@ -645,6 +657,14 @@ fn balancer(e: &mut Expected, model: &Model, wish: &BalancerWish, own: Option<Gu
         if rivals.any(same_vip) {
             e.wrong([HResult::ERROR_ALREADY_EXISTS]);
         }
+    }
+    let elsewhere = |id: &Guid| model.endpoint(*id).is_some_and(|e| e.remote.is_some());
+    match wish.extra {
+        Extra::Preserve if vips.is_empty() || endpoints.iter().any(elsewhere) => {
+            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+        }
+        Extra::Source if vips.iter().any(IpAddr::is_ipv6) => e.wrong([HResult::HCN_E_INVALID_IP]),
+        _ => {}
     }
     balancer_open_questions(e, model, wish, &endpoints, &vips);
 }

@@ -36,7 +36,9 @@ pub fn learn(world: &mut World, command: &Command, reply: Reply) -> Learned {
         }
         Command::CreateNamespace(wish) => {
             let id = created(reply, render::ids(Kind::Namespace, wish.id))?;
-            world.model.namespaces.push(Namespace { id, containers: vec![], endpoints: vec![] });
+            let guest = wish.kind == 3;
+            let (containers, endpoints) = (vec![], vec![]);
+            world.model.namespaces.push(Namespace { id, containers, endpoints, guest });
             Ok(())
         }
         Command::CreateEndpoint(wish) => {
@@ -317,7 +319,7 @@ fn balancer(model: &Model, wish: &BalancerWish, id: Guid) -> Balancer {
         }
     }
     let vips = wish.vips.iter().filter_map(|which| VIPS[*which].parse().ok()).collect();
-    Balancer { id, endpoints, vips, mappings: wish.mappings.clone() }
+    Balancer { id, endpoints, vips, mappings: wish.mappings.clone(), extra: wish.extra }
 }
 
 /// The object that a filter speaks of.
@@ -413,8 +415,13 @@ fn compare_namespace(model: &Model, id: Guid, document: &Value) -> Learned {
     wanted.sort();
     ensure(containers == wanted, || format!("containers {containers:?}, not {wanted:?}"))?;
     let kind = document["Type"].as_str().unwrap_or("Host");
-    let host = if id == model.host_default { "HostDefault" } else { "Host" };
-    ensure(kind == host, || format!("namespace {id} has Type {kind}"))
+    let guest = model.namespace(id).is_some_and(|namespace| namespace.guest);
+    let wanted = match (id == model.host_default, guest) {
+        (true, _) => "HostDefault",
+        (false, true) => "Guest",
+        (false, false) => "Host",
+    };
+    ensure(kind == wanted, || format!("namespace {id} has Type {kind}"))
 }
 
 fn compare_endpoint(model: &Model, id: Guid, document: &Value) -> Learned {

@@ -10,7 +10,7 @@ use hostcompute_schema::Guid;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::command::{Kind, MISSES, Pick, Policy};
+use crate::command::{Extra, Kind, MISSES, Pick, Policy};
 
 /// The id of namespace HostDefault is the service's choice; the model learns it from the first enumeration.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +66,8 @@ pub struct Namespace {
     pub id: Guid,
     pub containers: Vec<u8>,
     pub endpoints: Vec<Guid>,
+    /// It is inside of a virtual machine: a record.
+    pub guest: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -90,6 +92,7 @@ pub struct Balancer {
     pub endpoints: Vec<Guid>,
     pub vips: Vec<IpAddr>,
     pub mappings: Vec<(u8, u16, u16)>,
+    pub extra: Extra,
 }
 
 impl Model {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use hostcompute_engine::sim::{Connection, Origin, Outcome, Reach, Receiver};
 
-use crate::command::{PORT_LISTS, PROTOCOL_LISTS, Policy, REMOTES, Rule};
+use crate::command::{Extra, PORT_LISTS, PROTOCOL_LISTS, Policy, REMOTES, Rule};
 use crate::model::{Endpoint, Mode, Model, Network};
 
 const SOURCE_PORT: u16 = 40_000;
@@ -292,9 +292,15 @@ impl Walk<'_> {
                     let family = first_of_family(endpoint, vip).is_some();
                     // A client with affinity meets one of them only.
                     let affine = found.len() == 1;
-                    let never = endpoint.place.is_none() || !family;
+                    let here = endpoint.place == Some(self.model.host_default);
+                    let kept_from = match balancer.extra {
+                        Extra::Internal => true,
+                        Extra::Preserve => here,
+                        _ => false,
+                    };
+                    let never = endpoint.place.is_none() || !family || kept_from;
                     let sure = complete && !affine;
-                    let always = self.is_plain(endpoint) && family && sure;
+                    let always = self.is_plain(endpoint) && family && sure && !kept_from;
                     if (never && reached) || (always && !reached) {
                         return Err(format!(
                             "service {vip}:{external} and backend {id}: got {found:?}"

@@ -5,9 +5,10 @@ use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use crate::command::{
-    AddressWish, BAD_ACLS, BalancerWish, EndpointWish, Filter, Gateway, How, IdWish, Kind, MacWish,
-    NAMESPACE_TYPES, NamespaceWish, Naming, NetworkWish, PORT_LISTS, PREFIXES, PROTOCOL_LISTS,
-    Policy, Pool, RANGES, REMOTES, Rule, Spelling, SubnetWish, TYPES, UNKNOWN_POLICIES, VIPS,
+    AddressWish, BAD_ACLS, BalancerWish, EndpointWish, Extra, Filter, Gateway, How, IdWish, Kind,
+    MacWish, NAMESPACE_TYPES, NamespaceWish, Naming, NetworkWish, PORT_LISTS, PREFIXES,
+    PROTOCOL_LISTS, Policy, Pool, RANGES, REMOTES, Rule, Spelling, SubnetWish, TYPES,
+    UNKNOWN_POLICIES, VIPS,
 };
 
 /// The ids that callers choose: the same few, so that they collide.
@@ -270,6 +271,9 @@ fn acl(rule: &Rule) -> Value {
     Value::Object(settings)
 }
 
+/// What backends see in place of the client.
+pub const SOURCE_VIP: &str = "10.77.0.7";
+
 pub fn balancer(wish: &BalancerWish, endpoints: &[Guid], new: bool) -> String {
     let mut document = if new { start(Kind::Balancer, wish.id) } else { Map::new() };
     let endpoints: Vec<String> = endpoints.iter().map(Guid::to_string).collect();
@@ -278,12 +282,22 @@ pub fn balancer(wish: &BalancerWish, endpoints: &[Guid], new: bool) -> String {
     if !vips.is_empty() {
         document.insert("FrontendVIPs".into(), vips.into());
     }
+    let flags = match wish.extra {
+        Extra::Nothing | Extra::Source => 0,
+        Extra::Internal => 1,
+        Extra::InternalAndLocal => 3,
+        Extra::Preserve => 8,
+    };
+    if wish.extra == Extra::Source {
+        document.insert("SourceVIP".into(), SOURCE_VIP.into());
+    }
     let mapping = |(protocol, external, internal): &(u8, u16, u16)| {
         json!({
             "Protocol": protocol,
             "InternalPort": internal,
             "ExternalPort": external,
             "DistributionType": wish.affinity,
+            "Flags": flags,
         })
     };
     let mappings: Vec<Value> = wish.mappings.iter().map(mapping).collect();

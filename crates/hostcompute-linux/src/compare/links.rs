@@ -147,6 +147,13 @@ impl HostView {
             Fact::Station(wanted) => station::finding(host, wanted)?,
             Fact::HostAddress(wanted) => self.host_address(wanted),
             Fact::VipRoute(wanted) => self.vip(wanted),
+            Fact::VipOwner(wanted) => {
+                let wanted = anchor::owner(wanted);
+                match self.neighbours.get(&(wanted.index, wanted.address)) == Some(&wanted) {
+                    true => Finding::Holds,
+                    false => Finding::Missing,
+                }
+            }
             Fact::Shaper(wanted) => self.shaper(host, wanted)?,
             _ => return Ok(None),
         }))

@@ -88,6 +88,7 @@ fn foundation(fact: &Fact) -> Option<u32> {
     match fact {
         Fact::HostAddress(host) => Some(host.index),
         Fact::VipRoute(route) => Some(route.index),
+        Fact::VipOwner(owner) => Some(owner.index),
         Fact::Peer(peer) => Some(peer.index),
         Fact::RemoteRoute(route) => Some(route.index),
         Fact::Shaper(shaper) => Some(shaper.port_index),

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hostcompute_engine::mac::Mac;
-use hostcompute_engine::plan::{AddressSet, Affinity, Element, Family, Member, Service};
+use hostcompute_engine::plan::{
+    AddressSet, Affinity, Audience, Element, Family, Kept, Member, Service,
+};
 use ipnet::IpNet;
 
 use super::set::Set;
@@ -231,7 +233,46 @@ pub(crate) fn of_service(service: &Service) -> Result<Vec<Entry>, Error> {
             .enumerate()
             .map(|(slot, to)| single(slots, family, frontend().slot(slot), address_and_port(*to))),
     );
+    entries.extend(of_audience(service, frontend()));
+    entries.extend(of_shown(service, &frontend));
+    entries.extend(service.kept.iter().flat_map(|kept| of_kept(service, kept, &frontend)));
     Ok(entries)
+}
+
+/// For whom a service is; nothing where it is for everybody.
+fn of_audience(service: &Service, frontend: Key) -> Vec<Entry> {
+    let (inside, local) = match service.vip {
+        Some(_) => (Set::Inside, Set::Local),
+        None => (Set::InsideNode, Set::LocalNode),
+    };
+    let sets: &[Set] = match service.audience {
+        Audience::Everybody => &[],
+        Audience::Inside => &[inside],
+        Audience::InsideAndHost => &[inside, local],
+    };
+    let entry = |set: &Set| single(*set, service.family, Key(frontend.0.clone()), Data::None);
+    sets.iter().map(entry).collect()
+}
+
+fn of_shown(service: &Service, frontend: &dyn Fn() -> Key) -> Vec<Entry> {
+    let Some(shown) = &service.shown else { return Vec::new() };
+    let set = if service.vip.is_some() { Set::Shown } else { Set::ShownNode };
+    let entry = |backend: &IpAddr| {
+        let data = Data::Bytes(Key::default().address(shown.address).0);
+        single(set, service.family, frontend().address(*backend), data)
+    };
+    shown.toward.iter().map(entry).collect()
+}
+
+/// The way there and the way back of a backend that owns the virtual IP.
+fn of_kept(service: &Service, kept: &Kept, frontend: &dyn Fn() -> Key) -> Vec<Entry> {
+    let Some(vip) = service.vip else { return Vec::new() };
+    let (family, backend) = (service.family, kept.backend);
+    let there = frontend().address(backend.ip());
+    let from = Key::default().name(&kept.port).mac(kept.mac).address(vip);
+    let back = from.protocol_and_port(service.protocol, backend.port());
+    let own = Data::Bytes(Key::default().address(backend.ip()).0);
+    vec![single(Set::Kept, family, there, Data::None), single(Set::KeptBack, family, back, own)]
 }
 
 /// The key after the last one of a range, or `None` when there is none: the end of a range over one field.
@@ -293,6 +334,9 @@ mod tests {
             port: 80,
             affinity: Affinity::None,
             slots: vec!["10.0.0.2:80".parse().unwrap(); 2],
+            audience: Audience::Everybody,
+            shown: None,
+            kept: Vec::new(),
         };
         let entries = of_service(&service).unwrap();
         assert_eq!(

@@ -29,7 +29,16 @@ pub(crate) enum Meta {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Connection {
     State = 0,
+    Direction = 1,
     Status = 2,
+}
+
+/// What the first packet of a connection asked for, before any translation (NFT_CT_*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Original {
+    DestinationPort = 12,
+    Destination4 = 20,
+    Destination6 = 22,
 }
 
 /// Where a field of the packet is counted from (NFT_PAYLOAD_*).
@@ -82,6 +91,16 @@ pub(crate) enum Expression {
     Connection {
         key: Connection,
         to: Word,
+    },
+    Original {
+        key: Original,
+        to: Word,
+    },
+    /// Puts an address into the header, and mends the checksums.
+    Overwrite {
+        family: Family,
+        offset: u32,
+        from: Word,
     },
     /// The kind of the destination address: local, unicast, broadcast…
     DestinationKind {
@@ -167,6 +186,11 @@ const DATA_VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
 const REGISTER_VERDICT: u32 = 0;
+/// IP_CT_DIR_ORIGINAL.
+pub(crate) const ORIGINAL: u8 = 0;
+/// NFT_PAYLOAD_CSUM_INET and NFT_PAYLOAD_L4CSUM_PSEUDOHDR.
+const INTERNET_CHECKSUM: u32 = 1;
+const TRANSPORT_CHECKSUM: u32 = 1;
 /// RTN_LOCAL apart, the result of `fib … type`.
 const FIB_ADDRESS_TYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
@@ -192,8 +216,8 @@ impl Expression {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Meta { .. } | Self::SetMark { .. } => "meta",
-            Self::Payload { .. } => "payload",
-            Self::Connection { .. } => "ct",
+            Self::Payload { .. } | Self::Overwrite { .. } => "payload",
+            Self::Connection { .. } | Self::Original { .. } => "ct",
             Self::DestinationKind { .. } => "fib",
             Self::Random { .. } => "numgen",
             Self::Hash { .. } => "hash",
@@ -223,6 +247,19 @@ impl Expression {
             }
             Self::Connection { key, to } => {
                 data.put_be32(1, register(*to)).put_be32(2, *key as u32);
+            }
+            Self::Original { key, to } => {
+                data.put_be32(1, register(*to)).put_be32(2, *key as u32).put_u8(3, ORIGINAL);
+            }
+            Self::Overwrite { family, offset, from } => {
+                // IPv6 has no checksum of its own; that of the transport covers the addresses in both.
+                let (length, kind, place) = match family {
+                    Family::V4 => (4, INTERNET_CHECKSUM, 10),
+                    Family::V6 => (16, 0, 0),
+                };
+                data.put_be32(2, Base::Network as u32).put_be32(3, *offset).put_be32(4, length);
+                data.put_be32(5, register(*from)).put_be32(6, kind).put_be32(7, place);
+                data.put_be32(8, TRANSPORT_CHECKSUM);
             }
             Self::DestinationKind { to } => {
                 data.put_be32(1, register(*to));

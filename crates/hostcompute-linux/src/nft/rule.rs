@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use hostcompute_engine::plan::{Family, STEERED};
 
-use super::expression::{Base, Connection, Expression, Meta, Side, Source, Verdict, Word};
+use super::expression::{
+    Base, Connection, Expression, Meta, ORIGINAL, Original, Side, Source, Verdict, Word,
+};
 use super::set::{Field, Set};
 use crate::netlink::Body;
 
@@ -25,6 +27,9 @@ pub(crate) enum Load {
     Protocol,
     SourcePort,
     DestinationPort,
+    /// What the connection was opened to.
+    OriginalDestination,
+    OriginalPort,
     /// A random slot.
     RandomSlot(u32),
     /// The slot that belongs to the client's address.
@@ -81,6 +86,17 @@ impl Rule {
 
     pub(crate) fn protocol(self, number: u8) -> Self {
         self.meta(Meta::Protocol, true, vec![number])
+    }
+
+    /// It is about to leave the host's own programs: the only packets at these hooks that know where they go already.
+    pub(crate) fn leaving(self) -> Self {
+        self.meta(Meta::OutInterface, false, 0_u32.to_ne_bytes().to_vec())
+    }
+
+    /// It goes the way that the connection was opened.
+    pub(crate) fn there(self) -> Self {
+        self.with(Expression::Connection { key: Connection::Direction, to: 0 })
+            .with(Expression::Compare { from: 0, equal: true, value: vec![ORIGINAL] })
     }
 
     fn meta(self, key: Meta, equal: bool, value: Vec<u8>) -> Self {
@@ -174,6 +190,23 @@ impl Rule {
             .with(Expression::Translate { side: Side::Source, family, address: 0, port: None })
     }
 
+    /// Puts what the connection was opened to in the place of the destination.
+    pub(crate) fn restore_destination(self, family: Family) -> Self {
+        let (rule, _) = self.load(family, &[Load::OriginalDestination]);
+        let (_, offset) = address_offsets(family);
+        rule.with(Expression::Overwrite { family, offset, from: 0 })
+    }
+
+    /// Puts the address that the map has for the key in the place of the source, before the connection is looked up.
+    pub(crate) fn regain_source(self, family: Family, key: &[Load], set: Set) -> Self {
+        let set = Source::Named(set.name(family));
+        let (offset, _) = address_offsets(family);
+        self.load(family, key)
+            .0
+            .with(Expression::Map { from: 0, set, to: 0 })
+            .with(Expression::Overwrite { family, offset, from: 0 })
+    }
+
     /// Gives the packet the number that the map has for the key.
     pub(crate) fn number_by(self, family: Family, key: &[Load], set: Set) -> Self {
         let set = Source::Named(set.name(family));
@@ -244,6 +277,11 @@ impl Rule {
         self.verdict(Verdict::Goto(chain.into()))
     }
 
+    /// Into another chain, and back at its end.
+    pub(crate) fn jump(self, chain: impl Into<String>) -> Self {
+        self.verdict(Verdict::Jump(chain.into()))
+    }
+
     pub(crate) fn verdict(self, verdict: Verdict) -> Self {
         self.with(Expression::Verdict(verdict))
     }
@@ -263,11 +301,7 @@ impl Rule {
     }
 
     fn load_one(&mut self, family: Family, part: Load, to: Word) -> Word {
-        // Offsets of the addresses in the IPv4 and IPv6 headers.
-        let (source, destination) = match family {
-            Family::V4 => (12, 16),
-            Family::V6 => (8, 24),
-        };
+        let (source, destination) = address_offsets(family);
         let size = Field::Address.length(family) as u32;
         let payload = |base, offset, length| Expression::Payload { base, offset, length, to };
         self.show_headers(family, part);
@@ -283,6 +317,14 @@ impl Rule {
             Load::Protocol => (Expression::Meta { key: Meta::Protocol, to }, 1),
             Load::SourcePort => (payload(Base::Transport, 0, 2), 1),
             Load::DestinationPort => (payload(Base::Transport, 2, 2), 1),
+            Load::OriginalDestination => {
+                let key = match family {
+                    Family::V4 => Original::Destination4,
+                    Family::V6 => Original::Destination6,
+                };
+                (Expression::Original { key, to }, Field::Address.words(family))
+            }
+            Load::OriginalPort => (Expression::Original { key: Original::DestinationPort, to }, 1),
             Load::RandomSlot(modulus) => (Expression::Random { modulus, to }, 1),
             Load::ClientSlot(modulus) => {
                 // The client's address goes behind the key and its hash into the key.
@@ -328,6 +370,14 @@ impl Rule {
 pub(crate) const RULE_TABLE: u16 = 1;
 pub(crate) const RULE_CHAIN: u16 = 2;
 pub(crate) const RULE_EXPRESSIONS: u16 = 4;
+
+/// Where the header has the source and the destination.
+fn address_offsets(family: Family) -> (u32, u32) {
+    match family {
+        Family::V4 => (12, 16),
+        Family::V6 => (8, 24),
+    }
+}
 
 fn octets(address: std::net::IpAddr) -> Vec<u8> {
     crate::route::with_octets(address, <[u8]>::to_vec)

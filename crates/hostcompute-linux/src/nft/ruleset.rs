@@ -10,7 +10,7 @@
 //!         │ input ──────────── from our ports to this host: arrive4/6; else to endpoints in HostDefault: present4/6
 //!         ┴ output ─────────── from this host to our ports: depart4/6; else from endpoints in HostDefault: absent4/6
 //!                              (translate_out: services reached from this host)
-//! leaves  ─ translate_source ─ hairpin4/6 into our ports; outbound4/6 to the outside: masquerade and its exceptions
+//! leaves  ─ translate_source ─ shown4/6: services that show another address than the client's; hairpin4/6 into our ports; outbound4/6 to the outside: masquerade and its exceptions
 //! ```
 //!
 //! Traffic that neither comes from nor goes to one of our ports is accepted untouched by every chain. Our ports are known by
@@ -22,8 +22,8 @@ use hostcompute_engine::plan::{DYING_GROUP, Family, PORT_GROUP, SLOT_CLASSES};
 use ipnet::IpNet;
 
 use super::rule::Load::{
-    ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, Protocol, RandomSlot,
-    SourceAddress,
+    ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, OriginalDestination,
+    OriginalPort, Protocol, RandomSlot, SourceAddress, SourcePort,
 };
 use super::rule::{ESTABLISHED, INVALID, Load, RELATED, Rule};
 use super::set::Set;
@@ -46,12 +46,13 @@ const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
 /// Chains at hooks.
-pub(crate) const HOOKS: [Hook; 8] = [
+pub(crate) const HOOKS: [Hook; 9] = [
     Hook { chain: "guard_raw", kind: "filter", place: PREROUTING, priority: -300 },
     Hook { chain: "translate_in", kind: "nat", place: PREROUTING, priority: -100 },
     Hook { chain: "steer", kind: "filter", place: PREROUTING, priority: -90 },
     Hook { chain: "translate_out", kind: "nat", place: OUTPUT, priority: -100 },
     Hook { chain: "translate_source", kind: "nat", place: POSTROUTING, priority: 100 },
+    Hook { chain: "keep", kind: "filter", place: POSTROUTING, priority: 110 },
     Hook { chain: "forward", kind: "filter", place: FORWARD, priority: 0 },
     Hook { chain: "input", kind: "filter", place: INPUT, priority: 0 },
     Hook { chain: "output", kind: "filter", place: OUTPUT, priority: 0 },
@@ -80,6 +81,8 @@ pub(crate) fn chains() -> Vec<String> {
             "depart",
             "present",
             "absent",
+            "shown",
+            "keep",
             "hairpin",
             "outbound",
         ] {
@@ -151,6 +154,10 @@ fn entrances() -> Vec<Rule> {
         ] {
             rules.push(Rule::on(from).family(family).goto(named(to, family)));
         }
+        let shown = Rule::on("translate_source").family(family).translated();
+        rules.push(shown.jump(named("shown", family)));
+        let keep = Rule::on("keep").family(family).translated().there();
+        rules.push(keep.goto(named("keep", family)));
         let source = Rule::on("translate_source").family(family).out_group(PORT_GROUP);
         rules.push(source.goto(named("hairpin", family)));
     }
@@ -168,6 +175,14 @@ fn spoofing(family: Family) -> Vec<Rule> {
     vec![
         chain().address_in(family, DestinationAddress, loopback(family)).drop(),
         chain().found(family, &[InName, LinkSource, SourceAddress], Set::Source).back(),
+        // Answers of those who own the virtual IP themselves: to conntrack they are the backend's.
+        chain()
+            .regain_source(
+                family,
+                &[InName, LinkSource, SourceAddress, Protocol, SourcePort],
+                Set::KeptBack,
+            )
+            .back(),
         // Out of a tunnel, whose far end is many machines.
         chain().found(family, &[InName, SourceAddress], Set::Beyond).back(),
         chain().drop(),
@@ -190,6 +205,13 @@ fn destination_translation(family: Family) -> Vec<Rule> {
     let mut rules = vec![
         // Proxies of whoever sends.
         chain().decide(family, &[SourceAddress], Set::Proxied),
+        // Services that are not for whoever sent this.
+        chain().not_in_group(PORT_GROUP).found(family, &frontend, Set::Inside).back(),
+        chain()
+            .leaving()
+            .found(family, &frontend, Set::Inside)
+            .not_found(family, &frontend, Set::Local)
+            .back(),
         chain().found(family, &frontend, Set::Service).goto(named("spread", family)),
         chain().found(family, &frontend, Set::ServiceClient).goto(named("spread_client", family)),
         chain().send_to(family, &frontend, Set::PortMapVip),
@@ -201,6 +223,12 @@ fn destination_translation(family: Family) -> Vec<Rule> {
         rules.push(chain().address_in(family, DestinationAddress, loopback(family)).back());
     }
     rules.extend([
+        chain().not_in_group(PORT_GROUP).found(family, &port, Set::InsideNode).back(),
+        chain()
+            .leaving()
+            .found(family, &port, Set::InsideNode)
+            .not_found(family, &port, Set::LocalNode)
+            .back(),
         chain().found(family, &port, Set::NodePort).goto(named("spread_node", family)),
         chain().found(family, &port, Set::NodePortClient).goto(named("spread_node_client", family)),
         chain().send_to(family, &port, Set::PortMap),
@@ -379,7 +407,19 @@ fn source_translation(family: Family) -> Vec<Rule> {
     let outbound = || Rule::on(named("outbound", family));
     let both = [SourceAddress, DestinationAddress];
     let flow = [SourceAddress, DestinationAddress, Protocol, DestinationPort];
+    let frontend = [OriginalDestination, Protocol, OriginalPort];
+    let to_backend = [OriginalDestination, Protocol, OriginalPort, DestinationAddress];
+    let shown = || Rule::on(named("shown", family));
     let mut rules = vec![
+        // What backends see in place of the client; a node port is what no virtual IP has.
+        shown().appear_as(family, &to_backend, Set::Shown),
+        shown()
+            .not_found(family, &frontend, Set::Service)
+            .not_found(family, &frontend, Set::ServiceClient)
+            .appear_as(family, &[Protocol, OriginalPort, DestinationAddress], Set::ShownNode),
+        Rule::on(named("keep", family))
+            .found(family, &to_backend, Set::Kept)
+            .restore_destination(family),
         hairpin().translated().found(family, &flow, Set::Masked).masquerade(),
         // Back to the sender: the answer must come through us to be translated back.
         hairpin().translated().found(family, &both, Set::Loop).masquerade(),

@@ -43,6 +43,17 @@ pub(crate) enum Set {
     ServiceClient,
     NodePort,
     NodePortClient,
+    /// Services for those behind ports of ours, and of these those for programs of the host, too.
+    Inside,
+    InsideNode,
+    Local,
+    LocalNode,
+    /// What backends of services see in place of the client.
+    Shown,
+    ShownNode,
+    /// Backends that get packets with the virtual IP, and what becomes of their answers.
+    Kept,
+    KeptBack,
     /// Backends of services by slot; the number is the place in [`SLOT_CLASSES`].
     Slot(u8),
     /// Backends of node ports by slot.
@@ -96,7 +107,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 29] = [
+        const PLAIN: [Set; 37] = [
             Source,
             Loop,
             Intra,
@@ -126,6 +137,14 @@ impl Set {
             ServiceClient,
             NodePort,
             NodePortClient,
+            Inside,
+            InsideNode,
+            Local,
+            LocalNode,
+            Shown,
+            ShownNode,
+            Kept,
+            KeptBack,
         ];
         let slots = (0..CLASSES).flat_map(|class| [Slot(class), NodeSlot(class)]);
         PLAIN
@@ -155,10 +174,16 @@ impl Set {
             Set::Steer => (&[Address, Address], true, Value::Mark),
             Set::Proxied | Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
             Set::Masked => (&[Address, Address, Protocol, Port], false, Value::Presence),
-            Set::Service | Set::ServiceClient | Set::Answered => {
+            Set::Service | Set::ServiceClient | Set::Answered | Set::Inside | Set::Local => {
                 (&[Address, Protocol, Port], false, Value::Presence)
             }
-            Set::NodePort | Set::NodePortClient => (&[Protocol, Port], false, Value::Presence),
+            Set::NodePort | Set::NodePortClient | Set::InsideNode | Set::LocalNode => {
+                (&[Protocol, Port], false, Value::Presence)
+            }
+            Set::Shown => (&[Address, Protocol, Port, Address], false, Value::Address),
+            Set::ShownNode => (&[Protocol, Port, Address], false, Value::Address),
+            Set::Kept => (&[Address, Protocol, Port, Address], false, Value::Presence),
+            Set::KeptBack => (&[Name, Mac, Address, Protocol, Port], false, Value::Address),
             Set::Addresses(_) => (&[Address], true, Value::Presence),
             Set::Services(_) => (&[Address, Protocol, Port], true, Value::Presence),
             Set::Slot(_) => (&[Address, Protocol, Port, Slot], false, Value::AddressAndPort),
@@ -213,6 +238,14 @@ impl Set {
             Set::ServiceClient => "service_client",
             Set::NodePort => "nodeport",
             Set::NodePortClient => "nodeport_client",
+            Set::Inside => "inside",
+            Set::InsideNode => "inside_node",
+            Set::Local => "local",
+            Set::LocalNode => "local_node",
+            Set::Shown => "shown",
+            Set::ShownNode => "shown_node",
+            Set::Kept => "kept",
+            Set::KeptBack => "kept_back",
             Set::Slot(_) => "slot",
             Set::NodeSlot(_) => "node_slot",
             Set::Addresses(_) => ADDRESSES,

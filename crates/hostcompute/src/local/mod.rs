@@ -113,7 +113,13 @@ pub fn serve(
 /// # Errors
 /// ERROR_NOT_FOUND.
 pub fn namespace_exists(state: &State, id: Guid) -> Result<(), Failure> {
-    state.resolve(engine::Kind::Namespace, &id.to_string()).map(drop)
+    state.resolve(engine::Kind::Namespace, &id.to_string())?;
+    if state.namespaces().any(|namespace| namespace.id == id && namespace.is_guests()) {
+        let why =
+            format!("namespace {id} is inside of a virtual machine, and nowhere on this host");
+        return Err(Failure::new(HResult::ERROR_NOT_FOUND, why));
+    }
+    Ok(())
 }
 
 /// Where a program must be started to be inside a namespace.

@@ -62,6 +62,7 @@ pub(super) struct Tables<'a> {
     interceptions: BTreeMap<Guid, &'a Interception>,
     /// Sets of addresses by number, family and whether they have ports.
     sets: BTreeMap<(u32, Family, bool), &'a AddressSet>,
+    vip_routes: BTreeSet<IpAddr>,
     services: BTreeMap<(Option<IpAddr>, Family, u8, u16), &'a Service>,
 }
 
@@ -116,10 +117,13 @@ impl<'a> Tables<'a> {
             Fact::Service(service) => {
                 self.services.insert(service.frontend(), service);
             }
-            // A route to a virtual IP leads the host's packets to the output hook, where they are translated; what is not
-            // translated finds nobody there, as without it. Shapers delay and never decide.
+            // What is not translated on its way to a virtual IP finds nobody there.
+            Fact::VipRoute(route) => {
+                self.vip_routes.insert(route.address);
+            }
+            // Shapers delay and never decide.
             // Which link it is outside that packets leave by, and who answers there, is not modelled.
-            Fact::VipRoute(_)
+            Fact::VipOwner(_)
             | Fact::Wire(_)
             | Fact::Proxy(_)
             // Its packets never meet the host.
@@ -274,7 +278,7 @@ impl<'a> Tables<'a> {
         }
         let ours =
             self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
-        if ours { Way::Nowhere } else { Way::Outside }
+        if ours || self.vip_routes.contains(&to) { Way::Nowhere } else { Way::Outside }
     }
 
     /// Whether what comes from outside may go in, since a way of its own leads there from here.
@@ -291,7 +295,10 @@ impl<'a> Tables<'a> {
     pub(super) fn way_from(&self, source: IpAddr, to: IpAddr) -> Way<'a> {
         let usual = self.way(to);
         match self.detour(source, to) {
-            Some(number) if !matches!(usual, Way::Local | Way::Port(_)) => {
+            Some(number)
+                if !matches!(usual, Way::Local | Way::Port(_))
+                    && !self.vip_routes.contains(&to) =>
+            {
                 match self.detours.get(&(Family::of(&to), number)) {
                     Some(Some(_)) => Way::Outside,
                     _ => usual,
