@@ -342,3 +342,41 @@ fn what_nobody_would_answer_is_refused() {
         );
     }
 }
+
+#[test]
+fn a_virtual_machines_network_is_taken_as_its_clients_write_it() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, outside) = (wire.node(1), wire.node(9));
+    let _resolver = Resolver::new(&outside.host, "192.0.2.9");
+    host.resolve_at("192.0.2.9");
+    // As WSL does: version 1, a block that is the whole subnet, a constraint that says nothing.
+    let document = json!({
+        "Name": "WSL",
+        "Type": "ICS",
+        "IsolateSwitch": true,
+        "Flags": 9,
+        "Subnets": [{
+            "AddressPrefix": "10.8.0.0/20",
+            "GatewayAddress": GATEWAY,
+            "IpSubnets": [{"IpAddressPrefix": "10.8.0.0/20"}],
+        }],
+        "InterfaceConstraint": {
+            "InterfaceGuid": "00000000-0000-0000-0000-000000000000",
+            "InterfaceIndex": 0,
+            "InterfaceMediaType": 0,
+            "InterfaceAlias": "",
+        },
+    });
+    let network = host.create(Operation::CreateNetwork, &document);
+    let more = json!({
+        "IpConfigurations": [],
+        "SchemaVersion": {"Major": 2, "Minor": 16},
+        "Policies": [{"Type": "PortName", "Settings": {"Name": ""}}],
+    });
+    let guest = host.container(network, "", &more);
+    assert!(look_up(&guest, "a", "www.example.org").contains(EVERYBODY));
+    host.check();
+}
