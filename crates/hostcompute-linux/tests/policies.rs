@@ -3,65 +3,24 @@
 
 mod lab;
 
+use hostcompute_schema::HResult;
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
-use lab::Netns;
-use lab::node::{Node, Wire, seclude};
-use lab::traffic::{Server, tcp, tcp_refused, tcp_server, udp, udp_server};
+use lab::pods::Pods;
+use lab::traffic::{tcp, tcp_refused, udp};
 
-/// One host with a dual-stack network and three endpoints on it, 10.77.0.11 and so on.
-struct Pods {
-    node: Node,
-    network: Guid,
-    pods: Vec<(Netns, Guid)>,
-    _servers: Vec<Server>,
+trait Reach {
+    fn sets(&mut self, how: &str, policies: &Value);
+    fn refused(&mut self, how: &str, policies: &Value) -> HResult;
+    fn check_reach(&self, to: &str, who: &[usize]);
 }
 
-impl Pods {
-    fn new() -> Option<Self> {
-        if !seclude() {
-            return None;
-        }
-        let mut node = Wire::new().node(1);
-        let network = node.create(
-            Operation::CreateNetwork,
-            &json!({"Name": "azure", "Ipams": [{"Type": "Static", "Subnets": [
-                {"IpAddressPrefix": "10.77.0.0/24", "Routes": [
-                    {"NextHop": "10.77.0.1", "DestinationPrefix": "0.0.0.0/0"}]},
-                {"IpAddressPrefix": "fd77::/64"},
-            ]}]}),
-        );
-        let mut pods = Vec::new();
-        let mut servers = Vec::new();
-        for number in [11, 12, 13] {
-            let more = json!({"IpConfigurations": [
-                {"IpAddress": format!("10.77.0.{number}")},
-                {"IpAddress": format!("fd77::{number}")},
-            ]});
-            let (netns, endpoint) = node.container_and_endpoint(network, "", &more);
-            for port in [80, 81] {
-                servers.push(tcp_server(&netns, &format!("pod{number}"), &format!("[::]:{port}")));
-            }
-            servers.push(udp_server(&netns, &format!("pod{number}"), "0.0.0.0:53"));
-            pods.push((netns, endpoint));
-        }
-        Some(Self { node, network, pods, _servers: servers })
-    }
-
-    fn pod(&self, place: usize) -> &Netns {
-        &self.pods[place].0
-    }
-
+impl Reach for Pods {
+    /// Changes the policies of the network.
+    #[track_caller]
     fn sets(&mut self, how: &str, policies: &Value) {
         self.node.change_policies(self.network, how, policies);
-    }
-
-    fn rules(&mut self, place: usize, how: &str, policies: &Value) {
-        let request = json!({"ResourceType": "Policy", "RequestType": how,
-            "Settings": {"Policies": policies}});
-        self.node.modify(Operation::ModifyEndpoint, self.pods[place].1, &request);
     }
 
     fn refused(&mut self, how: &str, policies: &Value) -> HResult {

@@ -7,64 +7,24 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use hostcompute_schema::HResult;
 use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
 use lab::Netns;
-use lab::node::{Node, Wire, seclude};
-use lab::traffic::{Server, proxy, tcp, tcp_server, udp, udp_server};
+use lab::pods::Pods;
+use lab::traffic::{proxy, tcp, tcp_server, udp};
 
 /// The user that the sidecar of these tests runs as.
 const SIDECAR: u32 = 1337;
 
-/// One host with a dual-stack NAT network and three endpoints on it, 10.78.0.11 and so on, each with a server on port 80.
-struct Pods {
-    node: Node,
-    network: Guid,
-    pods: Vec<(Netns, Guid)>,
-    _servers: Vec<Server>,
+trait Asking {
+    fn refused(&mut self, place: usize, settings: &Value) -> HResult;
+    fn server(&self, from: usize, to: &str) -> Option<String>;
+    fn client(&self, from: usize, to: &str) -> String;
 }
 
-impl Pods {
-    fn new() -> Option<Self> {
-        if !seclude() {
-            return None;
-        }
-        let mut node = Wire::new().node(1);
-        let network = node.create(
-            Operation::CreateNetwork,
-            &json!({"Name": "mesh", "Ipams": [{"Type": "Static", "Subnets": [
-                {"IpAddressPrefix": "10.78.0.0/24", "Routes": [
-                    {"NextHop": "10.78.0.1", "DestinationPrefix": "0.0.0.0/0"}]},
-                {"IpAddressPrefix": "fd78::/64"},
-            ]}]}),
-        );
-        let mut pods = Vec::new();
-        let mut servers = Vec::new();
-        for number in [11, 12, 13] {
-            let more = json!({"IpConfigurations": [
-                {"IpAddress": format!("10.78.0.{number}")},
-                {"IpAddress": format!("fd78::{number}")},
-            ]});
-            let (netns, endpoint) = node.container_and_endpoint(network, "", &more);
-            servers.push(tcp_server(&netns, &format!("pod{number}"), "[::]:80"));
-            servers.push(udp_server(&netns, &format!("pod{number}"), "0.0.0.0:53"));
-            pods.push((netns, endpoint));
-        }
-        Some(Self { node, network, pods, _servers: servers })
-    }
-
-    fn pod(&self, place: usize) -> &Netns {
-        &self.pods[place].0
-    }
-
-    fn change(&mut self, place: usize, how: &str, policies: &Value) {
-        let request = json!({"ResourceType": "Policy", "RequestType": how,
-            "Settings": {"Policies": policies}});
-        self.node.modify(Operation::ModifyEndpoint, self.pods[place].1, &request);
-    }
-
+impl Asking for Pods {
     fn refused(&mut self, place: usize, settings: &Value) -> HResult {
         let request = json!({"ResourceType": "Policy", "RequestType": "Add", "Settings": settings});
         let endpoint = Some(self.pods[place].1);
@@ -93,43 +53,43 @@ fn a_proxy_at_the_port_gets_what_an_endpoint_opens() {
     let Some(mut pods) = Pods::new() else { return };
     let _proxy = tcp_server(pods.pod(2), "proxy", "[::]:8080");
     let _other = tcp_server(pods.pod(2), "proxy", "[::]:8081");
-    pods.change(
+    pods.rules(
         0,
         "Add",
         &json!([
             l4(
                 "10.96.0.0/16",
                 "80,443",
-                "10.78.0.13:8080",
+                "10.77.0.13:8080",
                 &json!({"ExceptionList": ["10.96.9.0/24"]})
             ),
-            l4("10.78.0.12", "80", "10.78.0.13:8081", &json!({"OutboundNat": true})),
+            l4("10.77.0.12", "80", "10.77.0.13:8081", &json!({"OutboundNat": true})),
         ]),
     );
     pods.node.check();
     // Nobody has 10.96.1.1, and the proxy sees who asks.
     assert_eq!(pods.server(0, "10.96.1.1:443").as_deref(), Some("proxy"));
-    assert_eq!(pods.client(0, "10.96.1.1:80"), "10.78.0.11");
-    assert_eq!(pods.server(0, "10.78.0.12:80").as_deref(), Some("proxy"));
+    assert_eq!(pods.client(0, "10.96.1.1:80"), "10.77.0.11");
+    assert_eq!(pods.server(0, "10.77.0.12:80").as_deref(), Some("proxy"));
     // The host, under one of its addresses.
-    assert!(["10.78.0.1", "192.0.2.1"].contains(&pods.client(0, "10.78.0.12:80").as_str()));
+    assert!(["10.77.0.1", "192.0.2.1"].contains(&pods.client(0, "10.77.0.12:80").as_str()));
     // Exceptions, other ports, other protocols, other endpoints.
     assert_eq!(pods.server(0, "10.96.9.1:80"), None);
-    assert_eq!(pods.server(0, "10.78.0.13:80").as_deref(), Some("pod13"));
-    assert_eq!(udp(pods.pod(0), "10.78.0.12:53").unwrap().server, "pod12");
-    assert_eq!(pods.server(2, "10.78.0.12:80").as_deref(), Some("pod12"));
-    assert_eq!(pods.server(0, "[fd78::12]:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(0, "10.77.0.13:80").as_deref(), Some("pod13"));
+    assert_eq!(udp(pods.pod(0), "10.77.0.12:53").unwrap().server, "pod12");
+    assert_eq!(pods.server(2, "10.77.0.12:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(0, "[fd77::12]:80").as_deref(), Some("pod12"));
     // The proxy's own rules still say whom it lets in.
     let block = json!([{"Type": "ACL", "Settings": {"Action": "Block", "Direction": "In",
-        "Priority": 9, "Protocols": "6", "LocalPorts": "8080", "RemoteAddresses": "10.78.0.11"}}]);
-    pods.change(2, "Add", &block);
+        "Priority": 9, "Protocols": "6", "LocalPorts": "8080", "RemoteAddresses": "10.77.0.11"}}]);
+    pods.rules(2, "Add", &block);
     assert_eq!(pods.server(0, "10.96.1.1:443"), None);
-    pods.change(2, "Remove", &block);
+    pods.rules(2, "Remove", &block);
     pods.node.restart();
     pods.node.check();
-    pods.change(0, "Update", &json!([{}]));
+    pods.rules(0, "Update", &json!([{}]));
     pods.node.check();
-    assert_eq!(pods.server(0, "10.78.0.12:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(0, "10.77.0.12:80").as_deref(), Some("pod12"));
 }
 
 #[test]
@@ -137,30 +97,30 @@ fn a_networks_proxy_serves_all_endpoints_but_itself() {
     let Some(mut pods) = Pods::new() else { return };
     let _proxy = tcp_server(pods.pod(2), "proxy", "[::]:8080");
     let policy = json!([
-        l4("", "80", "10.78.0.13:8080", &json!({})),
-        l4("", "80", "[fd78::13]:8080", &json!({}))
+        l4("", "80", "10.77.0.13:8080", &json!({})),
+        l4("", "80", "[fd77::13]:8080", &json!({}))
     ]);
     pods.node.change_policies(pods.network, "Add", &policy);
     pods.node.check();
     for (from, to) in
-        [(0, "10.78.0.12:80"), (1, "10.78.0.11:80"), (1, "[fd78::11]:80"), (0, "203.0.113.1:80")]
+        [(0, "10.77.0.12:80"), (1, "10.77.0.11:80"), (1, "[fd77::11]:80"), (0, "203.0.113.1:80")]
     {
         assert_eq!(pods.server(from, to).as_deref(), Some("proxy"), "{from} {to}");
     }
     // What the proxy opens itself goes where it is meant to.
-    assert_eq!(pods.server(2, "10.78.0.11:80").as_deref(), Some("pod11"));
-    assert_eq!(pods.server(2, "[fd78::12]:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(2, "10.77.0.11:80").as_deref(), Some("pod11"));
+    assert_eq!(pods.server(2, "[fd77::12]:80").as_deref(), Some("pod12"));
     pods.node.change_policies(pods.network, "Remove", &policy);
     pods.node.check();
-    assert_eq!(pods.server(0, "10.78.0.12:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(0, "10.77.0.12:80").as_deref(), Some("pod12"));
     let invalid = HResult::HCN_E_INVALID_POLICY;
     for bad in [
-        l4("", "80", "10.78.0.11:80", &json!({})),
+        l4("", "80", "10.77.0.11:80", &json!({})),
         l4("", "80", "127.0.0.1:80", &json!({})),
         l4("", "80", "somewhere", &json!({})),
-        l4("", "80", "10.78.0.12:80", &json!({"Protocol": 1})),
-        l4("fd78::1", "80", "10.78.0.12:80", &json!({})),
-        l4("", "http", "10.78.0.12:80", &json!({})),
+        l4("", "80", "10.77.0.12:80", &json!({"Protocol": 1})),
+        l4("fd77::1", "80", "10.77.0.12:80", &json!({})),
+        l4("", "http", "10.77.0.12:80", &json!({})),
     ] {
         assert_eq!(pods.refused(0, &json!({"Policies": [bad]})), invalid);
     }
@@ -206,34 +166,34 @@ fn a_sidecar_gets_what_its_namespace_opens_and_is_sent() {
         "InboundProxyPort": "15006",
         "UserSID": format!("S-1-22-1-{SIDECAR}"),
         "FilterTuple": {"Protocols": "6"},
-        "OutboundExceptions": {"IpAddressExceptions": ["10.78.0.13", "fd78::13"], "PortExceptions": ["81-90"]},
-        "InboundExceptions": {"IpAddressExceptions": ["10.78.0.13"]},
+        "OutboundExceptions": {"IpAddressExceptions": ["10.77.0.13", "fd77::13"], "PortExceptions": ["81-90"]},
+        "InboundExceptions": {"IpAddressExceptions": ["10.77.0.13"]},
     }}]);
-    pods.change(0, "Add", &sidecar);
+    pods.rules(0, "Add", &sidecar);
     pods.node.check();
     // The proxy learns what was asked for.
-    assert_eq!(asked(pods.pod(0), "10.78.0.12:80").as_deref(), Some("out 10.78.0.12"));
+    assert_eq!(asked(pods.pod(0), "10.77.0.12:80").as_deref(), Some("out 10.77.0.12"));
     assert_eq!(asked(pods.pod(0), "203.0.113.7:443").as_deref(), Some("out 203.0.113.7"));
-    assert_eq!(asked(pods.pod(0), "[fd78::12]:80").as_deref(), Some("out fd78::12"));
+    assert_eq!(asked(pods.pod(0), "[fd77::12]:80").as_deref(), Some("out fd77::12"));
     // What it opens itself goes out.
-    assert_eq!(tcp_as_sidecar(pods.pod(0), "10.78.0.12:80"), "pod12 ::ffff:10.78.0.11");
-    assert_eq!(pods.server(0, "10.78.0.13:80").as_deref(), Some("pod13"));
-    assert_eq!(pods.server(0, "[fd78::13]:80").as_deref(), Some("pod13"));
-    assert_eq!(udp(pods.pod(0), "10.78.0.12:53").unwrap().server, "pod12");
+    assert_eq!(tcp_as_sidecar(pods.pod(0), "10.77.0.12:80"), "pod12 ::ffff:10.77.0.11");
+    assert_eq!(pods.server(0, "10.77.0.13:80").as_deref(), Some("pod13"));
+    assert_eq!(pods.server(0, "[fd77::13]:80").as_deref(), Some("pod13"));
+    assert_eq!(udp(pods.pod(0), "10.77.0.12:53").unwrap().server, "pod12");
     // What comes in, but for exceptions; what stays inside is nobody's business.
-    assert_eq!(asked(pods.pod(1), "10.78.0.11:80").as_deref(), Some("in 10.78.0.11"));
-    assert_eq!(pods.server(2, "10.78.0.11:80").as_deref(), Some("pod11"));
-    assert_eq!(pods.server(0, "10.78.0.11:80").as_deref(), Some("pod11"));
+    assert_eq!(asked(pods.pod(1), "10.77.0.11:80").as_deref(), Some("in 10.77.0.11"));
+    assert_eq!(pods.server(2, "10.77.0.11:80").as_deref(), Some("pod11"));
+    assert_eq!(pods.server(0, "10.77.0.11:80").as_deref(), Some("pod11"));
 
     pods.node.restart();
     pods.node.check();
     pods.pod(0).exec("nft delete table inet hostcompute");
     pods.node.repair();
     pods.node.check();
-    assert_eq!(asked(pods.pod(0), "10.78.0.12:80").as_deref(), Some("out 10.78.0.12"));
-    pods.change(0, "Remove", &sidecar);
+    assert_eq!(asked(pods.pod(0), "10.77.0.12:80").as_deref(), Some("out 10.77.0.12"));
+    pods.rules(0, "Remove", &sidecar);
     pods.node.check();
-    assert_eq!(pods.server(0, "10.78.0.12:80").as_deref(), Some("pod12"));
+    assert_eq!(pods.server(0, "10.77.0.12:80").as_deref(), Some("pod12"));
     assert_eq!(pods.pod(0).exec("nft list tables").trim(), "");
     let bad = |settings: Value| json!({"Policies": [{"Type": "L4WFPPROXY", "Settings": settings}]});
     for settings in [

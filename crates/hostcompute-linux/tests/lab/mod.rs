@@ -8,6 +8,7 @@
 
 pub mod facts;
 pub mod node;
+pub mod pods;
 pub mod resolver;
 pub mod traffic;
 
