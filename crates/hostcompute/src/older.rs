@@ -186,18 +186,24 @@ impl Older<'_> {
         let (wanted, present) = (policies(&wanted), policies(&present));
         let new: Vec<&Value> = wanted.iter().filter(|policy| !present.contains(policy)).collect();
         let touched: Vec<String> = new.iter().map(|policy| kind(policy)).collect();
-        let replaced: Vec<&Value> =
-            wanted.iter().filter(|policy| touched.contains(&kind(policy))).collect();
-        let gone = |policy: &&Value| {
+        // Those that can be modified are said again: a request without any would clear them.
+        let said = |policy: &&Value| {
+            let kind = kind(policy);
+            touched.contains(&kind) || !touched.is_empty() && MODIFIABLE.contains(&&*kind)
+        };
+        let replaced: Vec<&Value> = wanted.iter().filter(said).collect();
+        if !replaced.is_empty() {
+            self.modify_endpoint(id, "Policy", "Update", json!({ "Policies": replaced }))?;
+        }
+        let gone = |policy: &Value| {
             !wanted.contains(policy)
                 && !touched.contains(&kind(policy))
                 && MODIFIABLE.contains(&&*kind(policy))
         };
-        let gone: Vec<&Value> = present.iter().filter(gone).collect();
-        for (request, policies) in [("Update", replaced), ("Remove", gone)] {
-            if !policies.is_empty() {
-                self.modify_endpoint(id, "Policy", request, json!({ "Policies": policies }))?;
-            }
+        let mut left = policies(&self.endpoint(id)?);
+        left.retain(gone);
+        if !left.is_empty() {
+            self.modify_endpoint(id, "Policy", "Remove", json!({ "Policies": left }))?;
         }
         self.ask(Operation::QueryEndpointProperties, id, OLDER)
     }
