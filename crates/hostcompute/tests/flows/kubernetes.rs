@@ -277,3 +277,87 @@ fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
     leave(two, vec![second]);
     leave(three, vec![third]);
 }
+
+/// A service for the outside, in every way that there is.
+fn published(pods: &[&Running], local: bool) -> Service {
+    let backends: Vec<String> = pods.iter().map(|pod| pod.address.clone()).collect();
+    let (cluster, port, external, ingress) = match local {
+        false => ("10.96.0.20", 30080, "198.51.100.80", "198.51.100.81"),
+        true => ("10.96.0.21", 30081, "198.51.100.82", "198.51.100.83"),
+    };
+    Service {
+        node_port: Some(port),
+        external: vec![external],
+        ingress: vec![ingress],
+        local,
+        ..Service::internal(cluster, 80, 8080, &backends)
+    }
+}
+
+/// What backends see of everybody.
+fn clients(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
+    let all: BTreeSet<&str> = answers.values().flatten().map(String::as_str).collect();
+    all.into_iter().collect()
+}
+
+#[test]
+fn services_are_reached_from_outside() {
+    let Some((wire, mut nodes)) = hosts::<2>() else { return };
+    let outside = stranger(&wire, 9);
+    // Whoever runs the cluster leads these addresses to a node.
+    outside.exec("ip route add 198.51.100.0/24 via 192.0.2.1");
+    flannel::mesh(&nodes);
+    let pods = nodes.each_ref().map(|node| run(node, 7));
+    let mut proxies = nodes.each_ref().map(|node| proxy(node, false));
+    let targets = [&pods[0], &pods[1]];
+    let marked = Service {
+        preserve_destination: true,
+        ingress: vec!["198.51.100.84"],
+        ..Service::internal("10.96.0.22", 80, 8080, &[pods[0].address.clone()])
+    };
+    let all = [published(&targets, false), published(&targets, true), marked];
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &all);
+        proxy.refuses_twins(node);
+        node.check();
+    }
+    pods[0].netns.exec("ip addr add 198.51.100.84/32 dev lo");
+    let everywhere = |nodes: &[Machine; 2]| {
+        // Inside, and from outside on each node: all pods, under the node's source address.
+        let source = [0, 1].map(|place: usize| flannel::pod(nodes[place].number, 2));
+        let seen = answers(&pods[0].netns, "10.96.0.20:80", MANY);
+        assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&*source[0]]));
+        for (node, source) in nodes.iter().zip(&source) {
+            let seen = answers(&outside, &format!("{}:30080", node.address()), MANY);
+            assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&**source]));
+        }
+        for vip in ["198.51.100.80:80", "198.51.100.81:80"] {
+            let seen = answers(&outside, vip, MANY);
+            assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&*source[0]]));
+        }
+        // Where only the node's own pods serve, they see who asks.
+        for (node, pod) in nodes.iter().zip(["1-7", "2-7"]) {
+            let seen = answers(&outside, &format!("{}:30081", node.address()), 8);
+            assert_eq!((names(&seen), clients(&seen)), (vec![pod], vec!["192.0.2.9"]));
+        }
+        for vip in ["198.51.100.82:80", "198.51.100.83:80"] {
+            let seen = answers(&outside, vip, 8);
+            assert_eq!((names(&seen), clients(&seen)), (vec!["1-7"], vec!["192.0.2.9"]));
+        }
+        // The pod is spoken to by the address that was asked for.
+        assert_eq!(names(&answers(&outside, "198.51.100.84:80", 4)), ["1-7"]);
+    };
+    everywhere(&nodes);
+    nodes.iter_mut().for_each(Machine::kill);
+    nodes.iter_mut().for_each(Machine::start);
+    everywhere(&nodes);
+    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
+        proxy.sync(node, &[]);
+        node.check();
+    }
+    assert!(tcp_refused(&outside, "192.0.2.1:30080") && tcp_refused(&outside, "198.51.100.80:80"));
+    let [one, two] = nodes;
+    let [first, second] = pods;
+    leave(one, vec![first]);
+    leave(two, vec![second]);
+}
