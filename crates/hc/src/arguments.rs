@@ -249,6 +249,9 @@ pub struct TraceArguments {
     /// The sender's port, where rules look at it
     #[arg(long, value_name = "PORT")]
     pub source_port: Option<u16>,
+    /// Also send such a packet, by TCP or UDP, and tell what the kernel does with it
+    #[arg(long)]
+    pub live: bool,
     /// Draw the way as a picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,

@@ -57,6 +57,7 @@ pub mod peer;
 mod perform;
 mod pool;
 mod port;
+pub mod prober;
 mod resolver;
 pub mod rootless;
 mod route;
@@ -183,6 +184,16 @@ impl Linux {
     /// The path by which a namespace is known to other programs.
     pub fn netns_path(&self, netns: Guid) -> PathBuf {
         self.namespaces.path(netns)
+    }
+
+    /// What it takes to send a probe: from the host, or from a namespace.
+    ///
+    /// # Errors
+    /// The namespace cannot be opened.
+    pub fn prober(&self, probe: hostcompute_engine::trace::Probe) -> Result<prober::Prober, Fault> {
+        let namespace = probe.netns.map(|netns| self.namespaces.path(netns));
+        let host = self.netns.as_ref().map(AsFd::as_fd);
+        prober::Prober::new(host, namespace.as_deref(), probe).map_err(fault)
     }
 
     /// The resolver file of a namespace, whether or not it exists.

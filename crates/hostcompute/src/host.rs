@@ -246,6 +246,16 @@ impl Host {
         read(&self.ask(&Ask { document: &document, ..Ask::plain(ServiceOperation::Trace) })?)
     }
 
+    /// As [`Self::trace`]; also sends such a packet, by TCP or UDP from this host, and tells what the kernel did with it
+    /// ([`Trace::live`]).
+    ///
+    /// # Errors
+    /// As [`Self::trace`]; HCN_E_REQUEST_UNSUPPORTED for what cannot be sent from here.
+    pub fn probe(&self, request: &TraceRequest) -> Result<Trace, Failure> {
+        let document = request.to_value().to_string();
+        read(&self.ask(&Ask { document: &document, ..Ask::plain(ServiceOperation::Probe) })?)
+    }
+
     /// Waits until removals that the kernel finishes in the background are through.
     ///
     /// # Errors

@@ -67,7 +67,10 @@ pub fn run(session: Session<'_>, typed: &TraceArguments) -> Done {
         source_port: typed.source_port,
         ..TraceRequest::default()
     };
-    let trace = session.host.trace(&request)?;
+    let trace = match typed.live {
+        true => session.host.probe(&request)?,
+        false => session.host.trace(&request)?,
+    };
     show(&trace, session.form, typed.svg.as_deref())?;
     if gets_there(&trace) { Ok(()) } else { Err(Problem::Told) }
 }

@@ -78,6 +78,56 @@ pub(crate) fn probe(socket: &mut Socket, expression: &expression::Expression) ->
     }
 }
 
+/// Makes a table of this name that the kernel removes with the socket, however the process ends, with one rule at the beginning of
+/// each way into the host.
+pub(crate) fn lend(
+    socket: &mut Socket,
+    name: &str,
+    expressions: &[expression::Expression],
+) -> Result<(), Error> {
+    const OWNED_BY_SOCKET: u32 = 2;
+    const TABLE_FLAGS: u16 = 2;
+    const AIM: &str = "watch a packet in the packet filter";
+    let mut batch = Batch::new();
+    let new = flag::CREATE | flag::EXCLUSIVE;
+    batch.push(0, AIM, (NEWTABLE, new), |body| {
+        body.put_text(TABLE_NAME, name).put_be32(TABLE_FLAGS, OWNED_BY_SOCKET);
+    });
+    for (chain, place) in [("arrives", ruleset::PREROUTING), ("leaves", ruleset::OUTPUT)] {
+        batch.push(0, AIM, (NEWCHAIN, new), |body| {
+            body.put_text(CHAIN_TABLE, name).put_text(CHAIN_NAME, chain);
+            body.nest(CHAIN_HOOK, |hook| {
+                hook.put_be32(HOOK_NUMBER, place);
+                // Before all of ours.
+                hook.put_be32(HOOK_PRIORITY, (-400_i32) as u32);
+            });
+            body.put_be32(CHAIN_POLICY, POLICY_ACCEPT).put_text(CHAIN_TYPE, "filter");
+        });
+        batch.push(0, AIM, (NEWRULE, flag::CREATE | flag::APPEND), |body| {
+            body.put_text(super::rule::RULE_TABLE, name).put_text(super::rule::RULE_CHAIN, chain);
+            body.nest(super::rule::RULE_EXPRESSIONS, |list| {
+                expressions.iter().for_each(|expression| expression.write(list));
+            });
+        });
+    }
+    match batch.send(socket)?.into_iter().next() {
+        None => Ok(()),
+        Some(refusal) => Err(Error::Refused(refusal)),
+    }
+}
+
+/// Removes a table that was made for a while.
+pub(crate) fn take_back(socket: &mut Socket, name: &str) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    batch.push(0, "remove a table of the packet filter", (DELTABLE, 0), |body| {
+        body.put_text(TABLE_NAME, name);
+    });
+    match batch.send(socket)?.into_iter().next() {
+        None => Ok(()),
+        Some(refusal) => Err(Error::Refused(refusal)),
+    }
+}
+
 const MAKE_TABLE: &str = "make the packet filter's table";
 
 /// The table with a comment: user data of type 0, as nft shows it.

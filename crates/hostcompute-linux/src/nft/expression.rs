@@ -157,6 +157,10 @@ pub(crate) enum Expression {
     SetMark {
         from: Word,
     },
+    /// From here on the kernel tells what becomes of the packet.
+    SetTrace {
+        from: Word,
+    },
     /// Puts a value into a register.
     Load {
         to: Word,
@@ -215,7 +219,7 @@ impl Expression {
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Meta { .. } | Self::SetMark { .. } => "meta",
+            Self::Meta { .. } | Self::SetMark { .. } | Self::SetTrace { .. } => "meta",
             Self::Payload { .. } | Self::Overwrite { .. } => "payload",
             Self::Connection { .. } | Self::Original { .. } => "ct",
             Self::DestinationKind { .. } => "fib",
@@ -237,6 +241,9 @@ impl Expression {
         match self {
             Self::Meta { key, to } => {
                 data.put_be32(1, register(*to)).put_be32(2, *key as u32);
+            }
+            Self::SetTrace { from } => {
+                data.put_be32(2, META_TRACE).put_be32(3, register(*from));
             }
             Self::SetMark { from } => {
                 data.put_be32(2, Meta::Mark as u32).put_be32(3, register(*from));
@@ -318,6 +325,9 @@ impl Expression {
         }
     }
 }
+
+/// NFT_META_NFTRACE.
+const META_TRACE: u32 = 12;
 
 fn write_value(data: &mut Body<'_>, kind: u16, value: &[u8]) {
     data.nest(kind, |inner| {

@@ -39,10 +39,10 @@ pub(crate) struct Hook {
     pub priority: i32,
 }
 
-const PREROUTING: u32 = 0;
+pub(crate) const PREROUTING: u32 = 0;
 const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
-const OUTPUT: u32 = 3;
+pub(crate) const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
 /// Chains at hooks.

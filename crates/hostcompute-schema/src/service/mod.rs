@@ -161,6 +161,8 @@ service_operations! {
     Flows: Read, Get "/host/flows", None => Document(Flows::SCHEMA), [LIMIT];
     /// Tells whether a packet gets from one end to another, by which way, and what stops it, from what the service knows.
     Trace: Read, Post "/host/trace", Document(&[TraceRequest::SCHEMA]) => Document(Trace::SCHEMA);
+    /// Does the same, sends such a packet, and tells what the kernel did with it.
+    Probe: Manage, Post "/host/probe", Document(&[TraceRequest::SCHEMA]) => Document(Trace::SCHEMA);
     /// Tells everything that is newer than a revision, for those who watch; all there is to who names none.
     Topology: Read, Get "/host/topology", None => Document(Topology::SCHEMA), [AFTER];
     /// Reads the counters of every endpoint that has a port.

@@ -95,6 +95,7 @@ pub fn serve(
             let surroundings = tracing::surroundings(service.host())?;
             tracing::trace(service.state(), &surroundings, ask.document)?.to_value()
         }
+        Own::Probe => tracing::send(tracing::prepare(service, ask.document)?)?.to_value(),
         Own::Place => {
             let id = ask.id.unwrap_or_default();
             namespace_exists(service.state(), id)?;

@@ -61,3 +61,12 @@ pub async fn trace(asked: Asked) -> Result<Response, Failure> {
     });
     Ok(answer::document(StatusCode::OK, &trace.await??.to_value()))
 }
+
+/// The same, and what the kernel does with such a packet. The service is not held up by waiting for an answer.
+pub async fn probe(asked: Asked) -> Result<Response, Failure> {
+    let document = asked.document.clone();
+    let ready = asked.with_service(move |service| local::tracing::prepare(service, &document));
+    let ready = ready.await??;
+    let trace = blocking(&asked.client.edge, move || local::tracing::send(ready));
+    Ok(answer::document(StatusCode::OK, &trace.await??.to_value()))
+}

@@ -74,6 +74,7 @@ impl Asked {
             O::Inspect => inspection::answer(self).await?,
             O::Flows => inspection::flows(self).await?,
             O::Trace => inspection::trace(self).await?,
+            O::Probe => inspection::probe(self).await?,
             O::Topology => look::topology(self).await?,
             O::Statistics => look::statistics(self).await?,
             O::Resolve => self.resolve()?,
