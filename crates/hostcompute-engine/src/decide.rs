@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::network::remote_subnet::RemoteSubnet;
 use crate::network::sdn_route::Hop;
 use crate::network::{
-    detour, endpoint, guest_service, load_balancer, namespace, network, overlay, sdn_route, set,
+    creation, detour, endpoint, guest_service, load_balancer, namespace, network, overlay,
+    sdn_route, set,
 };
 use crate::object::{Change, Kind, Object};
 use crate::plan::{Claim, Fact, PREPARED_INTERFACES, Step, difference};
@@ -37,7 +38,7 @@ pub fn decide(
     }
     let mut draft = Draft::new(state, request, context);
     let outcome = match request.operation {
-        O::CreateNetwork => network::create(&mut draft),
+        O::CreateNetwork => creation::create(&mut draft),
         O::ModifyNetwork => network::modify(&mut draft),
         O::DeleteNetwork => network::delete(&mut draft),
         O::CreateEndpoint => endpoint::create(&mut draft),

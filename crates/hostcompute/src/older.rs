@@ -193,7 +193,13 @@ impl Older<'_> {
         };
         let replaced: Vec<&Value> = wanted.iter().filter(said).collect();
         if !replaced.is_empty() {
-            self.modify_endpoint(id, "Policy", "Update", json!({ "Policies": replaced }))?;
+            self.modify(
+                Operation::ModifyEndpoint,
+                id,
+                "Policy",
+                "Update",
+                json!({ "Policies": replaced }),
+            )?;
         }
         let gone = |policy: &Value| {
             !wanted.contains(policy)
@@ -203,7 +209,13 @@ impl Older<'_> {
         let mut left = policies(&self.endpoint(id)?);
         left.retain(gone);
         if !left.is_empty() {
-            self.modify_endpoint(id, "Policy", "Remove", json!({ "Policies": left }))?;
+            self.modify(
+                Operation::ModifyEndpoint,
+                id,
+                "Policy",
+                "Remove",
+                json!({ "Policies": left }),
+            )?;
         }
         self.ask(Operation::QueryEndpointProperties, id, OLDER)
     }
@@ -215,8 +227,9 @@ impl Older<'_> {
         hostcompute_schema::parse_value(&document, "").map(|parsed| parsed.document)
     }
 
-    fn modify_endpoint(
+    fn modify(
         &self,
+        operation: Operation,
         id: &str,
         resource: &str,
         request: &str,
@@ -225,7 +238,7 @@ impl Older<'_> {
         let request = json!({
             "ResourceType": resource, "RequestType": request, "Settings": settings,
         });
-        self.ask(Operation::ModifyEndpoint, id, &request.to_string())
+        self.ask(operation, id, &request.to_string())
     }
 
     /// POST `/endpoints/{id}/attach`, `detach` (`{ContainerID, SystemType, CompartmentId, VirtualNICName}`) and `refresh`.
@@ -233,7 +246,7 @@ impl Older<'_> {
         match &*verb.to_ascii_lowercase() {
             "attach" => self.attach(id, &read(object)?),
             "detach" => self.detach(id),
-            "refresh" => self.modify_endpoint(id, "Port", "Refresh", json!({})),
+            "refresh" => self.modify(Operation::ModifyEndpoint, id, "Port", "Refresh", json!({})),
             _ => {
                 let why = format!("an endpoint cannot be asked to {verb}");
                 Err(Failure::new(HResult::E_NOTIMPL, why))
@@ -270,7 +283,13 @@ impl Older<'_> {
                 .at("ContainerID")
                 .hint("add the container to a namespace first (HcnModifyNamespace, Container)"));
         };
-        self.modify_namespace(&namespace, "Endpoint", "Add", json!({ "EndpointId": id }))
+        self.modify(
+            Operation::ModifyNamespace,
+            &namespace,
+            "Endpoint",
+            "Add",
+            json!({ "EndpointId": id }),
+        )
     }
 
     fn detach(&self, id: &str) -> Result<Value, Failure> {
@@ -279,7 +298,13 @@ impl Older<'_> {
             return Err(Failure::new(HResult::HCN_E_ENDPOINT_NOT_ATTACHED, why));
         };
         let settings = json!({ "EndpointId": id });
-        self.modify_namespace(&namespace.to_string(), "Endpoint", "Remove", settings)
+        self.modify(
+            Operation::ModifyNamespace,
+            &namespace.to_string(),
+            "Endpoint",
+            "Remove",
+            settings,
+        )
     }
 
     /// The first namespace of which something is true, by its newer document.
@@ -319,20 +344,7 @@ impl Older<'_> {
             (Some((_, id)), _) => json!({ "EndpointId": id }),
             (None, _) => object["Data"].clone(),
         };
-        self.modify_namespace(id, kind, request, settings)
-    }
-
-    fn modify_namespace(
-        &self,
-        id: &str,
-        resource: &str,
-        request: &str,
-        settings: Value,
-    ) -> Result<Value, Failure> {
-        let request = json!({
-            "ResourceType": resource, "RequestType": request, "Settings": settings,
-        });
-        self.ask(Operation::ModifyNamespace, id, &request.to_string())
+        self.modify(Operation::ModifyNamespace, id, kind, request, settings)
     }
 }
 

@@ -41,14 +41,14 @@ fn hops(hops: &[TraceHop], indent: &str) -> String {
     let line = |hop: &TraceHop| {
         let place = place_name(hop.place.as_ref());
         let packet = format!("{} -> {}", said(&hop.source), said(&hop.destination));
-        format!("{indent}  {place:<15} {packet:<42} {}\n", said(&hop.what))
+        format!("{indent}  {place:<17} {packet:<42} {}\n", said(&hop.what))
     };
     hops.iter().map(line).collect()
 }
 
 fn stopped(obstacle: &TraceObstacle, indent: &str) -> String {
-    let mut out = format!("{indent}  {:<15} {}\n", "STOPPED", said(&obstacle.message));
-    let blank = format!("{indent}  {:<15}", "");
+    let mut out = format!("{indent}  {:<17} {}\n", "STOPPED", said(&obstacle.message));
+    let blank = format!("{indent}  {:<17}", "");
     if let Some(object) = &obstacle.object {
         let id = obstacle.id.map(|id| id.to_string()).unwrap_or_default();
         let path = obstacle.path.as_ref().map(|path| format!(", {path}")).unwrap_or_default();
@@ -77,7 +77,7 @@ fn seen(live: &LiveTrace) -> String {
         let rule = step.rule.map(|rule| format!("rule {rule}")).unwrap_or_default();
         let packet = format!("{} -> {}", said(&step.source), said(&step.destination));
         out.push_str(&format!(
-            "  {:<15} {packet:<42} {} {rule}\n",
+            "  {:<17} {packet:<42} {} {rule}\n",
             said(&step.chain),
             said(&step.verdict)
         ));

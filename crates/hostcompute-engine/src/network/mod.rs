@@ -4,6 +4,7 @@
 
 pub mod answering;
 pub mod attach;
+pub mod creation;
 pub mod detour;
 pub mod dns;
 pub mod endpoint;
