@@ -58,7 +58,14 @@ fn object(machine: &Machine, word: &str) -> Option<Guid> {
 }
 
 fn delete_everything(machine: &mut Machine) {
-    for kind in [Kind::GuestService, Kind::SdnRoute, Kind::LoadBalancer, Kind::Endpoint, Kind::Network, Kind::Namespace] {
+    for kind in [
+        Kind::GuestService,
+        Kind::SdnRoute,
+        Kind::LoadBalancer,
+        Kind::Endpoint,
+        Kind::Network,
+        Kind::Namespace,
+    ] {
         let objects = machine.state.objects().filter(|object| object.kind() == kind);
         let ids: Vec<Guid> = objects.map(|object| object.id()).collect();
         for id in ids {
