@@ -154,7 +154,7 @@ def sessions(client, network_id):
     session = answer.headers["Hostcompute-Session"]
     assert any(known["Id"] == session for known in inspect.sync(client=client).to_dict()["Sessions"])
     done(close_handle.sync_detailed(answer.parsed.handle, client=client))
-    refused(close_handle.sync_detailed(answer.parsed.handle, client=client), 500, "E_HANDLE")
+    refused(close_handle.sync_detailed(answer.parsed.handle, client=client), 404, "E_HANDLE")
     assert list_handles.sync(client=client).handles == []
 
 

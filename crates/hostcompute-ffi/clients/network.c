@@ -10,6 +10,8 @@
 
 static const GUID NETWORK = {0x0f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
 static const GUID ENDPOINT = {0x1f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
+static const GUID ROUTE = {0x3f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
+static const GUID GUEST = {0x4f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
 static const GUID NAMESPACE = {0x2f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
 
 /* What a callback has heard. */
@@ -84,11 +86,63 @@ static void mistakes(HCN_NETWORK network)
     HOLDS(LocalFree(record) == NULL);
     EXPECT((HRESULT)0x803b0002, HcnOpenEndpoint(&NETWORK, &none, NULL));
     EXPECT((HRESULT)0x80070490, HcnDeleteNamespace(&NETWORK, NULL));
-    HOLDS(HcnCreateGuestNetworkService(NULL, u"{}", &none, NULL) < 0 && none == NULL);
     EXPECT(HOSTCOMPUTE_E_HANDLE, HcnReserveGuestNetworkServicePort(network, HCN_PORT_PROTOCOL_TCP, HCN_PORT_ACCESS_EXCLUSIVE, 80, &none));
     EXPECT(HOSTCOMPUTE_E_HANDLE, HcnReleaseGuestNetworkServicePortReservationHandle(network));
     HcnFreeGuestNetworkPortReservations(NULL);
     HostComputeFree(NULL);
+}
+
+/* A route of the endpoint's, which cannot be changed. */
+static void sdn_route(void)
+{
+    HCN_SDNROUTE route, again;
+    PWSTR text, record;
+    SUCCEEDS(HcnCreateSdnRoute(&ROUTE,
+                 u"{\"HostComputeEndpoints\":[\"1f8fad5b-d9cb-469f-a165-70867728950e\"],"
+                 u"\"Routes\":[{\"DestinationPrefix\":\"10.98.0.0/16\",\"NeedEncap\":false}]}",
+                 &route, &record),
+        record);
+    SUCCEEDS(HcnEnumerateSdnRoutes(u"", &text, &record), record);
+    HOLDS(has(text, "3f8fad5b-d9cb-469f-a165-70867728950e"));
+    HostComputeFree(text);
+    SUCCEEDS(HcnQuerySdnRouteProperties(route, u"{\"SchemaVersion\":{\"Major\":2,\"Minor\":0}}", &text, &record), record);
+    HOLDS(has(text, "10.98.0.0/16"));
+    HostComputeFree(text);
+    EXPECT((HRESULT)0x80004001, HcnModifySdnRoute(route, u"{}", NULL));
+    SUCCEEDS(HcnOpenSdnRoute(&ROUTE, &again, &record), record);
+    EXPECT(0, HcnCloseSdnRoute(again));
+    SUCCEEDS(HcnDeleteSdnRoute(&ROUTE, &record), record);
+    HOLDS(HcnQuerySdnRouteProperties(route, NULL, &text, NULL) < 0);
+    EXPECT(0, HcnCloseSdnRoute(route));
+}
+
+/* A guest network service. Ports are reserved by a service that stays, not by one inside this process. */
+static void guest_network_service(struct ear *ear)
+{
+    HCN_GUESTNETWORKSERVICE guest, again;
+    HCN_CALLBACK callback;
+    HANDLE reservation = NULL, twin = NULL;
+    PWSTR text, record;
+    SUCCEEDS(HcnCreateGuestNetworkService(&GUEST, u"{}", &guest, &record), record);
+    EXPECT(0, HcnRegisterGuestNetworkServiceCallback(guest, told, ear, &callback));
+    SUCCEEDS(HcnEnumerateGuestNetworkServices(u"", &text, &record), record);
+    HOLDS(has(text, "4f8fad5b-d9cb-469f-a165-70867728950e"));
+    HostComputeFree(text);
+    SUCCEEDS(HcnOpenGuestNetworkService(&GUEST, &again, &record), record);
+    HRESULT held = HcnReserveGuestNetworkServicePort(guest, HCN_PORT_PROTOCOL_TCP, HCN_PORT_ACCESS_EXCLUSIVE, 40080, &reservation);
+    if (getenv("HOSTCOMPUTE_SOCKET")) {
+        EXPECT(0, held);
+        HOLDS(HcnReserveGuestNetworkServicePort(again, HCN_PORT_PROTOCOL_TCP, HCN_PORT_ACCESS_EXCLUSIVE, 40080, &twin) < 0 && twin == NULL);
+        EXPECT(0, HcnReleaseGuestNetworkServicePortReservationHandle(reservation));
+        EXPECT(0, HcnReserveGuestNetworkServicePort(again, HCN_PORT_PROTOCOL_TCP, HCN_PORT_ACCESS_EXCLUSIVE, 40080, &twin));
+        EXPECT(0, HcnReleaseGuestNetworkServicePortReservationHandle(twin));
+    } else {
+        HOLDS(held < 0 && reservation == NULL);
+    }
+    EXPECT(0, HcnCloseGuestNetworkService(again));
+    EXPECT(0, HcnUnregisterGuestNetworkServiceCallback(callback));
+    SUCCEEDS(HcnDeleteGuestNetworkService(&GUEST, &record), record);
+    EXPECT(0, HcnCloseGuestNetworkService(guest));
 }
 
 static void older_interface(void)
@@ -148,6 +202,8 @@ int main(void)
 
     mistakes(network);
     older_interface();
+    sdn_route();
+    guest_network_service(&one);
 
     SUCCEEDS(HcnDeleteEndpoint(&ENDPOINT, &record), record);
     EXPECT((HRESULT)0x803b0002, HcnQueryEndpointProperties(endpoint, NULL, &text, NULL));

@@ -92,7 +92,7 @@ HRESULT HcnDeleteSdnRoute(const GUID *Id, PWSTR *ErrorRecord);
 HRESULT HcnCloseSdnRoute(HCN_SDNROUTE Route);
 
 /* Guest network services: the networking agent in a utility machine. Documents: GuestNetworkService;
- * ModifyGuestNetworkServiceSettingRequest to modify. A service that has none answers E_NOTIMPL. */
+ * ModifyGuestNetworkServiceSettingRequest to modify. */
 HRESULT HcnEnumerateGuestNetworkServices(PCWSTR Query, PWSTR *GuestNetworkServices, PWSTR *ErrorRecord);
 HRESULT HcnCreateGuestNetworkService(const GUID *Id, PCWSTR Settings, HCN_GUESTNETWORKSERVICE *GuestNetworkService, PWSTR *ErrorRecord);
 HRESULT HcnOpenGuestNetworkService(const GUID *Id, HCN_GUESTNETWORKSERVICE *GuestNetworkService, PWSTR *ErrorRecord);

@@ -58,6 +58,7 @@ fn object(machine: &Machine, word: &str) -> Option<Guid> {
 }
 
 fn delete_everything(machine: &mut Machine) {
+    // Sets and remote subnets go with their networks.
     for kind in [
         Kind::GuestService,
         Kind::SdnRoute,
@@ -83,6 +84,7 @@ fn delete(machine: &mut Machine, kind: Kind, id: Guid) {
         Kind::LoadBalancer => Operation::DeleteLoadBalancer,
         Kind::SdnRoute => Operation::DeleteSdnRoute,
         Kind::GuestService => Operation::DeleteGuestNetworkService,
+        Kind::Set | Kind::RemoteSubnet => unreachable!("nobody deletes {kind:?}s by themselves"),
     };
     // A namespace may be held by containers; they leave first.
     if kind == Kind::Namespace {
