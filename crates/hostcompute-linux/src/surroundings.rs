@@ -19,7 +19,8 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
     let ours: HashSet<u32> =
         links.iter().filter(|link| marks::is_ours(link)).map(|link| link.index).collect();
     let mut found = Surroundings::default();
-    for address in address::dump(socket)? {
+    let addresses = address::dump(socket)?;
+    for address in &addresses {
         if !ours.contains(&address.index) {
             found.prefixes.push(address.address.trunc());
             found.addresses.push(address.address.addr());
@@ -30,7 +31,7 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
         .filter(|link| leads_elsewhere(link) && !ours.contains(&link.index))
         .map(|link| (link.index, uplink(link)))
         .collect();
-    for address in address::dump(socket)? {
+    for address in &addresses {
         if let Some(uplink) = uplinks.get_mut(&address.index).filter(|_| is_known(&address.address))
         {
             uplink.addresses.push(address.address);

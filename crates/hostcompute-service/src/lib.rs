@@ -247,8 +247,7 @@ impl<H: Host> Service<H> {
 
 /// Whether deciding must know what the host has of its own.
 fn makes_networks(request: &Request<'_>) -> bool {
-    request.operation.subject() == Subject::Network
-        && matches!(request.operation.verb(), Verb::Create | Verb::Modify)
+    request.operation.subject() == Subject::Network && request.operation.verb() == Verb::Create
 }
 
 /// Performs a plan, in one piece except where a test wants to die in the middle of it.
