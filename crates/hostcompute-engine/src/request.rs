@@ -27,7 +27,7 @@ pub struct Request<'a> {
 pub struct Context<'a> {
     /// Source of random numbers for ids, ports and interface indexes.
     pub random: &'a mut dyn FnMut() -> u64,
-    /// What the host has of its own; read when networks are created.
+    /// What the host has of its own; read when networks are created, and for endpoints that name an adapter.
     pub surroundings: &'a Surroundings,
     /// The interface that the host has ready in a namespace, by [`crate::host::Host::prepared`].
     pub prepared: &'a dyn Fn(Guid) -> Option<u32>,

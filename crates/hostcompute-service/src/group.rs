@@ -20,7 +20,7 @@ use hostcompute_schema::{Failure, Guid};
 
 use crate::remembered::{Keyed, Note};
 use crate::store::{Durability, Entry};
-use crate::{Answer, Reading, Service, durability, kill, makes_networks, perform};
+use crate::{Answer, Reading, Service, concerns_surroundings, durability, kill, perform};
 
 /// The most operations that one transaction holds: enough to share its cost, few enough that the first does not wait long.
 pub(crate) const MOST: usize = 32;
@@ -295,7 +295,7 @@ impl<H: Host> Service<H> {
         {
             return note.answer(asked).map(Drafted::Known);
         }
-        if makes_networks(&asked.request) {
+        if concerns_surroundings(&asked.request) {
             self.surroundings = self.host.surroundings().map_err(|fault| fault.failure)?;
         }
         let decision = self.decide(&asked.request, asked.reading)?;

@@ -245,9 +245,19 @@ impl<H: Host> Service<H> {
     }
 }
 
-/// Whether deciding must know what the host has of its own.
-fn makes_networks(request: &Request<'_>) -> bool {
-    request.operation.subject() == Subject::Network && request.operation.verb() == Verb::Create
+/// Whether deciding must know what the host has of its own: networks are placed beside that, and an endpoint may name an adapter, which
+/// few do. To ask the host takes longer the more links it has.
+fn concerns_surroundings(request: &Request<'_>) -> bool {
+    const POLICY: &[u8] = b"InterfaceConstraint";
+    let names_adapter = || {
+        let mut pieces = request.document.as_bytes().windows(POLICY.len());
+        pieces.any(|piece| piece.eq_ignore_ascii_case(POLICY))
+    };
+    match (request.operation.subject(), request.operation.verb()) {
+        (Subject::Network, Verb::Create) => true,
+        (Subject::Endpoint, Verb::Create | Verb::Modify) => names_adapter(),
+        _ => false,
+    }
 }
 
 /// Performs a plan, in one piece except where a test wants to die in the middle of it.

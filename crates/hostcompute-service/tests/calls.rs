@@ -3,7 +3,7 @@
 mod world;
 
 use hostcompute_engine::EventKind;
-use hostcompute_engine::host::Counters;
+use hostcompute_engine::host::{Counters, Surroundings, Uplink};
 use hostcompute_schema::HResult;
 use hostcompute_schema::operation::Operation;
 use hostcompute_service::Body;
@@ -43,6 +43,40 @@ fn statistics_come_from_the_machine_and_are_zero_without_a_port() {
         document.get("BytesReceived").and_then(serde_json::Value::as_u64).unwrap_or(0)
     };
     assert_eq!((received(21), received(22)), (7, 0));
+}
+
+#[test]
+fn an_endpoint_names_an_adapter_that_is_there_now() {
+    let scratch = Scratch::new();
+    let machine = Machine::default();
+    let name_links = |names: &[&str]| {
+        let link = |name: &&str| Uplink {
+            name: (*name).to_owned(),
+            default_route: true,
+            ..Uplink::default()
+        };
+        let uplinks = names.iter().map(link).collect();
+        let surroundings = Surroundings { uplinks, ..Surroundings::default() };
+        machine.with(|simulator| simulator.set_surroundings(surroundings));
+    };
+    name_links(&["up0"]);
+    let mut service = open(scratch.path(), &machine, &boot(1)).expect("new");
+    let network = json!({ "Type": "NAT" });
+    play(&mut service, &act(Operation::CreateNetwork, 1, network)).expect("made");
+    drop(service);
+    // Nobody has made a network since the start, nor since the adapter got another name.
+    let mut service = open(scratch.path(), &machine, &boot(1)).expect("known");
+    let mut attempt = |number, adapter: &str| {
+        let policy =
+            json!({ "Type": "InterfaceConstraint", "Settings": { "InterfaceAlias": adapter } });
+        let document = json!({ "HostComputeNetwork": guid(1).to_string(), "Policies": [policy] });
+        play(&mut service, &act(Operation::CreateEndpoint, number, document)).map(drop)
+    };
+    attempt(11, "up0").expect("it is there");
+    name_links(&["up1"]);
+    attempt(12, "up1").expect("it is there by now");
+    let gone = attempt(13, "up0").expect_err("it is there no more");
+    assert_eq!(gone.hresult, HResult::HCN_E_ADAPTER_NOT_FOUND);
 }
 
 #[test]
