@@ -9,7 +9,7 @@ use crate::containerd;
 use crate::lab::Netns;
 use crate::lab::traffic::{Server, tcp, tcp_refused, tcp_server};
 use crate::shim::{self, by_id, by_name, change_namespace, change_policies, create, list_where};
-use crate::world::{Machine, hosts, router, stranger};
+use crate::world::{Machine, play, router, stranger};
 
 const NETWORK: &str = "azure";
 
@@ -130,88 +130,84 @@ fn without(node: &Machine, pod: &Pod, id: &str) {
 
 #[test]
 fn pods_are_on_the_nodes_subnet() {
-    let Some((wire, [mut node])) = hosts::<1>() else { return };
-    let (outside, gateway) = (stranger(&wire, 9), router(&wire));
-    let _servers = [
-        tcp_server(&outside, "outside", "0.0.0.0:80"),
-        tcp_server(&gateway, "internet", "203.0.113.1:80"),
-    ];
-    let (one, two) = (add(&node, 50), add(&node, 51));
-    let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
-    assert_eq!(seen(&one.netns, "192.0.2.51:80"), one.address);
-    assert_eq!(seen(&one.netns, "192.0.2.9:80"), one.address);
-    assert_eq!(seen(&one.netns, "203.0.113.1:80"), "192.0.2.1");
-    assert_eq!(seen(&outside, "192.0.2.50:80"), "192.0.2.9");
-    assert_eq!(attached(&node), 2);
-    node.kill();
-    assert_eq!(seen(&outside, "192.0.2.50:80"), "192.0.2.9");
-    node.start();
-    del(&node, one);
-    assert_eq!(attached(&node), 1);
-    assert!(tcp_refused(&outside, "192.0.2.50:80"));
-    del(&node, two);
-    let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
-    shim::delete(&node.host, Kind::Network, shim::id(&network));
-    node.check();
-    node.leaves_nothing();
+    play(|wire, [node]| {
+        let (outside, gateway) = (stranger(wire, 9), router(wire));
+        let _servers = [
+            tcp_server(&outside, "outside", "0.0.0.0:80"),
+            tcp_server(&gateway, "internet", "203.0.113.1:80"),
+        ];
+        let (one, two) = (add(node, 50), add(node, 51));
+        let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+        assert_eq!(seen(&one.netns, "192.0.2.51:80"), one.address);
+        assert_eq!(seen(&one.netns, "192.0.2.9:80"), one.address);
+        assert_eq!(seen(&one.netns, "203.0.113.1:80"), "192.0.2.1");
+        assert_eq!(seen(&outside, "192.0.2.50:80"), "192.0.2.9");
+        assert_eq!(attached(node), 2);
+        node.kill();
+        assert_eq!(seen(&outside, "192.0.2.50:80"), "192.0.2.9");
+        node.start();
+        del(node, one);
+        assert_eq!(attached(node), 1);
+        assert!(tcp_refused(&outside, "192.0.2.50:80"));
+        del(node, two);
+        shim::delete_named(&node.host, Kind::Network, NETWORK);
+    });
 }
 
 #[test]
 fn the_policy_manager_programs_sets_and_rules() {
-    let Some((wire, [mut node])) = hosts::<1>() else { return };
-    let outside = stranger(&wire, 9);
-    let (web, client, other) = (add(&node, 50), add(&node, 51), add(&node, 52));
-    sets(
-        &node,
-        "Add",
-        &json!([
-            set("azure-npm-1", "192.0.2.50"),
-            set("azure-npm-2", "192.0.2.51"),
-            set("azure-npm-3", ""),
-        ]),
-    );
-    sets(&node, "Add", &json!([nested("azure-npm-4", "azure-npm-2,azure-npm-3")]));
-    let rules = json!([
-        rule(
-            "azure-acl-allow",
-            "In",
-            true,
-            &json!({
-                "Protocols": "6", "LocalPorts": "80",
-                "LocalAddresses": "azure-npm-4", "RemoteAddresses": "azure-npm-1",
-            })
-        ),
-        rule("azure-acl-block", "In", false, &json!({"RemoteAddresses": "azure-npm-1"})),
-    ]);
-    change_policies(&node.host, Kind::Endpoint, web.endpoint, "Add", &rules);
-    let to = "192.0.2.50:80";
-    assert!(tcp(&client.netns, to).is_some());
-    assert!(tcp_refused(&other.netns, to) && tcp_refused(&outside, to));
-    // Another pod gets the label: its address comes into a part of the nested set.
-    sets(&node, "Update", &json!([set("azure-npm-3", "192.0.2.52,192.0.2.9")]));
-    assert!(tcp(&other.netns, to).is_some() && tcp(&outside, to).is_some());
-    // What others name cannot go; what names it goes first.
-    let held = try_sets(&node, "Remove", &json!([set("azure-npm-3", "")])).unwrap_err();
-    assert_eq!(held.hresult, HResult::HCN_E_ENTITY_HAS_REFERENCES);
-    node.kill();
-    node.start();
-    sets(&node, "Update", &json!([set("azure-npm-3", "192.0.2.9")]));
-    assert!(tcp_refused(&other.netns, to) && tcp(&outside, to).is_some());
-    node.check();
-    without(&node, &web, "azure-acl-block");
-    without(&node, &web, "azure-acl-allow");
-    assert!(tcp(&other.netns, to).is_some(), "no rule, no wall");
-    sets(&node, "Remove", &json!([nested("azure-npm-4", "")]));
-    sets(
-        &node,
-        "Remove",
-        &json!([set("azure-npm-1", ""), set("azure-npm-2", ""), set("azure-npm-3", ""),]),
-    );
-    for pod in [web, client, other] {
-        del(&node, pod);
-    }
-    let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
-    shim::delete(&node.host, Kind::Network, shim::id(&network));
-    node.check();
-    node.leaves_nothing();
+    play(|wire, [node]| {
+        let outside = stranger(wire, 9);
+        let (web, client, other) = (add(node, 50), add(node, 51), add(node, 52));
+        sets(
+            node,
+            "Add",
+            &json!([
+                set("azure-npm-1", "192.0.2.50"),
+                set("azure-npm-2", "192.0.2.51"),
+                set("azure-npm-3", ""),
+            ]),
+        );
+        sets(node, "Add", &json!([nested("azure-npm-4", "azure-npm-2,azure-npm-3")]));
+        let rules = json!([
+            rule(
+                "azure-acl-allow",
+                "In",
+                true,
+                &json!({
+                    "Protocols": "6", "LocalPorts": "80",
+                    "LocalAddresses": "azure-npm-4", "RemoteAddresses": "azure-npm-1",
+                })
+            ),
+            rule("azure-acl-block", "In", false, &json!({"RemoteAddresses": "azure-npm-1"})),
+        ]);
+        change_policies(&node.host, Kind::Endpoint, web.endpoint, "Add", &rules);
+        let to = "192.0.2.50:80";
+        assert!(tcp(&client.netns, to).is_some());
+        assert!(tcp_refused(&other.netns, to) && tcp_refused(&outside, to));
+        // Another pod gets the label: its address comes into a part of the nested set.
+        sets(node, "Update", &json!([set("azure-npm-3", "192.0.2.52,192.0.2.9")]));
+        assert!(tcp(&other.netns, to).is_some() && tcp(&outside, to).is_some());
+        // What others name cannot go; what names it goes first.
+        let held = try_sets(node, "Remove", &json!([set("azure-npm-3", "")])).unwrap_err();
+        assert_eq!(held.hresult, HResult::HCN_E_ENTITY_HAS_REFERENCES);
+        node.kill();
+        node.start();
+        sets(node, "Update", &json!([set("azure-npm-3", "192.0.2.9")]));
+        assert!(tcp_refused(&other.netns, to) && tcp(&outside, to).is_some());
+        node.check();
+        without(node, &web, "azure-acl-block");
+        without(node, &web, "azure-acl-allow");
+        assert!(tcp(&other.netns, to).is_some(), "no rule, no wall");
+        sets(node, "Remove", &json!([nested("azure-npm-4", "")]));
+        sets(
+            node,
+            "Remove",
+            &json!([set("azure-npm-1", ""), set("azure-npm-2", ""), set("azure-npm-3", ""),]),
+        );
+        for pod in [web, client, other] {
+            del(node, pod);
+        }
+        shim::delete_named(&node.host, Kind::Network, NETWORK);
+    });
 }

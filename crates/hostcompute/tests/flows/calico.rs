@@ -9,7 +9,7 @@ use crate::containerd;
 use crate::lab::Netns;
 use crate::lab::traffic::{Connection, Server, tcp, tcp_refused, tcp_server};
 use crate::shim::{self, by_name, change_namespace, change_policies, create, policies};
-use crate::world::{Machine, hosts};
+use crate::world::{Machine, play};
 
 const NETWORK: &str = "Calico";
 
@@ -140,57 +140,56 @@ fn router(node: &Machine) -> String {
 
 #[test]
 fn workloads_are_closed_until_felix_has_spoken() {
-    let Some((_wire, [mut one, two])) = hosts::<2>() else { return };
-    let networks = [&one, &two].map(network);
-    let routers = [&one, &two].map(router);
-    assert_eq!(routes(&one, networks[0], &[(&two, &routers[1])]), 1);
-    assert_eq!(routes(&two, networks[1], &[(&one, &routers[0])]), 1);
-    let web = workload(&one, 10);
-    let [near, far, other] = [workload(&one, 11), workload(&two, 12), workload(&two, 13)];
-    let to = format!("{}:80", web.address);
-    for from in [&near, &far, &other] {
-        assert!(tcp_refused(&from.netns, &to), "{}", from.address);
-    }
-    assert!(tcp_refused(&two.netns, "192.0.2.1:9010"));
-    // A network policy: two of three may.
-    let allowed = rules(&[&near.address, &far.address]);
-    let told = change_policies(&one.host, Kind::Endpoint, web.endpoint, "Update", &allowed);
-    assert_eq!(policies(&told, "ACL").count(), 3);
-    assert_eq!(policies(&told, "PortMapping").count(), 1, "what felix does not speak of stays");
-    for from in [&near, &far] {
-        let answer = tcp(&from.netns, &to).unwrap();
-        assert_eq!(
-            (answer.server, answer.client.to_string()),
-            (web.address.clone(), from.address.clone())
-        );
-    }
-    assert!(tcp_refused(&other.netns, &to));
-    // The policy changes, and who is not allowed any more is not let in again.
-    let mut talk = Connection::open(&near.netns, &to, std::time::Duration::from_secs(5)).unwrap();
-    assert!(talk.ask().is_some());
-    let allowed = rules(&[&other.address]);
-    change_policies(&one.host, Kind::Endpoint, web.endpoint, "Update", &allowed);
-    assert!(tcp(&other.netns, &to).is_some());
-    assert!(tcp_refused(&near.netns, &to) && tcp_refused(&far.netns, &to));
-    // Everything starts anew, and felix finds what it wants: nothing is to be done.
-    one.kill();
-    one.start();
-    assert_eq!(routes(&one, networks[0], &[(&two, &routers[1])]), 0);
-    assert_eq!(routes(&two, networks[1], &[(&one, &routers[0])]), 0);
-    assert!(tcp(&other.netns, &to).is_some());
-    assert!(tcp_refused(&far.netns, &to));
-    // The other node leaves the cluster.
-    assert_eq!(routes(&one, networks[0], &[]), 1);
-    assert!(tcp_refused(&other.netns, &to));
-    for (node, workloads) in [(&one, vec![web, near]), (&two, vec![far, other])] {
-        for workload in workloads {
-            shim::delete(&node.host, Kind::Endpoint, workload.endpoint);
-            containerd::remove(node, workload.namespace);
+    play(|_wire, [one, two]| {
+        let networks = [network(one), network(two)];
+        let routers = [router(one), router(two)];
+        assert_eq!(routes(one, networks[0], &[(two, &routers[1])]), 1);
+        assert_eq!(routes(two, networks[1], &[(one, &routers[0])]), 1);
+        let web = workload(one, 10);
+        let [near, far, other] = [workload(one, 11), workload(two, 12), workload(two, 13)];
+        let to = format!("{}:80", web.address);
+        for from in [&near, &far, &other] {
+            assert!(tcp_refused(&from.netns, &to), "{}", from.address);
         }
-        let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
-        shim::delete(&node.host, Kind::Network, shim::id(&network));
-        node.check();
-    }
-    one.leaves_nothing();
-    two.leaves_nothing();
+        assert!(tcp_refused(&two.netns, "192.0.2.1:9010"));
+        // A network policy: two of three may.
+        let allowed = rules(&[&near.address, &far.address]);
+        let told = change_policies(&one.host, Kind::Endpoint, web.endpoint, "Update", &allowed);
+        assert_eq!(policies(&told, "ACL").count(), 3);
+        assert_eq!(policies(&told, "PortMapping").count(), 1, "what felix does not speak of stays");
+        for from in [&near, &far] {
+            let answer = tcp(&from.netns, &to).unwrap();
+            assert_eq!(
+                (answer.server, answer.client.to_string()),
+                (web.address.clone(), from.address.clone())
+            );
+        }
+        assert!(tcp_refused(&other.netns, &to));
+        // The policy changes, and who is not allowed any more is not let in again.
+        let mut talk =
+            Connection::open(&near.netns, &to, std::time::Duration::from_secs(5)).unwrap();
+        assert!(talk.ask().is_some());
+        let allowed = rules(&[&other.address]);
+        change_policies(&one.host, Kind::Endpoint, web.endpoint, "Update", &allowed);
+        assert!(tcp(&other.netns, &to).is_some());
+        assert!(tcp_refused(&near.netns, &to) && tcp_refused(&far.netns, &to));
+        // Everything starts anew, and felix finds what it wants: nothing is to be done.
+        one.kill();
+        one.start();
+        assert_eq!(routes(one, networks[0], &[(two, &routers[1])]), 0);
+        assert_eq!(routes(two, networks[1], &[(one, &routers[0])]), 0);
+        assert!(tcp(&other.netns, &to).is_some());
+        assert!(tcp_refused(&far.netns, &to));
+        // The other node leaves the cluster.
+        assert_eq!(routes(one, networks[0], &[]), 1);
+        assert!(tcp_refused(&other.netns, &to));
+        for (node, workloads) in [(one, vec![web, near]), (two, vec![far, other])] {
+            for workload in workloads {
+                shim::delete(&node.host, Kind::Endpoint, workload.endpoint);
+                containerd::remove(node, workload.namespace);
+            }
+            shim::delete_named(&node.host, Kind::Network, NETWORK);
+            node.check();
+        }
+    });
 }

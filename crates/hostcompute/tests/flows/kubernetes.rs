@@ -15,7 +15,7 @@ use crate::lab::traffic::{
     Answer, Connection, Server, ping, tcp, tcp_refused, tcp_server, udp, udp_server,
 };
 use crate::shim::{self, by_name};
-use crate::world::{Machine, hosts, lossy, lost, stranger};
+use crate::world::{Machine, lossy, lost, play, stranger};
 
 /// A pod that runs a server on ports 8080 (TCP) and 5353 (UDP), which answers with its name.
 struct Running {
@@ -99,57 +99,56 @@ fn all_reach_each_other(pods: &[&Running]) {
 
 /// Everything of a cluster ends on a node, which is then as before.
 #[track_caller]
-fn leave(node: Machine, pods: Vec<Running>) {
+fn leave(node: &Machine, pods: Vec<Running>) {
     for pod in pods {
-        end(&node, pod);
+        end(node, pod);
     }
     for balancer in shim::list(&node.host, Kind::LoadBalancer) {
         shim::delete(&node.host, Kind::LoadBalancer, shim::id(&balancer));
     }
-    let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
-    shim::delete(&node.host, Kind::Network, shim::id(&network));
+    shim::delete_named(&node.host, Kind::Network, NETWORK);
     assert!(shim::list(&node.host, Kind::Endpoint).is_empty());
-    node.check();
-    node.leaves_nothing();
 }
 
 #[test]
 fn pods_of_three_nodes_reach_each_other() {
-    let Some((wire, nodes)) = hosts::<3>() else { return };
-    let outside = stranger(&wire, 9);
-    let _server = tcp_server(&outside, "outside", "192.0.2.9:80");
-    let leases = flannel::mesh(&nodes);
-    let pods = nodes.each_ref().map(|node| run(node, 7));
-    let near = run(&nodes[0], 8);
-    all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &near]);
-    for (node, pod) in nodes.iter().zip(&pods) {
-        // The host reaches its pods, and those of others; what is outside sees the node.
-        assert!(ping(&node.netns, &pod.address));
-        assert!(tcp(&node.netns, &format!("{}:8080", pods[0].address)).is_some());
-        let seen = tcp(&pod.netns, "192.0.2.9:80").unwrap().client.to_string();
-        assert_eq!(seen, node.address());
-    }
-    // flannel starts anew: it finds its network, and leases that come again change nothing.
-    let network = |node: &Machine| shim::id(&by_name(&node.host, Kind::Network, NETWORK).unwrap());
-    let before = nodes.each_ref().map(network);
-    let mut talk = Connection::open(&pods[0].netns, "10.244.2.7:8080", Duration::from_secs(5));
-    let talk = talk.as_mut().unwrap();
-    assert!(talk.ask().is_some());
-    flannel::mesh(&nodes);
-    assert_eq!(nodes.each_ref().map(network), before);
-    assert!(talk.ask().is_some(), "who talks does not notice");
-    // A node leaves.
-    leases[1].removed(&nodes[0]);
-    assert!(tcp_refused(&pods[0].netns, "10.244.2.7:8080"));
-    assert!(tcp(&pods[0].netns, "10.244.3.7:8080").is_some());
-    leases[1].added(&nodes[0]);
-    assert!(tcp(&pods[0].netns, "10.244.2.7:8080").is_some());
-    nodes.iter().for_each(Machine::check);
-    let [one, two, three] = nodes;
-    let [first, second, third] = pods;
-    leave(one, vec![first, near]);
-    leave(two, vec![second]);
-    leave(three, vec![third]);
+    play(|wire, nodes: &mut [Machine; 3]| {
+        let outside = stranger(wire, 9);
+        let _server = tcp_server(&outside, "outside", "192.0.2.9:80");
+        let leases = flannel::mesh(nodes);
+        let pods = nodes.each_ref().map(|node| run(node, 7));
+        let near = run(&nodes[0], 8);
+        all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &near]);
+        for (node, pod) in nodes.iter().zip(&pods) {
+            // The host reaches its pods, and those of others; what is outside sees the node.
+            assert!(ping(&node.netns, &pod.address));
+            assert!(tcp(&node.netns, &format!("{}:8080", pods[0].address)).is_some());
+            let seen = tcp(&pod.netns, "192.0.2.9:80").unwrap().client.to_string();
+            assert_eq!(seen, node.address());
+        }
+        // flannel starts anew: it finds its network, and leases that come again change nothing.
+        let network =
+            |node: &Machine| shim::id(&by_name(&node.host, Kind::Network, NETWORK).unwrap());
+        let before = nodes.each_ref().map(network);
+        let mut talk = Connection::open(&pods[0].netns, "10.244.2.7:8080", Duration::from_secs(5));
+        let talk = talk.as_mut().unwrap();
+        assert!(talk.ask().is_some());
+        flannel::mesh(nodes);
+        assert_eq!(nodes.each_ref().map(network), before);
+        assert!(talk.ask().is_some(), "who talks does not notice");
+        // A node leaves.
+        leases[1].removed(&nodes[0]);
+        assert!(tcp_refused(&pods[0].netns, "10.244.2.7:8080"));
+        assert!(tcp(&pods[0].netns, "10.244.3.7:8080").is_some());
+        leases[1].added(&nodes[0]);
+        assert!(tcp(&pods[0].netns, "10.244.2.7:8080").is_some());
+        nodes.iter().for_each(Machine::check);
+        let [one, two, three] = nodes;
+        let [first, second, third] = pods;
+        leave(one, vec![first, near]);
+        leave(two, vec![second]);
+        leave(three, vec![third]);
+    });
 }
 
 /// Service, backends on each node, seen from a pod of each node.
@@ -167,115 +166,118 @@ fn names(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
 
 #[test]
 fn cluster_addresses_lead_to_pods_of_all_nodes() {
-    let Some((_wire, mut nodes)) = hosts::<3>() else { return };
-    flannel::mesh(&nodes);
-    let pods = nodes.each_ref().map(|node| run(node, 7));
-    let client = run(&nodes[0], 8);
-    let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
-    let all = services(&[&pods[0], &pods[1], &pods[2]]);
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &all);
-        proxy.refuses_twins(node);
-        node.check();
-    }
-    for from in [&client.netns, &pods[1].netns] {
-        let seen = answers(from, "10.96.0.1:80", MANY);
-        assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
-    }
-    // The answer comes from the service's address, and with direct return the pods see who asks.
-    let seen = answers(&client.netns, "10.96.0.1:80", MANY);
-    assert!(seen.values().flatten().all(|client| client == "10.244.1.8"), "{seen:?}");
-    assert!(udp(&client.netns, "10.96.0.10:53").is_some());
-    assert_eq!(answers(&client.netns, "10.96.0.3:80", MANY).len(), 1, "affinity");
-    // A pod ends; its service goes on with the others, and so do those who talk to them.
-    let mut talk = Connection::open(&client.netns, "10.96.0.3:80", Duration::from_secs(5)).unwrap();
-    let partner = talk.ask().unwrap().server;
-    let rest: Vec<&Running> = pods.iter().filter(|pod| pod.address != "10.244.3.7").collect();
-    let fewer = services(&rest);
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &fewer);
-    }
-    if partner != "3-7" {
-        assert_eq!(talk.ask().unwrap().server, partner);
-    }
-    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
-    // The services of the hosts are killed and come back: what works goes on, and the load balancers are known.
-    let known = shim::list(&nodes[0].host, Kind::LoadBalancer);
-    nodes.iter_mut().for_each(Machine::kill);
-    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
-    nodes.iter_mut().for_each(Machine::start);
-    assert_eq!(shim::list(&nodes[0].host, Kind::LoadBalancer), known);
-    // kube-proxy starts anew: it removes what it finds, and makes it again.
-    proxies[0] = proxy(&nodes[0], true);
-    assert!(tcp_refused(&client.netns, "10.96.0.1:80"));
-    proxies[0].sync(&nodes[0], &all);
-    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
-    // The cluster has no services any more.
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &[]);
-        assert!(shim::list(&node.host, Kind::LoadBalancer).is_empty());
-        node.check();
-    }
-    let [one, two, three] = nodes;
-    let [first, second, third] = pods;
-    leave(one, vec![first, client]);
-    leave(two, vec![second]);
-    leave(three, vec![third]);
+    play(|_wire, nodes: &mut [Machine; 3]| {
+        flannel::mesh(nodes);
+        let pods = nodes.each_ref().map(|node| run(node, 7));
+        let client = run(&nodes[0], 8);
+        let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
+        let all = services(&[&pods[0], &pods[1], &pods[2]]);
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &all);
+            proxy.refuses_twins(node);
+            node.check();
+        }
+        for from in [&client.netns, &pods[1].netns] {
+            let seen = answers(from, "10.96.0.1:80", MANY);
+            assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
+        }
+        // The answer comes from the service's address, and with direct return the pods see who asks.
+        let seen = answers(&client.netns, "10.96.0.1:80", MANY);
+        assert!(seen.values().flatten().all(|client| client == "10.244.1.8"), "{seen:?}");
+        assert!(udp(&client.netns, "10.96.0.10:53").is_some());
+        assert_eq!(answers(&client.netns, "10.96.0.3:80", MANY).len(), 1, "affinity");
+        // A pod ends; its service goes on with the others, and so do those who talk to them.
+        let mut talk =
+            Connection::open(&client.netns, "10.96.0.3:80", Duration::from_secs(5)).unwrap();
+        let partner = talk.ask().unwrap().server;
+        let rest: Vec<&Running> = pods.iter().filter(|pod| pod.address != "10.244.3.7").collect();
+        let fewer = services(&rest);
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &fewer);
+        }
+        if partner != "3-7" {
+            assert_eq!(talk.ask().unwrap().server, partner);
+        }
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
+        // The services of the hosts are killed and come back: what works goes on, and the load balancers are known.
+        let known = shim::list(&nodes[0].host, Kind::LoadBalancer);
+        nodes.iter_mut().for_each(Machine::kill);
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7"]);
+        nodes.iter_mut().for_each(Machine::start);
+        assert_eq!(shim::list(&nodes[0].host, Kind::LoadBalancer), known);
+        // kube-proxy starts anew: it removes what it finds, and makes it again.
+        proxies[0] = proxy(&nodes[0], true);
+        assert!(tcp_refused(&client.netns, "10.96.0.1:80"));
+        proxies[0].sync(&nodes[0], &all);
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
+        // The cluster has no services any more.
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &[]);
+            assert!(shim::list(&node.host, Kind::LoadBalancer).is_empty());
+            node.check();
+        }
+        let [one, two, three] = nodes;
+        let [first, second, third] = pods;
+        leave(one, vec![first, client]);
+        leave(two, vec![second]);
+        leave(three, vec![third]);
+    });
 }
 
 #[test]
 fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
-    let Some((wire, mut nodes)) = hosts::<3>() else { return };
-    lossy(&wire);
-    let leases = flannel::mesh(&nodes);
-    let mut pods = nodes.each_ref().map(|node| run(node, 7));
-    let client = run(&nodes[0], 8);
-    let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
-    let all = services(&[&pods[0], &pods[1], &pods[2]]);
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &all);
-    }
-    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
-    let mut talk =
-        Connection::open(&client.netns, "10.244.3.7:8080", Duration::from_secs(10)).unwrap();
-    for _ in 0..400 {
+    play(|wire, nodes: &mut [Machine; 3]| {
+        lossy(wire);
+        let leases = flannel::mesh(nodes);
+        let mut pods = nodes.each_ref().map(|node| run(node, 7));
+        let client = run(&nodes[0], 8);
+        let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
+        let all = services(&[&pods[0], &pods[1], &pods[2]]);
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &all);
+        }
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
+        let mut talk =
+            Connection::open(&client.netns, "10.244.3.7:8080", Duration::from_secs(10)).unwrap();
+        for _ in 0..400 {
+            assert_eq!(talk.ask().unwrap().server, "3-7");
+        }
+        assert!(lost(wire) > 4, "the wire was to lose packets");
+        // The second node fails: its pods are gone, the others go on.
+        nodes[1].lose_power(wire);
         assert_eq!(talk.ask().unwrap().server, "3-7");
-    }
-    assert!(lost(&wire) > 4, "the wire was to lose packets");
-    // The second node fails: its pods are gone, the others go on.
-    nodes[1].lose_power(&wire);
-    assert_eq!(talk.ask().unwrap().server, "3-7");
-    let alive = services(&[&pods[0], &pods[2]]);
-    for (proxy, node) in [(0, 0), (2, 2)] {
-        proxies[proxy].sync(&nodes[node], &alive);
-    }
-    assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "3-7"]);
-    // It comes back without the network, which was not to outlive it; the same programs make everything again.
-    nodes[1].start();
-    assert_eq!(by_name(&nodes[1].host, Kind::Network, NETWORK), None);
-    assert!(shim::list(&nodes[1].host, Kind::Namespace).len() <= 1);
-    let again: Lease = flannel::begin(&nodes[1]);
-    leases[0].added(&nodes[1]);
-    leases[2].added(&nodes[1]);
-    again.added(&nodes[0]);
-    again.added(&nodes[2]);
-    pods[1] = run(&nodes[1], 7);
-    proxies[1] = proxy(&nodes[1], true);
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &all);
-        node.check();
-    }
-    for from in [&client.netns, &pods[1].netns] {
-        let seen = answers(from, "10.96.0.1:80", MANY);
-        assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
-    }
-    all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &client]);
-    assert_eq!(talk.ask().unwrap().server, "3-7");
-    let [one, two, three] = nodes;
-    let [first, second, third] = pods;
-    leave(one, vec![first, client]);
-    leave(two, vec![second]);
-    leave(three, vec![third]);
+        let alive = services(&[&pods[0], &pods[2]]);
+        for (proxy, node) in [(0, 0), (2, 2)] {
+            proxies[proxy].sync(&nodes[node], &alive);
+        }
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "3-7"]);
+        // It comes back without the network, which was not to outlive it; the same programs make everything again.
+        nodes[1].start();
+        assert_eq!(by_name(&nodes[1].host, Kind::Network, NETWORK), None);
+        assert!(shim::list(&nodes[1].host, Kind::Namespace).len() <= 1);
+        let again: Lease = flannel::begin(&nodes[1]);
+        leases[0].added(&nodes[1]);
+        leases[2].added(&nodes[1]);
+        again.added(&nodes[0]);
+        again.added(&nodes[2]);
+        pods[1] = run(&nodes[1], 7);
+        proxies[1] = proxy(&nodes[1], true);
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &all);
+            node.check();
+        }
+        for from in [&client.netns, &pods[1].netns] {
+            let seen = answers(from, "10.96.0.1:80", MANY);
+            assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
+        }
+        all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &client]);
+        assert_eq!(talk.ask().unwrap().server, "3-7");
+        let [one, two, three] = nodes;
+        let [first, second, third] = pods;
+        leave(one, vec![first, client]);
+        leave(two, vec![second]);
+        leave(three, vec![third]);
+    });
 }
 
 /// A service for the outside, in every way that there is.
@@ -302,62 +304,65 @@ fn clients(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
 
 #[test]
 fn services_are_reached_from_outside() {
-    let Some((wire, mut nodes)) = hosts::<2>() else { return };
-    let outside = stranger(&wire, 9);
-    // Whoever runs the cluster leads these addresses to a node.
-    outside.exec("ip route add 198.51.100.0/24 via 192.0.2.1");
-    flannel::mesh(&nodes);
-    let pods = nodes.each_ref().map(|node| run(node, 7));
-    let mut proxies = nodes.each_ref().map(|node| proxy(node, false));
-    let targets = [&pods[0], &pods[1]];
-    let marked = Service {
-        preserve_destination: true,
-        ingress: vec!["198.51.100.84"],
-        ..Service::internal("10.96.0.22", 80, 8080, &[pods[0].address.clone()])
-    };
-    let all = [published(&targets, false), published(&targets, true), marked];
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &all);
-        proxy.refuses_twins(node);
-        node.check();
-    }
-    pods[0].netns.exec("ip addr add 198.51.100.84/32 dev lo");
-    let everywhere = |nodes: &[Machine; 2]| {
-        // Inside, and from outside on each node: all pods, under the node's source address.
-        let source = [0, 1].map(|place: usize| flannel::pod(nodes[place].number, 2));
-        let seen = answers(&pods[0].netns, "10.96.0.20:80", MANY);
-        assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&*source[0]]));
-        for (node, source) in nodes.iter().zip(&source) {
-            let seen = answers(&outside, &format!("{}:30080", node.address()), MANY);
-            assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&**source]));
+    play(|wire, nodes: &mut [Machine; 2]| {
+        let outside = stranger(wire, 9);
+        // Whoever runs the cluster leads these addresses to a node.
+        outside.exec("ip route add 198.51.100.0/24 via 192.0.2.1");
+        flannel::mesh(nodes);
+        let pods = nodes.each_ref().map(|node| run(node, 7));
+        let mut proxies = nodes.each_ref().map(|node| proxy(node, false));
+        let targets = [&pods[0], &pods[1]];
+        let marked = Service {
+            preserve_destination: true,
+            ingress: vec!["198.51.100.84"],
+            ..Service::internal("10.96.0.22", 80, 8080, &[pods[0].address.clone()])
+        };
+        let all = [published(&targets, false), published(&targets, true), marked];
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &all);
+            proxy.refuses_twins(node);
+            node.check();
         }
-        for vip in ["198.51.100.80:80", "198.51.100.81:80"] {
-            let seen = answers(&outside, vip, MANY);
+        pods[0].netns.exec("ip addr add 198.51.100.84/32 dev lo");
+        let everywhere = |nodes: &[Machine; 2]| {
+            // Inside, and from outside on each node: all pods, under the node's source address.
+            let source = [0, 1].map(|place: usize| flannel::pod(nodes[place].number, 2));
+            let seen = answers(&pods[0].netns, "10.96.0.20:80", MANY);
             assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&*source[0]]));
+            for (node, source) in nodes.iter().zip(&source) {
+                let seen = answers(&outside, &format!("{}:30080", node.address()), MANY);
+                assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&**source]));
+            }
+            for vip in ["198.51.100.80:80", "198.51.100.81:80"] {
+                let seen = answers(&outside, vip, MANY);
+                assert_eq!((names(&seen), clients(&seen)), (vec!["1-7", "2-7"], vec![&*source[0]]));
+            }
+            // Where only the node's own pods serve, they see who asks.
+            for (node, pod) in nodes.iter().zip(["1-7", "2-7"]) {
+                let seen = answers(&outside, &format!("{}:30081", node.address()), 8);
+                assert_eq!((names(&seen), clients(&seen)), (vec![pod], vec!["192.0.2.9"]));
+            }
+            for vip in ["198.51.100.82:80", "198.51.100.83:80"] {
+                let seen = answers(&outside, vip, 8);
+                assert_eq!((names(&seen), clients(&seen)), (vec!["1-7"], vec!["192.0.2.9"]));
+            }
+            // The pod is spoken to by the address that was asked for.
+            assert_eq!(names(&answers(&outside, "198.51.100.84:80", 4)), ["1-7"]);
+        };
+        everywhere(nodes);
+        nodes.iter_mut().for_each(Machine::kill);
+        nodes.iter_mut().for_each(Machine::start);
+        everywhere(nodes);
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &[]);
+            node.check();
         }
-        // Where only the node's own pods serve, they see who asks.
-        for (node, pod) in nodes.iter().zip(["1-7", "2-7"]) {
-            let seen = answers(&outside, &format!("{}:30081", node.address()), 8);
-            assert_eq!((names(&seen), clients(&seen)), (vec![pod], vec!["192.0.2.9"]));
-        }
-        for vip in ["198.51.100.82:80", "198.51.100.83:80"] {
-            let seen = answers(&outside, vip, 8);
-            assert_eq!((names(&seen), clients(&seen)), (vec!["1-7"], vec!["192.0.2.9"]));
-        }
-        // The pod is spoken to by the address that was asked for.
-        assert_eq!(names(&answers(&outside, "198.51.100.84:80", 4)), ["1-7"]);
-    };
-    everywhere(&nodes);
-    nodes.iter_mut().for_each(Machine::kill);
-    nodes.iter_mut().for_each(Machine::start);
-    everywhere(&nodes);
-    for (proxy, node) in proxies.iter_mut().zip(&nodes) {
-        proxy.sync(node, &[]);
-        node.check();
-    }
-    assert!(tcp_refused(&outside, "192.0.2.1:30080") && tcp_refused(&outside, "198.51.100.80:80"));
-    let [one, two] = nodes;
-    let [first, second] = pods;
-    leave(one, vec![first]);
-    leave(two, vec![second]);
+        assert!(
+            tcp_refused(&outside, "192.0.2.1:30080") && tcp_refused(&outside, "198.51.100.80:80")
+        );
+        let [one, two] = nodes;
+        let [first, second] = pods;
+        leave(one, vec![first]);
+        leave(two, vec![second]);
+    });
 }

@@ -4,7 +4,7 @@
 use hostcompute::Host;
 use serde_json::{Value, json};
 
-use crate::world::{Machine, hosts};
+use crate::world::{Machine, play};
 
 /// One call, as `hnsCall` makes it: the output, or the text of the refusal.
 fn call(host: &Host, method: &str, path: &str, body: &Value) -> Result<Value, String> {
@@ -29,58 +29,62 @@ fn id(document: &Value) -> String {
 
 #[test]
 fn hcsshims_older_calls_are_answered_as_it_reads_them() {
-    let Some((_wire, [node])) = hosts::<1>() else { return };
-    let host = &node.host;
-    let version = done(host, "GET", "/globals/version", Value::Null);
-    assert_eq!(version, json!({"Major": 15, "Minor": 5}));
+    play(|_wire, [node]| {
+        let host = &node.host;
+        let version = done(host, "GET", "/globals/version", Value::Null);
+        assert_eq!(version, json!({"Major": 15, "Minor": 5}));
 
-    // TestNetwork, TestEndpoint: docker's documents.
-    let network = done(
-        host,
-        "POST",
-        "/networks/",
-        json!({
-            "Name": "older", "Type": "nat",
-            "Subnets": [{"AddressPrefix": "192.168.100.0/24", "GatewayAddress": "192.168.100.1"}],
-            "MacPools": [{"StartMacAddress": "00-15-5D-52-C0-00", "EndMacAddress": "00-15-5D-52-CF-FF"}],
-        }),
-    );
-    assert_eq!(network["Subnets"][0]["GatewayAddress"], "192.168.100.1");
-    let endpoint = done(
-        host,
-        "POST",
-        "/endpoints/",
-        json!({
-            "Name": "first", "VirtualNetwork": id(&network),
-            "Policies": [{"Type": "NAT", "Protocol": "TCP", "InternalPort": 80, "ExternalPort": 0}],
-        }),
-    );
-    let chosen = endpoint["Policies"][0]["ExternalPort"].as_u64();
-    assert!(chosen.is_some_and(|port| port >= 49152), "{endpoint}");
-    assert!(endpoint["IPAddress"].is_string() && endpoint["MacAddress"].is_string());
+        // TestNetwork, TestEndpoint: docker's documents.
+        let network = done(
+            host,
+            "POST",
+            "/networks/",
+            json!({
+                "Name": "older", "Type": "nat",
+                "Subnets": [{"AddressPrefix": "192.168.100.0/24", "GatewayAddress": "192.168.100.1"}],
+                "MacPools": [{"StartMacAddress": "00-15-5D-52-C0-00", "EndMacAddress": "00-15-5D-52-CF-FF"}],
+            }),
+        );
+        assert_eq!(network["Subnets"][0]["GatewayAddress"], "192.168.100.1");
+        let endpoint = done(
+            host,
+            "POST",
+            "/endpoints/",
+            json!({
+                "Name": "first", "VirtualNetwork": id(&network),
+                "Policies": [{"Type": "NAT", "Protocol": "TCP", "InternalPort": 80, "ExternalPort": 0}],
+            }),
+        );
+        let chosen = endpoint["Policies"][0]["ExternalPort"].as_u64();
+        assert!(chosen.is_some_and(|port| port >= 49152), "{endpoint}");
+        assert!(endpoint["IPAddress"].is_string() && endpoint["MacAddress"].is_string());
 
-    // Lists hold documents, and are searched by whoever asked.
-    for (collection, name) in [("networks", "older"), ("endpoints", "first")] {
-        let listed = done(host, "GET", &format!("/{collection}/"), Value::Null);
-        assert!(listed.as_array().unwrap().iter().any(|one| one["Name"] == name), "{listed}");
-    }
+        // Lists hold documents, and are searched by whoever asked.
+        for (collection, name) in [("networks", "older"), ("endpoints", "first")] {
+            let listed = done(host, "GET", &format!("/{collection}/"), Value::Null);
+            assert!(listed.as_array().unwrap().iter().any(|one| one["Name"] == name), "{listed}");
+        }
 
-    // CTD: statistics of what was never attached are zeros.
-    let statistics = done(host, "GET", &format!("/endpointstats/{}", id(&endpoint)), Value::Null);
-    assert_eq!((&statistics["BytesReceived"], &statistics["PacketsSent"]), (&json!(0), &json!(0)));
+        // CTD: statistics of what was never attached are zeros.
+        let statistics =
+            done(host, "GET", &format!("/endpointstats/{}", id(&endpoint)), Value::Null);
+        assert_eq!(
+            (&statistics["BytesReceived"], &statistics["PacketsSent"]),
+            (&json!(0), &json!(0))
+        );
 
-    let namespace = places(&node, &endpoint);
-    policies(host, &endpoint);
-    refusals(host);
+        let namespace = places(node, &endpoint);
+        policies(host, &endpoint);
+        refusals(host);
 
-    // The end, from the inside out; a network takes its endpoints along.
-    done(host, "DELETE", &format!("/namespaces/{namespace}"), Value::Null);
-    let gone = call(host, "GET", &format!("/namespaces/{namespace}"), &Value::Null).unwrap_err();
-    assert!(gone.contains("Element not found."), "hcsshim looks for these words: {gone}");
-    done(host, "DELETE", &format!("/networks/{}", id(&network)), Value::Null);
-    assert_eq!(done(host, "GET", "/endpoints/", Value::Null), json!([]));
-    node.check();
-    node.leaves_nothing();
+        // The end, from the inside out; a network takes its endpoints along.
+        done(host, "DELETE", &format!("/namespaces/{namespace}"), Value::Null);
+        let gone =
+            call(host, "GET", &format!("/namespaces/{namespace}"), &Value::Null).unwrap_err();
+        assert!(gone.contains("Element not found."), "hcsshim looks for these words: {gone}");
+        done(host, "DELETE", &format!("/networks/{}", id(&network)), Value::Null);
+        assert_eq!(done(host, "GET", "/endpoints/", Value::Null), json!([]));
+    });
 }
 
 /// Namespaces, containers and the host: where an endpoint is attached. Tells the namespace, which stays.

@@ -158,6 +158,12 @@ pub fn delete(host: &Host, kind: Kind, id: Guid) {
     try_delete(host, kind, id).unwrap_or_else(|failure| panic!("{} {id}: {failure}", kind.name()));
 }
 
+/// Deletes the object with this name.
+#[track_caller]
+pub fn delete_named(host: &Host, kind: Kind, name: &str) {
+    delete(host, kind, id(&by_name(host, kind, name).expect("it is there")));
+}
+
 /// The settings of an object's policies of one type.
 pub fn policies<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     let policies = document["Policies"].as_array().into_iter().flatten();

@@ -10,7 +10,7 @@ use crate::containerd;
 use crate::lab::Netns;
 use crate::lab::traffic::{tcp, tcp_refused, tcp_server};
 use crate::shim::{self, by_id, by_name, change_namespace, create};
-use crate::world::{Machine, hosts, router, stranger};
+use crate::world::{Machine, play, router, stranger};
 
 /// A plugin's configuration.
 struct Plugin {
@@ -171,8 +171,7 @@ fn end(plugin: &Plugin, node: &Machine, pods: [(Guid, Netns, String); 2]) {
         containerd::remove(node, shim::id(&namespace));
     }
     node.check();
-    let network = by_name(&node.host, Kind::Network, plugin.network).unwrap();
-    shim::delete(&node.host, Kind::Network, shim::id(&network));
+    shim::delete_named(&node.host, Kind::Network, plugin.network);
 }
 
 /// Who answers there, and whom they saw.
@@ -188,115 +187,115 @@ fn pair(server: &str, client: &str) -> (String, String) {
 
 #[test]
 fn nat() {
-    let Some((wire, [mut node])) = hosts::<1>() else { return };
-    let outside = stranger(&wire, 9);
-    let plugin = Plugin {
-        kind: "NAT",
-        network: "nat",
-        subnet: "172.21.16.0/24",
-        gateway: "172.21.16.1",
-        of_network: json!([]),
-        additional: json!([]),
-        local_routed: true,
-        allow_mapped: false,
-    };
-    let pods = two(&plugin, &node);
-    let [(_, first, address), (_, second, other)] = &pods;
-    let _servers = [
-        tcp_server(first, "first", "0.0.0.0:80"),
-        tcp_server(&outside, "outside", "0.0.0.0:80"),
-        tcp_server(&node.netns, "host", "0.0.0.0:7070"),
-    ];
-    assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
-    assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
-    assert_eq!(asked(second, "172.21.16.1:7070"), pair("host", other));
-    assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", "192.0.2.1"));
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    assert_eq!(asked(&node.netns, "192.0.2.1:8088").0, "first");
-    node.kill();
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    node.start();
-    end(&plugin, &node, pods);
-    assert!(tcp_refused(&outside, "192.0.2.1:8088"));
-    node.leaves_nothing();
+    play(|wire, [node]| {
+        let outside = stranger(wire, 9);
+        let plugin = Plugin {
+            kind: "NAT",
+            network: "nat",
+            subnet: "172.21.16.0/24",
+            gateway: "172.21.16.1",
+            of_network: json!([]),
+            additional: json!([]),
+            local_routed: true,
+            allow_mapped: false,
+        };
+        let pods = two(&plugin, node);
+        let [(_, first, address), (_, second, other)] = &pods;
+        let _servers = [
+            tcp_server(first, "first", "0.0.0.0:80"),
+            tcp_server(&outside, "outside", "0.0.0.0:80"),
+            tcp_server(&node.netns, "host", "0.0.0.0:7070"),
+        ];
+        assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
+        assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
+        assert_eq!(asked(second, "172.21.16.1:7070"), pair("host", other));
+        assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", "192.0.2.1"));
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        assert_eq!(asked(&node.netns, "192.0.2.1:8088").0, "first");
+        node.kill();
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        node.start();
+        end(&plugin, node, pods);
+        assert!(tcp_refused(&outside, "192.0.2.1:8088"));
+    });
 }
 
 #[test]
 fn sdnbridge() {
-    let Some((wire, [mut node])) = hosts::<1>() else { return };
-    let (outside, gateway) = (stranger(&wire, 9), router(&wire));
-    let plugin = Plugin {
-        kind: "L2Bridge",
-        network: "bridgeNet",
-        subnet: "192.0.2.0/24",
-        gateway: "192.0.2.254",
-        of_network: json!([{"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "up0"}}]),
-        additional: json!([
-            {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["192.0.2.0/24", "10.96.0.0/12"]}},
-        ]),
-        local_routed: false,
-        allow_mapped: true,
-    };
-    let pods = two(&plugin, &node);
-    let [(_, first, address), (_, second, other)] = &pods;
-    let _servers = [
-        tcp_server(first, "first", "0.0.0.0:80"),
-        tcp_server(first, "closed", "0.0.0.0:81"),
-        tcp_server(&outside, "outside", "0.0.0.0:80"),
-        tcp_server(&gateway, "internet", "203.0.113.1:80"),
-        tcp_server(&node.netns, "host", "0.0.0.0:7070"),
-    ];
-    // Machines on the wire are in the exceptions: they see the pod; others see the host.
-    assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", other));
-    assert_eq!(asked(second, "203.0.113.1:80"), pair("internet", "192.0.2.1"));
-    assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
-    assert_eq!(asked(second, "192.0.2.1:7070").0, "host");
-    assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
-    assert_eq!(asked(&outside, &format!("{address}:80")), pair("first", "192.0.2.9"));
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    // The rule that lets the mapped port in is the first, and so the others are closed.
-    assert!(tcp_refused(&outside, &format!("{address}:81")));
-    node.kill();
-    node.start();
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    end(&plugin, &node, pods);
-    assert!(tcp_refused(&outside, &format!("{address}:80", address = "192.0.2.50")));
-    node.leaves_nothing();
+    play(|wire, [node]| {
+        let (outside, gateway) = (stranger(wire, 9), router(wire));
+        let plugin = Plugin {
+            kind: "L2Bridge",
+            network: "bridgeNet",
+            subnet: "192.0.2.0/24",
+            gateway: "192.0.2.254",
+            of_network: json!([{"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "up0"}}]),
+            additional: json!([
+                {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["192.0.2.0/24", "10.96.0.0/12"]}},
+            ]),
+            local_routed: false,
+            allow_mapped: true,
+        };
+        let pods = two(&plugin, node);
+        let [(_, first, address), (_, second, other)] = &pods;
+        let _servers = [
+            tcp_server(first, "first", "0.0.0.0:80"),
+            tcp_server(first, "closed", "0.0.0.0:81"),
+            tcp_server(&outside, "outside", "0.0.0.0:80"),
+            tcp_server(&gateway, "internet", "203.0.113.1:80"),
+            tcp_server(&node.netns, "host", "0.0.0.0:7070"),
+        ];
+        // Machines on the wire are in the exceptions: they see the pod; others see the host.
+        assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", other));
+        assert_eq!(asked(second, "203.0.113.1:80"), pair("internet", "192.0.2.1"));
+        assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
+        assert_eq!(asked(second, "192.0.2.1:7070").0, "host");
+        assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
+        assert_eq!(asked(&outside, &format!("{address}:80")), pair("first", "192.0.2.9"));
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        // The rule that lets the mapped port in is the first, and so the others are closed.
+        assert!(tcp_refused(&outside, &format!("{address}:81")));
+        node.kill();
+        node.start();
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        end(&plugin, node, pods);
+        assert!(tcp_refused(&outside, &format!("{address}:80", address = "192.0.2.50")));
+    });
 }
 
 #[test]
 fn sdnoverlay() {
-    let Some((wire, [mut node])) = hosts::<1>() else { return };
-    let outside = stranger(&wire, 9);
-    let plugin = Plugin {
-        kind: "Overlay",
-        network: "overlayNet",
-        subnet: "192.168.100.0/24",
-        gateway: "192.168.100.1",
-        of_network: json!([{"Type": "HostRoute", "Settings": {}}]),
-        additional: json!([
-            {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["192.168.0.0/16", "10.96.0.0/12"]}},
-            {"Type": "ProviderAddress", "Settings": {"ProviderAddress": "192.0.2.1"}},
-        ]),
-        local_routed: false,
-        allow_mapped: false,
-    };
-    create(&node.host, Kind::Network, &plugin.document());
-    let pods = two(&plugin, &node);
-    let [(_, first, address), (_, second, other)] = &pods;
-    let _servers = [
-        tcp_server(first, "first", "0.0.0.0:80"),
-        tcp_server(&outside, "outside", "0.0.0.0:80"),
-        tcp_server(&node.netns, "host", "0.0.0.0:7070"),
-    ];
-    assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
-    assert_eq!(asked(second, "192.168.100.1:7070").0, "host");
-    assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
-    assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", "192.0.2.1"));
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    node.kill();
-    node.start();
-    assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
-    end(&plugin, &node, pods);
-    node.leaves_nothing();
+    play(|wire, [node]| {
+        let outside = stranger(wire, 9);
+        let plugin = Plugin {
+            kind: "Overlay",
+            network: "overlayNet",
+            subnet: "192.168.100.0/24",
+            gateway: "192.168.100.1",
+            of_network: json!([{"Type": "HostRoute", "Settings": {}}]),
+            additional: json!([
+                {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["192.168.0.0/16", "10.96.0.0/12"]}},
+                {"Type": "ProviderAddress", "Settings": {"ProviderAddress": "192.0.2.1"}},
+            ]),
+            local_routed: false,
+            allow_mapped: false,
+        };
+        create(&node.host, Kind::Network, &plugin.document());
+        let pods = two(&plugin, node);
+        let [(_, first, address), (_, second, other)] = &pods;
+        let _servers = [
+            tcp_server(first, "first", "0.0.0.0:80"),
+            tcp_server(&outside, "outside", "0.0.0.0:80"),
+            tcp_server(&node.netns, "host", "0.0.0.0:7070"),
+        ];
+        assert_eq!(asked(second, &format!("{address}:80")), pair("first", other));
+        assert_eq!(asked(second, "192.168.100.1:7070").0, "host");
+        assert_eq!(asked(&node.netns, &format!("{address}:80")).0, "first");
+        assert_eq!(asked(second, "192.0.2.9:80"), pair("outside", "192.0.2.1"));
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        node.kill();
+        node.start();
+        assert_eq!(asked(&outside, "192.0.2.1:8088"), pair("first", "192.0.2.9"));
+        end(&plugin, node, pods);
+    });
 }

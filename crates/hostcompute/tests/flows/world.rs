@@ -28,18 +28,23 @@ pub struct Machine {
     before: String,
 }
 
-/// A wire and hosts with addresses 192.0.2.1 and so on; nothing, with a message, where the test may not make them.
-pub fn hosts<const COUNT: usize>() -> Option<(Wire, [Machine; COUNT])> {
-    if !seclude() {
-        return None;
+/// Plays a flow on a wire with hosts, whose addresses are 192.0.2.1 and so on. In the end documents, journal and kernel of each agree;
+/// and when its service has ended, it is as it was before. Where the test may not make hosts: nothing, with a message.
+#[track_caller]
+pub fn play<const COUNT: usize>(flow: impl FnOnce(&Wire, &mut [Machine; COUNT])) {
+    if !seclude() || Daemon::program().is_none() {
+        return;
     }
-    Daemon::program()?;
     let wire = Wire::new();
-    let machines = core::array::from_fn(|index| {
+    let mut machines = core::array::from_fn(|index| {
         let number = u8::try_from(index + 1).unwrap();
         Machine::new(&wire, number)
     });
-    Some((wire, machines))
+    flow(&wire, &mut machines);
+    for machine in machines {
+        machine.check();
+        machine.leaves_nothing();
+    }
 }
 
 /// A machine on the wire that has no service: 192.0.2.`number`.
@@ -124,7 +129,7 @@ impl Machine {
 
     /// Ends the service: the host is as it was before it came. What it had in reserve the kernel takes away in its own time.
     #[track_caller]
-    pub fn leaves_nothing(mut self) {
+    fn leaves_nothing(mut self) {
         self.host.settle().unwrap();
         self.daemon.take().expect("a service").stop();
         let deadline = Instant::now() + LONG;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::lab::Netns;
 use crate::lab::traffic::{Connection, tcp, tcp_refused, tcp_server};
-use crate::world::{Machine, hosts, stranger};
+use crate::world::{Machine, play, stranger};
 
 /// A container's place on a network.
 struct Attachment {
@@ -146,55 +146,55 @@ fn inside(node: &Machine, attachment: &Attachment) -> Netns {
 
 #[test]
 fn attachments_come_and_go() {
-    let Some((_wire, [mut node])) = hosts::<1>() else { return };
-    let id = network(&node.host).unwrap();
-    assert_eq!(network(&node.host).unwrap_err().hresult, HResult::HCN_E_NETWORK_ALREADY_EXISTS);
-    let web = attach_step_by_step(&node.host, id, 5, &from_cluster()).unwrap();
-    let client = attach_step_by_step(&node.host, id, 6, &json!([])).unwrap();
-    let _server = tcp_server(&inside(&node, &web), "web", "0.0.0.0:80");
-    let answer = tcp(&inside(&node, &client), "10.200.4.5:80").unwrap();
-    assert_eq!(answer.client.to_string(), "10.200.4.6");
-    let stats =
-        call(&node.host, Operation::QueryEndpointStats, Some(web.endpoint), &json!({})).unwrap();
-    assert!(
-        stats["BytesReceived"].as_u64().unwrap() > 0 && stats["PacketsSent"].as_u64().unwrap() > 0
-    );
-    assert_eq!(ours(&node.host), ["owner-5", "owner-6"]);
-    // Each step fails once; nothing is left of what went before it.
-    let before = (ours(&node.host), namespaces(&node.host));
-    for (number, policies, expected) in [
-        (5, from_cluster(), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
-        (1, json!([]), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
-        (
-            7,
-            json!([{"Type": "ACL", "Settings": {"Action": "Perhaps"}}]),
-            HResult::HCN_E_INVALID_POLICY,
-        ),
-        (7, json!([{"Type": "Unheard", "Settings": {}}]), HResult::HCN_E_INVALID_POLICY_TYPE),
-    ] {
-        let failure = attach_step_by_step(&node.host, id, number, &policies).err().unwrap();
-        assert_eq!(failure.hresult, expected, "{failure}");
+    play(|_wire, [node]| {
+        let id = network(&node.host).unwrap();
+        assert_eq!(network(&node.host).unwrap_err().hresult, HResult::HCN_E_NETWORK_ALREADY_EXISTS);
+        let web = attach_step_by_step(&node.host, id, 5, &from_cluster()).unwrap();
+        let client = attach_step_by_step(&node.host, id, 6, &json!([])).unwrap();
+        let _server = tcp_server(&inside(node, &web), "web", "0.0.0.0:80");
+        let answer = tcp(&inside(node, &client), "10.200.4.5:80").unwrap();
+        assert_eq!(answer.client.to_string(), "10.200.4.6");
+        let stats = call(&node.host, Operation::QueryEndpointStats, Some(web.endpoint), &json!({}))
+            .unwrap();
+        assert!(
+            stats["BytesReceived"].as_u64().unwrap() > 0
+                && stats["PacketsSent"].as_u64().unwrap() > 0
+        );
+        assert_eq!(ours(&node.host), ["owner-5", "owner-6"]);
+        // Each step fails once; nothing is left of what went before it.
+        let before = (ours(&node.host), namespaces(&node.host));
+        for (number, policies, expected) in [
+            (5, from_cluster(), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
+            (1, json!([]), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
+            (
+                7,
+                json!([{"Type": "ACL", "Settings": {"Action": "Perhaps"}}]),
+                HResult::HCN_E_INVALID_POLICY,
+            ),
+            (7, json!([{"Type": "Unheard", "Settings": {}}]), HResult::HCN_E_INVALID_POLICY_TYPE),
+        ] {
+            let failure = attach_step_by_step(&node.host, id, number, &policies).err().unwrap();
+            assert_eq!(failure.hresult, expected, "{failure}");
+            assert_eq!((ours(&node.host), namespaces(&node.host)), before);
+            node.check();
+        }
+        let gone = attach_step_by_step(&node.host, drawn(), 7, &json!([])).err().unwrap();
+        assert_eq!(gone.hresult, HResult::HCN_E_NETWORK_NOT_FOUND);
         assert_eq!((ours(&node.host), namespaces(&node.host)), before);
-        node.check();
-    }
-    let gone = attach_step_by_step(&node.host, drawn(), 7, &json!([])).err().unwrap();
-    assert_eq!(gone.hresult, HResult::HCN_E_NETWORK_NOT_FOUND);
-    assert_eq!((ours(&node.host), namespaces(&node.host)), before);
-    // The service is killed: what runs goes on, and reconciliation finds what there was.
-    let netns = inside(&node, &client);
-    let mut talk = Connection::open(&netns, "10.200.4.5:80", Duration::from_secs(5)).unwrap();
-    node.kill();
-    assert_eq!(talk.ask().unwrap().server, "web");
-    node.start();
-    assert_eq!(ours(&node.host), ["owner-5", "owner-6"]);
-    assert_eq!(talk.ask().unwrap().server, "web");
-    detach(&node.host, &web);
-    assert!(tcp_refused(&netns, "10.200.4.5:80"));
-    detach(&node.host, &client);
-    assert!(ours(&node.host).is_empty());
-    call(&node.host, Operation::DeleteNetwork, Some(id), &json!({})).unwrap();
-    node.check();
-    node.leaves_nothing();
+        // The service is killed: what runs goes on, and reconciliation finds what there was.
+        let netns = inside(node, &client);
+        let mut talk = Connection::open(&netns, "10.200.4.5:80", Duration::from_secs(5)).unwrap();
+        node.kill();
+        assert_eq!(talk.ask().unwrap().server, "web");
+        node.start();
+        assert_eq!(ours(&node.host), ["owner-5", "owner-6"]);
+        assert_eq!(talk.ask().unwrap().server, "web");
+        detach(&node.host, &web);
+        assert!(tcp_refused(&netns, "10.200.4.5:80"));
+        detach(&node.host, &client);
+        assert!(ours(&node.host).is_empty());
+        call(&node.host, Operation::DeleteNetwork, Some(id), &json!({})).unwrap();
+    });
 }
 
 fn namespaces(host: &Host) -> usize {
@@ -202,93 +202,94 @@ fn namespaces(host: &Host) -> usize {
     ids.as_array().unwrap().len()
 }
 
-/// The cluster of both hosts, and what one of them has.
+/// The cluster of both play, and what one of them has.
 const CLUSTER: &str = "10.200.0.0/16";
 
 #[test]
 fn containers_of_two_hosts_meet_under_their_own_addresses() {
-    let Some((wire, [one, other])) = hosts::<2>() else { return };
-    let outside = stranger(&wire, 9);
-    let both = [(&one, 4), (&other, 5)];
-    let networks = both.map(|(node, slice)| {
-        Network::create_internal(&node.host, "zlayer", &format!("10.200.{slice}.0/28")).unwrap()
+    play(|wire, nodes| {
+        let [one, other] = &*nodes;
+        let outside = stranger(wire, 9);
+        let both = [(one, 4), (other, 5)];
+        let networks = both.map(|(node, slice)| {
+            Network::create_internal(&node.host, "zlayer", &format!("10.200.{slice}.0/28")).unwrap()
+        });
+        // As the tunnel's program does: each host has a way to the other one's slice.
+        one.netns.exec(&format!("ip route add 10.200.5.0/28 via {}", other.address()));
+        other.netns.exec(&format!("ip route add 10.200.4.0/28 via {}", one.address()));
+        let attached = networks.each_ref().map(|network| {
+            let [owner, container] = ["agent", "c1"].map(str::to_owned);
+            let cluster = vec![CLUSTER.to_owned()];
+            let wish = Wish { owner, container, cluster, ..Wish::default() };
+            EndpointAttachment::create_overlay(network, &wish).unwrap()
+        });
+        let [web, client] = &attached;
+        let [at_web, at_client] =
+            [(&one, web), (&other, client)].map(|(node, one)| node.inside(one.namespace_id()));
+        let _server = tcp_server(&at_web, "web", "0.0.0.0:80");
+        let address = web.ip().unwrap();
+        let answer = tcp(&at_client, &format!("{address}:80")).unwrap();
+        assert_eq!(answer.client, client.ip().unwrap());
+        // What is not of the cluster does not come in, and sees the host when it is asked.
+        outside.exec(&format!("ip route add 10.200.0.0/16 via {}", one.address()));
+        assert!(tcp_refused(&outside, &format!("{address}:80")));
+        let _elsewhere = tcp_server(&outside, "outside", "0.0.0.0:80");
+        let answer = tcp(&at_web, "192.0.2.9:80").unwrap();
+        assert_eq!(answer.client.to_string(), one.address());
+        // Who has crashed finds what it had, and clears up.
+        for (node, attachment) in [(&one, web), (&other, client)] {
+            let owned = attach::list_owned(&node.host, "agent").unwrap();
+            let [(endpoint, namespace)] = owned.as_slice() else { panic!("{owned:?}") };
+            assert_eq!(
+                (endpoint.id(), *namespace),
+                (attachment.endpoint_id(), Some(attachment.namespace_id()))
+            );
+            assert!(attach::list_owned(&node.host, "agen").unwrap().is_empty());
+            node.check();
+        }
+        let [web, client] = attached;
+        let (endpoint, namespace) = (web.endpoint_id(), Some(web.namespace_id()));
+        for _ in 0..2 {
+            attach::delete_endpoint_and_namespace(&one.host, endpoint, namespace).unwrap();
+        }
+        client.teardown().unwrap();
+        for network in networks {
+            network.delete().unwrap();
+        }
+        for node in [one, other] {
+            node.check();
+            node.netns.exec("ip route flush root 10.200.0.0/16");
+        }
     });
-    // As the tunnel's program does: each host has a way to the other one's slice.
-    one.netns.exec(&format!("ip route add 10.200.5.0/28 via {}", other.address()));
-    other.netns.exec(&format!("ip route add 10.200.4.0/28 via {}", one.address()));
-    let attached = networks.each_ref().map(|network| {
-        let [owner, container] = ["agent", "c1"].map(str::to_owned);
-        let cluster = vec![CLUSTER.to_owned()];
-        let wish = Wish { owner, container, cluster, ..Wish::default() };
-        EndpointAttachment::create_overlay(network, &wish).unwrap()
-    });
-    let [web, client] = &attached;
-    let [at_web, at_client] =
-        [(&one, web), (&other, client)].map(|(node, one)| node.inside(one.namespace_id()));
-    let _server = tcp_server(&at_web, "web", "0.0.0.0:80");
-    let address = web.ip().unwrap();
-    let answer = tcp(&at_client, &format!("{address}:80")).unwrap();
-    assert_eq!(answer.client, client.ip().unwrap());
-    // What is not of the cluster does not come in, and sees the host when it is asked.
-    outside.exec(&format!("ip route add 10.200.0.0/16 via {}", one.address()));
-    assert!(tcp_refused(&outside, &format!("{address}:80")));
-    let _elsewhere = tcp_server(&outside, "outside", "0.0.0.0:80");
-    let answer = tcp(&at_web, "192.0.2.9:80").unwrap();
-    assert_eq!(answer.client.to_string(), one.address());
-    // Who has crashed finds what it had, and clears up.
-    for (node, attachment) in [(&one, web), (&other, client)] {
-        let owned = attach::list_owned(&node.host, "agent").unwrap();
-        let [(endpoint, namespace)] = owned.as_slice() else { panic!("{owned:?}") };
-        assert_eq!(
-            (endpoint.id(), *namespace),
-            (attachment.endpoint_id(), Some(attachment.namespace_id()))
-        );
-        assert!(attach::list_owned(&node.host, "agen").unwrap().is_empty());
-        node.check();
-    }
-    let [web, client] = attached;
-    let (endpoint, namespace) = (web.endpoint_id(), Some(web.namespace_id()));
-    for _ in 0..2 {
-        attach::delete_endpoint_and_namespace(&one.host, endpoint, namespace).unwrap();
-    }
-    client.teardown().unwrap();
-    for network in networks {
-        network.delete().unwrap();
-    }
-    for node in [one, other] {
-        node.check();
-        node.netns.exec("ip route flush root 10.200.0.0/16");
-        node.leaves_nothing();
-    }
 }
 
 #[test]
 fn an_attachment_is_whole_or_not_there() {
-    let Some((_wire, [node])) = hosts::<1>() else { return };
-    let network = Network::create_internal(&node.host, "zlayer", "10.200.4.0/28").unwrap();
-    let wish = |address: &str, cluster: &str| Wish {
-        owner: "agent".to_owned(),
-        container: "c1".to_owned(),
-        address: address.parse().ok(),
-        cluster: vec![cluster.to_owned()],
-        ..Wish::default()
-    };
-    let attached = EndpointAttachment::create_overlay(&network, &wish("10.200.4.7", CLUSTER));
-    let attached = attached.unwrap();
-    assert_eq!(attached.ip().unwrap().to_string(), "10.200.4.7");
-    let before = (namespaces(&node.host), attach::list_owned(&node.host, "agent").unwrap().len());
-    for (wish, code) in [
-        (wish("10.200.4.7", CLUSTER), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
-        (wish("10.200.4.8", "10.200.0.0/33"), HResult::HCN_E_INVALID_POLICY),
-    ] {
-        let failure = EndpointAttachment::create_overlay(&network, &wish).unwrap_err();
-        assert_eq!(failure.hresult, code, "{failure}");
-        let after =
+    play(|_wire, [node]| {
+        let network = Network::create_internal(&node.host, "zlayer", "10.200.4.0/28").unwrap();
+        let wish = |address: &str, cluster: &str| Wish {
+            owner: "agent".to_owned(),
+            container: "c1".to_owned(),
+            address: address.parse().ok(),
+            cluster: vec![cluster.to_owned()],
+            ..Wish::default()
+        };
+        let attached = EndpointAttachment::create_overlay(&network, &wish("10.200.4.7", CLUSTER));
+        let attached = attached.unwrap();
+        assert_eq!(attached.ip().unwrap().to_string(), "10.200.4.7");
+        let before =
             (namespaces(&node.host), attach::list_owned(&node.host, "agent").unwrap().len());
-        assert_eq!(after, before);
-    }
-    attached.teardown().unwrap();
-    network.delete().unwrap();
-    node.check();
-    node.leaves_nothing();
+        for (wish, code) in [
+            (wish("10.200.4.7", CLUSTER), HResult::HCN_E_ADDR_INVALID_OR_RESERVED),
+            (wish("10.200.4.8", "10.200.0.0/33"), HResult::HCN_E_INVALID_POLICY),
+        ] {
+            let failure = EndpointAttachment::create_overlay(&network, &wish).unwrap_err();
+            assert_eq!(failure.hresult, code, "{failure}");
+            let after =
+                (namespaces(&node.host), attach::list_owned(&node.host, "agent").unwrap().len());
+            assert_eq!(after, before);
+        }
+        attached.teardown().unwrap();
+        network.delete().unwrap();
+    });
 }
