@@ -1,6 +1,5 @@
 //! What can be typed: the grammar of the command line, and its help.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +8,8 @@ use hostcompute::schema::SchemaVersion;
 use hostcompute::{Guid, Options, Way};
 
 use crate::compute::arguments::{ExecArguments, Listing, LogArguments, RunArguments, SystemVerb};
-use crate::image::ImageVerb;
-use crate::layer::LayerVerb;
+#[cfg(unix)]
+use crate::{image::ImageVerb, layer::LayerVerb};
 
 /// Host networks, namespaces, endpoints, load balancers and containers by documents.
 ///
@@ -39,18 +38,23 @@ pub struct Global {
     pub output: Form,
     /// The socket of the service [default: that of the running service, if there is one]
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "embedded")]
+    #[cfg_attr(windows, arg(hide = true))]
     socket: Option<PathBuf>,
     /// Carry the service inside this command, on its own state directory
     #[arg(long, global = true)]
+    #[cfg_attr(windows, arg(hide = true))]
     embedded: bool,
     /// Where objects and journal are kept [default: /var/lib/hostcompute, or below the XDG directories]
     #[arg(long, global = true, value_name = "DIR")]
+    #[cfg_attr(windows, arg(hide = true))]
     state_dir: Option<PathBuf>,
     /// Where namespaces and resolver files are [default: /run/hostcompute, or below the XDG directories]
     #[arg(long, global = true, value_name = "DIR")]
+    #[cfg_attr(windows, arg(hide = true))]
     runtime_dir: Option<PathBuf>,
     /// The network namespace that is the host [default: the one this command runs in]
     #[arg(long, global = true, value_name = "PATH")]
+    #[cfg_attr(windows, arg(hide = true))]
     host_netns: Option<PathBuf>,
     /// Refuse members that the schema does not know, instead of warning
     #[arg(long, global = true)]
@@ -150,9 +154,11 @@ pub enum Command {
     /// Print what the processes of a compute system wrote
     Logs(LogArguments),
     /// Images: what containers are made of
+    #[cfg(unix)]
     #[command(subcommand)]
     Image(ImageVerb),
     /// Layers: directories of which a container sees one
+    #[cfg(unix)]
     #[command(subcommand)]
     Layer(LayerVerb),
     /// Show what is connected to what
@@ -294,11 +300,12 @@ pub enum NamespaceVerb {
     #[command(flatten)]
     Object(NamespaceObjectVerb),
     /// Run a program inside
+    #[cfg(unix)]
     Exec {
         id: String,
         /// The program and its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
-        command: Vec<OsString>,
+        command: Vec<std::ffi::OsString>,
     },
 }
 

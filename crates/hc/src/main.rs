@@ -9,14 +9,18 @@ mod compute;
 mod doctor;
 mod events;
 mod files;
+#[cfg(unix)]
 mod image;
+#[cfg(unix)]
 mod inside;
+#[cfg(unix)]
 mod layer;
+#[cfg(unix)]
 mod meter;
 mod object;
 mod print;
 mod problem;
-#[cfg(feature = "registry")]
+#[cfg(all(unix, feature = "registry"))]
 mod pull;
 mod schema;
 mod service;
@@ -58,9 +62,11 @@ fn run(arguments: &Arguments) -> Done {
             let as_json = *json || arguments.global.output == Form::Json;
             events::run(&arguments.global.options(), *follow, network.as_deref(), as_json)
         }
+        #[cfg(unix)]
         Command::Image(verb) => {
             image::run(&arguments.global.options(), arguments.global.output, verb)
         }
+        #[cfg(unix)]
         Command::Layer(verb) => {
             layer::run(&arguments.global.options(), arguments.global.output, verb)
         }
@@ -89,6 +95,7 @@ fn on_host(arguments: &Arguments, command: &Command) -> Done {
     for line in host.repaired()? {
         print::note(&format!("hc: {line}"));
     }
+    #[cfg(unix)]
     if let Command::Namespace(NamespaceVerb::Exec { id, command }) = command {
         return inside::execute(host, id, command);
     }

@@ -14,11 +14,11 @@ use serde_json::Value;
 use crate::transport::{Answer, Ask, Call, Events, Subscription, Topic, Transport};
 use crate::{Options, Way};
 
-#[cfg(feature = "socket")]
+#[cfg(socket)]
 use crate::transport::socket::Socket;
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 use crate::{Namespace, Place, transport::embedded::Embedded};
-#[cfg(feature = "socket")]
+#[cfg(socket)]
 use std::path::Path;
 
 /// A host whose networks are managed here. Cheap to clone; clones are the same host.
@@ -37,7 +37,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub struct Host {
     transport: Arc<dyn Transport>,
-    #[cfg(feature = "embedded")]
+    #[cfg(embedded)]
     embedded: Option<Embedded>,
 }
 
@@ -46,7 +46,7 @@ impl Host {
     pub fn through(transport: Arc<dyn Transport>) -> Self {
         Self {
             transport,
-            #[cfg(feature = "embedded")]
+            #[cfg(embedded)]
             embedded: None,
         }
     }
@@ -89,34 +89,47 @@ impl Host {
     ///
     /// # Errors
     /// RPC_S_SERVER_UNAVAILABLE when nothing listens there, E_ACCESSDENIED.
-    #[cfg(feature = "socket")]
+    #[cfg(socket)]
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Failure> {
         Self::at_socket(path.as_ref().to_owned(), &Options::from_env())
     }
 
-    #[cfg(feature = "socket")]
+    #[cfg(socket)]
     fn at_socket(path: PathBuf, options: &Options) -> Result<Self, Failure> {
         Ok(Self::through(Arc::new(Socket::connect(path, options)?)))
     }
 
-    #[cfg(not(feature = "socket"))]
+    #[cfg(not(socket))]
     fn at_socket(path: PathBuf, _: &Options) -> Result<Self, Failure> {
         let why = format!("this program cannot use the socket {}", path.display());
         Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
             .hint("it was built without the feature `socket` of the crate hostcompute"))
     }
 
-    #[cfg(feature = "embedded")]
+    #[cfg(embedded)]
     fn within(options: Options) -> Result<Self, Failure> {
         Self::embedded(options)
     }
 
-    #[cfg(not(feature = "embedded"))]
+    #[cfg(not(embedded))]
     fn within(options: Options) -> Result<Self, Failure> {
         let sockets = options.sockets();
         let sockets: Vec<String> = sockets.iter().map(|path| path.display().to_string()).collect();
         let why = format!("no service listens on {}", sockets.join(" or "));
         Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("start hostcomputed"))
+    }
+
+    /// What was repaired when the service inside this process was opened, in words; empty after a clean start.
+    ///
+    /// # Errors
+    /// An earlier call panicked.
+    pub fn repaired(&self) -> Result<Vec<String>, Failure> {
+        #[cfg(embedded)]
+        if let Some(embedded) = &self.embedded {
+            let recovered = embedded.service()?.recovery().map(crate::local::repaired);
+            return Ok(recovered.unwrap_or_default());
+        }
+        Ok(Vec::new())
     }
 
     /// The way to the service.
@@ -125,7 +138,7 @@ impl Host {
     }
 
     /// The same way, for what is kept longer than a borrow.
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     pub(crate) fn shared_transport(&self) -> Arc<dyn Transport> {
         self.transport.clone()
     }
@@ -337,7 +350,7 @@ fn read<T: Document>(answer: &Value) -> Result<T, Failure> {
     Ok(hostcompute_schema::parse_value::<T>(answer, "")?.document)
 }
 
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 impl Host {
     /// The service inside this process, on its own state directory. One process at a time uses a state directory; others wait.
     ///
@@ -349,15 +362,6 @@ impl Host {
     pub fn embedded(options: Options) -> Result<Self, Failure> {
         let embedded = Embedded::open(options)?;
         Ok(Self { transport: Arc::new(embedded.clone()), embedded: Some(embedded) })
-    }
-
-    /// What was repaired when the service inside this process was opened, in words; empty after a clean start.
-    ///
-    /// # Errors
-    /// An earlier call panicked.
-    pub fn repaired(&self) -> Result<Vec<String>, Failure> {
-        let Some(embedded) = &self.embedded else { return Ok(Vec::new()) };
-        Ok(embedded.service()?.recovery().map(crate::local::repaired).unwrap_or_default())
     }
 
     /// Where a program must be started to be inside a namespace. It can be started when the host is closed.

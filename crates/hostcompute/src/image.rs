@@ -20,7 +20,7 @@ use std::fs::File;
 use std::path::Path;
 
 use hostcompute_schema::{ComputeOperation, Failure, HResult};
-#[cfg(feature = "registry")]
+#[cfg(registry)]
 pub use hostcompute_storage::RegistryOptions;
 pub use hostcompute_storage::hold::Hold;
 pub use hostcompute_storage::{
@@ -151,7 +151,7 @@ impl Images {
     /// # Errors
     /// E_INVALIDARG for a name without a registry, E_ACCESSDENIED, ERROR_NOT_FOUND, ERROR_UNEXP_NET_ERR (0x8007003b) for a registry that
     /// cannot be reached, and as [`Images::import`].
-    #[cfg(feature = "registry")]
+    #[cfg(registry)]
     pub fn pull(
         &self,
         name: &str,

@@ -31,28 +31,29 @@
 #[macro_use]
 mod handle;
 
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 pub mod adapter;
 pub mod attach;
 mod endpoint;
 pub mod guest;
 mod host;
-#[cfg(feature = "images")]
+#[cfg(images)]
 pub mod image;
-#[cfg(feature = "images")]
+#[cfg(images)]
 pub mod layer;
 mod load_balancer;
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 pub mod local;
 mod namespace;
 mod network;
 mod older;
-#[cfg(feature = "embedded")]
+#[cfg(feature = "operations")]
 pub mod operation;
 mod options;
+mod platform;
 mod process;
 mod route;
-#[cfg(feature = "images")]
+#[cfg(images)]
 pub mod store;
 mod system;
 pub mod transport;
@@ -60,7 +61,7 @@ pub mod transport;
 pub use endpoint::Endpoint;
 pub use guest::{GuestService, ReservedPorts};
 pub use host::Host;
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 pub use hostcompute_linux::exec::Place;
 pub use hostcompute_schema as schema;
 pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
@@ -78,7 +79,7 @@ pub use transport::{
 
 /// An unpredictable number, from the keys that the standard library draws for its hash maps: good for ids that are no secrets, and no
 /// further dependency.
-#[cfg(any(feature = "embedded", feature = "socket"))]
+#[cfg(any(embedded, socket))]
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()

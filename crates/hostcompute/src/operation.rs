@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 pub use hostcompute_engine::compute::operation::OperationType;
 use hostcompute_engine::compute::operation::{self as engine, Delivery, Told};
+use hostcompute_engine::compute::verb::Verb;
 use hostcompute_schema::hcs::{ComputeSystem, ProcessParameters};
 use hostcompute_schema::{ComputeOperation, Document, Failure, HResult, Warning};
 
-use crate::local::compute::verb;
 use crate::transport::{ComputeAnswer, ComputeCall, Streams};
 use crate::{Host, System};
 
@@ -258,6 +258,35 @@ fn outcome(result: &Result<ComputeAnswer, Failure>) -> Result<Outcome, Failure> 
 
 fn refused(code: HResult) -> Failure {
     Failure::new(code, code.message())
+}
+
+/// What a session carries out for an operation; none for what concerns handles, waits, logs, or the calling process only.
+pub fn verb(operation: ComputeOperation) -> Option<Verb> {
+    use ComputeOperation as Own;
+    Some(match operation {
+        Own::EnumerateComputeSystems => Verb::Enumerate,
+        Own::CreateComputeSystem => Verb::Create,
+        Own::OpenComputeSystem => Verb::Open,
+        Own::StartComputeSystem => Verb::Start,
+        Own::ShutDownComputeSystem => Verb::ShutDown,
+        Own::TerminateComputeSystem => Verb::Terminate,
+        Own::CrashComputeSystem => Verb::Crash,
+        Own::PauseComputeSystem => Verb::Pause,
+        Own::ResumeComputeSystem => Verb::Resume,
+        Own::SaveComputeSystem => Verb::Save,
+        Own::GetComputeSystemProperties => Verb::GetProperties,
+        Own::ModifyComputeSystem => Verb::Modify,
+        Own::CreateProcess => Verb::CreateProcess,
+        Own::OpenProcess => Verb::OpenProcess,
+        Own::GetProcessInfo => Verb::GetProcessInfo,
+        Own::GetProcessProperties => Verb::GetProcessProperties,
+        Own::ModifyProcess => Verb::ModifyProcess,
+        Own::SignalProcess => Verb::SignalProcess,
+        Own::TerminateProcess => Verb::TerminateProcess,
+        Own::GetServiceProperties => Verb::GetServiceProperties,
+        Own::ModifyServiceSettings => Verb::ModifyService,
+        _ => return None,
+    })
 }
 
 /// A call that a thread of its own carries out.

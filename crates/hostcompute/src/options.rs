@@ -4,9 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[cfg(feature = "embedded")]
+use crate::platform::{self, Directories};
+#[cfg(embedded)]
 use hostcompute_engine::compute::terms;
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 use hostcompute_schema::Failure;
 
 /// How a service is reached.
@@ -75,7 +76,7 @@ impl Options {
     /// a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
     pub fn from_env() -> Self {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-        let mut options = if is_root() { Self::system() } else { Self::user() };
+        let mut options = if platform::is_administrator() { Self::system() } else { Self::user() };
         if let Some(directory) = variable("HOSTCOMPUTE_STATE_DIR") {
             options.state_dir = directory.into();
             options.way = Way::Embedded;
@@ -109,8 +110,8 @@ impl Options {
 
     /// The machine's own service.
     pub fn system() -> Self {
-        let directories = Self::at("/var/lib/hostcompute".into(), "/run/hostcompute".into());
-        Self { way: Way::Any, ..directories }
+        let Directories { state, runtime } = platform::system_directories();
+        Self { way: Way::Any, ..Self::at(state, runtime) }
     }
 
     /// A service on directories of its own, for a private host or a test.
@@ -131,20 +132,8 @@ impl Options {
 
     /// The service of an ordinary user.
     fn user() -> Self {
-        let home = || env::var_os("HOME").map(PathBuf::from);
-        let state = env::var_os("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| home().map(|home| home.join(".local/state")));
-        let runtime =
-            env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        // Without a runtime directory (no login session) the temporary one serves, with the user's number in the name.
-        let fallback = || env::temp_dir().join(format!("hostcompute-{}", user_number()));
-        let state_dir =
-            state.map_or_else(|| fallback().join("state"), |path| path.join("hostcompute"));
-        let runtime_dir =
-            runtime.map_or_else(|| fallback().join("run"), |path| path.join("hostcompute"));
-        Self { way: Way::Any, rootless: true, ..Self::at(state_dir, runtime_dir) }
+        let Directories { state, runtime } = platform::user_directories();
+        Self { way: Way::Any, rootless: true, ..Self::at(state, runtime) }
     }
 
     /// Where a service listens, nearest first: one of these directories, then, for an ordinary user, the machine's own.
@@ -175,7 +164,7 @@ impl Options {
     }
 }
 
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 impl Containers {
     /// Who makes containers.
     ///
@@ -194,19 +183,9 @@ impl Containers {
     }
 }
 
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 fn said(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// The effective user, as the owner of the process's own entry in /proc.
-fn user_number() -> u32 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").map_or(u32::MAX, |entry| entry.uid())
-}
-
-fn is_root() -> bool {
-    user_number() == 0
 }
 
 #[cfg(test)]

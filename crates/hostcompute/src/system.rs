@@ -92,7 +92,7 @@ impl System {
     }
 
     /// The handle of a system that is being made.
-    #[cfg(feature = "embedded")]
+    #[cfg(feature = "operations")]
     pub(crate) fn expected(host: &Host, id: &str) -> Self {
         Self { host: host.clone(), id: id.to_owned() }
     }

@@ -2,7 +2,7 @@
 //! notifications.
 //!
 //! The scenario runs in a process of its own, in fresh network and mount namespaces, once for each way; what it writes down is compared.
-#![cfg(all(feature = "socket", feature = "embedded"))]
+#![cfg(all(socket, embedded))]
 
 #[path = "../../hc/tests/sandbox/daemon.rs"]
 mod daemon;

@@ -136,6 +136,7 @@ pub struct RunArguments {
     /// When the image is pulled from its registry
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     #[arg(conflicts_with_all = ["rootfs", "host_root"])]
+    #[cfg_attr(windows, arg(hide = true))]
     pub pull: Pull,
     /// The network: `none`, `host`, `container:ID`, `namespace:ID`, or a network that an endpoint is made on
     #[arg(long, default_value = "none", value_name = "NETWORK")]
@@ -200,6 +201,7 @@ impl RunArguments {
 pub struct Root {
     /// An image of the store
     #[arg(long, value_name = "IMAGE")]
+    #[cfg_attr(windows, arg(hide = true))]
     pub image: Option<String>,
     /// A directory; what is written is gone with the container
     #[arg(long, value_name = "DIR")]

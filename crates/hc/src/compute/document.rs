@@ -1,12 +1,12 @@
 //! Documents made of what was typed for `hc run` and `hc exec`.
 
 use hostcompute::Failure;
-use hostcompute::image::Hold;
 use hostcompute::schema::hcs::{
     ComputeSystem, Container, GuestOs, Layer, Networking, ProcessParameters, Storage, Version,
 };
 
 use super::arguments::{CommandOptions, RunArguments};
+use super::image::Hold;
 
 /// The variables that a command has where nothing says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

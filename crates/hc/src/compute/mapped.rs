@@ -74,7 +74,7 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 
 /// `HOST:INSIDE`, or `HOST:INSIDE:ro`.
 fn directory(volume: &str) -> Result<MappedDirectory, Failure> {
-    let parts: Vec<&str> = volume.split(':').collect();
+    let parts = parts(volume, cfg!(windows));
     let (host, inside, read_only) = match parts.as_slice() {
         [host, inside] | [host, inside, "rw"] => (host, inside, false),
         [host, inside, "ro"] => (host, inside, true),
@@ -90,6 +90,24 @@ fn directory(volume: &str) -> Result<MappedDirectory, Failure> {
         read_only: Some(read_only),
         ..MappedDirectory::default()
     })
+}
+
+/// What is between colons; with `drives`, one after a single letter belongs to a path.
+fn parts(text: &str, drives: bool) -> Vec<&str> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    for (colon, _) in text.match_indices(':') {
+        let before = text.get(begin..colon).unwrap_or_default();
+        let after = text.get(colon + 1..).unwrap_or_default();
+        let is_drive =
+            before.len() == 1 && before.starts_with(|one: char| one.is_ascii_alphabetic());
+        if drives && is_drive && after.starts_with(['\\', '/']) {
+            continue;
+        }
+        parts.push(before);
+        begin = colon + 1;
+    }
+    parts.push(text.get(begin..).unwrap_or_default());
+    parts
 }
 
 /// `HOST:NAME`.
@@ -127,15 +145,25 @@ mod tests {
 
     #[test]
     fn volumes_are_directories_of_the_host() {
+        let whole = |path: &str| absolute(path).ok();
         let read = directory("/a:/b:ro").expect("a volume");
-        assert_eq!(read.host_path.as_deref(), Some("/a"));
+        assert_eq!(read.host_path, whole("/a"));
         assert_eq!((read.container_path.as_deref(), read.read_only), (Some("/b"), Some(true)));
         for wrong in ["", "/a", "/a:/b:rx", "/a:/b:ro:z"] {
             assert!(directory(wrong).is_err(), "{wrong}");
         }
         assert!(pipe("/run/a.sock").is_err());
         let read = pipe("/run/a:b.sock:name").expect("a pipe");
-        assert_eq!(read.host_path.as_deref(), Some("/run/a:b.sock"));
+        assert_eq!(read.host_path, whole("/run/a:b.sock"));
+    }
+
+    #[test]
+    fn drives_have_colons_of_their_own() {
+        assert_eq!(parts(r"C:\a:D:/b:ro", true), [r"C:\a", "D:/b", "ro"]);
+        assert_eq!(parts(r"C:\a:/b", true), [r"C:\a", "/b"]);
+        assert_eq!(parts("a:/b:ro", false), ["a", "/b", "ro"]);
+        assert_eq!(parts("ab:/b:ro", true), ["ab", "/b", "ro"]);
+        assert_eq!(parts("", true), [""]);
     }
 
     #[test]

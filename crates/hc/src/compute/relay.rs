@@ -7,13 +7,8 @@ use std::thread;
 
 use hostcompute::schema::hcs::StdHandle;
 use hostcompute::{Failure, Process};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
 
-use super::terminal::{self, Raw};
-
-/// How often it is looked whether the terminal has another size.
-const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+use super::terminal::{self, Heard, Raw};
 
 /// What is read at once.
 const PIECE: usize = 16 * 1024;
@@ -64,7 +59,6 @@ fn carry(mut from: File, mut to: impl Write) {
 
 /// Feeds a command with what this one reads, and its console with the size of this one's terminal.
 fn feed(process: &Process, mut to: Option<File>, console: bool) {
-    let stdin = io::stdin();
     let mut piece = vec![0; PIECE];
     let mut size = terminal::size();
     loop {
@@ -76,24 +70,17 @@ fn feed(process: &Process, mut to: Option<File>, console: bool) {
                 size = now;
             }
         }
-        let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
-        let patience = console.then_some(&GLANCE);
-        let wanted = if to.is_some() { &mut waiting[..] } else { &mut [] };
-        match poll(wanted, patience) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-            Ok(_) => {}
-            Err(_) => return,
-        }
-        match rustix::io::read(&stdin, &mut piece) {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Ok(count) if count > 0 => {
+        match terminal::hear(&mut piece, to.is_some(), console) {
+            Heard::Nothing => continue,
+            Heard::Over => return,
+            Heard::Piece(count) => {
                 let taken =
                     to.as_mut().map(|to| to.write_all(piece.get(..count).unwrap_or_default()));
                 if !matches!(taken, Some(Ok(()))) {
                     to = None;
                 }
             }
-            _ => {
+            Heard::End => {
                 // Others may have the stream, too: the command sees the end when it is closed for all.
                 drop(to.take());
                 let _ = process.close(StdHandle::StdIn);

@@ -10,7 +10,6 @@ use hostcompute_engine::compute::event::Event;
 use hostcompute_engine::compute::exit::{exit_type, process_running};
 use hostcompute_engine::compute::properties::read_filter;
 use hostcompute_engine::compute::record::Record;
-use hostcompute_engine::compute::verb::Verb;
 use hostcompute_engine::compute::{LogRequest, Remains, Stdio, Terms, Worker, Workers};
 use hostcompute_schema::hcs::{ComputeEvent, Properties, SystemQuery};
 use hostcompute_schema::{ComputeOperation, Document, Failure, HResult};
@@ -18,41 +17,13 @@ use hostcompute_service::apply::Systems;
 use hostcompute_service::compute::{Answer, Body, Call, Networks, Notice, Session, Subscription};
 use serde_json::Value;
 
+pub use crate::operation::verb;
 use crate::transport::{
     ComputeAnswer, ComputeCall, ComputeEvents, ComputeNotice, ComputeSource, Log, Streams,
 };
 
 /// Waits that have no end are made of such pieces.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// What a session carries out for an operation; none for what concerns handles, waits, logs, or the calling process only.
-pub fn verb(operation: ComputeOperation) -> Option<Verb> {
-    use ComputeOperation as Own;
-    Some(match operation {
-        Own::EnumerateComputeSystems => Verb::Enumerate,
-        Own::CreateComputeSystem => Verb::Create,
-        Own::OpenComputeSystem => Verb::Open,
-        Own::StartComputeSystem => Verb::Start,
-        Own::ShutDownComputeSystem => Verb::ShutDown,
-        Own::TerminateComputeSystem => Verb::Terminate,
-        Own::CrashComputeSystem => Verb::Crash,
-        Own::PauseComputeSystem => Verb::Pause,
-        Own::ResumeComputeSystem => Verb::Resume,
-        Own::SaveComputeSystem => Verb::Save,
-        Own::GetComputeSystemProperties => Verb::GetProperties,
-        Own::ModifyComputeSystem => Verb::Modify,
-        Own::CreateProcess => Verb::CreateProcess,
-        Own::OpenProcess => Verb::OpenProcess,
-        Own::GetProcessInfo => Verb::GetProcessInfo,
-        Own::GetProcessProperties => Verb::GetProcessProperties,
-        Own::ModifyProcess => Verb::ModifyProcess,
-        Own::SignalProcess => Verb::SignalProcess,
-        Own::TerminateProcess => Verb::TerminateProcess,
-        Own::GetServiceProperties => Verb::GetServiceProperties,
-        Own::ModifyServiceSettings => Verb::ModifyService,
-        _ => return None,
-    })
-}
 
 /// A session of the compute service, whoever carries its systems.
 pub(crate) trait Desk: Systems + Send + Sync {

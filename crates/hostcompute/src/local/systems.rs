@@ -37,12 +37,12 @@ pub fn systems<D: Desk + Send + Sync + 'static>(
 }
 
 /// Where the layers of the service's own images are.
-#[cfg(feature = "images")]
+#[cfg(images)]
 fn layers(options: &Options) -> Option<std::path::PathBuf> {
     hostcompute_storage::Store::layers_below(&options.state_dir)
 }
 
-#[cfg(not(feature = "images"))]
+#[cfg(not(images))]
 fn layers(_: &Options) -> Option<std::path::PathBuf> {
     None
 }

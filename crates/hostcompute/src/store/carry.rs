@@ -151,7 +151,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-#[cfg(feature = "registry")]
+#[cfg(registry)]
 fn pull(store: &Store, call: &StoreCall<'_>, watch: Watch<'_>) -> Result<Value, Failure> {
     let given: RegistryAccess = parse_optional(call.document)?;
     let credentials = given.user.map(|user| (user, given.password.unwrap_or_default()));
@@ -164,7 +164,7 @@ fn pull(store: &Store, call: &StoreCall<'_>, watch: Watch<'_>) -> Result<Value, 
     Ok(value_of(&store.pull(reference, &import_options(call)?, &access, watch)?))
 }
 
-#[cfg(not(feature = "registry"))]
+#[cfg(not(registry))]
 fn pull(_: &Store, call: &StoreCall<'_>, _: Watch<'_>) -> Result<Value, Failure> {
     let _: RegistryAccess = parse_optional(call.document)?;
     let why = "this program was built without registries (feature `registry`)";

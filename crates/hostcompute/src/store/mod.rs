@@ -67,7 +67,7 @@ impl Debug for Desk {
 impl Desk {
     /// The service that a host is; a host inside this process has its store here.
     pub fn of(host: &Host) -> Self {
-        #[cfg(feature = "embedded")]
+        #[cfg(embedded)]
         if let Some(options) = host.options() {
             return Self::Here(options.state_dir.clone());
         }

@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Debug};
 use std::io::Read;
-use std::os::fd::OwnedFd;
 
 use hostcompute_schema::hcs::ComputeEvent;
 use hostcompute_schema::{ComputeOperation, Failure, Warning};
 
 use super::Stopper;
+pub use crate::platform::StreamEnd;
 
 /// One call about compute systems.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +64,11 @@ pub struct ComputeAnswer {
 #[derive(Debug, Default)]
 pub struct Streams {
     /// Writes what the process reads.
-    pub input: Option<OwnedFd>,
+    pub input: Option<StreamEnd>,
     /// Reads what the process writes; of a process with a console also what it complains of.
-    pub output: Option<OwnedFd>,
+    pub output: Option<StreamEnd>,
     /// Reads what the process complains of.
-    pub error: Option<OwnedFd>,
+    pub error: Option<StreamEnd>,
 }
 
 /// Something that happened to a system. See [`ComputeEvents`].

@@ -168,7 +168,7 @@ impl Transport for Embedded {
         self.desk()?.log(call)
     }
 
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     fn store(
         &self,
         call: crate::store::StoreCall<'_>,

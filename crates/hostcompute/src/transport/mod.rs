@@ -1,12 +1,12 @@
 //! The narrow waist: everything a client can ask is one call, and nothing else crosses.
 
 mod compute;
-#[cfg(feature = "socket")]
+#[cfg(socket)]
 #[doc(hidden)]
 pub mod eager;
-#[cfg(feature = "embedded")]
+#[cfg(embedded)]
 pub(crate) mod embedded;
-#[cfg(feature = "socket")]
+#[cfg(socket)]
 pub(crate) mod socket;
 
 use std::fmt::{self, Debug};
@@ -19,7 +19,8 @@ use hostcompute_schema::{Failure, Guid, ServiceOperation, Warning};
 use serde_json::Value;
 
 pub use compute::{
-    ComputeAnswer, ComputeCall, ComputeEvents, ComputeNotice, ComputeSource, Log, Streams,
+    ComputeAnswer, ComputeCall, ComputeEvents, ComputeNotice, ComputeSource, Log, StreamEnd,
+    Streams,
 };
 
 /// One call of the API.
@@ -260,7 +261,7 @@ pub trait Transport: Debug + Send + Sync {
     /// # Errors
     /// What the service refuses, or why it cannot be reached; E_ABORT when the watcher does not want to go on; E_NOTIMPL for a
     /// transport that leads to no store.
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     fn store(
         &self,
         call: crate::store::StoreCall<'_>,

@@ -4,7 +4,7 @@
 //! One file for each consumer, which says where the flow is from (hcn.md 5). The consumers are models in our own words, as small as
 //! their calls allow; what they share is in `shim` (how programs in Go speak, through hcsshim) and `world` (hosts on one wire, each with
 //! a service of its own).
-#![cfg(all(feature = "socket", feature = "embedded"))]
+#![cfg(all(socket, embedded))]
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 #[path = "../../../hc/tests/sandbox/daemon.rs"]

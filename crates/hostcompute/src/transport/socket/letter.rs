@@ -139,7 +139,7 @@ impl<'a> Letter<'a> {
     ///
     /// # Errors
     /// E_NOTIMPL for what concerns the calling process only; E_INVALIDARG when the path needs something that is not given.
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     pub fn of_store(call: &crate::store::StoreCall<'a>) -> Result<Self, Failure> {
         let operation = call.operation;
         let Some((method, path)) = operation.route() else {

@@ -7,7 +7,7 @@
 mod compute;
 mod letter;
 mod listen;
-#[cfg(feature = "images")]
+#[cfg(images)]
 mod store;
 mod streams;
 mod wire;
@@ -355,7 +355,7 @@ impl Transport for Socket {
         self.read_log(call)
     }
 
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     fn store(
         &self,
         call: crate::store::StoreCall<'_>,

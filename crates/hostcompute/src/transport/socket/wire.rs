@@ -75,7 +75,7 @@ const HEADERS: usize = 64;
 const PIECE: usize = 16 * 1024;
 
 /// What is sent at once of a body that has no known length.
-#[cfg(feature = "images")]
+#[cfg(images)]
 const CHUNK: usize = 128 * 1024;
 
 impl Connection {
@@ -112,7 +112,7 @@ impl Connection {
     ///
     /// # Errors
     /// The file cannot be read (the request is then left unfinished), the connection broke, or the answer is none.
-    #[cfg(feature = "images")]
+    #[cfg(images)]
     pub(super) fn pour(
         mut self,
         request: &Request<'_>,
@@ -370,7 +370,7 @@ fn head_of(request: &Request<'_>) -> String {
 }
 
 /// What stands before a body of unknown length.
-#[cfg(feature = "images")]
+#[cfg(images)]
 fn head_of_chunks(request: &Request<'_>) -> String {
     let kind = "content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     head_of(request) + kind

@@ -1,13 +1,22 @@
 //! `hc doctor`: what this kernel and this host lack, what that costs, and what to do about it.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use hostcompute::Options;
 use hostcompute::schema::Document;
 use hostcompute::schema::service::{Lack, Severity};
-use hostcompute::{Failure, Host, Options, Way, local};
 use serde_json::Value;
 
 use crate::arguments::Form;
 use crate::print;
 use crate::problem::{Done, Problem};
+#[cfg(unix)]
+use unix::{examine, lacks_without_service};
+#[cfg(windows)]
+use windows::{examine, lacks_without_service};
 
 /// Examines; a host that cannot be opened is a finding like any other.
 ///
@@ -23,7 +32,7 @@ pub fn run(options: Options, form: Form) -> Done {
             remedy: Some(failure.hint.unwrap_or_default()),
             ..Lack::default()
         };
-        std::iter::once(unusable).chain(local::diagnosis(None).findings).collect()
+        std::iter::once(unusable).chain(lacks_without_service()).collect()
     });
     let document = || Value::Array(lacks.iter().map(Document::to_value).collect());
     match form {
@@ -36,21 +45,6 @@ pub fn run(options: Options, form: Form) -> Done {
         return Err(Problem::Told);
     }
     Ok(())
-}
-
-/// Asks the service that runs; else looks itself, and makes nothing where nothing was made before.
-fn examine(options: Options) -> Result<Vec<Lack>, Failure> {
-    if options.way != Way::Embedded {
-        match Host::running(&options) {
-            Ok(host) => return host.doctor(),
-            Err(failure) if options.way != Way::Any => return Err(failure),
-            Err(_) => {}
-        }
-    }
-    if options.state_dir.exists() {
-        return Host::embedded(options)?.doctor();
-    }
-    local::examine(&options).map(|diagnosis| diagnosis.findings)
 }
 
 fn paragraph(lack: &Lack) -> String {

@@ -1,23 +1,12 @@
-//! Where `hc run --image` gets its image, and what the image says of the command.
+//! Linux: the image comes from the store, and gets there from its registry.
 
-use clap::ValueEnum;
+pub use hostcompute::image::Hold;
 use hostcompute::image::{ImageLayer, Images};
 use hostcompute::{Failure, HResult, Host, Options};
 
-use super::arguments::RunArguments;
-use super::document::Defaults;
-
-/// When an image is asked of its registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Pull {
-    /// When it is not in the store
-    #[default]
-    Missing,
-    /// Each time: the registry may have another one by this name
-    Always,
-    /// Not at all
-    Never,
-}
+use super::Pull;
+use crate::compute::arguments::RunArguments;
+use crate::compute::document::Defaults;
 
 /// Sees to it that the image of a command is in the store. A host inside this process is opened afterwards: others wait for it as long
 /// as it is open, which a download should not take from them.

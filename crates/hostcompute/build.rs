@@ -1,0 +1,19 @@
+//! Which parts are built: features are wishes, and some can be granted on Linux only. `#[cfg(embedded)]` in the sources means "asked for,
+//! and possible on this target", so that default features build everywhere.
+
+use std::env;
+
+/// Features whose code speaks to the kernel of Linux, in lower case as `cfg` has them.
+const ON_LINUX: [&str; 4] = ["embedded", "socket", "images", "registry"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let is_linux = env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|system| system == "linux");
+    for part in ON_LINUX {
+        println!("cargo::rustc-check-cfg=cfg({part})");
+        let variable = format!("CARGO_FEATURE_{}", part.to_uppercase());
+        if is_linux && env::var_os(variable).is_some() {
+            println!("cargo::rustc-cfg={part}");
+        }
+    }
+}
