@@ -5,6 +5,7 @@
 //! type together with its [`StructSchema`]; the reading and writing is done once, here, over that
 //! table.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::element::{Element, Member};
 use crate::reader::{Manner, Reader};
 use crate::schema::{Described, Family, Kind, Print, StructSchema};
+use crate::unknown::Unknown;
 
 /// A document type.
 pub trait Document: Sized + Default {
@@ -28,10 +30,10 @@ pub trait Document: Sized + Default {
 
     /// What the document held beyond its schema; `None` for a type that is only part of others.
     #[doc(hidden)]
-    fn unknown(&self) -> Option<&Map<String, Value>>;
+    fn unknown(&self) -> Option<&Unknown>;
 
     #[doc(hidden)]
-    fn unknown_mut(&mut self) -> Option<&mut Map<String, Value>>;
+    fn unknown_mut(&mut self) -> Option<&mut Unknown>;
 
     /// Reads what `value` says; mistakes and oddities are noted in `reader`.
     fn read(value: &Value, reader: &mut Reader) -> Self {
@@ -42,7 +44,7 @@ pub trait Document: Sized + Default {
                 let unknown =
                     read_members(Self::SCHEMA, &mut document.members_mut(), object, reader);
                 if let Some(kept) = document.unknown_mut() {
-                    *kept = unknown;
+                    *kept = unknown.into();
                 }
             }
             other => reader.fail_type("an object", other),
@@ -53,7 +55,7 @@ pub trait Document: Sized + Default {
     /// The document in its normal form.
     fn write(&self) -> Map<String, Value> {
         let mut object = write_members(Self::SCHEMA, &self.members());
-        for (name, value) in self.unknown().into_iter().flatten() {
+        for (name, value) in self.unknown().into_iter().flat_map(Unknown::iter) {
             if !object.contains_key(name) {
                 object.insert(name.clone(), value.clone());
             }
@@ -64,7 +66,7 @@ pub trait Document: Sized + Default {
     /// Whether it says nothing: every member has the value that leaving it out means.
     fn is_blank(&self) -> bool {
         self.members().iter().all(|member| member.is_default())
-            && self.unknown().is_none_or(Map::is_empty)
+            && self.unknown().is_none_or(Unknown::is_empty)
     }
 
     /// The document in its normal form, as a value.
@@ -164,6 +166,50 @@ impl<T: Document> Element for Children<T> {
     }
 }
 
+/// A document inside another that few say, and that would make all of those large.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rare<T>(Box<T>);
+
+impl<T> core::ops::Deref for Rare<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> core::ops::DerefMut for Rare<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> From<T> for Rare<T> {
+    fn from(document: T) -> Rare<T> {
+        Rare(Box::new(document))
+    }
+}
+
+impl<T: Document> Described for Rare<T> {
+    const KIND: Kind = T::KIND;
+}
+
+impl<T: Document> Element for Rare<T> {
+    const DEFAULT_IS_ABSENT: bool = T::DEFAULT_IS_ABSENT;
+
+    fn from_json(value: &Value, reader: &mut Reader) -> Option<Rare<T>> {
+        T::from_json(value, reader).map(Rare::from)
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.to_json()
+    }
+
+    fn is_default(&self) -> bool {
+        self.0.is_blank()
+    }
+}
+
 /// Serde for a document: its normal form out, lenient or tolerant in, the first mistake as the error.
 pub(crate) fn deserialize<'de, T: Document, D: serde::Deserializer<'de>>(
     deserializer: D,
@@ -220,7 +266,7 @@ macro_rules! documents {
         pub struct $type {
             $($(#[doc = $member_doc])* pub $field: $field_type,)*
             /// Members that the schema does not know: of an answer only, input with such is refused.
-            pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
+            pub unknown: $crate::Unknown,
         }
 
         documents!(@schema Compute $type $name [$($type_since)?] [$(#[doc = $doc])*] [] {$(
@@ -244,7 +290,7 @@ macro_rules! documents {
             )?
             $($(#[doc = $member_doc])* pub $field: $field_type,)*
             /// Members that the schema does not know; printed last.
-            pub unknown: serde_json::Map<alloc::string::String, serde_json::Value>,
+            pub unknown: $crate::Unknown,
         }
 
         documents!(@schema Network $type $name [$($type_since)?] [$(#[doc = $doc])*] [$($base)?] {$(
@@ -293,13 +339,11 @@ macro_rules! documents {
                 members
             }
 
-            fn unknown(&self) -> Option<&serde_json::Map<alloc::string::String, serde_json::Value>> {
+            fn unknown(&self) -> Option<&$crate::Unknown> {
                 documents!(@unknown self $($unknown)?)
             }
 
-            fn unknown_mut(
-                &mut self,
-            ) -> Option<&mut serde_json::Map<alloc::string::String, serde_json::Value>> {
+            fn unknown_mut(&mut self) -> Option<&mut $crate::Unknown> {
                 documents!(@unknown_mut self $($unknown)?)
             }
         }

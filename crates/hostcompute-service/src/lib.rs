@@ -198,7 +198,7 @@ impl<H: Host> Service<H> {
 
     /// From now on this process answers for the networks of the state. What cannot be answered now is tried again before the next change.
     fn answer_clients(&mut self) {
-        if let Err(fault) = self.host.answer(&self.state.facts()) {
+        if let Err(fault) = self.host.answer(&self.state.answers()) {
             tracing::warn!(failure = %fault.failure, "not every network is answered");
             self.store.settled(false);
         }

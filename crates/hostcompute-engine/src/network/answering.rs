@@ -14,6 +14,7 @@ use crate::network::endpoint::Endpoint;
 use crate::network::network::{Mode, Network};
 use crate::network::subnet::Subnet;
 use crate::plan::{Element, Fact, Lease, Name, Port, Responder};
+use crate::state::State;
 
 /// What is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +118,24 @@ impl Network {
             dhcp: self.answering.dhcp,
             dns: self.answering.dns,
         }));
+    }
+}
+
+impl State {
+    /// What of [`State::facts`] is answered by a process, not held by the kernel.
+    pub fn answers(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let answers = |network: &Network| !network.answering.is_silent();
+        for network in self.networks().filter(|network| answers(network)) {
+            network.answering_facts(&mut facts);
+        }
+        let of_those =
+            |endpoint: &Endpoint| self.networks.get(endpoint.network).is_some_and(|n| answers(n));
+        for endpoint in self.endpoints().filter(|endpoint| of_those(endpoint)) {
+            endpoint.facts(self, &mut facts);
+        }
+        facts.retain(Fact::is_answer);
+        facts
     }
 }
 

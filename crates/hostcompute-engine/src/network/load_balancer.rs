@@ -183,8 +183,7 @@ pub(crate) fn modify(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let present = draft.state.load_balancer(id)?.clone();
     let mut document: HostComputeLoadBalancer =
         draft.settings(hostcompute_schema::parse_load_balancer)?;
-    let is_request = |name: &String| name.eq_ignore_ascii_case("RequestType");
-    if document.unknown.keys().any(is_request) {
+    if document.unknown.iter().any(|(name, _)| name.eq_ignore_ascii_case("RequestType")) {
         let why = "a load balancer is modified with a whole HostComputeLoadBalancer document";
         return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("RequestType"));
     }

@@ -10,6 +10,14 @@ use hostcompute_schema::Guid;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::mac::Mac;
+use crate::plan::Fact;
+
+impl Fact {
+    /// Whether it lives in the process that serves.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Fact::Responder(_) | Fact::Lease(_) | Fact::Name(_))
+    }
+}
 
 /// The host answers the endpoints of a network on its gateway addresses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,6 +21,9 @@ pub fn together(world: &mut World) -> Held {
     let broken = world.state.check();
     ensure(broken.is_empty(), || format!("the state's check says {broken:?}"))?;
     let facts = world.state.facts();
+    let answers: BTreeSet<Fact> = world.state.answers().into_iter().collect();
+    let expected = facts.iter().filter(|fact| fact.is_answer()).cloned().collect();
+    ensure(answers == expected, || format!("the host would answer {answers:?}, not {expected:?}"))?;
     let differences = world.host.compare(&facts).map_err(|fault| fault.to_string())?;
     ensure(differences.is_empty(), || format!("the host differs: {differences:?}"))?;
     reload(world, &facts)?;

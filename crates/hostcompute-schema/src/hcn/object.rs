@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use serde_json::Value;
 
+use crate::document::Rare;
 use crate::guid::Guid;
 use crate::schema::SchemaVersion;
 
@@ -21,11 +22,11 @@ documents! { @part
         /// Parameters that depend on the kind of object.
         additional_params: Option<Value> = "AdditionalParams" ["2.0"],
         /// How the object fares; output only.
-        health: Option<Health> = "Health" ["2.0"],
+        health: Option<Rare<Health>> = "Health" ["2.0"],
         /// The schema version that the document is written in.
         schema_version: Option<Version> = "SchemaVersion" ["2.0"],
         /// Measurements of the service about the object; output only.
-        telemetry: Option<Telemetry> = "Telemetry" ["2.0"],
+        telemetry: Option<Rare<Telemetry>> = "Telemetry" ["2.0"],
         /// The object's state as a number; output only.
         state: Option<u16> = "State" ["2.0"],
     }

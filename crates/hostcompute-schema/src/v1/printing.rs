@@ -45,7 +45,7 @@ impl Printed {
         self.put_text("Name", base.name.as_deref());
         self.put("Version", base.version);
         self.put("State", base.state);
-        self.put("Health", base.health.as_ref().map(Document::to_value));
+        self.put("Health", base.health.as_ref().map(|health| health.to_value()));
     }
 
     fn put_dns(&mut self, dns: Option<&Dns>) {

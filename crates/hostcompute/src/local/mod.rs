@@ -65,7 +65,12 @@ pub fn serve(
 ) -> Result<Value, Obstacle> {
     use ServiceOperation as Own;
     let answer = match ask.operation {
-        Own::Check => findings(&service.check()?).to_value(),
+        Own::Check => {
+            let findings = findings(&service.check()?);
+            // What everything was compared with is gone now.
+            hostcompute_linux::give_back_memory();
+            findings.to_value()
+        }
         Own::Repair => {
             service.repair().map_err(several)?;
             service.settle()?;
