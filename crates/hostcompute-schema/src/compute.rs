@@ -554,6 +554,24 @@ const WRITABLE: Parameter =
 /// process has them, and with it that many descriptors in this order (SCM_RIGHTS); then it closes.
 pub const STDIO_UPGRADE: &str = "hostcompute-stdio";
 
+/// What a connection is upgraded to that becomes one stream of a process: bytes from there on, until
+/// one side ends it. For those to whom no descriptors can be handed; `204` where the process has no
+/// such stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamUpgrade {
+    /// What `Upgrade` says.
+    pub name: &'static str,
+    /// [`STDIN`], [`STDOUT`] or [`STDERR`].
+    pub bit: u8,
+}
+
+/// The three of them, in the order of their descriptors.
+pub const STREAM_UPGRADES: &[StreamUpgrade] = &[
+    StreamUpgrade { name: "hostcompute-stdin", bit: STDIN },
+    StreamUpgrade { name: "hostcompute-stdout", bit: STDOUT },
+    StreamUpgrade { name: "hostcompute-stderr", bit: STDERR },
+];
+
 /// A text as a part of a path or of a query string: an id of a system, say.
 pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();

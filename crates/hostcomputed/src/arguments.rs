@@ -35,6 +35,12 @@ pub struct Arguments {
     /// The network namespace that is the host
     #[arg(long, value_name = "PATH")]
     host_netns: Option<PathBuf>,
+    /// Let programs in over TCP that know the token, such as at 127.0.0.1:8643; loopback addresses only
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    tcp: Option<SocketAddr>,
+    /// The file with that token; made where it is missing
+    #[arg(long, value_name = "FILE")]
+    tcp_token_file: Option<PathBuf>,
     /// Serve a page for browsers there, such as 127.0.0.1:8642; the log tells its address and token
     #[arg(long, value_name = "ADDRESS:PORT")]
     console: Option<SocketAddr>,
@@ -69,6 +75,12 @@ impl Arguments {
         }
         if self.console.is_some() {
             configuration.console.listen = self.console;
+        }
+        if self.tcp.is_some() {
+            configuration.tcp.listen = self.tcp;
+        }
+        if let Some(path) = &self.tcp_token_file {
+            configuration.tcp.token_file = Some(std::path::absolute(path)?);
         }
         if let Some(filter) = &self.log {
             configuration.log.filter.clone_from(filter);

@@ -32,7 +32,8 @@ use crate::http::{self, Compute, Edge, Phase};
 use crate::logs::{self, Filter};
 use crate::notify::{self, Notifier};
 use crate::socket::Sockets;
-use crate::{group, watchdog};
+use crate::tcp::{Gate, Port};
+use crate::{accounts, watchdog};
 
 /// Threads that accept connections and serve the console.
 const WORKERS: usize = 1;
@@ -55,11 +56,12 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         bail!("no socket was passed: start me as a systemd service, or with --foreground");
     }
     let console = Console::open(&configuration.console)?;
+    let port = Port::open(&configuration.tcp, &configuration.options.runtime_dir)?;
     // Before joining an ordinary user's own namespace: clients are where we were started.
     let ours = UserNamespace::own().context("/proc is not there")?;
     let groups = Groups {
-        manage: group::number(&configuration.manage_group, "hostcompute")?,
-        read: group::number(&configuration.read_group, "")?,
+        manage: accounts::group(&configuration.manage_group, "hostcompute")?,
+        read: accounts::group(&configuration.read_group, "")?,
     };
     let mut options = configuration.options.clone();
     let mut service = open(&mut options)?;
@@ -103,10 +105,11 @@ pub fn run(arguments: &Arguments, configuration: Configuration) -> Result<()> {
         notifier,
         arguments,
         filter,
+        gate: port.as_ref().map(|port| port.gate.clone()),
         patience: configuration.stop_patience,
     };
     let listeners = sockets.listeners()?;
-    let served = runtime.block_on(life.serve(listeners, console));
+    let served = runtime.block_on(life.serve(listeners, port, console));
     // What still runs then has had its time.
     runtime.shutdown_background();
     drop(sockets);
@@ -146,17 +149,23 @@ struct Life<'a> {
     notifier: Arc<Notifier>,
     arguments: &'a Arguments,
     filter: Filter,
+    gate: Option<Arc<Gate>>,
     patience: Duration,
 }
 
 impl Life<'_> {
-    async fn serve(self, listeners: Vec<UnixListener>, console: Option<Console>) -> Result<()> {
+    async fn serve(
+        self,
+        listeners: Vec<UnixListener>,
+        port: Option<Port>,
+        console: Option<Console>,
+    ) -> Result<()> {
         let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let mut reloads = signal(SignalKind::hangup())?;
         let (phase, watched) = watch::channel(Phase::Serving);
         let working = self.edge.clone();
         let (edge, looking) = (self.edge.clone(), watched.clone());
-        let sockets = edge.clone().serve(listeners, watched);
+        let sockets = edge.clone().serve(listeners, port, watched);
         let mut serving = tokio::spawn(async move {
             match console {
                 Some(console) => tokio::try_join!(sockets, console.serve(edge, looking)).map(drop),
@@ -219,6 +228,11 @@ impl Life<'_> {
         match read {
             Ok(()) => tracing::info!("log.filter was read anew; other keys need a restart"),
             Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+        match self.gate.as_ref().map(|gate| gate.reload()) {
+            Some(Ok(())) => tracing::info!("the token for programs was read anew"),
+            Some(Err(error)) => tracing::error!("the token stays as it was: {error:#}"),
+            None => {}
         }
         self.notifier.ready();
     }

@@ -1,19 +1,21 @@
 //! `hostcomputed`: the service of hostcompute as a process of its own.
 //!
 //! `arguments` and `configuration` say how it runs, `socket` and `notify` are its side of the service manager, `daemon` is its life
-//! from start to stop, `http` is what clients meet, `console` is
-//! what browsers meet. What clients may do and what becomes of it is decided in
+//! from start to stop, `http` is what clients meet, `tcp` lets programs in
+//! that have no unix sockets, `console` is what browsers meet, `door` guards both. What clients may do and what becomes of it is decided in
 //! `hostcompute-service`.
 
+mod accounts;
 mod arguments;
 mod configuration;
 mod console;
 mod daemon;
-mod group;
+mod door;
 mod http;
 mod logs;
 mod notify;
 mod socket;
+mod tcp;
 mod watchdog;
 
 use std::io::Write;

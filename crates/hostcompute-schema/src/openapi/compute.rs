@@ -2,12 +2,15 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value, json};
 
 use super::definition::{Selection, put};
-use crate::compute::{ComputeOperation, Done, Input, Output, STDIO_UPGRADE, Subject};
+use crate::compute::{
+    ComputeOperation, Done, Input, Output, STDIO_UPGRADE, STREAM_UPGRADES, Subject,
+};
 use crate::document::Document;
 use crate::hcs::{self, ResultError, WorkLine};
 use crate::service::Parameter;
@@ -122,10 +125,12 @@ fn describe(selection: &Selection, operation: ComputeOperation) -> Value {
         parameters.push(json!({ "$ref": "#/components/parameters/Prefer" }));
     }
     if let Output::Streams = operation.output() {
+        let mut upgrades = vec![STDIO_UPGRADE];
+        upgrades.extend(STREAM_UPGRADES.iter().map(|stream| stream.name));
         parameters.push(json!({
             "name": "Upgrade", "in": "header", "required": true,
-            "description": "What the connection is upgraded to.",
-            "schema": { "type": "string", "example": STDIO_UPGRADE },
+            "description": "What the connection is upgraded to: something that brings descriptors, on a unix socket, or one of the streams itself.",
+            "schema": { "type": "string", "enum": upgrades, "example": STDIO_UPGRADE },
         }));
     }
     if !parameters.is_empty() {
@@ -179,7 +184,7 @@ fn answers(selection: &Selection, output: Output) -> Value {
         }
         Output::Streams => (
             "101",
-            "One byte follows that tells which streams there are, with their descriptors.",
+            "Of descriptors one byte follows that tells which streams there are; else the connection is the stream. 204 where the process has no such stream.",
             None,
         ),
     };

@@ -127,6 +127,7 @@ pub fn service() -> Value {
         "openapi": VERSION,
         "info": info("hostcompute", &number(Api::Hcn, None), service::DESCRIPTION),
         "servers": servers(),
+        "security": [{}, { service::TOKEN: [] }],
         "tags": tags,
         "paths": paths,
         "components": components,

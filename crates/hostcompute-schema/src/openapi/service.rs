@@ -27,11 +27,15 @@ const TAG: &str = "host";
 const NDJSON: &str = "application/x-ndjson";
 
 pub(super) const DESCRIPTION: &str = "The service of one host, on its unix socket. Rights come from \
-    the credentials of the connection. A connection is a session: handles, reservations and \
+    the credentials of the connection. Where the service also listens on a loopback address, each \
+    request carries its token, and rights are those of one configured user. A connection is a session: handles, reservations and \
     subscriptions end with it; objects stay. Every answer carries the session's id in the header \
     Hostcompute-Session; a request that carries it works in that session instead of its own \
     connection's. Bodies are the documents themselves; what was tolerated in them is told in the \
     header Hostcompute-Warnings. A failure is a problem document with the code that Windows returns.";
+
+/// The name of the security scheme: programs without unix sockets come over TCP, with a token.
+pub(super) const TOKEN: &str = "Token";
 
 /// Types, routes and what they refer to.
 pub(super) fn extend(selection: &Selection, paths: &mut Map<String, Value>) {
@@ -97,6 +101,11 @@ pub(super) fn add_components(selection: &Selection, components: &mut Value) {
     }
     put(components, "parameters", parameters());
     put(components, "headers", headers(selection));
+    let token = json!({
+        "type": "http", "scheme": "bearer",
+        "description": "The token of the service's TCP door, from its file; not on the unix socket.",
+    });
+    put(components, "securitySchemes", json!({ TOKEN: token }));
 }
 
 fn parameters() -> Value {

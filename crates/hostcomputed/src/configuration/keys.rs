@@ -90,6 +90,15 @@ keys! {
     "containers.users" ("HOSTCOMPUTE_USERS") => options.containers.users;
     /// The same for groups; empty for the same as users.
     "containers.groups" ("HOSTCOMPUTE_GROUPS") => options.containers.groups;
+    /// Address and port for programs that have no unix sockets, such as "127.0.0.1:8643"; only this machine's loopback addresses, empty
+    /// for none. Each request must carry the token.
+    "tcp.listen" => tcp.listen;
+    /// The file with the token, which only its owner may read; made with a random one where it is missing. Empty for `tcp.token` in
+    /// the runtime directory. SIGHUP reads it anew.
+    "tcp.token-file" => tcp.token_file;
+    /// The user whose rights and limits those have who know the token; a name or a number of /etc/passwd, empty for the owner of the
+    /// file.
+    "tcp.user" => tcp.user;
     /// Address and port of the console, a page for browsers, such as "127.0.0.1:8642"; empty for none.
     "console.listen" => console.listen;
     /// The file with the console's token, made with a random one where it is missing; empty for another one at each start, which the

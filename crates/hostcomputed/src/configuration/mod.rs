@@ -11,7 +11,7 @@ use std::time::Duration;
 use hostcompute::Options;
 use hostcompute_service::server::Limits;
 
-use crate::console;
+use crate::{console, tcp};
 
 /// Where the configuration file is, unless the command line says otherwise.
 pub const FILE: &str = "/etc/hostcompute/hostcomputed.toml";
@@ -31,6 +31,8 @@ pub struct Configuration {
     pub log: Log,
     /// The page for browsers.
     pub console: console::Settings,
+    /// The door for programs that have no unix sockets.
+    pub tcp: tcp::Settings,
     /// How long a stop waits for what is under way.
     pub stop_patience: Duration,
     /// How long a client may leave an answer unread.
@@ -68,6 +70,7 @@ impl Configuration {
                 filter: std::env::var("HOSTCOMPUTED_LOG").unwrap_or_else(|_| "info".into()),
             },
             console: console::Settings::default(),
+            tcp: tcp::Settings::default(),
             stop_patience: Duration::from_secs(20),
             write_patience: Duration::from_secs(30),
             options,

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderValue, Method, Request};
+use axum::http::{Method, Request};
 use axum::response::Response;
-use hostcompute_schema::{Failure, HResult};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -19,9 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::door::Refused;
 use super::{Shared, page};
-use crate::http::{Patient, Phase, SESSION, problem_with};
+use crate::http::{Patient, Phase, SESSION};
 
 /// How long a browser may take to send the head of a request, and to leave a connection unused.
 const HEAD: Duration = Duration::from_secs(60);
@@ -92,23 +89,13 @@ impl Visit {
     fn answer_at_once(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
         let door = &self.shared.door;
         if let Err(refused) = door.meant(request.headers()) {
-            return Some(refusal(refused));
+            return Some(door.refusal(refused));
         }
         if [Method::GET, Method::HEAD].contains(request.method())
             && let Some(file) = page::file(request.uri().path())
         {
             return Some(file);
         }
-        door.admit(request.headers()).err().map(refusal)
+        door.admit(request.headers()).err().map(|refused| door.refusal(refused))
     }
-}
-
-fn refusal(refused: Refused) -> Response {
-    tracing::info!(reason = refused.reason(), "the console refuses a request");
-    let failure = Failure::new(HResult::E_ACCESSDENIED, refused.reason());
-    let mut response = problem_with(refused.status(), &failure);
-    if refused == Refused::Token {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
 }

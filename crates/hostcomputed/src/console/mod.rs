@@ -5,13 +5,11 @@
 //!                                            └─► read operations and events (http)
 //! ```
 //!
-//! It looks and nothing else: its session has the right to read, and no route of it changes anything. `door` says who is let in,
-//! `page` holds the files (made by hand, no build step).
+//! It looks and nothing else: its session has the right to read, and no route of it changes anything. The door (`crate::door`) says who is let
+//! in, `page` holds the files (made by hand, no build step).
 
 mod connection;
-mod door;
 mod page;
-mod token;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,9 +20,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::door::{Door, Guests, Token};
 use crate::http::{Client, Edge, Phase, reading};
-use door::Door;
-use token::Token;
 
 /// Browsers open six connections each; so many may be open at a time.
 const CONNECTIONS: usize = 256;
@@ -94,7 +91,7 @@ impl Console {
             }
             None => tracing::info!("console: http://{place}/#token={}", token.text()),
         }
-        Ok(Some(Self { listener, door: Door::new(place, &settings.hosts, token) }))
+        Ok(Some(Self { listener, door: Door::new(Guests::Page, place, &settings.hosts, token) }))
     }
 
     /// Serves until the phase is [`Phase::Closing`], and answers when every connection has ended.

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use hostcompute_engine::compute::{OnBehalf, Stdio};
 use hostcompute_linux::Linux;
 use hostcompute_linux::peer::{self, Whereabouts};
+use hostcompute_schema::compute::{STDERR, STDIN, STDOUT};
 use hostcompute_schema::operation::Right;
 use hostcompute_schema::{Failure, Guid, HResult};
 use hostcompute_service::compute::Allowance;
@@ -17,6 +18,7 @@ use hostcompute_service::server::Caller;
 use tokio::net::UnixStream;
 
 use super::compute::Holdings;
+use super::compute::carried::Input;
 use super::{Edge, request};
 
 /// The header that names a session.
@@ -31,6 +33,8 @@ pub struct Session {
     edge: Weak<Edge>,
     compute: OnceLock<Holdings>,
     parked: Mutex<HashMap<(String, u32), Stdio<OwnedFd>>>,
+    /// Connections that are inputs of processes.
+    inputs: Mutex<Vec<(String, u32, Weak<Input>)>>,
 }
 
 impl fmt::Debug for Session {
@@ -50,7 +54,13 @@ impl Deref for Session {
 impl Session {
     fn new(edge: &Arc<Edge>, network: hostcompute_service::server::Session<Linux>) -> Self {
         let edge = Arc::downgrade(edge);
-        Self { network, edge, compute: OnceLock::new(), parked: Mutex::default() }
+        Self {
+            network,
+            edge,
+            compute: OnceLock::new(),
+            parked: Mutex::default(),
+            inputs: Mutex::default(),
+        }
     }
 
     /// The client's part of the compute service.
@@ -98,6 +108,38 @@ impl Session {
         self.parked().remove(&(system.to_lowercase(), pid))
     }
 
+    /// Takes one of the streams that were kept, with the number of its kind; the others stay.
+    pub fn unpark_one(&self, system: &str, pid: u32, kind: u8) -> Option<OwnedFd> {
+        let mut parked = self.parked();
+        let place = (system.to_lowercase(), pid);
+        let stdio = parked.get_mut(&place)?;
+        let taken = pick(stdio, kind);
+        if stdio.input.is_none() && stdio.output.is_none() && stdio.error.is_none() {
+            parked.remove(&place);
+        }
+        taken
+    }
+
+    /// Remembers a connection that is the input of a process.
+    pub fn know_input(&self, system: &str, pid: u32, input: &Arc<Input>) {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.retain(|(_, _, input)| input.strong_count() > 0);
+        inputs.push((system.to_lowercase(), pid, Arc::downgrade(input)));
+    }
+
+    /// Has everything written that was sent for a process so far.
+    pub fn drain_inputs(&self, system: &str, pid: u32) {
+        let system = system.to_lowercase();
+        let of_it = |entry: &(String, u32, Weak<Input>)| {
+            (entry.0 == system && entry.1 == pid).then(|| entry.2.upgrade()).flatten()
+        };
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs: Vec<Arc<Input>> = inputs.iter().filter_map(of_it).collect();
+        for input in inputs {
+            input.drain();
+        }
+    }
+
     fn parked(&self) -> MutexGuard<'_, HashMap<(String, u32), Stdio<OwnedFd>>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,12 +154,24 @@ impl Session {
     }
 }
 
+/// Takes one of a process's streams.
+pub fn pick<S>(stdio: &mut Stdio<S>, kind: u8) -> Option<S> {
+    match kind {
+        STDIN => stdio.input.take(),
+        STDOUT => stdio.output.take(),
+        STDERR => stdio.error.take(),
+        _ => None,
+    }
+}
+
 /// The client of one connection.
 pub struct Client {
     pub edge: Arc<Edge>,
     session: Result<Arc<Session>, Failure>,
     /// The session's id, as it stands in every answer.
     name: Option<HeaderValue>,
+    /// Whether descriptors can be handed to it.
+    pub takes_descriptors: bool,
 }
 
 /// Every session, for requests of one connection that belong to the session of another.
@@ -134,18 +188,24 @@ impl Client {
     /// Looks at who has connected, and begins its session.
     pub fn of(edge: &Arc<Edge>, stream: &UnixStream) -> Self {
         let session = caller(edge, stream).and_then(|caller| edge.server.connect(caller));
-        Self::with(edge, session)
+        Self::with(edge, session, true)
+    }
+
+    /// A program that came over TCP and knows the token of this caller.
+    pub fn guest(edge: &Arc<Edge>, caller: Caller) -> Self {
+        Self::with(edge, edge.server.connect(caller), false)
     }
 
     /// Somebody who came in another way than through the socket, and may look: with the limits of nobody in particular.
     pub fn reader(edge: &Arc<Edge>) -> Self {
         let caller = Caller { uid: NOBODY, gid: NOBODY, ..Caller::default() };
-        Self::with(edge, edge.server.connect_as(caller, Right::Read))
+        Self::with(edge, edge.server.connect_as(caller, Right::Read), false)
     }
 
     fn with(
         edge: &Arc<Edge>,
         session: Result<hostcompute_service::server::Session<Linux>, Failure>,
+        takes_descriptors: bool,
     ) -> Self {
         let session = session.map(|network| Arc::new(Session::new(edge, network)));
         let mut name = None;
@@ -156,7 +216,7 @@ impl Client {
             }
             Err(failure) => edge.refusals.note(failure),
         }
-        Self { edge: edge.clone(), session, name }
+        Self { edge: edge.clone(), session, name, takes_descriptors }
     }
 
     /// Whether this client gets nothing but the reason why.

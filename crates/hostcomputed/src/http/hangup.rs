@@ -2,7 +2,7 @@
 //!
 //! Reading finds the end of a connection only when everything sent before has been read, and a client that only ends its own side
 //! (`shutdown`) still waits for its answer. The kernel tells the two apart: both directions closed is EPOLLHUP, which is reported
-//! even to those who ask for nothing else.
+//! even to those who ask for nothing else. Over TCP only a connection that was broken off is seen here; one that ends is read to its end.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +11,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::UnixStream;
 
 /// The end of a connection.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ impl Hangup {
     ///
     /// # Errors
     /// There are too many descriptors.
-    pub fn of(stream: &UnixStream) -> io::Result<Self> {
+    pub fn of(stream: &impl AsFd) -> io::Result<Self> {
         // The event loop has the stream's own descriptor already; it knows each only once.
         let own = stream.as_fd().try_clone_to_owned()?;
         #[expect(deprecated, reason = "unsound for what does not own its descriptor; this does")]

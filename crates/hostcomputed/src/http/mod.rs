@@ -53,14 +53,19 @@ pub use answer::problem_with;
 pub use client::{Client, SESSION};
 pub use compute::Compute;
 pub use patient::Patient;
+pub use refusals::Refusals;
 pub use routes::reading;
 
+use crate::tcp::{Gate, Port};
 use changes::Changes;
 use client::Sessions;
-use refusals::Refusals;
+use connection::Arrived;
 
 /// Refused connections that may wait for their answer at a time.
 const REFUSED: usize = 64;
+
+/// Connections over TCP that may be open without having said the token.
+const STRANGERS: usize = 128;
 
 /// How long to wait when there is no room for another connection.
 const BREATH: Duration = Duration::from_millis(20);
@@ -156,18 +161,26 @@ impl Edge {
     pub async fn serve(
         self: Arc<Self>,
         listeners: Vec<UnixListener>,
+        port: Option<Port>,
         phase: watch::Receiver<Phase>,
     ) -> io::Result<()> {
         let router = routes::router();
         // Every connection holds a sender; when the last is gone, so are they.
         let (held, mut all_gone) = mpsc::channel::<()>(1);
-        let mut accepting = Vec::new();
+        let mut entrances = Vec::new();
         for listener in listeners {
-            let listener = tokio::net::UnixListener::from_std(listener)?;
-            let (edge, router) = (self.clone(), router.clone());
-            let (phase, held) = (phase.clone(), held.clone());
-            accepting.push(tokio::spawn(edge.accept(listener, router, phase, held)));
+            entrances.push(Entrance::Socket(tokio::net::UnixListener::from_std(listener)?));
         }
+        if let Some(Port { listener, gate }) = port {
+            let strangers = Arc::new(Semaphore::new(STRANGERS));
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            entrances.push(Entrance::Port(listener, gate, strangers));
+        }
+        let accept = |entrance| {
+            let (edge, router) = (self.clone(), router.clone());
+            tokio::spawn(edge.accept(entrance, router, phase.clone(), held.clone()))
+        };
+        let accepting: Vec<_> = entrances.into_iter().map(accept).collect();
         drop(held);
         for task in accepting {
             // It ends with the phase; a panic in it has been told on standard error.
@@ -179,7 +192,7 @@ impl Edge {
 
     async fn accept(
         self: Arc<Self>,
-        listener: tokio::net::UnixListener,
+        entrance: Entrance,
         router: axum::Router,
         mut phase: watch::Receiver<Phase>,
         held: mpsc::Sender<()>,
@@ -188,14 +201,14 @@ impl Edge {
             let accepted = tokio::select! {
                 biased;
                 _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return,
-                accepted = listener.accept() => accepted,
+                accepted = entrance.next() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok(None) => {}
+                Ok(Some(arrived)) => {
                     let (edge, router) = (self.clone(), router.clone());
-                    let begun = stream.into_std().and_then(|stream| {
-                        connection::begin(edge, stream, router, phase.clone(), held.clone())
-                    });
+                    let begun =
+                        connection::begin(edge, arrived, router, phase.clone(), held.clone());
                     if let Err(error) = begun {
                         tracing::warn!(%error, "a connection cannot be served");
                     }
@@ -205,6 +218,30 @@ impl Edge {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(BREATH).await;
                 }
+            }
+        }
+    }
+}
+
+/// Where clients come from.
+enum Entrance {
+    Socket(tokio::net::UnixListener),
+    /// With the places for those who have not said the token.
+    Port(tokio::net::TcpListener, Arc<Gate>, Arc<Semaphore>),
+}
+
+impl Entrance {
+    /// Who comes next; `None` for one more in a crowd of strangers, which gets no answer at all.
+    async fn next(&self) -> io::Result<Option<Arrived>> {
+        match self {
+            Self::Socket(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Some(Arrived::Local(stream.into_std()?)))
+            }
+            Self::Port(listener, gate, strangers) => {
+                let (stream, _) = listener.accept().await?;
+                let Ok(place) = strangers.clone().try_acquire_owned() else { return Ok(None) };
+                Ok(Some(Arrived::Guest(stream.into_std()?, gate.clone(), place)))
             }
         }
     }

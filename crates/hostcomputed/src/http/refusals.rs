@@ -1,4 +1,4 @@
-//! Refused connections in the log: one line in a while, with how many there were, so that strangers cannot fill a disk.
+//! Refused clients in the log: one line in a while, with how many there were, so that strangers cannot fill a disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ impl Refusals {
             *untold += 1;
             return;
         }
-        tracing::info!(%failure, untold, "a connection is refused");
+        tracing::info!(%failure, untold, "a client is refused");
         (*told, *untold) = (Some(Instant::now()), 0);
     }
 }

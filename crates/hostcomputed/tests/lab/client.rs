@@ -1,7 +1,7 @@
 //! HTTP/1.1 as far as the tests need it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -11,7 +11,28 @@ use super::LONG;
 
 /// One connection: one session.
 pub struct Connection {
-    stream: BufReader<UnixStream>,
+    stream: BufReader<Box<dyn Wire>>,
+    /// What every request carries.
+    always: String,
+}
+
+/// A stream of either kind.
+pub trait Wire: Read + Write + Send {
+    /// Ends our side.
+    fn finish(&self);
+}
+
+impl Wire for UnixStream {
+    fn finish(&self) {
+        // The other side may have closed it already.
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl Wire for TcpStream {
+    fn finish(&self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
 }
 
 /// An answer.
@@ -27,7 +48,14 @@ impl Connection {
     pub fn to(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("connected");
         stream.set_read_timeout(Some(LONG)).expect("set");
-        Self { stream: BufReader::new(stream) }
+        Self { stream: BufReader::new(Box::new(stream)), always: String::new() }
+    }
+
+    /// Over TCP, with headers that every request carries.
+    #[track_caller]
+    pub fn over_tcp(stream: TcpStream, always: &str) -> Self {
+        stream.set_read_timeout(Some(LONG)).expect("set");
+        Self { stream: BufReader::new(Box::new(stream)), always: always.to_owned() }
     }
 
     /// A request without headers of its own; the body may be empty.
@@ -51,7 +79,7 @@ impl Connection {
     /// Only the request.
     #[track_caller]
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}", self.always);
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -72,8 +100,7 @@ impl Connection {
 
     /// Ends our side; the other may still speak.
     pub fn finish(&self) {
-        // The other side may have closed it already.
-        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+        self.stream.get_ref().finish();
     }
 
     /// Only the answer.
@@ -98,6 +125,12 @@ impl Connection {
         }
         reply.body = String::from_utf8(bytes).expect("text");
         reply
+    }
+
+    /// The status of an answer after which the connection is something else.
+    #[track_caller]
+    pub fn switched(&mut self) -> u16 {
+        self.head().0
     }
 
     /// The rest of what the other side says, until it ends.

@@ -7,7 +7,10 @@ mod client;
 #[path = "../../../hc/tests/sandbox/private.rs"]
 mod private;
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -127,7 +130,7 @@ impl Machine {
         let everybody = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(&told, everybody).expect("set");
         let log = self.path(&format!("log-{number}"));
-        let errors = std::fs::File::create(&log).expect("a file for the log");
+        let errors = File::create(&log).expect("a file for the log");
         command.env("NOTIFY_SOCKET", &told).stderr(errors);
         let child = command.spawn().expect("started");
         let mut daemon = Daemon { child, manager, log, socket: self.path("run/hostcompute.sock") };
@@ -170,6 +173,23 @@ impl Daemon {
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
         self.connect().ask(method, path, body)
+    }
+
+    /// A connection to a port of the daemon's machine.
+    #[track_caller]
+    pub fn dial(&self, address: &str) -> TcpStream {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        let place = File::open(format!("/proc/{}/ns/net", self.pid())).expect("it runs");
+        // A thread of its own: a socket stays where it was made, whoever uses it.
+        let dialled = std::thread::scope(|scope| {
+            let dial = scope.spawn(|| {
+                move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))
+                    .expect("entered");
+                TcpStream::connect(address)
+            });
+            dial.join().expect("no panic")
+        });
+        dialled.expect("connected")
     }
 
     pub fn pid(&self) -> u32 {

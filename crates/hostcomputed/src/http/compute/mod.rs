@@ -3,9 +3,11 @@
 //! Calls run on threads of their own, since starting a container takes longer than another request should wait for the end of its
 //! connection to be noticed.
 
+pub(super) mod carried;
 mod stdio;
 mod stream;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,18 +20,20 @@ use hostcompute::local::systems::Systems;
 use hostcompute_engine::compute::exit::process_running;
 use hostcompute_engine::compute::properties::read_filter;
 use hostcompute_engine::compute::verb::Verb;
-use hostcompute_engine::compute::{LogRequest, Terms};
+use hostcompute_engine::compute::{LogRequest, Stdio, Terms};
 use hostcompute_linux::Linux;
 use hostcompute_linux::compute::Supervisors;
-use hostcompute_schema::compute::{ComputeOperation, Input, percent_encoded};
+use hostcompute_schema::compute::{self as table, ComputeOperation, STDIN, percent_encoded};
 use hostcompute_schema::{Document, Failure, HResult};
 use hostcompute_service::compute::{self, Body, Call, OverDesk, ProcessInformation};
 use tokio::sync::oneshot;
 
 use super::answer;
-use super::client::{Client, Session};
+use super::client::{Client, Session, pick};
 use super::request::{self, Parameters};
 use super::service::blocking;
+use carried::{End, Input};
+use stdio::Wanted;
 
 /// The compute service of this daemon: its systems are in namespaces of the network service beside it.
 pub type Compute = Systems<hostcompute_service::server::Session<Linux>>;
@@ -51,7 +55,7 @@ pub async fn answer(
     let session = client.session(&head.headers)?;
     let mut known: Vec<&str> =
         operation.parameters().iter().map(|parameter| parameter.name).collect();
-    known.extend(matches!(operation.input(), Input::Query(_)).then_some("query"));
+    known.extend(matches!(operation.input(), table::Input::Query(_)).then_some("query"));
     let parameters = Parameters::of(&head.uri, &known)?;
     let (system, pid) = place(operation, head.uri.path())?;
     if head.headers.contains_key("idempotency-key") && !operation.is_read_only() {
@@ -60,7 +64,7 @@ pub async fn answer(
             .hint("leave Idempotency-Key out; an id is taken once, and what a system is like can be asked"));
     }
     let document = match operation.input() {
-        Input::Document(_) | Input::Options(_) | Input::None => {
+        table::Input::Document(_) | table::Input::Options(_) | table::Input::None => {
             let limits = client.edge.settings.limits.of_user(session.caller().uid);
             request::text(&head.headers, body, limits.request_bytes).await?
         }
@@ -204,8 +208,15 @@ impl Asked {
             return Err(Failure::new(HResult::E_NOTIMPL, why));
         };
         let (session, system) = (self.session.clone(), self.system.clone());
-        let answered =
-            self.blocking(move |session, asked| session.call(&asked.as_call(verb))).await?;
+        let client = self.session.clone();
+        let answered = self.blocking(move |session, asked| {
+            if verb == Verb::ModifyProcess {
+                // Of an input that is closed, everything before is read.
+                client.drain_inputs(&asked.system, asked.pid.unwrap_or_default());
+            }
+            session.call(&asked.as_call(verb))
+        });
+        let answered = answered.await?;
         let mut response = match answered.body {
             Body::Nothing => answer::empty(StatusCode::NO_CONTENT),
             Body::Document(document) => answer::document(StatusCode::OK, &document),
@@ -295,22 +306,44 @@ impl Asked {
         headers: &HeaderMap,
         upgrade: hyper::upgrade::OnUpgrade,
     ) -> Result<Response, Failure> {
-        stdio::demand_upgrade(headers)?;
-        let pid = self.pid.unwrap_or_default();
-        let edge = self.client.edge.clone();
-        let stdio = match self.session.unpark(&self.system, pid) {
-            Some(stdio) => stdio,
-            None => {
-                let call = |session: &Holdings, asked: &Self| {
-                    session.call(&asked.as_call(Verb::GetProcessInfo))
+        let wanted = Wanted::of(headers, self.client.takes_descriptors)?;
+        let (session, edge) = (self.session.clone(), self.client.edge.clone());
+        let (system, pid) = (self.system.clone(), self.pid.unwrap_or_default());
+        match wanted {
+            Wanted::Descriptors => {
+                let stdio = match session.unpark(&system, pid) {
+                    Some(stdio) => stdio,
+                    None => self.stdio().await?,
                 };
-                match self.blocking(call).await?.body {
-                    Body::Process(ProcessInformation { stdio, .. }) => stdio,
-                    _ => Default::default(),
-                }
+                Ok(stdio::hand_over(&edge, stdio, upgrade))
             }
-        };
-        Ok(stdio::hand_over(&edge, stdio, upgrade))
+            Wanted::One(stream) => {
+                let place = session.count_subscription()?;
+                let end = match session.unpark_one(&system, pid, stream.bit) {
+                    Some(end) => Some(end),
+                    None => pick(&mut self.stdio().await?, stream.bit),
+                };
+                Ok(match end {
+                    Some(end) if stream.bit == STDIN => {
+                        let input = Input::new(end);
+                        session.know_input(&system, pid, &input);
+                        carried::begin(&edge, stream, (End::Input(input), place), upgrade)
+                    }
+                    Some(end) => carried::begin(&edge, stream, (End::Output(end), place), upgrade),
+                    None => answer::empty(StatusCode::NO_CONTENT),
+                })
+            }
+        }
+    }
+
+    /// New ends of a process's streams.
+    async fn stdio(self) -> Result<Stdio<OwnedFd>, Failure> {
+        let call =
+            |session: &Holdings, asked: &Self| session.call(&asked.as_call(Verb::GetProcessInfo));
+        match self.blocking(call).await?.body {
+            Body::Process(ProcessInformation { stdio, .. }) => Ok(stdio),
+            _ => Ok(Stdio::default()),
+        }
     }
 }
 

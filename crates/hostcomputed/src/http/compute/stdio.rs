@@ -8,7 +8,9 @@ use axum::http::header::{CONNECTION, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hostcompute_engine::compute::Stdio;
-use hostcompute_schema::compute::{STDERR, STDIN, STDIO_UPGRADE, STDOUT};
+use hostcompute_schema::compute::{
+    STDERR, STDIN, STDIO_UPGRADE, STDOUT, STREAM_UPGRADES, StreamUpgrade,
+};
 use hostcompute_schema::{Failure, HResult};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -17,18 +19,43 @@ use tokio::net::UnixStream;
 
 use crate::http::{Edge, Patient, answer, request};
 
-/// Fails unless the client can take descriptors.
-///
-/// # Errors
-/// E_INVALIDARG.
-pub fn demand_upgrade(headers: &HeaderMap) -> Result<(), Failure> {
-    let wanted = request::header(headers, "upgrade")?;
-    if wanted.is_some_and(|to| to.eq_ignore_ascii_case(STDIO_UPGRADE)) {
-        return Ok(());
+/// What a client wants of a process's streams.
+pub enum Wanted {
+    /// Descriptors of all of them.
+    Descriptors,
+    /// That the connection becomes one of them.
+    One(&'static StreamUpgrade),
+}
+
+impl Wanted {
+    /// What the request says.
+    ///
+    /// # Errors
+    /// E_INVALIDARG for what streams do not come by, and for descriptors where `takes_descriptors` is not.
+    pub fn of(headers: &HeaderMap, takes_descriptors: bool) -> Result<Self, Failure> {
+        let wanted = request::header(headers, "upgrade")?.unwrap_or_default();
+        if takes_descriptors && wanted.eq_ignore_ascii_case(STDIO_UPGRADE) {
+            return Ok(Self::Descriptors);
+        }
+        let stream = |row: &&StreamUpgrade| wanted.eq_ignore_ascii_case(row.name);
+        if let Some(stream) = STREAM_UPGRADES.iter().find(stream) {
+            return Ok(Self::One(stream));
+        }
+        let why = "streams are handed over on upgraded connections only";
+        let mut known: Vec<&str> = STREAM_UPGRADES.iter().map(|row| row.name).collect();
+        known.extend(takes_descriptors.then_some(STDIO_UPGRADE));
+        let hint = format!("send `Connection: upgrade` and `Upgrade:` one of {}", known.join(", "));
+        Err(Failure::new(HResult::E_INVALIDARG, why).hint(hint))
     }
-    let why = "descriptors are handed over on an upgraded connection only";
-    let hint = format!("send `Connection: upgrade` and `Upgrade: {STDIO_UPGRADE}`");
-    Err(Failure::new(HResult::E_INVALIDARG, why).hint(hint))
+}
+
+/// The answer that says that a connection becomes something else.
+pub fn switching(to: &'static str) -> Response {
+    let mut response = answer::empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(to));
+    response
 }
 
 /// The answer, after which the descriptors follow.
@@ -40,11 +67,7 @@ pub fn hand_over(edge: &Edge, stdio: Stdio<OwnedFd>, upgrade: OnUpgrade) -> Resp
             Err(error) => tracing::debug!(%error, "a client did not wait for its streams"),
         }
     });
-    let mut response = answer::empty(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static(STDIO_UPGRADE));
-    response
+    switching(STDIO_UPGRADE)
 }
 
 fn send(upgraded: Upgraded, stdio: &Stdio<OwnedFd>) {

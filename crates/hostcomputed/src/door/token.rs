@@ -1,4 +1,4 @@
-//! The secret that lets a browser in.
+//! The secret that opens a door.
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
@@ -45,7 +45,7 @@ impl Token {
     /// # Errors
     /// The file cannot be read or made, others may read it, or what it holds is no token.
     pub fn kept_in(path: &Path) -> Result<Self> {
-        let told = || format!("the console's token in {}", path.display());
+        let told = || format!("the token in {}", path.display());
         match Self::read(path) {
             Err(error)
                 if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::NotFound) =>
