@@ -122,9 +122,40 @@ impl LoadBalancer {
         if slots.is_empty() {
             return None;
         }
-        let shown = self.shown.filter(|_| !toward.is_empty());
-        let shown = shown.map(|address| Shown { address, toward });
+        let shown = match self.shown {
+            Some(address) => {
+                Some(Shown { address, toward }).filter(|shown| !shown.toward.is_empty())
+            }
+            None => self.shown_elsewhere(state, family, serving),
+        };
         Some(Service { vip, family, protocol, port, affinity, slots, audience, shown, kept })
+    }
+
+    /// Where no source VIP is given, backends on other hosts of a bridged network see this host: their answers would go past it to a client
+    /// that is outside. (On overlays who lives here is behind a tunnel, and clients from outside come under a source VIP.)
+    fn shown_elsewhere(
+        &self,
+        state: &State,
+        family: Family,
+        serving: &[&Endpoint],
+    ) -> Option<Shown> {
+        if self.is_direct() {
+            return None;
+        }
+        let of_host = |endpoint: &Endpoint| {
+            endpoint.remote.as_ref()?;
+            let wire = state.networks.get(endpoint.network)?.wire.as_ref()?;
+            wire.taken.iter().copied().find(|own| Family::of(own) == family)
+        };
+        let address = serving.iter().find_map(|endpoint| of_host(endpoint))?;
+        let same = serving.iter().filter(|endpoint| of_host(endpoint) == Some(address));
+        Some(Shown { address, toward: same.filter_map(|one| address_of(one, family)).collect() })
+    }
+
+    /// Whether backends see the client's own address (EnableDirectServerReturn).
+    fn is_direct(&self) -> bool {
+        let direct = LoadBalancerFlags::ENABLE_DIRECT_SERVER_RETURN.0;
+        self.document.flags.is_some_and(|flags| flags.0 & direct != 0)
     }
 
     /// The route to a virtual IP, from the first of the load balancers that announce it.
