@@ -333,7 +333,7 @@ impl Endpoint {
             }));
         }
         for address in self.addresses.iter().map(IpNet::addr) {
-            let kept = self.detour_facts(state, address, facts);
+            let kept = self.detour_facts((state, network), address, facts);
             self.policies.outbound_nat.facts(address, &kept, facts);
             if network.mode == Mode::Internal {
                 let admit =
@@ -353,9 +353,15 @@ impl Endpoint {
 
 impl Endpoint {
     /// The detours of what it sends from an address; returns the destinations for which it keeps that address.
-    fn detour_facts(&self, state: &State, source: IpAddr, facts: &mut Vec<Fact>) -> Vec<IpNet> {
+    fn detour_facts(
+        &self,
+        (state, network): (&State, &Network),
+        source: IpAddr,
+        facts: &mut Vec<Fact>,
+    ) -> Vec<IpNet> {
         let routes = state.routes_of(self.id).flat_map(|route| &route.entries);
-        let entries = self.policies.detours.iter().chain(routes);
+        let by_host = detour::by_host(network, &self.routes);
+        let entries = self.policies.detours.iter().chain(routes).chain(&by_host);
         let pieces = detour::disjoint(entries, Family::of(&source));
         let number = |hop: &detour::Hop| state.index.hops.get(hop).map(|(number, _)| *number);
         detour::steer(source, &pieces, number, facts);

@@ -2,7 +2,7 @@
 //!
 //! An SDN route, as an object or as a policy of the endpoint, names destinations and a next hop. Without a next hop, or with one
 //! that is this host, the host's own routes decide; else the next hop gets the packets, or nobody. `NeedEncap` false: they keep
-//! their source address.
+//! their source address. On L2Bridge networks the endpoint's own routes can name the host as next hop, which is the same.
 //!
 //! The most specific destination counts; among equals the endpoint's policies, then the oldest route. Which way a packet goes is
 //! told to the host's routing by a number, one for each next hop, however many endpoints use it.
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::network::network::Network;
 use crate::network::subnet::{self, Subnet};
 use crate::object::Chosen;
-use crate::plan::{Detour, Element, Fact, Family, STEERED, STEERED_NUMBERS};
+use crate::plan::{Detour, Element, Fact, Family, PortRoute, STEERED, STEERED_NUMBERS};
 use crate::state::State;
 
 /// Where a detour leads: through a next hop, or as the host's own routes say.
@@ -100,6 +100,27 @@ fn next_hop(hop: IpAddr, destination: IpNet, network: &Network) -> Result<Option
         return refuse(HResult::HCN_E_REQUEST_UNSUPPORTED, why);
     }
     Ok(Some(hop))
+}
+
+/// Whether endpoints of a network can have the host as their router beside the network's gateway: all that an L2Tunnel network's send goes
+/// to its gateway.
+pub(crate) fn is_possible(network: &Network) -> bool {
+    network.wire.as_ref().is_some_and(|wire| !wire.tunnel)
+}
+
+/// The destinations that an endpoint of a bridged network reaches by the host in place of the network's gateway.
+pub(crate) fn by_host(network: &Network, routes: &[PortRoute]) -> Vec<Entry> {
+    let by_host =
+        |route: &&PortRoute| route.next_hop.is_some_and(|hop| !network.routes_through(&hop));
+    let entry = |route: &PortRoute| Entry {
+        destination: route.destination,
+        next_hop: None,
+        encapsulated: true,
+    };
+    match is_possible(network) {
+        true => routes.iter().filter(by_host).map(entry).collect(),
+        false => Vec::new(),
+    }
 }
 
 /// No next hop may lie in a network of ours: packets would reach its endpoints past their access rules.

@@ -11,6 +11,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use hostcompute_schema::{
     EndpointFlags, EndpointResourceType, Failure, Guid, HResult, HostComputeEndpoint, IpConfig,
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 use crate::decide::{Draft, Look};
 use crate::mac::Mac;
+use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
@@ -149,7 +151,8 @@ impl Endpoint {
         };
         let routes = match remote {
             Some(_) => Vec::new(),
-            None => routes(&document.routes, network, &addresses)?,
+            // Who the host was when it was made is of no importance any more.
+            None => routes(&document.routes, network, &addresses, &|_| true)?,
         };
         Ok(Endpoint {
             id,
@@ -242,7 +245,10 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     let routes = match elsewhere {
         true => Vec::new(),
-        false => routes(&document.routes, &network, &addresses)?,
+        false => {
+            let is_host = |hop| is_host(draft.state, &network, hop);
+            routes(&document.routes, &network, &addresses, &is_host)?
+        }
     };
     let policies =
         policy::prepare(draft, &mut document.policies, "Policies", &network, &addresses)?;
@@ -255,7 +261,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         None => remote::check_local(&policies, &network)?,
     }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
-    let hops = hops(draft, &policies, "Policies")?;
+    let hops = hops(draft, (&network, &routes), &policies, "Policies")?;
     let sequence = draft.next_sequence();
     let endpoint = Endpoint {
         id,
@@ -279,12 +285,22 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
 /// The numbers of the ways that the endpoint's own routes name.
 fn hops(
     draft: &Draft<'_, '_>,
+    (network, routes): (&Network, &[PortRoute]),
     policies: &Policies,
     path: &str,
 ) -> Result<BTreeMap<Hop, u32>, Failure> {
-    detour::refuse_inner_hops(draft.state, &policies.detours)
-        .and_then(|()| detour::numbers(draft.state, &policies.detours))
+    let mut entries = policies.detours.clone();
+    entries.extend(detour::by_host(network, routes));
+    detour::refuse_inner_hops(draft.state, &entries)
+        .and_then(|()| detour::numbers(draft.state, &entries))
         .map_err(|failure| failure.at(path))
+}
+
+/// Whether an address on a bridged network is this host: its own at the adapter, or one that it has been given by an endpoint.
+fn is_host(state: &State, network: &Network, hop: IpAddr) -> bool {
+    let mut own = state.attached(HOST_DEFAULT).filter(|endpoint| endpoint.network == network.id);
+    let at_wire = network.wire.as_ref().is_some_and(|wire| wire.taken.contains(&hop));
+    at_wire || own.any(|endpoint| endpoint.addresses.iter().any(|own| own.addr() == hop))
 }
 
 fn refuse_flags(document: &HostComputeEndpoint, network: &Network) -> Result<(), Failure> {
@@ -330,25 +346,23 @@ fn default_routes(network: &Network, addresses: &[IpNet]) -> Vec<Route> {
 /// What the document's routes mean inside the namespace.
 ///
 /// Ports are routed, so the only way out of the namespace is the network's gateway: another endpoint as next hop
-/// would be passed by, and is refused.
+/// would be passed by, and is refused. On L2Bridge networks, whose gateway is another machine, the host can be the next hop, too.
 fn routes(
     documents: &[Route],
     network: &Network,
     addresses: &[IpNet],
+    is_host: &dyn Fn(IpAddr) -> bool,
 ) -> Result<Vec<PortRoute>, Failure> {
     let mut routes = Vec::new();
     for (i, document) in documents.iter().enumerate() {
         let path = alloc::format!("Routes[{i}]");
         let (destination, next_hop) = subnet::read_route(document, &path)?;
-        let is_gateway = |hop: &core::net::IpAddr| match network.mode {
+        let is_known = |hop: &IpAddr| match network.mode {
             // Whoever is on the wire.
             Mode::Transparent => network.subnets.iter().any(|s| s.prefix.contains(hop)),
-            _ => network
-                .subnets
-                .iter()
-                .any(|s| s.gateway == Some(*hop) || s.others.iter().any(|(_, other)| other == hop)),
+            _ => network.routes_through(hop) || detour::is_possible(network) && is_host(*hop),
         };
-        if let Some(hop) = next_hop.filter(|hop| !is_gateway(hop)) {
+        if let Some(hop) = next_hop.filter(|hop| !is_known(hop)) {
             let why = alloc::format!("the next hop {hop} is not the gateway of the network");
             return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
                 .at(alloc::format!("{path}.NextHop"))
@@ -412,7 +426,7 @@ fn change_policies(
         Some(remote) => remote::check(draft, &network, remote, addresses, endpoint.mac)?,
         None => remote::check_local(&policies, &network)?,
     }
-    let hops = hops(draft, &policies, "Settings.Policies")?;
+    let hops = hops(draft, (&network, &endpoint.routes), &policies, "Settings.Policies")?;
     let changed = Endpoint { document, policies, remote, hops, ..endpoint.clone() };
     if let Some(attachment) = &changed.attachment {
         attach::permitted(&changed, attachment.namespace)?;

@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
+
 use hostcompute_schema::{
     Failure, Guid, HResult, HostComputeNetwork, ModifyNetworkSettingRequest, ModifyRequestType,
     NetworkFlags, NetworkMode, NetworkPolicy, NetworkResourceType, PolicyNetworkRequest,
@@ -125,6 +127,12 @@ impl Network {
         document.policies.extend(routes.into_iter().map(RemoteSubnet::policy));
         document.policies.extend(state.sets_of(self.id).into_iter().map(|set| set.policy()));
         document
+    }
+
+    /// Whether an address is that of a gateway, or of another machine that routes for a subnet.
+    pub(crate) fn routes_through(&self, hop: &IpAddr) -> bool {
+        let other = |subnet: &Subnet| subnet.others.iter().any(|(_, other)| other == hop);
+        self.subnets.iter().any(|subnet| subnet.gateway == Some(*hop) || other(subnet))
     }
 
     /// The families of its subnets.
