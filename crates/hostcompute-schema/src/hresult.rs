@@ -51,7 +51,7 @@ hresults! {
     HCN_E_LAYER_ALREADY_EXISTS = 0x803b_0011, "The network's underlying layer already exists.";
     HCN_E_POLICY_ALREADY_EXISTS = 0x803b_0012, "The policy already exists.";
     HCN_E_PORT_ALREADY_EXISTS = 0x803b_0013, "The specified port already exists.";
-    HCN_E_ENDPOINT_ALREADY_ATTACHED = 0x803b_0014, "The endpoint is already attached.";
+    HCN_E_ENDPOINT_ALREADY_ATTACHED = 0x803b_0014, "This endpoint is already attached to the switch.";
     HCN_E_REQUEST_UNSUPPORTED = 0x803b_0015, "The request is not supported.";
     HCN_E_MAPPING_NOT_SUPPORTED = 0x803b_0016, "Port mapping is not supported on this network.";
     HCN_E_DEGRADED_OPERATION = 0x803b_0017, "The object is degraded.";

@@ -78,10 +78,20 @@ impl Host {
         match Older(self).carry_out(method, path, document) {
             Ok(Value::Null) => json!({ "Success": true }),
             Ok(output) => json!({ "Success": true, "Output": output }),
-            Err(failure) => failure.error_record(),
+            Err(failure) => {
+                let mut record = failure.error_record();
+                if method.eq_ignore_ascii_case("DELETE") && IS_GONE.contains(&failure.hresult) {
+                    record["Error"] = GONE.into();
+                }
+                record
+            }
         }
     }
 }
+
+/// What docker compares the whole text with, to know that the network or endpoint that it deletes is gone (hcn.md 5.10).
+const GONE: &str = "The object identifier does not represent a valid object. ";
+const IS_GONE: [HResult; 2] = [HResult::HCN_E_NETWORK_NOT_FOUND, HResult::HCN_E_ENDPOINT_NOT_FOUND];
 
 /// The host, as the older interface has it.
 struct Older<'a>(&'a Host);
