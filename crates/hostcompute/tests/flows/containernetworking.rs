@@ -66,6 +66,47 @@ pub fn add_overlay(host: &Host, namespace: Guid, pod: &Pod<'_>) -> Result<Value,
     attach(host, namespace, pod, &document)
 }
 
+/// win-bridge, ADD. `ip_masq` is its `ipMasqNetwork`: without one there is no translation.
+///
+/// # Errors
+/// What the service refuses; nothing is left then.
+pub fn add_bridge(
+    host: &Host,
+    namespace: Guid,
+    pod: &Pod<'_>,
+    masquerade: Option<&str>,
+) -> Result<Value, Failure> {
+    let network = by_name(host, Kind::Network, pod.network).expect("a network");
+    assert!(matches!(network["Type"].as_str(), Some("L2Bridge" | "L2Tunnel")), "{network}");
+    let mut all = pod.policies.clone();
+    all.extend(
+        masquerade
+            .map(|prefix| json!({"Type": "OutBoundNAT", "Settings": {"Exceptions": [prefix]}})),
+    );
+    all.extend(pod.of_runtime());
+    // Without an address plugin there is no gateway, and the route is of the other family.
+    let route = match pod.gateway {
+        "" => json!({"DestinationPrefix": "::/0"}),
+        gateway => json!({"NextHop": gateway, "DestinationPrefix": "0.0.0.0/0"}),
+    };
+    let address = match pod.address {
+        "" => json!({}),
+        address => json!({"IpAddress": address}),
+    };
+    let document = json!({
+        "Name": pod.name(),
+        "HostComputeNetwork": shim::id(&network).to_string(),
+        "Policies": all,
+        "IpConfigurations": [address],
+        "Routes": [route],
+    });
+    let endpoint = attach(host, namespace, pod, &document)?;
+    // The result is made of what came back, unchecked.
+    assert!(endpoint["IpConfigurations"][0]["IpAddress"].is_string(), "{endpoint}");
+    assert!(endpoint["Routes"][0].is_object() && endpoint["MacAddress"].is_string(), "{endpoint}");
+    Ok(endpoint)
+}
+
 fn attach(host: &Host, namespace: Guid, pod: &Pod<'_>, document: &Value) -> Result<Value, Failure> {
     let name = pod.name();
     assert_eq!(by_name(host, Kind::Endpoint, &name), None, "{name} is there already");

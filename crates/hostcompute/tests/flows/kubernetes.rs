@@ -1,36 +1,23 @@
 //! A cluster: flannel, containerd, win-overlay and kube-proxy together, on hosts that share a wire.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hostcompute::schema::Guid;
 use hostcompute::schema::operation::Kind;
 
+use crate::cluster::{FEW, MANY, Running, all_reach_each_other, answers, clients, leave, names};
 use crate::containerd;
 use crate::containernetworking::{self as cni, Pod};
 use crate::flannel::{self, Lease, NETWORK};
 use crate::kube_proxy::{KubeProxy, Service, Settings, UDP};
-use crate::lab::Netns;
-use crate::lab::traffic::{
-    Answer, Connection, Server, ping, tcp, tcp_refused, tcp_server, udp, udp_server,
-};
+use crate::lab::traffic::{Connection, ping, tcp, tcp_refused, tcp_server, udp};
 use crate::shim::{self, by_name};
 use crate::world::{Machine, lossy, lost, play, stranger};
 
-/// A pod that runs a server on ports 8080 (TCP) and 5353 (UDP), which answers with its name.
-struct Running {
-    address: String,
-    sandbox: Guid,
-    container: String,
-    netns: Netns,
-    _servers: [Server; 2],
-}
-
+/// A pod on the overlay.
 #[track_caller]
 fn run(node: &Machine, last: u8) -> Running {
-    let (address, container) = (flannel::pod(node.number, last), format!("c{last}"));
-    let sandbox = containerd::sandbox(node);
-    let gateway = flannel::pod(node.number, 1);
+    let (address, gateway) = (flannel::pod(node.number, last), flannel::pod(node.number, 1));
+    let container = format!("c{last}");
     let pod = Pod {
         container: &container,
         network: NETWORK,
@@ -39,24 +26,9 @@ fn run(node: &Machine, last: u8) -> Running {
         ip_masq: true,
         ..Pod::default()
     };
+    let sandbox = containerd::sandbox(node);
     cni::add_overlay(&node.host, sandbox, &pod).unwrap();
-    let netns = node.inside(sandbox);
-    let name = format!("{}-{last}", node.number);
-    let servers = [
-        tcp_server(&netns, &name, "0.0.0.0:8080"),
-        udp_server(&netns, &name, &format!("{address}:5353")),
-    ];
-    Running { address, sandbox, container, netns, _servers: servers }
-}
-
-/// The end of a pod.
-#[track_caller]
-fn end(node: &Machine, pod: Running) {
-    drop(pod._servers);
-    cni::del(&node.host, &pod.container, NETWORK);
-    cni::del(&node.host, &pod.container, NETWORK);
-    containerd::remove(node, pod.sandbox);
-    containerd::remove(node, pod.sandbox);
+    Running::begin(node, sandbox, &pod)
 }
 
 fn proxy(node: &Machine, direct_return: bool) -> KubeProxy {
@@ -69,45 +41,6 @@ fn proxy(node: &Machine, direct_return: bool) -> KubeProxy {
             direct_return,
         },
     )
-}
-
-/// Who answers at an address, and whom they saw, over so many connections.
-fn answers(from: &Netns, to: &str, connections: usize) -> BTreeMap<String, BTreeSet<String>> {
-    let mut seen = BTreeMap::<String, BTreeSet<String>>::new();
-    for _ in 0..connections {
-        let Answer { server, client } = tcp(from, to).unwrap_or_else(|| panic!("{to}: silence"));
-        seen.entry(server).or_default().insert(client.to_string());
-    }
-    seen
-}
-
-/// Enough connections that each of a few backends has had its turn.
-const MANY: usize = 48;
-
-/// All pods reach each other under their own addresses.
-#[track_caller]
-fn all_reach_each_other(pods: &[&Running]) {
-    for from in pods {
-        for to in pods.iter().filter(|to| to.address != from.address) {
-            let answer = tcp(&from.netns, &format!("{}:8080", to.address));
-            let answer = answer.unwrap_or_else(|| panic!("{} to {}", from.address, to.address));
-            assert_eq!(answer.client.to_string(), from.address);
-            assert!(udp(&from.netns, &format!("{}:5353", to.address)).is_some());
-        }
-    }
-}
-
-/// Everything of a cluster ends on a node, which is then as before.
-#[track_caller]
-fn leave(node: &Machine, pods: Vec<Running>) {
-    for pod in pods {
-        end(node, pod);
-    }
-    for balancer in shim::list(&node.host, Kind::LoadBalancer) {
-        shim::delete(&node.host, Kind::LoadBalancer, shim::id(&balancer));
-    }
-    shim::delete_named(&node.host, Kind::Network, NETWORK);
-    assert!(shim::list(&node.host, Kind::Endpoint).is_empty());
 }
 
 #[test]
@@ -145,9 +78,9 @@ fn pods_of_three_nodes_reach_each_other() {
         nodes.iter().for_each(Machine::check);
         let [one, two, three] = nodes;
         let [first, second, third] = pods;
-        leave(one, vec![first, near]);
-        leave(two, vec![second]);
-        leave(three, vec![third]);
+        leave(one, NETWORK, vec![first, near]);
+        leave(two, NETWORK, vec![second]);
+        leave(three, NETWORK, vec![third]);
     });
 }
 
@@ -158,10 +91,6 @@ fn services(pods: &[&Running]) -> Vec<Service> {
         Service { protocol: UDP, ..Service::internal("10.96.0.10", 53, 5353, &backends) };
     let sticky = Service { affinity: true, ..Service::internal("10.96.0.3", 80, 8080, &backends) };
     vec![Service::internal("10.96.0.1", 80, 8080, &backends), name_service, sticky]
-}
-
-fn names(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
-    answers.keys().map(String::as_str).collect()
 }
 
 #[test]
@@ -218,9 +147,9 @@ fn cluster_addresses_lead_to_pods_of_all_nodes() {
         }
         let [one, two, three] = nodes;
         let [first, second, third] = pods;
-        leave(one, vec![first, client]);
-        leave(two, vec![second]);
-        leave(three, vec![third]);
+        leave(one, NETWORK, vec![first, client]);
+        leave(two, NETWORK, vec![second]);
+        leave(three, NETWORK, vec![third]);
     });
 }
 
@@ -250,7 +179,7 @@ fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
         for (proxy, node) in [(0, 0), (2, 2)] {
             proxies[proxy].sync(&nodes[node], &alive);
         }
-        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "3-7"]);
+        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", FEW)), ["1-7", "3-7"]);
         // It comes back without the network, which was not to outlive it; the same programs make everything again.
         nodes[1].start();
         assert_eq!(by_name(&nodes[1].host, Kind::Network, NETWORK), None);
@@ -274,9 +203,9 @@ fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
         assert_eq!(talk.ask().unwrap().server, "3-7");
         let [one, two, three] = nodes;
         let [first, second, third] = pods;
-        leave(one, vec![first, client]);
-        leave(two, vec![second]);
-        leave(three, vec![third]);
+        leave(one, NETWORK, vec![first, client]);
+        leave(two, NETWORK, vec![second]);
+        leave(three, NETWORK, vec![third]);
     });
 }
 
@@ -294,12 +223,6 @@ fn published(pods: &[&Running], local: bool) -> Service {
         local,
         ..Service::internal(cluster, 80, 8080, &backends)
     }
-}
-
-/// What backends see of everybody.
-fn clients(answers: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
-    let all: BTreeSet<&str> = answers.values().flatten().map(String::as_str).collect();
-    all.into_iter().collect()
 }
 
 #[test]
@@ -362,7 +285,7 @@ fn services_are_reached_from_outside() {
         );
         let [one, two] = nodes;
         let [first, second] = pods;
-        leave(one, vec![first]);
-        leave(two, vec![second]);
+        leave(one, NETWORK, vec![first]);
+        leave(two, NETWORK, vec![second]);
     });
 }

@@ -14,9 +14,12 @@ mod lab;
 
 mod azure;
 mod calico;
+mod cluster;
 mod containerd;
 mod containernetworking;
 mod flannel;
+mod hns;
+mod host_gateway;
 mod kube_proxy;
 mod kubernetes;
 mod older;

@@ -4,28 +4,8 @@
 use hostcompute::Host;
 use serde_json::{Value, json};
 
+use crate::hns::{call, container, done, id, resource};
 use crate::world::{Machine, play};
-
-/// One call, as `hnsCall` makes it: the output, or the text of the refusal.
-fn call(host: &Host, method: &str, path: &str, body: &Value) -> Result<Value, String> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = host.hns_call(method, path, &body);
-    match answer["Success"].as_bool() {
-        Some(true) => Ok(answer["Output"].clone()),
-        Some(false) => Err(answer["Error"].as_str().expect("a text").to_owned()),
-        None => panic!("{answer}"),
-    }
-}
-
-#[track_caller]
-fn done(host: &Host, method: &str, path: &str, body: Value) -> Value {
-    call(host, method, path, &body).unwrap_or_else(|why| panic!("{method} {path}: {why}"))
-}
-
-#[track_caller]
-fn id(document: &Value) -> String {
-    document["ID"].as_str().expect("an id").to_owned()
-}
 
 #[test]
 fn hcsshims_older_calls_are_answered_as_it_reads_them() {
@@ -94,30 +74,28 @@ fn places(node: &Machine, endpoint: &Value) -> String {
     let path = |rest: &str| format!("/endpoints/{}{rest}", id(endpoint));
     // The namespace, as the shim and CNI use it.
     let namespace = id(&done(host, "POST", "/namespaces/", json!({})));
-    let resource = json!({"Type": "Endpoint", "Data": {"Id": id(endpoint)}});
-    done(host, "POST", &format!("/namespaces/{namespace}/addresource"), resource.clone());
+    let own = id(endpoint);
+    resource(host, &namespace, "addresource", ("Endpoint", &own));
     let shown = done(host, "GET", &format!("/namespaces/{namespace}"), Value::Null);
     assert_eq!(shown["ResourceList"][0]["Data"]["Id"], id(endpoint).to_uppercase());
     let addresses = done(host, "GET", &format!("/endpointaddresses/{}", id(endpoint)), Value::Null);
     assert_eq!(addresses["IpConfigurations"][0]["IpAddress"], endpoint["IPAddress"]);
     done(host, "POST", &path("/refresh"), Value::Null);
-    done(host, "POST", &format!("/namespaces/{namespace}/removeresource"), resource);
+    resource(host, &namespace, "removeresource", ("Endpoint", &own));
 
     // ContainerAttach: into the namespace that the container uses; IsAttached searches SharedContainers.
-    let container = json!({"Type": "Container", "Data": {"Id": "c1"}});
-    done(host, "POST", &format!("/namespaces/{namespace}/addresource"), container.clone());
-    let request = json!({"ContainerId": "c1", "SystemType": "Container"});
+    resource(host, &namespace, "addresource", ("Container", "c1"));
+    let request = container("c1");
     done(host, "POST", &path("/attach"), request.clone());
     let attached = done(host, "GET", &path(""), Value::Null);
     assert_eq!(attached["SharedContainers"], json!(["c1"]));
     let again = call(host, "POST", &path("/attach"), &request).unwrap_err();
     assert!(again.contains("already attached"), "{again}");
     done(host, "POST", &path("/detach"), request);
-    let nobody = json!({"ContainerId": "nobody", "SystemType": "Container"});
-    assert!(call(host, "POST", &path("/attach"), &nobody).is_err());
+    assert!(call(host, "POST", &path("/attach"), &container("nobody")).is_err());
     let machine = json!({"VirtualNicName": "nic", "SystemType": "VirtualMachine"});
     assert!(call(host, "POST", &path("/attach"), &machine).is_err());
-    done(host, "POST", &format!("/namespaces/{namespace}/removeresource"), container);
+    resource(host, &namespace, "removeresource", ("Container", "c1"));
 
     // HostAttach, as flannel's host-gw: an address of the host's own.
     done(host, "POST", &path("/attach"), json!({"SystemType": "Host", "CompartmentId": 1}));
@@ -183,6 +161,8 @@ fn refusals(host: &Host) {
     for (method, path, body, code) in [
         ("GET", format!("/networks/{nothing}"), "", 0x803b_0001_u32),
         ("DELETE", format!("/endpoints/{nothing}"), "", 0x803b_0002),
+        ("DELETE", format!("/networks/{nothing}"), "", 0x803b_0001),
+        ("DELETE", format!("/namespaces/{nothing}"), "", 0x8007_0490),
         ("GET", "/networks/nonsense".to_owned(), "", 0x803b_0019),
         ("POST", "/networks/".to_owned(), "{", 0x803b_001b),
         ("POST", "/networks/".to_owned(), r#"{"Name":"older","Type":"nat"}"#, 0x803b_0010),
