@@ -63,8 +63,8 @@ fn is_missing(failure: &Failure) -> bool {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { file: Some(file), failure } => write!(f, "hc: {file}: {failure}"),
-            Self::Failed { file: None, failure } => write!(f, "hc: {failure}"),
+            Self::Failed { file: Some(file), failure } => write!(f, "hc: {file}: {failure:#}"),
+            Self::Failed { file: None, failure } => write!(f, "hc: {failure:#}"),
             Self::Several(problems) => {
                 for (place, problem) in problems.iter().enumerate() {
                     let end = if place + 1 < problems.len() { "\n" } else { "" };

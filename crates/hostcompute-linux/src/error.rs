@@ -107,12 +107,22 @@ impl Error {
 
     /// What the client is told; `subject` names the thing the step was about.
     pub(crate) fn into_failure(self, subject: &str) -> Failure {
-        let text = match (&self, std::error::Error::source(&self)) {
-            (Self::Netlink(_), Some(source)) => format!("{self}: {source}"),
-            _ => self.to_string(),
+        if let Self::AtStep { error, .. } = self {
+            return error.into_failure(subject);
+        }
+        let (text, source) = match &self {
+            Self::Netlink(source) => (self.to_string(), Some(source)),
+            Self::File { aim, path, source } => {
+                (format!("cannot {aim} {}", path.display()), Some(source))
+            }
+            Self::System { aim, source } => (format!("cannot {aim}"), Some(source)),
+            _ => (self.to_string(), None),
         };
         let message = if subject.is_empty() { text } else { format!("{subject}: {text}") };
-        let failure = Failure::new(self.hresult(), message);
+        let mut failure = Failure::new(self.hresult(), message);
+        if let Some(source) = source {
+            failure = failure.because(source);
+        }
         match self.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -185,7 +195,7 @@ mod tests {
     fn check(error: Error, hresult: HResult, parts: &[&str]) {
         let failure = error.into_failure("interface he1");
         assert_eq!(failure.hresult, hresult, "{failure}");
-        let text = failure.to_string();
+        let text = format!("{failure:#}");
         assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in {text}");
     }
 

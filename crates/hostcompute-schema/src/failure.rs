@@ -7,14 +7,19 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::cause::Cause;
+use crate::class::Class;
 use crate::hresult::HResult;
 use crate::position::{Position, locate};
 
-/// Why a request failed.
+/// Why a request failed: a code, one line of what was wrong, the place in the document, what could be done, and what lies behind it.
+///
+/// `{}` prints it in one line without what lies behind, which [`core::error::Error::source`] tells; `{:#}` prints that, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The code that the caller is given.
@@ -27,12 +32,15 @@ pub struct Failure {
     pub position: Option<Position>,
     /// What the caller could do about it.
     pub hint: Option<String>,
+    /// What lies behind it: what the kernel, a file or a connection said.
+    pub cause: Option<Box<Cause>>,
 }
 
 impl Failure {
     /// A failure without a place.
     pub fn new(hresult: HResult, message: impl Into<String>) -> Failure {
-        Failure { hresult, message: message.into(), path: None, position: None, hint: None }
+        let (path, position, hint, cause) = (None, None, None, None);
+        Failure { hresult, message: message.into(), path, position, hint, cause }
     }
 
     /// The same failure, at this member of the document.
@@ -47,6 +55,19 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same failure, with the error that led to it, and what is behind that.
+    #[must_use]
+    pub fn because(mut self, error: &dyn core::error::Error) -> Failure {
+        self.cause = Some(Box::new(Cause::of(error)));
+        self
+    }
+
+    /// Tells of something else that went wrong beside it; what lies behind becomes part of the line.
+    pub fn also(&mut self, further: &str) {
+        self.message = format!("{}; {further}", self.story());
+        self.cause = None;
     }
 
     /// The same failure with the place of its path in the text that was given.
@@ -89,6 +110,9 @@ impl Failure {
         if let Some(hint) = &self.hint {
             put("hint", Value::from(hint.as_str()));
         }
+        if let Some(cause) = &self.cause {
+            put("causes", cause.texts().collect());
+        }
         Value::Object(problem)
     }
 
@@ -103,6 +127,8 @@ impl Failure {
         let code = text("hresult")
             .and_then(|code| u32::from_str_radix(code.trim_start_matches("0x"), 16).ok())
             .map_or(HResult::E_UNEXPECTED, HResult);
+        let causes = problem.get("causes").and_then(Value::as_array);
+        let causes = causes.map(Vec::as_slice).unwrap_or_default();
         let position =
             number("line").zip(number("column")).map(|(line, column)| Position { line, column });
         Failure {
@@ -111,6 +137,7 @@ impl Failure {
             path: text("path"),
             position,
             hint: text("hint"),
+            cause: Cause::chain(causes.iter().filter_map(Value::as_str).map(str::to_string)),
         }
     }
 
@@ -119,42 +146,87 @@ impl Failure {
         self.hresult.http_status()
     }
 
+    /// What it is about: the few classes that callers tell apart.
+    pub fn class(&self) -> Class {
+        self.hresult.class()
+    }
+
     /// What the request is about does not exist.
     pub fn is_not_found(&self) -> bool {
-        self.hresult.is_not_found()
+        self.class() == Class::NotFound
     }
 
     /// What the request would make exists.
     pub fn is_already_exists(&self) -> bool {
-        self.hresult.is_already_exists()
+        self.class() == Class::AlreadyExists
+    }
+
+    /// Others still need what should go.
+    pub fn is_in_use(&self) -> bool {
+        self.class() == Class::InUse
     }
 
     /// The caller lacks the right.
     pub fn is_access_denied(&self) -> bool {
-        self.hresult == HResult::E_ACCESSDENIED
+        self.class() == Class::AccessDenied
     }
 
     /// The caller's document or arguments are at fault, not the state of the system.
     pub fn is_invalid_document(&self) -> bool {
-        self.http_status() == 400
+        self.class() == Class::InvalidDocument
     }
 
     /// The request is understood and this system cannot do it.
     pub fn is_unsupported(&self) -> bool {
-        self.http_status() == 501 || self.hresult == HResult::HCN_E_REQUEST_UNSUPPORTED
+        self.class() == Class::Unsupported
+    }
+
+    /// The object is not in a state in which this is possible.
+    pub fn is_invalid_state(&self) -> bool {
+        self.class() == Class::InvalidState
+    }
+
+    /// The compute system or the process has ended already.
+    pub fn is_already_stopped(&self) -> bool {
+        self.class() == Class::AlreadyStopped
+    }
+
+    /// It did not end in time; it may go on.
+    pub fn is_timeout(&self) -> bool {
+        self.class() == Class::Timeout
+    }
+
+    /// Nobody answers, or the service is about to stop; the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        self.class() == Class::Unavailable
+    }
+
+    /// A limit of the service or of the machine is reached.
+    pub fn is_exhausted(&self) -> bool {
+        self.class() == Class::Exhausted
+    }
+
+    /// What was wrong, and what lies behind it, in one line.
+    pub fn story(&self) -> String {
+        let causes = self.cause.iter().flat_map(|cause| cause.texts());
+        let texts: Vec<&str> = core::iter::once(self.message.as_str()).chain(causes).collect();
+        texts.join(": ")
     }
 
     fn detail(&self) -> String {
         match &self.path {
-            Some(path) => format!("{} (at {path})", self.message),
-            None => self.message.clone(),
+            Some(path) => format!("{} (at {path})", self.story()),
+            None => self.story(),
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        match f.alternate() {
+            true => f.write_str(&self.story())?,
+            false => f.write_str(&self.message)?,
+        }
         match (&self.path, self.position) {
             (Some(path), Some(position)) if !path.is_empty() => {
                 write!(f, " (at {path}, {position})")?;
@@ -171,7 +243,11 @@ impl fmt::Display for Failure {
     }
 }
 
-impl core::error::Error for Failure {}
+impl core::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
 
 /// Something that was tolerated and that the caller should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +270,7 @@ impl Warning {
             path: Some(path),
             position,
             hint: None,
+            cause: None,
         }
     }
 
@@ -265,6 +342,24 @@ mod tests {
         assert_eq!(problem["name"], "HCN_E_INVALID_POLICY");
         assert_eq!(Failure::from_problem(&problem), example());
         assert_eq!(Failure::from_problem(&json!([])).hresult, HResult::E_UNEXPECTED);
+    }
+
+    #[test]
+    fn what_lies_behind_is_told_once_and_travels() {
+        use core::error::Error;
+        let number = "x".parse::<u8>().unwrap_err();
+        let failure = Failure::new(HResult::E_UNEXPECTED, "the answer cannot be read");
+        let failure = failure.because(&Failure::new(HResult::E_FAIL, "no port").because(&number));
+        let told = failure.to_string();
+        assert_eq!(told, "the answer cannot be read [0x8000ffff E_UNEXPECTED]");
+        let whole = "the answer cannot be read: no port [0x80004005 E_FAIL]: \
+                     invalid digit found in string [0x8000ffff E_UNEXPECTED]";
+        assert_eq!(format!("{failure:#}"), whole);
+        let behind = failure.source().and_then(Error::source).map(ToString::to_string);
+        assert_eq!(behind.as_deref(), Some("invalid digit found in string"));
+        assert_eq!(Failure::from_problem(&failure.problem()), failure);
+        let record = failure.error_record()["Error"].to_string();
+        assert!(record.contains("read: no port"), "{record}");
     }
 
     #[test]

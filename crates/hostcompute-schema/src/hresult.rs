@@ -204,41 +204,6 @@ impl HResult {
         HResult::ALL.iter().copied().find(|code| code.name().eq_ignore_ascii_case(name))
     }
 
-    /// The HTTP status that carries this code.
-    pub fn http_status(self) -> u16 {
-        if self.is_success() {
-            return 200;
-        }
-        match self {
-            code if code.is_access_denied() => 403,
-            HResult::HCS_E_HYPERV_NOT_INSTALLED | HResult::HCS_E_SERVICE_NOT_AVAILABLE => 501,
-            code if code.is_not_found() || code == HResult::E_HANDLE => 404,
-            code if code.is_already_exists() || code.is_in_use() => 409,
-            code if code.is_invalid_state() || code.is_already_stopped() => 409,
-            code if code.is_timeout() => 504,
-            code if code.is_invalid_json() => 400,
-            HResult::HCS_E_INVALID_LAYER
-            | HResult::HCS_E_IMAGE_MISMATCH
-            | HResult::HCS_E_WINDOWS_INSIDER_REQUIRED => 400,
-            HResult::ERROR_NOT_ENOUGH_QUOTA => 429,
-            HResult::ERROR_MESSAGE_EXCEEDS_MAX_SIZE => 413,
-            HResult::E_NOTIMPL
-            | HResult::ERROR_NOT_SUPPORTED
-            | HResult::HCN_E_VFP_NOT_ALLOWED
-            | HResult::HCN_E_ICS_DISABLED => 501,
-            HResult::HCN_E_MANAGER_STOPPED
-            | HResult::HCS_E_SERVICE_DISCONNECT
-            | HResult::RPC_S_SERVER_UNAVAILABLE
-            | HResult::E_OUTOFMEMORY => 503,
-            HResult::E_UNEXPECTED
-            | HResult::HCN_E_REGKEY_FAILURE
-            | HResult::ERROR_WRONG_DISK
-            | HResult::HCN_E_NAMESPACE_ATTACH_FAILED => 500,
-            code if code == HResult::E_INVALIDARG || code.0 >> 16 == 0x803b => 400,
-            _ => 500,
-        }
-    }
-
     /// The object that the call is about does not exist.
     pub fn is_not_found(self) -> bool {
         matches!(

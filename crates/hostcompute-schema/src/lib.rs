@@ -25,6 +25,8 @@ mod enumeration;
 #[macro_use]
 mod document;
 pub mod build;
+mod cause;
+mod class;
 pub mod compute;
 mod element;
 mod failure;
@@ -46,6 +48,8 @@ mod unknown;
 pub mod v1;
 mod validate;
 
+pub use cause::Cause;
+pub use class::Class;
 pub use compute::ComputeOperation;
 pub use document::{Children, Document, Rare};
 pub use element::{Base64, Element};

@@ -360,20 +360,18 @@ impl<H: Host> Service<H> {
         if let Err(second) = perform(&mut self.host, &undo(&group.plan)) {
             // The next start compares the host with the state and sweeps what is left.
             self.store.settled(false);
-            failure.message = format!(
-                "{}; taking it back failed too: {}",
-                failure.message, second.failure.message
-            );
+            let second = second.failure.story();
+            failure.also(&format!("taking it back failed too: {second}"));
         }
         self.forget(group);
         kill::point();
         match self.store.revert(group.durability()) {
             Ok(()) => self.store.done(),
             Err(second) => {
-                failure.message = format!("{}; {}", failure.message, second.message);
+                failure.also(&second.story());
             }
         }
-        tracing::warn!(%failure, "taken back");
+        tracing::warn!(failure = format!("{failure:#}"), "taken back");
         failure
     }
 }

@@ -189,7 +189,7 @@ impl<H: Host> Service<H> {
                 self.show_all();
             }
             Err(failure) => {
-                tracing::error!(%failure, "the state cannot be read anew");
+                tracing::error!(failure = format!("{failure:#}"), "the state cannot be read anew");
                 if let Some(view) = &self.view {
                     let mut seen = sync::read(view).clone();
                     seen.continue_from(&self.state);

@@ -281,7 +281,7 @@ fn a_directory_that_cannot_be_written_is_refused_in_words() {
         remount(disk, "ro");
         let refused = open(disk, &machine, &boot(1)).expect_err("not to be written");
         assert_eq!(refused.hresult, HResult::E_ACCESSDENIED);
-        assert!(refused.message.contains("Read-only") && refused.hint.is_some(), "{refused}");
+        assert!(refused.story().contains("Read-only") && refused.hint.is_some(), "{refused:#}");
         remount(disk, "rw");
         assert_eq!(memory(open(disk, &machine, &boot(1)).expect("opened").state()), before);
     });

@@ -183,11 +183,10 @@ impl From<Error> for io::Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let message = match &error.source {
-            Some(source) => format!("{}: {source}", error.message),
-            None => error.message.clone(),
-        };
-        let failure = Failure::new(error.hresult(), message);
+        let mut failure = Failure::new(error.hresult(), error.message.clone());
+        if let Some(source) = &error.source {
+            failure = failure.because(source);
+        }
         match error.hint {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -211,7 +210,7 @@ mod tests {
         let error = Error::system("write", Path::new("/x"), Errno::NOSPC);
         assert_eq!(error.hresult(), HResult::ERROR_DISK_FULL);
         let failure = Failure::from(error.hint("make room"));
-        assert!(failure.message.starts_with("cannot write /x: No space left"), "{failure}");
+        assert!(failure.story().starts_with("cannot write /x: No space left"), "{failure:#}");
         assert_eq!(failure.hint.as_deref(), Some("make room"));
     }
 }

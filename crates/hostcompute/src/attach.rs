@@ -196,7 +196,7 @@ fn policies(cluster: &[String]) -> Vec<EndpointPolicy> {
 fn after(failure: Failure, undone: Result<(), Failure>) -> Failure {
     match undone {
         Err(left) if !left.is_not_found() => {
-            let hint = format!("what was begun is still there, found by its name: {left}");
+            let hint = format!("what was begun is still there, found by its name: {left:#}");
             failure.hint(hint)
         }
         _ => failure,

@@ -171,6 +171,6 @@ pub(crate) fn created(body: &str) -> Result<Guid, Failure> {
     body.trim_matches('"').parse().map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(HResult::E_UNEXPECTED, format!("the service's answer cannot be read: {error}"))
+fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::new(HResult::E_UNEXPECTED, "the service's answer cannot be read").because(error)
 }

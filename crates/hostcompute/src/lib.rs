@@ -29,53 +29,54 @@
 //! Everything a client can ask is one call through [`Transport`]; the socket and the service inside the process are two of them.
 
 #[macro_use]
-mod handle;
+pub mod handle;
 
 #[cfg(embedded)]
 pub mod adapter;
 pub mod attach;
-mod endpoint;
-pub mod guest;
+pub mod endpoint;
+pub mod error;
+pub mod events;
+pub mod guest_network_service;
 mod host;
 #[cfg(images)]
 pub mod image;
 #[cfg(images)]
 pub mod layer;
-mod load_balancer;
+pub mod loadbalancer;
 #[cfg(embedded)]
 pub mod local;
-mod namespace;
-mod network;
+pub mod namespace;
+pub mod network;
 mod older;
 #[cfg(feature = "operations")]
 pub mod operation;
 mod options;
 mod platform;
 mod process;
-mod route;
+pub mod route;
 #[cfg(images)]
 pub mod store;
 mod system;
 pub mod transport;
 
 pub use endpoint::Endpoint;
-pub use guest::{GuestService, ReservedPorts};
+pub use error::Error;
+pub use events::{Event, Notice, Stopper, Subscription, Topic};
+pub use guest_network_service::{GuestService, ReservedPorts};
 pub use host::Host;
 #[cfg(embedded)]
 pub use hostcompute_linux::exec::Place;
 pub use hostcompute_schema as schema;
 pub use hostcompute_schema::{Failure, Guid, HResult, Warning};
-pub use load_balancer::LoadBalancer;
+pub use loadbalancer::LoadBalancer;
 pub use namespace::Namespace;
 pub use network::Network;
 pub use options::{Containers, Options, Way};
 pub use process::Process;
 pub use route::SdnRoute;
 pub use system::System;
-pub use transport::{
-    ComputeEvents, ComputeNotice, Event, Log, Notice, Stopper, Streams, Subscription, Topic,
-    Transport,
-};
+pub use transport::{ComputeEvents, ComputeNotice, Log, Streams, Transport};
 
 /// An unpredictable number, from the keys that the standard library draws for its hash maps: good for ids that are no secrets, and no
 /// further dependency.

@@ -392,6 +392,6 @@ fn read(text: &str) -> Result<Value, Failure> {
         return Ok(Value::Null);
     }
     serde_json::from_str(text).map_err(|error| {
-        Failure::new(HResult::HCN_E_INVALID_JSON, format!("the document is no JSON: {error}"))
+        Failure::new(HResult::HCN_E_INVALID_JSON, "the document is no JSON").because(&error)
     })
 }

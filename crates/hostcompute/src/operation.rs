@@ -168,7 +168,7 @@ impl Operation {
         let spawned = thread::Builder::new().name("hcs-operation".to_owned()).spawn(work);
         spawned.map(drop).map_err(|error| {
             self.lock().abandon(ticket);
-            Failure::new(HResult::E_OUTOFMEMORY, format!("no thread for the call: {error}"))
+            Failure::new(HResult::E_OUTOFMEMORY, "no thread for the call").because(&error)
         })
     }
 

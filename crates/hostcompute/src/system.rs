@@ -334,8 +334,8 @@ impl Host {
         let call = ComputeCall::on(ComputeOperation::EnumerateComputeSystems, "", &text);
         let told = self.compute(&call.with(parameters))?;
         serde_json::from_str(&told.body).map_err(|error| {
-            let why = format!("the service's answer cannot be read: {error}");
-            Failure::new(HResult::E_UNEXPECTED, why)
+            let why = "the service's answer cannot be read";
+            Failure::new(HResult::E_UNEXPECTED, why).because(&error)
         })
     }
 

@@ -68,7 +68,7 @@ pub fn run(host: &Host, typed: &RunArguments) -> Done {
 fn end(system: &System) {
     match system.terminate() {
         Err(failure) if !failure.hresult.is_already_stopped() && !failure.is_not_found() => {
-            print::note(&format!("hc: {failure}"));
+            print::note(&format!("hc: {failure:#}"));
         }
         _ => {}
     }
@@ -168,7 +168,7 @@ fn random_id() -> String {
 
 /// A failure before the command, or beside it.
 pub fn failed(failure: Failure) -> Problem {
-    Problem::NotStarted { why: format!("hc: {failure}"), status: OURS }
+    Problem::NotStarted { why: format!("hc: {failure:#}"), status: OURS }
 }
 
 /// A command that could not be started.
@@ -178,5 +178,5 @@ fn not_started(failure: Failure) -> Problem {
         HResult::E_ACCESSDENIED => NOT_EXECUTABLE,
         _ => OURS,
     };
-    Problem::NotStarted { why: format!("hc: {failure}"), status }
+    Problem::NotStarted { why: format!("hc: {failure:#}"), status }
 }

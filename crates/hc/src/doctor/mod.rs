@@ -27,7 +27,7 @@ pub fn run(options: Options, form: Form) -> Done {
         let unusable = Lack {
             severity: Some(Severity::Problem),
             subject: Some("the service".to_owned()),
-            found: Some(failure.message),
+            found: Some(failure.story()),
             consequence: Some("nothing can be made here".to_owned()),
             remedy: Some(failure.hint.unwrap_or_default()),
             ..Lack::default()

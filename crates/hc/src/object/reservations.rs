@@ -4,7 +4,7 @@ use std::io::Read;
 
 use hostcompute::schema::Document;
 use hostcompute::schema::service::{PortAccess, PortProtocol, PortReservation};
-use hostcompute::{GuestService, guest};
+use hostcompute::{GuestService, guest_network_service};
 use serde_json::Value;
 
 use super::Session;
@@ -15,7 +15,7 @@ use crate::topology::words;
 
 /// The reserved ports of the whole host.
 pub(super) fn print(session: Session<'_>) -> Done {
-    let all = guest::reservations(session.host)?;
+    let all = guest_network_service::reservations(session.host)?;
     match session.form {
         Form::Table => print::text(&table(&all)),
         Form::Id => {

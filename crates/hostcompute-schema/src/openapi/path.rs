@@ -63,6 +63,8 @@ pub(super) fn add_schemas(schemas: &mut Map<String, Value>) {
             "line": number("The line of the document where it stands."),
             "column": number("The column of that line."),
             "hint": text("What could be done about it."),
+            "causes": { "type": "array", "items": { "type": "string" },
+                        "description": "What lies behind it, the nearest first." },
         },
     });
     let ids =

@@ -18,7 +18,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                 && let Err(failure) = self.adopt(&id)
                 && failure.hresult != HResult::HCS_E_SYSTEM_NOT_FOUND
             {
-                tracing::warn!(system = id, "could not be adopted: {failure}");
+                tracing::warn!(system = id, "could not be adopted: {failure:#}");
             }
         }
         Ok(())
@@ -83,7 +83,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         let settled =
             released.and_then(|()| Ok(self.workers.settle(id, &namespace.to_string())?));
         if let Err(failure) = settled {
-            tracing::error!(%namespace, "the network of a system that has ended stays: {failure}");
+            tracing::error!(%namespace, "the network of a system that has ended stays: {failure:#}");
         }
     }
 }

@@ -65,7 +65,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
             system.set_limits(limits);
             Ok(())
         });
-        noted.map_err(|failure| Fault::new(failure.hresult, failure.message))
+        noted.map_err(|failure| Fault::new(failure.hresult, failure.story()))
     }
 
     /// Puts a system into a group of processors, or out of the one it is in.
@@ -112,5 +112,6 @@ fn namespace(id: Option<Guid>) -> Result<Guid, Failure> {
 
 /// For where only faults go through.
 pub(super) fn to_fault(failure: Failure) -> Fault {
-    Fault { hint: failure.hint, ..Fault::new(failure.hresult, failure.message) }
+    let told = Fault::new(failure.hresult, failure.story());
+    Fault { hint: failure.hint, ..told }
 }

@@ -104,7 +104,7 @@ impl<D: Desk + Send + Sync + 'static> Networks for OverDesk<D> {
         if joined.is_err()
             && let Err(failure) = self.release(&own)
         {
-            tracing::error!(namespace = %id, "what was begun could not be undone: {failure}");
+            tracing::error!(namespace = %id, "what was begun could not be undone: {failure:#}");
         }
         joined
     }

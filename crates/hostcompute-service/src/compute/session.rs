@@ -610,7 +610,7 @@ fn release<W: hostcompute_engine::compute::Worker>(cell: &Cell<W>, key: ProcessK
 /// Minds the leash where there is nobody to be told that it failed.
 fn mind<W: hostcompute_engine::compute::Worker>(cell: &Cell<W>) {
     if let Err(failure) = cell.mind_leash() {
-        tracing::warn!(system = cell.key, "could not be let go: {failure}");
+        tracing::warn!(system = cell.key, "could not be let go: {failure:#}");
     }
 }
 

@@ -30,7 +30,7 @@ impl<W: Workers, N: Networks> Systems for Session<W, N> {
             // A system that could not be started has ended; one that was refused has not.
             let ended = Systems::end(self, id);
             if let Err(failure) = ended {
-                tracing::error!(system = id, "what was begun could not be undone: {failure}");
+                tracing::error!(system = id, "what was begun could not be undone: {failure:#}");
             }
         }
         let closed = self.close(id);

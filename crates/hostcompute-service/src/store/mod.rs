@@ -430,14 +430,15 @@ fn create_directory(directory: &Path) -> Result<(), Failure> {
 
 /// A failure of the file system, in words that name the path.
 fn io_failure(verb: &str, path: &Path, error: &io::Error) -> Failure {
-    let message = format!("cannot {verb} {}: {error}", path.display());
-    match error.kind() {
+    let failed = |code| Failure::new(code, format!("cannot {verb} {}", path.display()));
+    let failure = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Failure::new(HResult::E_ACCESSDENIED, message)
+            failed(HResult::E_ACCESSDENIED)
                 .hint("run as root, or give a --state-dir that you may write")
         }
-        _ => Failure::new(HResult::HCN_E_REGKEY_FAILURE, message),
-    }
+        _ => failed(HResult::HCN_E_REGKEY_FAILURE),
+    };
+    failure.because(error)
 }
 
 #[cfg(test)]

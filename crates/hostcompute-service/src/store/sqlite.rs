@@ -420,8 +420,9 @@ pub fn damaged(path: &Path, finding: &str) -> Failure {
 
 /// What went wrong, by what it asks of people. While a service runs, reading goes on whatever happens to the file.
 fn sql_failure(verb: &str, path: &Path, error: rusqlite::Error) -> Failure {
-    let message = format!("cannot {verb} {}: {error}", path.display());
-    let failure = |hint: &str| Failure::new(HResult::HCN_E_REGKEY_FAILURE, &*message).hint(hint);
+    let message = format!("cannot {verb} {}", path.display());
+    let failed = |code| Failure::new(code, &*message).because(&error);
+    let failure = |hint: &str| failed(HResult::HCN_E_REGKEY_FAILURE).hint(hint);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
             damaged(path, &error.to_string())
@@ -429,7 +430,7 @@ fn sql_failure(verb: &str, path: &Path, error: rusqlite::Error) -> Failure {
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly)
             if verb == OPEN =>
         {
-            Failure::new(HResult::E_ACCESSDENIED, message)
+            failed(HResult::E_ACCESSDENIED)
                 .hint("run as root, or give a --state-dir that you may write")
         }
         Some(ErrorCode::DiskFull) => failure(
@@ -440,6 +441,6 @@ fn sql_failure(verb: &str, path: &Path, error: rusqlite::Error) -> Failure {
             "look after the disk that holds the state directory; nothing was changed, and changes are accepted again as soon as it can \
              be written",
         ),
-        _ => Failure::new(HResult::HCN_E_REGKEY_FAILURE, message),
+        _ => failed(HResult::HCN_E_REGKEY_FAILURE),
     }
 }

@@ -40,7 +40,7 @@ pub fn repaired(recovery: &Recovery) -> Vec<String> {
     let outcome = match &recovery.outcome {
         Outcome::Finished => format!("{operation} had been interrupted and was finished"),
         Outcome::Undone(failure) => {
-            format!("{operation} had been interrupted and was undone: {failure}")
+            format!("{operation} had been interrupted and was undone: {failure:#}")
         }
         Outcome::Rebuilt => {
             "the host was started anew: what lasts was built again, the rest is gone".to_owned()

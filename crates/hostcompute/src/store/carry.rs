@@ -372,7 +372,7 @@ fn unreachable(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
         _ => HResult::ERROR_PATH_NOT_FOUND,
     };
-    Failure::new(code, format!("cannot {doing} {}: {error}", path.display()))
+    Failure::new(code, format!("cannot {doing} {}", path.display())).because(error)
 }
 
 fn invalid(why: &str) -> Failure {

@@ -105,6 +105,6 @@ pub(crate) fn absolute(path: &Path) -> Result<String, Failure> {
 /// What an answer says, in its own type.
 pub(crate) fn understood<T>(read: Result<T, serde_json::Error>) -> Result<T, Failure> {
     read.map_err(|error| {
-        Failure::new(HResult::E_UNEXPECTED, format!("the answer cannot be understood: {error}"))
+        Failure::new(HResult::E_UNEXPECTED, "the answer cannot be understood").because(&error)
     })
 }

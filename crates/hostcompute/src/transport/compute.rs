@@ -6,7 +6,7 @@ use std::io::Read;
 use hostcompute_schema::hcs::ComputeEvent;
 use hostcompute_schema::{ComputeOperation, Failure, Warning};
 
-use super::Stopper;
+use crate::events::Stopper;
 pub use crate::platform::StreamEnd;
 
 /// One call about compute systems.

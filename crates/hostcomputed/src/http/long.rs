@@ -69,7 +69,7 @@ fn told_as_one(obstacle: Obstacle) -> Failure {
         failure.message = format!("{file}: {}", failure.message);
     }
     for other in further {
-        failure.message = format!("{}; {}", failure.message, other.message);
+        failure.also(&other.story());
     }
     failure
 }

@@ -23,7 +23,12 @@ pub async fn answer(asked: Asked) -> Result<Response, Failure> {
         match traffic::of_endpoints(edge, &asked.session) {
             Ok(traffic) => page.traffic(&traffic),
             // The other numbers are worth having all the same.
-            Err(failure) => tracing::warn!(%failure, "the endpoints' counters cannot be read"),
+            Err(failure) => {
+                tracing::warn!(
+                    failure = format!("{failure:#}"),
+                    "the endpoints' counters cannot be read"
+                );
+            }
         }
         page.0
     });

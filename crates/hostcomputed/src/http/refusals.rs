@@ -21,7 +21,7 @@ impl Refusals {
             *untold += 1;
             return;
         }
-        tracing::info!(%failure, untold, "a client is refused");
+        tracing::info!(failure = format!("{failure:#}"), untold, "a client is refused");
         (*told, *untold) = (Some(Instant::now()), 0);
     }
 }

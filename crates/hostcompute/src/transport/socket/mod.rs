@@ -459,27 +459,27 @@ impl Trouble {
 
     fn failure(self, path: &Path, what: &str) -> Failure {
         let place = path.display();
-        match self {
-            Self::Unreachable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let why = format!("the socket {place} may not be used: {error}");
+        let (Self::Unreachable(error) | Self::Broken(error)) = &self;
+        let failure = match (&self, error.kind()) {
+            (Self::Unreachable(_), io::ErrorKind::PermissionDenied) => {
+                let why = format!("the socket {place} may not be used");
                 Failure::new(HResult::E_ACCESSDENIED, why)
             }
-            Self::Unreachable(error) => {
-                let why = format!("no service answers on the socket {place}: {error}");
+            (Self::Unreachable(_), _) => {
+                let why = format!("no service answers on the socket {place}");
                 Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why).hint("start hostcomputed")
             }
-            Self::Broken(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let why = format!("what answers on {place} is not this service: {error}");
+            (Self::Broken(_), io::ErrorKind::InvalidData) => {
+                let why = format!("what answers on {place} is not this service");
                 Failure::new(HResult::E_UNEXPECTED, why)
             }
-            Self::Broken(error) => {
-                let why = format!(
-                    "the service on {place} went away while it was asked to {what}: {error}"
-                );
+            (Self::Broken(_), _) => {
+                let why = format!("the service on {place} went away while it was asked to {what}");
                 Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
                     .hint("whether it was done can be seen when the service is back")
             }
-        }
+        };
+        failure.because(error)
     }
 }
 
@@ -489,8 +489,8 @@ fn alive(connection: Option<Connection>) -> Option<Connection> {
     (!connection.is_dead()).then_some(connection)
 }
 
-fn garbled(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(HResult::E_UNEXPECTED, format!("the service's answer cannot be read: {error}"))
+fn garbled(error: &dyn std::error::Error) -> Failure {
+    Failure::new(HResult::E_UNEXPECTED, "the service's answer cannot be read").because(error)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
