@@ -255,7 +255,7 @@ pub struct TraceArguments {
     /// The sender's port, where rules look at it
     #[arg(long, value_name = "PORT")]
     pub source_port: Option<u16>,
-    /// Also send such a packet, by TCP or UDP, and tell what the kernel does with it
+    /// Also send such a packet, by TCP, UDP or ICMP, and tell what the kernel does with it
     #[arg(long)]
     pub live: bool,
     /// Draw the way as a picture

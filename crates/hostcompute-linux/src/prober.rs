@@ -1,25 +1,32 @@
-//! Sends one packet for `hc trace --live`, and tells what the packet filter did with it and whether an answer came.
+//! Sends one packet (TCP, UDP, or an echo request of ICMP) for `hc trace --live`, and tells what the packet filter did with it and whether an answer came.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hostcompute_engine::host::Fault;
 use hostcompute_engine::trace::Probe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 
 use crate::error::Error;
 use crate::nft::sight::Sight;
 pub use crate::nft::sight::Step;
 use crate::{fault, netns};
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// The types of an echo's request and reply (RFC 792, RFC 4443).
+const ECHO: (u8, u8) = (8, 0);
+const ECHO_V6: (u8, u8) = (128, 129);
 
 /// How long an answer may take.
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A probe that is ready to be sent, wherever: nothing of the host is needed any more.
 #[derive(Debug)]
@@ -54,7 +61,7 @@ impl Prober {
     /// Sends it and waits for the answer, a second at most.
     ///
     /// # Errors
-    /// HCN_E_REQUEST_UNSUPPORTED for protocols other than TCP and UDP; what the kernel refuses.
+    /// HCN_E_REQUEST_UNSUPPORTED for protocols other than TCP, UDP and ICMP; what the kernel refuses.
     pub fn run(&self) -> Result<Seen, Fault> {
         self.look().map_err(fault)
     }
@@ -84,6 +91,8 @@ fn send(probe: &Probe) -> Result<(Option<bool>, String), Errno> {
     let (kind, protocol) = match probe.protocol {
         TCP => (SocketType::STREAM, ipproto::TCP),
         UDP => (SocketType::DGRAM, ipproto::UDP),
+        ICMP => (SocketType::RAW, ipproto::ICMP),
+        ICMPV6 => (SocketType::RAW, ipproto::ICMPV6),
         _ => return Err(Errno::PROTONOSUPPORT),
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -95,7 +104,11 @@ fn send(probe: &Probe) -> Result<(Option<bool>, String), Errno> {
         Err(Errno::CONNREFUSED) => return Ok(refused()),
         Err(error) => return Err(error),
     }
-    let wait = |flags: PollFlags| poll(&mut [PollFd::new(&socket, flags)], Some(&PATIENCE));
+    if matches!(probe.protocol, ICMP | ICMPV6) {
+        return echo(&socket, probe.protocol);
+    }
+    let patience = Timespec::try_from(PATIENCE).map_err(|_| Errno::INVAL)?;
+    let wait = |flags: PollFlags| poll(&mut [PollFd::new(&socket, flags)], Some(&patience));
     if probe.protocol == UDP {
         rustix::net::send(&socket, b"hostcompute", SendFlags::empty())?;
         return Ok(match wait(PollFlags::IN)? {
@@ -112,6 +125,49 @@ fn send(probe: &Probe) -> Result<(Option<bool>, String), Errno> {
         Err(Errno::CONNREFUSED) => refused(),
         Err(error) => (Some(false), format!("the answer is: {error}")),
     })
+}
+
+/// Asks for an echo on a connected raw socket.
+fn echo(socket: &OwnedFd, protocol: u8) -> Result<(Option<bool>, String), Errno> {
+    let (request, reply) = if protocol == ICMP { ECHO } else { ECHO_V6 };
+    let mark = std::process::id().to_be_bytes();
+    let mut packet = [request, 0, 0, 0, mark[2], mark[3], 0, 1, b'h', b'o', b's', b't'];
+    // The kernel does it for ICMPv6, whose sum is over addresses too.
+    if protocol == ICMP {
+        let sum = checksum(&packet).to_be_bytes();
+        packet[2..4].copy_from_slice(&sum);
+    }
+    rustix::net::send(socket, &packet, SendFlags::empty())?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()));
+        let left = left.map_err(|_| Errno::INVAL)?;
+        if poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&left))? == 0 {
+            return Ok((Some(false), "no echo came back".to_owned()));
+        }
+        let mut heard = [0; 256];
+        let (length, _) = match rustix::net::recv(socket, &mut heard[..], RecvFlags::empty()) {
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            Err(error) => return Ok((Some(false), format!("the answer is: {error}"))),
+            Ok(received) => received,
+        };
+        let heard = heard.get(..length).unwrap_or(&heard);
+        // A raw socket of IPv4 shows the header of IP too.
+        let header =
+            if protocol == ICMP { usize::from(heard.first().unwrap_or(&0) & 15) * 4 } else { 0 };
+        if let Some(&[kind, _, _, _, high, low, ..]) = heard.get(header..)
+            && (kind, [high, low]) == (reply, [mark[2], mark[3]])
+        {
+            return Ok((Some(true), "an echo came back".to_owned()));
+        }
+    }
+}
+
+/// RFC 1071.
+fn checksum(packet: &[u8; 12]) -> u16 {
+    let words = packet.as_chunks().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+    let sum: u32 = words.sum();
+    !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// Whoever refuses has got the packet.

@@ -11,11 +11,11 @@ use lab::Lab;
 use lab::facts::{guid, ip, nat};
 use lab::traffic::tcp_server;
 
-fn blocked(address: &str) -> [Fact; 2] {
+fn blocked(address: &str, protocol: u8) -> [Fact; 2] {
     let rule = AclRule {
         family: None,
         sets: Vec::new(),
-        protocols: vec![6],
+        protocols: vec![protocol],
         local: Vec::new(),
         remote: Vec::new(),
         local_ports: Vec::new(),
@@ -33,9 +33,12 @@ fn blocked(address: &str) -> [Fact; 2] {
 }
 
 fn probe(lab: &Lab, from: Option<u8>, source: &str, destination: &str) -> Seen {
-    let netns = from.map(guid);
-    let (source, destination) = (ip(source), ip(destination));
-    let probe = Probe { netns, source, destination, protocol: 6, port: 80 };
+    send(lab, from, (source, destination), (6, 80))
+}
+
+fn send(lab: &Lab, from: Option<u8>, ends: (&str, &str), (protocol, port): (u8, u16)) -> Seen {
+    let (source, destination) = (ip(ends.0), ip(ends.1));
+    let probe = Probe { netns: from.map(guid), source, destination, protocol, port };
     lab.linux.prober(probe).unwrap().run().unwrap()
 }
 
@@ -48,7 +51,7 @@ fn drops(seen: &Seen) -> Vec<&str> {
 fn a_probe_tells_which_chain_drops_it_and_leaves_nothing() {
     let Some(mut lab) = Lab::new() else { return };
     let mut facts = nat(3);
-    facts.extend(blocked("10.1.0.4"));
+    facts.extend(blocked("10.1.0.4", 6));
     lab.bring(&facts);
     let inside = lab.netns(guid(103));
     let _server = tcp_server(&inside, "second", "10.1.0.3:80");
@@ -68,5 +71,21 @@ fn a_probe_tells_which_chain_drops_it_and_leaves_nothing() {
     assert_eq!((refused.answered, drops(&refused)), (Some(true), vec![]), "{refused:#?}");
 
     assert_eq!(lab.host.exec("nft list ruleset"), before, "no rule stays behind");
+    lab.check();
+}
+
+#[test]
+fn an_echo_comes_back_or_is_dropped() {
+    let Some(mut lab) = Lab::new() else { return };
+    let mut facts = nat(3);
+    facts.extend(blocked("10.1.0.4", 1));
+    lab.bring(&facts);
+
+    let open = send(&lab, Some(102), ("10.1.0.2", "10.1.0.3"), (1, 0));
+    assert_eq!((open.answered, drops(&open)), (Some(true), vec![]), "{open:#?}");
+    let closed = send(&lab, Some(102), ("10.1.0.2", "10.1.0.4"), (1, 0));
+    assert_eq!((closed.answered, drops(&closed)[0]), (Some(false), "closed"), "{closed:#?}");
+    let inside = send(&lab, Some(103), ("::1", "::1"), (58, 0));
+    assert_eq!(inside.answered, Some(true), "{inside:#?}");
     lab.check();
 }

@@ -259,7 +259,7 @@ impl Host {
         read(&self.ask(&Ask { document: &document, ..Ask::plain(ServiceOperation::Trace) })?)
     }
 
-    /// As [`Self::trace`]; also sends such a packet, by TCP or UDP from this host, and tells what the kernel did with it
+    /// As [`Self::trace`]; also sends such a packet, by TCP, UDP or ICMP from this host, and tells what the kernel did with it
     /// ([`Trace::live`]).
     ///
     /// # Errors

@@ -8,6 +8,11 @@ use hostcompute_schema::service::{LiveStep, LiveTrace, Trace, TraceRequest};
 use hostcompute_schema::{Failure, HResult, parse};
 use hostcompute_service::Service;
 
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
 /// What becomes of the packet that a [`TraceRequest`] names.
 ///
 /// # Errors
@@ -29,7 +34,7 @@ pub fn surroundings(linux: &mut Linux) -> Result<Surroundings, Failure> {
 /// The trace of a packet, and what it takes to send one; sending is for later, where it holds up nobody.
 ///
 /// # Errors
-/// As [`trace`]; HCN_E_REQUEST_UNSUPPORTED for a sender that is not on this host, and for protocols other than TCP and UDP.
+/// As [`trace`]; HCN_E_REQUEST_UNSUPPORTED for a sender that is not on this host, and for protocols other than TCP, UDP and ICMP.
 pub fn prepare(
     service: &mut Service<Linux>,
     document: &str,
@@ -38,11 +43,11 @@ pub fn prepare(
     let request = parse::<TraceRequest>(document)?.document;
     let (trace, probe) = hostcompute_engine::trace::probe(service.state(), &around, &request)
         .map_err(|failure| failure.in_document(document))?;
-    if let Some(probe) = probe.filter(|probe| ![6, 17].contains(&probe.protocol)) {
+    if let Some(probe) = probe.filter(|probe| ![ICMP, TCP, UDP, ICMPV6].contains(&probe.protocol)) {
         let why = format!("a probe of protocol {} cannot be sent", probe.protocol);
         return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
             .at("Port")
-            .hint("name a port of TCP or UDP, such as 80 or 53/udp"));
+            .hint("name a port of TCP or UDP, such as 80 or 53/udp, or icmp"));
     }
     let prober = probe.map(|probe| service.host().prober(probe)).transpose();
     Ok((trace, prober.map_err(|fault| fault.failure)?))
