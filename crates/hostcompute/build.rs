@@ -4,11 +4,15 @@
 use std::env;
 
 /// Features whose code speaks to the kernel of Linux, in lower case as `cfg` has them.
-const ON_LINUX: [&str; 4] = ["embedded", "socket", "images", "registry"];
+const ON_LINUX: [&str; 3] = ["embedded", "images", "registry"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is_linux = env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|system| system == "linux");
+    println!("cargo::rustc-check-cfg=cfg(socket)");
+    if env::var_os("CARGO_FEATURE_SOCKET").is_some() {
+        println!("cargo::rustc-cfg=socket");
+    }
     for part in ON_LINUX {
         println!("cargo::rustc-check-cfg=cfg({part})");
         let variable = format!("CARGO_FEATURE_{}", part.to_uppercase());

@@ -28,6 +28,16 @@ macro_rules! scenarios {
     };
 }
 
+/// Streams that cannot be handed over as descriptors.
+#[test]
+fn a_command_reads_and_writes_over_tcp() {
+    if !sandbox::supervisor_was_built() {
+        return;
+    }
+    let Some(host) = Sandbox::over_tcp() else { return };
+    a_command_reads_writes_and_ends_with_its_own_status(&Containers { host: &host });
+}
+
 scenarios! {
     a_command_reads_writes_and_ends_with_its_own_status,
     what_cannot_be_run_is_told_as_shells_do,

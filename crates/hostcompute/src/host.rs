@@ -12,7 +12,7 @@ use hostcompute_schema::{Document, Failure, Guid, HResult, ServiceOperation};
 use serde_json::Value;
 
 use crate::transport::{Answer, Ask, Call, Events, Subscription, Topic, Transport};
-use crate::{Options, Way};
+use crate::{Address, Options, Way};
 
 #[cfg(socket)]
 use crate::transport::socket::Socket;
@@ -69,13 +69,16 @@ impl Host {
     /// # Errors
     /// RPC_S_SERVER_UNAVAILABLE when nothing listens, E_ACCESSDENIED.
     pub fn running(options: &Options) -> Result<Self, Failure> {
-        let sockets = match &options.way {
-            Way::Socket(path) => vec![path.clone()],
-            Way::Any | Way::Embedded => options.sockets(),
+        let places = match &options.way {
+            Way::Socket(path) => vec![Address::Socket(path.clone())],
+            Way::Address(text) => vec![Address::read(text, options.token_file.clone())?],
+            Way::Any | Way::Embedded => {
+                options.sockets().into_iter().map(Address::Socket).collect()
+            }
         };
         let mut refusal = None;
-        for path in sockets {
-            match Self::at_socket(path, options) {
+        for place in places {
+            match Self::at(place, options) {
                 Err(failure) => refusal = Some(failure),
                 reached => return reached,
             }
@@ -91,17 +94,28 @@ impl Host {
     /// RPC_S_SERVER_UNAVAILABLE when nothing listens there, E_ACCESSDENIED.
     #[cfg(socket)]
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, Failure> {
-        Self::at_socket(path.as_ref().to_owned(), &Options::from_env())
+        Self::at(Address::Socket(path.as_ref().to_owned()), &Options::from_env())
+    }
+
+    /// The service that listens at an address: `tcp://127.0.0.1:8643` (the token is that of [`Options::token_file`], as the environment
+    /// says), or `unix:/run/hostcompute/hostcompute.sock`.
+    ///
+    /// # Errors
+    /// RPC_S_SERVER_UNAVAILABLE when nothing listens there or there is no token; E_ACCESSDENIED; E_INVALIDARG for no address, and for one
+    /// of another machine.
+    pub fn connect_to(address: &str) -> Result<Self, Failure> {
+        let options = Options::from_env();
+        Self::at(Address::read(address, options.token_file.clone())?, &options)
     }
 
     #[cfg(socket)]
-    fn at_socket(path: PathBuf, options: &Options) -> Result<Self, Failure> {
-        Ok(Self::through(Arc::new(Socket::connect(path, options)?)))
+    fn at(address: Address, options: &Options) -> Result<Self, Failure> {
+        Ok(Self::through(Arc::new(Socket::connect(address, options)?)))
     }
 
     #[cfg(not(socket))]
-    fn at_socket(path: PathBuf, _: &Options) -> Result<Self, Failure> {
-        let why = format!("this program cannot use the socket {}", path.display());
+    fn at(address: Address, _: &Options) -> Result<Self, Failure> {
+        let why = format!("this program cannot use the socket {address}");
         Err(Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, why)
             .hint("it was built without the feature `socket` of the crate hostcompute"))
     }

@@ -33,6 +33,7 @@ pub mod handle;
 
 #[cfg(embedded)]
 pub mod adapter;
+mod address;
 pub mod attach;
 pub mod endpoint;
 pub mod error;
@@ -60,6 +61,7 @@ pub mod store;
 mod system;
 pub mod transport;
 
+pub use address::Address;
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use events::{Event, Notice, Stopper, Subscription, Topic};

@@ -18,6 +18,8 @@ pub enum Way {
     Any,
     /// Over this socket.
     Socket(PathBuf),
+    /// At this address: `tcp://127.0.0.1:8643`, with the token in a file of [`Options::token_file`].
+    Address(String),
     /// Inside this process.
     Embedded,
 }
@@ -43,6 +45,8 @@ pub struct Options {
     pub expects_system: bool,
     /// Do the kernel work in a user namespace, because the caller may not do it in the machine's own.
     pub rootless: bool,
+    /// The token for services that are reached over TCP.
+    pub token_file: PathBuf,
     /// The file that names the host's own resolvers: networks with a DNS proxy pass questions on to them.
     pub resolv_conf: PathBuf,
 }
@@ -64,16 +68,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where every system has it.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
+/// The token's name in the runtime directory.
+const TOKEN: &str = "tcp.token";
+
 /// The socket's name in the runtime directory.
 const SOCKET: &str = "hostcompute.sock";
 
 impl Options {
-    /// The defaults for this user, changed by `HOSTCOMPUTE_SOCKET`, `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`,
+    /// The defaults for this user, changed by `HOSTCOMPUTE_SOCKET`, `HOSTCOMPUTE_ADDRESS` (see [`Way::Address`]), `HOSTCOMPUTE_TOKEN_FILE`, `HOSTCOMPUTE_STATE_DIR`, `HOSTCOMPUTE_RUNTIME_DIR`,
     /// `HOSTCOMPUTE_HOST_NETNS`, `HOSTCOMPUTE_STRICT`, `HOSTCOMPUTE_WAIT` (seconds), and for containers (see [`Containers`])
     /// `HOSTCOMPUTE_RUNTIME`, `HOSTCOMPUTE_USERS`, `HOSTCOMPUTE_GROUPS`; `HOSTCOMPUTE_RESOLV_CONF` for [`Self::resolv_conf`].
     ///
     /// Root uses `/var/lib/hostcompute` and `/run/hostcompute`. Other users use the XDG directories and a user namespace. Who names
-    /// a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
+    /// an address or a socket wants the service there; who names a state directory or a host namespace wants a service inside the process.
     pub fn from_env() -> Self {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let mut options = if platform::is_administrator() { Self::system() } else { Self::user() };
@@ -91,6 +98,13 @@ impl Options {
         if let Some(socket) = variable("HOSTCOMPUTE_SOCKET") {
             options.way = Way::Socket(socket.into());
         }
+        if let Some(address) = variable("HOSTCOMPUTE_ADDRESS") {
+            options.way = Way::Address(address.to_string_lossy().into_owned());
+        }
+        options.token_file = match variable("HOSTCOMPUTE_TOKEN_FILE") {
+            Some(file) => file.into(),
+            None => options.runtime_dir.join(TOKEN),
+        };
         if let Some(file) = variable("HOSTCOMPUTE_RESOLV_CONF") {
             options.resolv_conf = file.into();
         }
@@ -116,6 +130,7 @@ impl Options {
 
     /// A service on directories of its own, for a private host or a test.
     pub fn at(state_dir: PathBuf, runtime_dir: PathBuf) -> Self {
+        let token_file = runtime_dir.join(TOKEN);
         Self {
             way: Way::Embedded,
             state_dir,
@@ -126,6 +141,7 @@ impl Options {
             containers: Containers::default(),
             expects_system: false,
             rootless: false,
+            token_file,
             resolv_conf: RESOLV_CONF.into(),
         }
     }

@@ -1,4 +1,4 @@
-//! The Rust API over the socket and with the service inside the process: word for word the same, successes, warnings, failures and
+//! The Rust API over the socket, over TCP, and with the service inside the process: word for word the same, successes, warnings, failures and
 //! notifications.
 //!
 //! The scenario runs in a process of its own, in fresh network and mount namespaces, once for each way; what it writes down is compared.
@@ -27,8 +27,11 @@ use hostcompute::{
 const WAY: &str = "HOSTCOMPUTE_TEST_WAY";
 const FOLDER: &str = "HOSTCOMPUTE_TEST_FOLDER";
 
+/// Where the service listens on its own loopback.
+const PORT: &str = "127.0.0.1:8643";
+
 #[test]
-fn both_ways_are_alike_word_for_word() {
+fn all_ways_are_alike_word_for_word() {
     if !is_root() {
         let required = std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_some();
         assert!(!required, "HOSTCOMPUTE_REQUIRE_ROOT is set, and this is not root");
@@ -38,12 +41,14 @@ fn both_ways_are_alike_word_for_word() {
     if Daemon::program().is_none() {
         return;
     }
-    let [embedded, served] = ["embedded", "served"].map(written_down);
+    let [embedded, served, tcp] = ["embedded", "served", "tcp"].map(written_down);
     assert!(embedded.lines().count() > 40, "{embedded}");
-    for (one, other) in embedded.lines().zip(served.lines()) {
-        assert_eq!(one, other);
+    for served in [served, tcp] {
+        for (one, other) in embedded.lines().zip(served.lines()) {
+            assert_eq!(one, other);
+        }
+        assert_eq!(embedded, served);
     }
-    assert_eq!(embedded, served);
 }
 
 /// What the scenario writes down when it goes this way.
@@ -55,7 +60,16 @@ fn written_down(way: &str) -> String {
     inner.args(["--net", "--mount", "--propagation", "private", "--"]);
     inner.arg(std::env::current_exe().expect("a program"));
     inner.args(["--exact", "scenario", "--ignored"]).env(WAY, way).env(FOLDER, &folder);
-    for variable in ["STATE_DIR", "RUNTIME_DIR", "HOST_NETNS", "SOCKET", "STRICT", "KILL_AT"] {
+    for variable in [
+        "STATE_DIR",
+        "RUNTIME_DIR",
+        "HOST_NETNS",
+        "SOCKET",
+        "ADDRESS",
+        "TOKEN_FILE",
+        "STRICT",
+        "KILL_AT",
+    ] {
         inner.env_remove(format!("HOSTCOMPUTE_{variable}"));
     }
     let output = inner.output().expect("unshare of util-linux");
@@ -75,7 +89,10 @@ fn scenario() {
         (Host::embedded(options).expect("opened"), None)
     } else {
         let daemon = serve(&folder);
-        let way = Way::Socket(folder.join("hostcompute.sock"));
+        let way = match variable(WAY) == "tcp" {
+            true => Way::Address(format!("tcp://{PORT}")),
+            false => Way::Socket(folder.join("hostcompute.sock")),
+        };
         (Host::auto(Options { way, ..options }).expect("connected"), Some(daemon))
     };
     let mut book = Book::default();
@@ -91,7 +108,9 @@ fn scenario() {
 
 fn serve(folder: &Path) -> Daemon {
     let mut command = Command::new(Daemon::program().expect("the other test has looked"));
-    command.args(["--foreground", "--config", "/dev/null", "--socket"]);
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    assert!(up.expect("ip of iproute2").success());
+    command.args(["--foreground", "--config", "/dev/null", "--tcp", PORT, "--socket"]);
     command.arg(folder.join("hostcompute.sock"));
     command.env("HOSTCOMPUTE_STATE_DIR", folder.join("state"));
     command.env("HOSTCOMPUTE_RUNTIME_DIR", folder.join("run"));

@@ -78,12 +78,17 @@ pub struct Sandbox {
     private: Private,
     /// The service that `hc` asks; without one, `hc` carries its own.
     daemon: RefCell<Option<Daemon>>,
+    is_asked_over_tcp: bool,
 }
+
+/// Where a service listens on the loopback of its own host.
+const PORT: &str = "127.0.0.1:8643";
 
 impl Sandbox {
     /// A new host; `None`, with a message, where the test may not make one.
     pub fn new() -> Option<Self> {
-        Some(Self { private: Private::new("hc")?, daemon: RefCell::default() })
+        let private = Private::new("hc")?;
+        Some(Self { private, daemon: RefCell::default(), is_asked_over_tcp: false })
     }
 
     /// A new host with a service, which `hc` asks over its socket.
@@ -94,13 +99,21 @@ impl Sandbox {
         Some(host)
     }
 
+    /// As [`Self::served`]; `hc` asks over TCP.
+    pub fn over_tcp() -> Option<Self> {
+        let mut host = Self::served()?;
+        host.is_asked_over_tcp = true;
+        Some(host)
+    }
+
     /// Starts the service.
     #[track_caller]
     pub fn start_daemon(&self) {
         let Some(program) = Daemon::program() else { panic!("it was built when the test began") };
         let socket = self.socket();
         let socket = socket.to_str().expect("text");
-        let arguments = ["--foreground", "--socket", socket, "--config", "/dev/null"];
+        let arguments =
+            ["--foreground", "--socket", socket, "--config", "/dev/null", "--tcp", PORT];
         let mut command = self.inside(program.to_str().expect("text"), &arguments);
         self.own_directories(&mut command).env_remove("HOSTCOMPUTE_SOCKET");
         *self.daemon.borrow_mut() = Some(Daemon::start(command, self.private.directory()));
@@ -150,7 +163,13 @@ impl Sandbox {
             .arg(program)
             .args(arguments);
         if self.daemon.borrow().is_some() {
-            command.env("HOSTCOMPUTE_SOCKET", self.socket()).env_remove("HOSTCOMPUTE_STATE_DIR");
+            command.env_remove("HOSTCOMPUTE_STATE_DIR").env_remove("HOSTCOMPUTE_SOCKET");
+            if self.is_asked_over_tcp {
+                command.env("HOSTCOMPUTE_ADDRESS", format!("tcp://{PORT}"));
+                command.env("HOSTCOMPUTE_TOKEN_FILE", self.path("run/tcp.token"));
+            } else {
+                command.env("HOSTCOMPUTE_SOCKET", self.socket());
+            }
         } else {
             self.own_directories(&mut command).env_remove("HOSTCOMPUTE_SOCKET");
         }

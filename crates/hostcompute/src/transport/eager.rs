@@ -4,11 +4,14 @@
 //! the last time therefore looks for the next message for a moment, and sleeps only then. A peer that takes its time is never waited
 //! for in this way, and a machine with one processor has nothing to gain.
 
+#[cfg(unix)]
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
 use rustix::io::Errno;
+#[cfg(unix)]
 use rustix::net::{RecvFlags, recv};
 
 /// What the kernel needs to wake somebody, generously: whoever serves many waits no longer for the next request of one.
@@ -53,6 +56,7 @@ impl Eager {
 
     /// Reads what comes while it is worth waiting awake; `None` when it is time to sleep. An end or an error is left to the next
     /// reading.
+    #[cfg(unix)]
     pub fn listen(&mut self, socket: impl AsFd, buffer: &mut [u8]) -> Option<usize> {
         let spoken = self.spoken.filter(|_| self.is_worth_it())?;
         loop {

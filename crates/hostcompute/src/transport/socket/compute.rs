@@ -3,15 +3,16 @@
 
 use std::io::{self, Read};
 
-use hostcompute_schema::compute::Output;
+use hostcompute_schema::compute::{Output, STDIN, STDOUT, STREAM_UPGRADES};
 use hostcompute_schema::hcs::{ComputeEvent, ProcessParameters, parse_answer, parse_value};
 use hostcompute_schema::{ComputeOperation, Failure};
 
+#[cfg(unix)]
+use super::handed;
 use super::letter::Letter;
 use super::listen::Lines;
-use super::streams::{self, Upgraded};
-use super::wire::Incoming;
-use super::{Reply, Socket, Trouble};
+use super::wire::{Connection, Incoming, Request};
+use super::{Reply, Socket, Trouble, carried};
 use crate::transport::{ComputeAnswer, ComputeCall, ComputeNotice, ComputeSource, Log, Streams};
 
 impl Socket {
@@ -72,13 +73,50 @@ impl Socket {
     }
 
     fn streams(&self, call: &ComputeCall<'_>) -> Result<Streams, Failure> {
+        match self.address() {
+            #[cfg(unix)]
+            crate::Address::Socket(_) => self.handed_over(call),
+            _ => self.carried(call),
+        }
+    }
+
+    /// Streams by their descriptors.
+    #[cfg(unix)]
+    fn handed_over(&self, call: &ComputeCall<'_>) -> Result<Streams, Failure> {
+        self.upgraded(call, handed::UPGRADE, handed::ask)
+    }
+
+    /// Streams on connections of their own.
+    fn carried(&self, call: &ComputeCall<'_>) -> Result<Streams, Failure> {
+        let mut streams = Streams::default();
+        for stream in STREAM_UPGRADES {
+            let end = self.upgraded(call, stream.name, |connection, request| {
+                carried::ask(connection, request, stream)
+            })?;
+            match stream.bit {
+                STDIN => streams.input = end,
+                STDOUT => streams.output = end,
+                _ => streams.error = end,
+            }
+        }
+        Ok(streams)
+    }
+
+    /// What a connection brings that is upgraded to this.
+    fn upgraded<T>(
+        &self,
+        call: &ComputeCall<'_>,
+        to: &'static str,
+        ask: impl FnOnce(Connection, &Request<'_>) -> io::Result<Upgraded<T>>,
+    ) -> Result<T, Failure> {
         let mut letter = Letter::of_compute(call)?;
+        letter.upgrade(to);
         letter.in_session(self.session());
-        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.address(), &letter.line());
         let connection =
-            self.open().map_err(|trouble| trouble.failure(self.path(), &letter.line()))?;
-        match streams::ask(connection, &letter.request).map_err(broken)? {
-            Upgraded::Streams(streams) => Ok(streams),
+            self.open().map_err(|trouble| trouble.failure(self.address(), &letter.line()))?;
+        match ask(connection, &letter.request).map_err(broken)? {
+            Upgraded::Done(brought) => Ok(brought),
             Upgraded::Refused(incoming) => {
                 let (head, body, _) = incoming.whole().map_err(broken)?;
                 Reply { head, body }.succeeded()?;
@@ -98,7 +136,7 @@ impl Socket {
         if incoming.head.status == 200 {
             return Ok(incoming);
         }
-        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.address(), &letter.line());
         let (head, body, _) = incoming.whole().map_err(broken)?;
         Reply { head, body }.succeeded()?;
         Err(broken(io::Error::new(io::ErrorKind::InvalidData, "an answer without an end")))
@@ -114,6 +152,14 @@ impl Socket {
         let stream = self.endless(call)?;
         Ok(Log::new(Box::new(LogReader { stream, piece: Vec::new(), used: 0 })))
     }
+}
+
+/// What a request for streams brought.
+#[derive(Debug)]
+pub(super) enum Upgraded<T> {
+    Done(T),
+    /// An ordinary answer, which is a refusal.
+    Refused(Incoming),
 }
 
 /// Events of one system over the socket.
@@ -133,7 +179,7 @@ impl ComputeSource for Listening {
             }
             let mut piece = Vec::new();
             let goes_on = self.stream.more(&mut piece).map_err(|error| {
-                Trouble::Broken(error).failure(self.socket.path(), "tell what happens")
+                Trouble::Broken(error).failure(self.socket.address(), "tell what happens")
             })?;
             if !goes_on {
                 return Ok(None);
@@ -158,8 +204,7 @@ fn interrupter(stream: &Incoming) -> Box<dyn Fn() + Send + Sync> {
     let stream = stream.stream();
     Box::new(move || {
         if let Ok(stream) = &stream {
-            // One that has ended already is as good.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
+            stream.end();
         }
     })
 }

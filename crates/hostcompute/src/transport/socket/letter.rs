@@ -122,14 +122,7 @@ impl<'a> Letter<'a> {
             compute::Input::Document(_) | compute::Input::Options(_) => body = call.document,
             _ => {}
         }
-        let upgrade = matches!(operation.output(), compute::Output::Streams);
-        let headers = match upgrade {
-            true => vec![
-                ("connection", "upgrade".to_owned()),
-                ("upgrade", compute::STDIO_UPGRADE.to_owned()),
-            ],
-            false => Vec::new(),
-        };
+        let headers = Vec::new();
         let request = Request { method: method.name(), target: target.text, headers, body };
         let is_farewell = method == Method::Delete;
         Ok(Self { request, is_repeatable: method == Method::Get, is_farewell })
@@ -161,6 +154,12 @@ impl<'a> Letter<'a> {
         let request = Request { method: method.name(), target: target.text, headers, body };
         let is_repeatable = method == Method::Get;
         Ok(Self { request, is_repeatable, is_farewell: false })
+    }
+
+    /// The same letter, after which the connection is to be something else.
+    pub fn upgrade(&mut self, to: &str) {
+        let upgrade = [("connection", "upgrade".to_owned()), ("upgrade", to.to_owned())];
+        self.request.headers.extend(upgrade);
     }
 
     /// The same letter, to be carried out in the session of another connection.

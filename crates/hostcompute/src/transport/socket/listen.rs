@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use hostcompute_schema::{Failure, HResult};
 use serde_json::Value;
 
 use super::letter::Letter;
+use super::stream::Stream;
 use super::wire::Incoming;
 use super::{LONGEST_PAUSE, Reply, Socket, Trouble, locked};
 use crate::transport::{Event, Events, Notice, Source, Topic};
@@ -32,7 +32,7 @@ pub(super) struct Listener {
 #[derive(Debug, Default)]
 struct Line {
     /// The connection that is being listened to.
-    stream: Option<UnixStream>,
+    stream: Option<Stream>,
     interrupted: bool,
 }
 
@@ -94,7 +94,7 @@ impl Listener {
             self.fruitless = true;
             return Ok(());
         }
-        let broken = |error| Trouble::Broken(error).failure(self.socket.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.socket.address(), &letter.line());
         let (head, body, _) = incoming.whole().map_err(broken)?;
         Reply { head, body }.succeeded()?;
         let not_ours = io::Error::new(io::ErrorKind::InvalidData, "no stream of events");
@@ -165,8 +165,7 @@ impl Source for Listener {
             let mut line = locked(&line);
             line.interrupted = true;
             if let Some(stream) = line.stream.take() {
-                // One that has ended already is as good.
-                let _ = stream.shutdown(std::net::Shutdown::Both);
+                stream.end();
             }
         })
     }

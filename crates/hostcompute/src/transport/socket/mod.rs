@@ -1,21 +1,23 @@
-//! The service of this machine, over its unix socket.
+//! The service of this machine, over its unix socket, or over a loopback port with a token.
 //!
 //! Connections are kept for the next call; each is a session of the service, and one of them is the session that owns this host's
 //! handles. When a connection breaks because the service is started anew, what can safely be asked again is asked again: everything
 //! that only reads, and changes of the API, which carry an idempotency key, so that the service carries them out once.
 
+mod carried;
 mod compute;
+#[cfg(unix)]
+mod handed;
 mod letter;
 mod listen;
 #[cfg(images)]
 mod store;
-mod streams;
+mod stream;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,9 +30,10 @@ use super::{
     Answer, Ask, Call, ComputeAnswer, ComputeCall, ComputeEvents, Events, Log, Subscription, Topic,
     Transport,
 };
-use crate::Options;
+use crate::{Address, Options};
 use letter::Letter;
 use listen::Listener;
+use stream::Unusable;
 use wire::{Connection, Head, Incoming};
 
 /// The way to a service that runs by itself.
@@ -39,7 +42,7 @@ pub(crate) struct Socket(Arc<Inside>);
 
 #[derive(Debug)]
 struct Inside {
-    path: PathBuf,
+    address: Address,
     strict: bool,
     /// How long to wait for a service that is being started anew.
     patience: Duration,
@@ -64,6 +67,9 @@ const KEPT: usize = 8;
 
 /// How long to wait where a limit of the service is reached: rates are counted by the second.
 const HURRY: Duration = Duration::from_secs(1);
+
+/// The status of HTTP for a token that does not open.
+const UNAUTHORIZED: u16 = 401;
 
 /// The first pause before another try; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -91,11 +97,11 @@ impl Socket {
     ///
     /// # Errors
     /// RPC_S_SERVER_UNAVAILABLE when nothing listens there, E_ACCESSDENIED.
-    pub fn connect(path: PathBuf, options: &Options) -> Result<Self, Failure> {
-        let first = Connection::open(&path)
-            .map_err(|error| Trouble::Unreachable(error).failure(&path, "connect"))?;
+    pub fn connect(address: Address, options: &Options) -> Result<Self, Failure> {
+        let first = Connection::open(&address)
+            .map_err(|error| Trouble::Unreachable(error).failure(&address, "connect"))?;
         let socket = Self(Arc::new(Inside {
-            path,
+            address,
             strict: options.strict,
             patience: options.patience,
             idle: Mutex::new(vec![first]),
@@ -174,19 +180,22 @@ impl Socket {
         let idle = locked(&self.0.idle).pop();
         // What cannot be sent twice is not sent into a connection that has ended.
         let idle = if letter.is_repeatable { idle } else { alive(idle) };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.open()?,
-        };
-        connection.ask(&letter.request).map_err(Trouble::Broken)
+        if let Some(connection) = idle {
+            let incoming = connection.ask(&letter.request).map_err(Trouble::Broken)?;
+            // The token that was read when it was opened has been replaced since.
+            if incoming.head.status != UNAUTHORIZED {
+                return Ok(incoming);
+            }
+        }
+        self.open()?.ask(&letter.request).map_err(Trouble::Broken)
     }
 
-    fn path(&self) -> &Path {
-        &self.0.path
+    fn address(&self) -> &Address {
+        &self.0.address
     }
 
     fn open(&self) -> Result<Connection, Trouble> {
-        Connection::open(self.path()).map_err(Trouble::Unreachable)
+        Connection::open(self.address()).map_err(Trouble::Unreachable)
     }
 
     fn keep(&self, connection: Option<Connection>) {
@@ -223,7 +232,8 @@ impl Socket {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 _ => {
-                    return outcome.map_err(|trouble| trouble.failure(self.path(), &letter.line()));
+                    return outcome
+                        .map_err(|trouble| trouble.failure(self.address(), &letter.line()));
                 }
             }
             if outcome.is_err() {
@@ -240,7 +250,7 @@ impl Socket {
         tell: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Step>, Obstacle> {
         let broken = |error: io::Error| {
-            Obstacle::from(Trouble::Broken(error).failure(self.path(), "carry out the files"))
+            Obstacle::from(Trouble::Broken(error).failure(self.address(), "carry out the files"))
         };
         let mut end = None;
         let heard = self.lines(incoming, &mut |line| {
@@ -321,7 +331,7 @@ impl Transport for Socket {
         if incoming.head.status == 200 && incoming.head.is(letter::NDJSON) {
             return self.follow(incoming, tell);
         }
-        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.address(), &letter.line());
         let (head, body, connection) = incoming.whole().map_err(broken)?;
         self.keep(connection);
         Reply { head, body }.succeeded()?;
@@ -457,9 +467,11 @@ impl Trouble {
         }
     }
 
-    fn failure(self, path: &Path, what: &str) -> Failure {
-        let place = path.display();
+    fn failure(self, place: &Address, what: &str) -> Failure {
         let (Self::Unreachable(error) | Self::Broken(error)) = &self;
+        if let Some(failure) = unusable(error) {
+            return failure.clone();
+        }
         let failure = match (&self, error.kind()) {
             (Self::Unreachable(_), io::ErrorKind::PermissionDenied) => {
                 let why = format!("the socket {place} may not be used");
@@ -481,6 +493,11 @@ impl Trouble {
         };
         failure.because(error)
     }
+}
+
+/// The failure that an error carries.
+fn unusable(error: &io::Error) -> Option<&Failure> {
+    error.get_ref()?.downcast_ref::<Unusable>().map(|Unusable(failure)| failure)
 }
 
 /// A connection that can still be asked something.

@@ -46,7 +46,7 @@ impl Socket {
 
     /// A request whose body is read from a file or pipe, on a connection of its own.
     fn send(&self, letter: &Letter<'_>, archive: File) -> Result<Incoming, Failure> {
-        let failed = |trouble: Trouble| trouble.failure(self.path(), &letter.line());
+        let failed = |trouble: Trouble| trouble.failure(self.address(), &letter.line());
         let connection = self.open().map_err(failed)?;
         connection.pour(&letter.request, archive).map_err(|error| failed(Trouble::Broken(error)))
     }
@@ -62,7 +62,7 @@ impl Socket {
         loop {
             piece.clear();
             let goes_on = incoming.more(&mut piece).map_err(|error| {
-                let failure = Trouble::Broken(error).failure(self.path(), &letter.line());
+                let failure = Trouble::Broken(error).failure(self.address(), &letter.line());
                 failure.hint("the log of the service says why it broke off")
             })?;
             if !goes_on {
@@ -76,7 +76,7 @@ impl Socket {
                 Failure::new(code, format!("cannot write the archive: {error}"))
             })?;
         }
-        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.address(), &letter.line());
         let (_, _, connection) = incoming.whole().map_err(broken)?;
         self.keep(connection);
         Ok(Value::Null)
@@ -101,14 +101,14 @@ impl Socket {
             Ok(ControlFlow::Break(())) => Err(Failure::new(HResult::E_ABORT, "interrupted")),
             Ok(ControlFlow::Continue(())) => end.unwrap_or_else(|| {
                 let error = io::ErrorKind::UnexpectedEof.into();
-                Err(Trouble::Broken(error).failure(self.path(), &letter.line()))
+                Err(Trouble::Broken(error).failure(self.address(), &letter.line()))
             }),
-            Err(error) => Err(Trouble::Broken(error).failure(self.path(), &letter.line())),
+            Err(error) => Err(Trouble::Broken(error).failure(self.address(), &letter.line())),
         }
     }
 
     fn whole(&self, letter: &Letter<'_>, incoming: Incoming) -> Result<Reply, Failure> {
-        let broken = |error| Trouble::Broken(error).failure(self.path(), &letter.line());
+        let broken = |error| Trouble::Broken(error).failure(self.address(), &letter.line());
         let (head, body, connection) = incoming.whole().map_err(broken)?;
         self.keep(connection);
         Ok(Reply { head, body })

@@ -1,21 +1,20 @@
-//! HTTP/1.1 on a unix socket, the client's side, blocking: requests out, answers in, one after the other on one connection.
+//! HTTP/1.1 on a stream, the client's side, blocking: requests out, answers in, one after the other on one connection.
 //!
 //! Only what a service of ours sends is understood: lengths, chunks, no compression. `httparse` reads the syntax. Upgraded connections
 //! are read in `streams.rs`.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
-
+use super::stream::Stream;
+use crate::Address;
 use crate::transport::eager::{self, Eager};
 
 /// A connection and what was read from it beyond the last answer.
 #[derive(Debug)]
 pub struct Connection {
-    stream: UnixStream,
+    stream: Stream,
+    /// What every request carries where the stream itself does not say who asks.
+    token: Option<String>,
     /// Read and not used yet: from `start` on.
     buffer: Vec<u8>,
     start: usize,
@@ -79,32 +78,32 @@ const PIECE: usize = 16 * 1024;
 const CHUNK: usize = 128 * 1024;
 
 impl Connection {
-    /// Connects to a socket.
+    /// Connects to a service.
     ///
     /// # Errors
     /// Nothing listens, or the caller may not.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(path)?;
-        Ok(Self::of(stream))
+    pub fn open(address: &Address) -> io::Result<Self> {
+        let (stream, token) = Stream::open(address)?;
+        Ok(Self { token, ..Self::of(stream) })
     }
 
-    pub(super) fn of(stream: UnixStream) -> Self {
+    pub(super) fn of(stream: impl Into<Stream>) -> Self {
         let eager = Eager::for_at_most(eager::CHANGE);
-        Self { stream, buffer: Vec::new(), start: 0, eager }
+        Self { stream: stream.into(), token: None, buffer: Vec::new(), start: 0, eager }
     }
 
     /// Whether the other side has ended a connection that waits for nothing.
     pub fn is_dead(&mut self) -> bool {
         // Unasked bytes are as bad as an end.
-        recv(&self.stream, &mut [0], RecvFlags::DONTWAIT) != Err(Errno::AGAIN)
+        !self.stream.is_quiet()
     }
 
     /// Sends a request; whoever has the stream reads the answer.
     ///
     /// # Errors
     /// The connection broke.
-    pub(super) fn send(mut self, request: &Request<'_>) -> io::Result<UnixStream> {
-        self.stream.write_all(&written(request))?;
+    pub(super) fn send(mut self, request: &Request<'_>) -> io::Result<Stream> {
+        self.stream.write_all(&self.written(request))?;
         Ok(self.stream)
     }
 
@@ -118,7 +117,7 @@ impl Connection {
         request: &Request<'_>,
         mut from: std::fs::File,
     ) -> io::Result<Incoming> {
-        let mut sent = self.stream.write_all(head_of_chunks(request).as_bytes());
+        let mut sent = self.stream.write_all(self.head_of_chunks(request).as_bytes());
         let mut piece = vec![0; CHUNK];
         while sent.is_ok() {
             let read = match from.read(&mut piece) {
@@ -142,7 +141,7 @@ impl Connection {
     /// # Errors
     /// The connection broke, or the answer is none.
     pub fn ask(mut self, request: &Request<'_>) -> io::Result<Incoming> {
-        let sent = self.stream.write_all(&written(request));
+        let sent = self.stream.write_all(&self.written(request));
         self.answered(request, sent)
     }
 
@@ -154,10 +153,45 @@ impl Connection {
             (Ok(head), _) => head,
             (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
         };
-        let Self { stream, buffer, start, .. } = self;
+        let Self { stream, buffer, start, eager, token } = self;
         let mut incoming = Incoming::begun(stream, buffer, start, head);
-        incoming.connection.eager = self.eager;
+        (incoming.connection.eager, incoming.connection.token) = (eager, token);
         Ok(incoming)
+    }
+
+    /// What stands before every body.
+    fn head_of(&self, request: &Request<'_>) -> String {
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", request.method, request.target);
+        if let Some(token) = &self.token {
+            text.push_str(&format!("authorization: Bearer {token}\r\n"));
+        }
+        for (name, value) in &request.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text
+    }
+
+    /// What stands before a body of unknown length.
+    #[cfg(images)]
+    fn head_of_chunks(&self, request: &Request<'_>) -> String {
+        let kind = "content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        self.head_of(request) + kind
+    }
+
+    fn written(&self, request: &Request<'_>) -> Vec<u8> {
+        let mut text = self.head_of(request);
+        if !request.body.is_empty() {
+            let length = request.body.len();
+            text.push_str(&format!(
+                "content-type: application/json\r\ncontent-length: {length}\r\n"
+            ));
+        } else if !matches!(request.method, "GET" | "HEAD" | "DELETE") {
+            text.push_str("content-length: 0\r\n");
+        }
+        text.push_str("\r\n");
+        text.push_str(request.body);
+        text.into_bytes()
     }
 
     fn head(&mut self, method: &str) -> io::Result<Head> {
@@ -189,7 +223,7 @@ impl Connection {
         self.buffer.resize(length + PIECE, 0);
         let room = self.buffer.get_mut(length..).unwrap_or_default();
         let read = loop {
-            if let Some(read) = self.eager.listen(&self.stream, room) {
+            if let Some(read) = self.stream.listen(&mut self.eager, room) {
                 break Ok(read);
             }
             match self.stream.read(room) {
@@ -264,12 +298,12 @@ impl Incoming {
     ///
     /// # Errors
     /// There are no descriptors left.
-    pub fn stream(&self) -> io::Result<UnixStream> {
+    pub fn stream(&self) -> io::Result<Stream> {
         self.connection.stream.try_clone()
     }
 
     /// An answer of which this has been read: the head is so long, what follows belongs to the body.
-    pub(super) fn begun(stream: UnixStream, buffer: Vec<u8>, start: usize, head: Head) -> Self {
+    pub(super) fn begun(stream: Stream, buffer: Vec<u8>, start: usize, head: Head) -> Self {
         let left = if let Framing::Length(length) = head.framing { length } else { 0 };
         let over = matches!(head.framing, Framing::Nothing | Framing::Length(0));
         let connection = Connection { buffer, start, ..Connection::of(stream) };
@@ -360,35 +394,6 @@ impl Incoming {
     }
 }
 
-/// What stands before every body.
-fn head_of(request: &Request<'_>) -> String {
-    let mut text = format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", request.method, request.target);
-    for (name, value) in &request.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text
-}
-
-/// What stands before a body of unknown length.
-#[cfg(images)]
-fn head_of_chunks(request: &Request<'_>) -> String {
-    let kind = "content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    head_of(request) + kind
-}
-
-fn written(request: &Request<'_>) -> Vec<u8> {
-    let mut text = head_of(request);
-    if !request.body.is_empty() {
-        let length = request.body.len();
-        text.push_str(&format!("content-type: application/json\r\ncontent-length: {length}\r\n"));
-    } else if !matches!(request.method, "GET" | "HEAD" | "DELETE") {
-        text.push_str("content-length: 0\r\n");
-    }
-    text.push_str("\r\n");
-    text.push_str(request.body);
-    text.into_bytes()
-}
-
 fn garbled(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
@@ -396,6 +401,7 @@ fn garbled(why: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
 
     /// What a client reads when a service sends `pieces`, each in its own write.
     fn answered(method: &'static str, pieces: &[&str]) -> io::Result<(Head, String, bool)> {

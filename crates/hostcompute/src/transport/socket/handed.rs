@@ -1,18 +1,22 @@
-//! Upgraded connections: after the head of the answer one byte comes that says which streams a process has, and with it their
+//! Streams of a process as descriptors, on an upgraded connection: after the head of the answer one byte comes that says which streams a process has, and with it their
 //! descriptors. They travel beside the bytes, so everything on such a connection is read with room for them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 
 use hostcompute_schema::compute::{STDERR, STDIN, STDIO_UPGRADE, STDOUT};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::compute::Upgraded;
+use super::stream::Stream;
 use super::wire::{Connection, Head, Incoming, Request};
 use crate::transport::Streams;
+
+/// What the connection is upgraded to.
+pub(super) const UPGRADE: &str = STDIO_UPGRADE;
 
 /// How many descriptors come at most.
 const MOST: usize = 3;
@@ -20,19 +24,11 @@ const MOST: usize = 3;
 /// What is read at once.
 const PIECE: usize = 4096;
 
-/// What a request for streams brought.
-#[derive(Debug)]
-pub(super) enum Upgraded {
-    Streams(Streams),
-    /// An ordinary answer, which is a refusal.
-    Refused(Incoming),
-}
-
 /// Asks for streams on a connection of its own.
 ///
 /// # Errors
 /// The connection broke, or what came is not what was announced.
-pub(super) fn ask(connection: Connection, request: &Request<'_>) -> io::Result<Upgraded> {
+pub(super) fn ask(connection: Connection, request: &Request<'_>) -> io::Result<Upgraded<Streams>> {
     let stream = connection.send(request)?;
     let mut arrived = Arrived::default();
     let (length, head) = loop {
@@ -44,14 +40,14 @@ pub(super) fn ask(connection: Connection, request: &Request<'_>) -> io::Result<U
     if head.status != 101 {
         return Ok(Upgraded::Refused(Incoming::begun(stream, arrived.bytes, length, head)));
     }
-    if !head.header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case(STDIO_UPGRADE)) {
+    if !head.header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case(UPGRADE)) {
         return Err(strange("the connection is upgraded to something else"));
     }
     while arrived.bytes.len() <= length {
         arrived.more(&stream)?;
     }
     let said = arrived.bytes.get(length).copied().unwrap_or_default();
-    arrived.streams(said).map(Upgraded::Streams)
+    arrived.streams(said).map(Upgraded::Done)
 }
 
 /// What has come so far.
@@ -62,7 +58,7 @@ struct Arrived {
 }
 
 impl Arrived {
-    fn more(&mut self, stream: &UnixStream) -> io::Result<()> {
+    fn more(&mut self, stream: &Stream) -> io::Result<()> {
         let mut piece = [0; PIECE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
@@ -108,13 +104,14 @@ mod tests {
     use super::*;
     use std::io::{IoSlice, Read, Write};
     use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
 
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
     const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: hostcompute-stdio\r\n\r\n";
 
     /// What a client gets when a service sends a head, and then a byte with descriptors.
-    fn asked(head: &str, byte: &[u8], descriptors: &[OwnedFd]) -> io::Result<Upgraded> {
+    fn asked(head: &str, byte: &[u8], descriptors: &[OwnedFd]) -> io::Result<Upgraded<Streams>> {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
         theirs.write_all(head.as_bytes()).expect("room");
         let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
@@ -140,8 +137,7 @@ mod tests {
     fn descriptors_arrive_with_the_byte_that_names_them() {
         let (read, write) = io::pipe().expect("a pipe");
         let descriptors = [OwnedFd::from(read), OwnedFd::from(write)];
-        let Ok(Upgraded::Streams(streams)) = asked(UPGRADED, &[STDOUT | STDERR], &descriptors)
-        else {
+        let Ok(Upgraded::Done(streams)) = asked(UPGRADED, &[STDOUT | STDERR], &descriptors) else {
             panic!("no streams");
         };
         assert!(streams.input.is_none());
@@ -156,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_process_may_have_no_streams() {
-        let Ok(Upgraded::Streams(streams)) = asked(UPGRADED, &[0], &[]) else {
+        let Ok(Upgraded::Done(streams)) = asked(UPGRADED, &[0], &[]) else {
             panic!("no answer");
         };
         assert!(streams.input.is_none() && streams.output.is_none() && streams.error.is_none());
