@@ -156,7 +156,12 @@ pub(crate) const VERSION_2: &str = r#"{"SchemaVersion":{"Major":2,"Minor":0}}"#;
 /// The ids that an enumeration answers with.
 pub(crate) fn ids(host: &Host, operation: Operation, query: &str) -> Result<Vec<Guid>, Failure> {
     let answer = host.call(&Call { operation, id: None, network: None, document: query })?;
-    let listed: Value = serde_json::from_str(&answer.body).map_err(|error| unreadable(&error))?;
+    listed(&answer.body)
+}
+
+/// The ids of such an answer.
+pub(crate) fn listed(body: &str) -> Result<Vec<Guid>, Failure> {
+    let listed: Value = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
     let texts = listed.as_array().map(Vec::as_slice).unwrap_or_default();
     texts
         .iter()

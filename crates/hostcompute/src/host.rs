@@ -16,6 +16,8 @@ use crate::{Address, Options, Way};
 
 #[cfg(socket)]
 use crate::transport::socket::Socket;
+#[cfg(windows)]
+use crate::transport::windows::Windows;
 #[cfg(embedded)]
 use crate::{Namespace, Place, transport::embedded::Embedded};
 #[cfg(socket)]
@@ -64,11 +66,16 @@ impl Host {
         }
     }
 
-    /// The service that runs on this machine: at the socket of [`Options::way`], else at the first of [`Options::sockets`] that answers.
+    /// The service that runs on this machine: at the socket of [`Options::way`], else at the first of [`Options::sockets`] that answers. On
+    /// Windows it is the system's own, unless [`Options::way`] says otherwise.
     ///
     /// # Errors
     /// RPC_S_SERVER_UNAVAILABLE when nothing listens, E_ACCESSDENIED.
     pub fn running(options: &Options) -> Result<Self, Failure> {
+        #[cfg(windows)]
+        if options.way == Way::Any {
+            return Self::windows(options);
+        }
         let places = match &options.way {
             Way::Socket(path) => vec![Address::Socket(path.clone())],
             Way::Address(text) => vec![Address::read(text, options.token_file.clone())?],
@@ -86,6 +93,15 @@ impl Host {
         let nowhere =
             || Failure::new(HResult::RPC_S_SERVER_UNAVAILABLE, "there is no socket to try");
         Err(refusal.unwrap_or_else(nowhere))
+    }
+
+    /// The network and compute services of this Windows.
+    ///
+    /// # Errors
+    /// RPC_S_SERVER_UNAVAILABLE where it has none. What a call needs and this Windows lacks is refused then, by E_NOTIMPL.
+    #[cfg(windows)]
+    pub fn windows(options: &Options) -> Result<Self, Failure> {
+        Ok(Self::through(Arc::new(Windows::open(options.strict)?)))
     }
 
     /// The service that listens on a unix socket.

@@ -42,7 +42,7 @@ pub mod guest_network_service;
 mod host;
 #[cfg(images)]
 pub mod image;
-#[cfg(images)]
+#[cfg(any(images, windows))]
 pub mod layer;
 pub mod loadbalancer;
 #[cfg(embedded)]

@@ -75,6 +75,12 @@ impl Host {
     /// below; POST `/endpoints/{id}` (the whole document, of which the policies count), `/endpoints/{id}/attach`, `detach`, `refresh`;
     /// GET `/endpointstats/{id}`, `/endpointaddresses/{id}`; POST `/namespaces/{id}/addresource`, `removeresource`.
     pub fn hns_call(&self, method: &str, path: &str, document: &str) -> Value {
+        if let Some(told) = self.transport().older(method, path, document) {
+            return match told.and_then(|text| read(&text)) {
+                Ok(answer) => answer,
+                Err(failure) => failure.error_record(),
+            };
+        }
         match Older(self).carry_out(method, path, document) {
             Ok(Value::Null) => json!({ "Success": true }),
             Ok(output) => json!({ "Success": true, "Output": output }),

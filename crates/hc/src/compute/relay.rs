@@ -22,7 +22,8 @@ pub fn attend(mut process: Process, console: bool) -> Result<u32, Failure> {
     let output = process.stdout.take();
     let errors = process.stderr.take();
     let process = Arc::new(process);
-    let raw = if console { Raw::enter().ok().flatten() } else { None };
+    // Put back when this function ends.
+    let _raw = if console { Raw::enter().ok().flatten() } else { None };
     if input.is_some() || console {
         let process = process.clone();
         // Nobody waits for this thread: it may be reading when the command is over.
@@ -33,9 +34,7 @@ pub fn attend(mut process: Process, console: bool) -> Result<u32, Failure> {
         errors.map(|from| thread::spawn(move || carry(from, io::stderr()))),
     ];
     carried.into_iter().flatten().for_each(|thread| drop(thread.join()));
-    let status = process.wait(None);
-    drop(raw);
-    Ok(status?.exit_code.unwrap_or_default())
+    Ok(process.wait(None)?.exit_code.unwrap_or_default())
 }
 
 /// Writes what a command wrote. Where nobody reads any more, the rest is thrown away, so that the command can go on.

@@ -8,6 +8,8 @@ pub mod eager;
 pub(crate) mod embedded;
 #[cfg(socket)]
 pub(crate) mod socket;
+#[cfg(windows)]
+pub(crate) mod windows;
 
 use std::fmt::Debug;
 
@@ -129,6 +131,17 @@ pub trait Transport: Debug + Send + Sync {
     /// # Errors
     /// HCS_E_SYSTEM_NOT_FOUND, or why the service cannot be reached.
     fn compute_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure>;
+
+    /// Carries out a call of the older interface, where the service has one of its own; the text of its answer. `None` where such calls
+    /// are made of those of the newer one.
+    fn older(
+        &self,
+        _method: &str,
+        _path: &str,
+        _document: &str,
+    ) -> Option<Result<String, Failure>> {
+        None
+    }
 
     /// Carries out a call about images or layers; null where there is nothing to say.
     ///

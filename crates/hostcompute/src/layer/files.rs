@@ -1,8 +1,4 @@
-//! Layers: directories that containers are made of, as computestorage.dll has them.
-//!
-//! Each function of [`Layers`] is one of that library, with the documents of [`crate::schema::hcs`] (parents top first); [`Attached`] is
-//! a merged view that goes with the value. None needs a service; one that runs can be asked all the same, and does what an ordinary
-//! user names with that user's rights. What Linux cannot do (disks of virtual machines) answers ERROR_NOT_SUPPORTED.
+//! Linux: directories of which one is the layer, worked on by this process or by a service. See [`super`].
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -219,50 +215,4 @@ pub(crate) fn written(limits: &Limits) -> [(&'static str, String); 2] {
 fn writable(options: &ExportLayerOptions) -> (&'static str, &'static str) {
     let is_writable = options.is_writable_layer == Some(true);
     ("writable", if is_writable { "true" } else { "false" })
-}
-
-/// A merged view that goes with this value.
-#[derive(Debug)]
-pub struct Attached {
-    layers: Layers,
-    path: PathBuf,
-    is_attached: bool,
-}
-
-impl Attached {
-    /// As [`Layers::attach`].
-    ///
-    /// # Errors
-    /// As [`Layers::attach`].
-    pub fn new(layers: &Layers, path: &Path, data: &LayerData) -> Result<Self, Failure> {
-        layers.attach(path, data)?;
-        Ok(Self { layers: layers.clone(), path: path.to_owned(), is_attached: true })
-    }
-
-    /// Where it is seen.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Detaches it now, and says if that fails.
-    ///
-    /// # Errors
-    /// As [`Layers::detach`].
-    pub fn detach(mut self) -> Result<(), Failure> {
-        self.is_attached = false;
-        self.layers.detach(&self.path)
-    }
-
-    /// Leaves it attached.
-    pub fn keep(mut self) {
-        self.is_attached = false;
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        if self.is_attached {
-            let _ = self.layers.detach(&self.path);
-        }
-    }
 }
