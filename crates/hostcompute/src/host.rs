@@ -143,6 +143,11 @@ impl Host {
 
     #[cfg(not(embedded))]
     fn within(options: Options) -> Result<Self, Failure> {
+        if options.way == Way::Embedded {
+            let why = "this program does not carry the service inside itself";
+            return Err(Failure::new(HResult::ERROR_NOT_SUPPORTED, why)
+                .hint("that takes Linux, and the feature `embedded` of the crate hostcompute"));
+        }
         let sockets = options.sockets();
         let sockets: Vec<String> = sockets.iter().map(|path| path.display().to_string()).collect();
         let why = format!("no service listens on {}", sockets.join(" or "));

@@ -1,5 +1,5 @@
 //! The client's side of the socket, against a service that breaks off, stops, refuses and misses things on purpose.
-#![cfg(socket)]
+#![cfg(all(socket, unix))]
 
 mod scripted;
 

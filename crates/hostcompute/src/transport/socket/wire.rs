@@ -398,7 +398,8 @@ fn garbled(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-#[cfg(test)]
+// Their peers are the other ends of unix sockets.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
