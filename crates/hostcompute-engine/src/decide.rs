@@ -347,6 +347,7 @@ impl Touched {
                 Kind::Endpoint => {
                     self.endpoint(state, id);
                     if let Change::Put(Object::Endpoint(endpoint)) = change {
+                        self.guided(state, endpoint);
                         self.hops.extend(endpoint.hops.keys());
                         self.residents(state, endpoint);
                         self.behind_the_same_mac(state, endpoint);
@@ -405,6 +406,7 @@ impl Touched {
     fn endpoint(&mut self, state: &State, id: Guid) {
         self.endpoints.insert(id);
         if let Some(endpoint) = state.endpoints.get(id) {
+            self.guided(state, endpoint);
             self.hops.extend(endpoint.hops.keys());
             self.residents(state, endpoint);
             self.behind_the_same_mac(state, endpoint);
@@ -413,6 +415,13 @@ impl Touched {
             self.load_balancers.insert(balancer);
             self.companions(state, balancer);
         }
+    }
+
+    /// What a network needs as long as one of its endpoints is guided comes and goes with these.
+    fn guided(&mut self, state: &State, endpoint: &endpoint::Endpoint) {
+        let networks = state.networks.get(endpoint.network).into_iter();
+        let transparent = networks.filter(|network| network.mode == network::Mode::Transparent);
+        self.networks.extend(transparent.map(|network| network.id));
     }
 
     /// The namespace of an endpoint and the endpoints that share it: each may send as the others.
@@ -463,7 +472,7 @@ impl Touched {
         network::shared_facts(state, facts);
         detour::facts(state, self.hops.iter(), facts);
         for network in self.networks.iter().filter_map(|id| state.networks.get(*id)) {
-            network.facts(facts);
+            network.facts(state, facts);
         }
         for set in self.sets.iter().filter_map(|id| state.sets.get(*id)) {
             set.facts(state, facts);
@@ -488,7 +497,7 @@ impl State {
         let mut facts = Vec::new();
         network::shared_facts(self, &mut facts);
         detour::facts(self, self.index.hops.keys(), &mut facts);
-        self.networks().for_each(|network| network.facts(&mut facts));
+        self.networks().for_each(|network| network.facts(self, &mut facts));
         self.sets.iter().for_each(|set| set.facts(self, &mut facts));
         self.remote_subnets.iter().for_each(|route| route.facts(self, &mut facts));
         self.namespaces().for_each(|namespace| namespace::facts(self, namespace.id, &mut facts));

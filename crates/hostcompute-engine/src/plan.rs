@@ -27,7 +27,7 @@ pub use access::{
     AclChain, AclRule, AddressSet, Direction, End, Member, PortRange, SetMatch, Verdict,
 };
 pub use answers::{Lease, Name, Responder};
-pub use station::{Meter, Station};
+pub use station::{Face, Guise, Meter, Station};
 
 /// The two families of IP; every list of addresses, map and chain exists once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,8 @@ pub enum Fact {
     Peer(Peer),
     /// Addresses that are behind a tunnel.
     RemoteRoute(RemoteRoute),
+    /// By what guided endpoints leave the host, under their MACs.
+    Guise(Guise),
     /// Where what a bridged network sends leaves the host.
     Wire(Wire),
     /// A way that packets take by their number.
@@ -70,6 +72,8 @@ pub enum Fact {
     Port(Port),
     /// An endpoint's own link to an adapter's wire.
     Station(Station),
+    /// An endpoint's presence on an adapter's wire, behind which the host is.
+    Face(Face),
     /// An adapter answers for an endpoint's address.
     Proxy(Proxy),
     /// The address of an endpoint attached to the host's own namespace.
@@ -165,6 +169,8 @@ pub struct Wire {
     pub network: Guid,
     /// The adapter, by name: its index may be another after a reboot.
     pub uplink: String,
+    /// The link by which packets leave: the adapter itself, or the [`Guise`].
+    pub out: String,
     pub ways: Vec<Way>,
     pub tunnel: bool,
 }

@@ -37,6 +37,10 @@ pub fn fact(fact: &Fact) -> String {
                 station.name, station.endpoint, station.uplink
             )
         }
+        Fact::Face(face) => {
+            format!("link {} of endpoint {} to {}", face.name, face.endpoint, face.uplink)
+        }
+        Fact::Guise(guise) => format!("MACs of endpoints at {}", guise.uplink),
         Fact::Netns(netns) => format!("namespace {netns}"),
         Fact::Port(port) => format!("interface {} of endpoint {}", port.name, port.endpoint),
         Fact::HostAddress(host) => {

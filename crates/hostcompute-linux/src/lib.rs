@@ -45,6 +45,7 @@ mod detour;
 pub mod doctor;
 mod error;
 pub mod exec;
+mod face;
 mod forwarding;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -32,8 +32,8 @@ use crate::port::Pair;
 use crate::route::link::{self, Link};
 use crate::route::path;
 use crate::{
-    Linux, anchor, claim, compare, detour, marks, port, resolver, shaper, station, sweep, tunnel,
-    wire,
+    Linux, anchor, claim, compare, detour, face, marks, port, resolver, shaper, station, sweep,
+    tunnel, wire,
 };
 
 /// Namespaces of ports whose making waits in the datagram must stay open, so there are fewer than are kept open.
@@ -87,6 +87,8 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::Detour(_)
             | Fact::Proxy(_)
             | Fact::Station(_)
+            | Fact::Face(_)
+            | Fact::Guise(_)
             | Fact::Netns(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
@@ -259,8 +261,8 @@ impl<'p> Performance<'_, 'p> {
             Fact::Peer(new) => tunnel::push_add_peer(&mut self.datagram, step, new),
             Fact::RemoteRoute(new) => tunnel::push_add_route(&mut self.datagram, step, new),
             Fact::Wire(new) => {
-                let uplink = wire::index(&mut self.host.route, &new.uplink)?;
-                wire::push_add(&mut self.datagram, step, new, uplink);
+                let out = wire::index(&mut self.host.route, &new.out)?;
+                wire::push_add(&mut self.datagram, step, new, out);
             }
             Fact::Detour(new) => {
                 let link = detour::find_link(&mut self.host.route, new)?;
@@ -274,7 +276,17 @@ impl<'p> Performance<'_, 'p> {
             Fact::Port(new) => self.begin_port(step, new)?,
             Fact::Station(new) => {
                 self.flush()?;
+                // A port of the same endpoint has its place until it is gone.
+                self.hand_over()?;
                 station::make(self.host, step, new)?;
+            }
+            Fact::Guise(new) => {
+                self.flush()?;
+                face::put_on(self.host, step, new)?;
+            }
+            Fact::Face(new) => {
+                self.flush()?;
+                face::make(self.host, step, new)?;
             }
             Fact::HostAddress(new) => anchor::push_add_host_address(&mut self.datagram, step, new),
             Fact::Interception(new) => {
@@ -362,8 +374,8 @@ impl<'p> Performance<'_, 'p> {
             Fact::Anchor(old) => anchor::push_retire(&mut self.datagram, step, old),
             // An adapter that is gone took them along.
             Fact::Wire(old) => {
-                let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();
-                wire::push_remove(&mut self.datagram, step, old, uplink);
+                let out = wire::index(&mut self.host.route, &old.out).unwrap_or_default();
+                wire::push_remove(&mut self.datagram, step, old, out);
             }
             Fact::Detour(old) => {
                 let link = detour::find_link(&mut self.host.route, old).unwrap_or_default();
@@ -391,6 +403,11 @@ impl<'p> Performance<'_, 'p> {
                 self.retired.addresses.extend(port::addresses(old));
             }
             Fact::Station(old) => station::remove(self.host, step, old)?,
+            Fact::Face(old) => face::remove(self.host, step, old)?,
+            Fact::Guise(old) => {
+                self.flush()?;
+                face::take_off(self.host, step, old)?;
+            }
             Fact::HostAddress(old) => {
                 anchor::push_remove_host_address(&mut self.datagram, step, old);
             }

@@ -154,7 +154,7 @@ pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port, pai
 pub(crate) fn push_answers(datagram: &mut Datagram, step: usize, index: u32) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     link::push_inet4(datagram, note("answer for neighbours"), index, Inet4Setting::ProxyArp);
-    neighbour::push_prompt(datagram, note("answer for neighbours at once"), index);
+    neighbour::push_prompt(datagram, note("answer for neighbours at once"), index, Family::V4);
 }
 
 /// Takes a port out of service at once; the link itself is left to the cleanup.

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::netlink::message::Note;
-use crate::netlink::{Datagram, Lenient, Socket};
+use crate::netlink::{Datagram, Lenient};
+use crate::pool::POOL_GROUP;
 use crate::port::LOOPBACK;
 use crate::route::address;
 use crate::route::link::{self, Link};
@@ -19,30 +20,17 @@ use crate::{Linux, wire};
 
 /// Makes the link and all that is on it; one that is there from an earlier attempt is made anew.
 pub(crate) fn make(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
-    let uplink = wire::index(&mut host.route, &station.uplink)?;
-    let inside = host.namespaces.inside(station.netns)?;
-    let link = link::Macvlan {
-        name: &station.name,
-        index: station.index,
-        mac: station.mac,
-        mtu: station.mtu,
-        uplink,
-        isolated: station.isolated,
-        netns: inside.fd.as_fd(),
-    };
+    if let Err(error) = make_link(host, step, station) {
+        if error.errno() != Some(Errno::EXIST) {
+            return Err(error);
+        }
+        // A port that had the place may still be on its way out.
+        host.cleanup.settle()?;
+        delete_former(host, station)?;
+        make_link(host, step, station)?;
+    }
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     let mut datagram = Datagram::default();
-    link::push_macvlan(&mut datagram, note("make the interface"), link);
-    match host.route.exchange(&mut datagram) {
-        Err(error) if error.errno() == Some(Errno::EXIST) => {
-            delete_former(&mut inside.socket, station)?;
-            datagram.clear();
-            link::push_macvlan(&mut datagram, note("make the interface"), link);
-            host.route.exchange(&mut datagram)?;
-        }
-        made => made?,
-    }
-    datagram.clear();
     link::push_up(&mut datagram, note("bring the loopback interface up"), LOOPBACK);
     link::push_settings(
         &mut datagram,
@@ -58,22 +46,47 @@ pub(crate) fn make(host: &mut Linux, step: usize, station: &Station) -> Result<(
     for path in paths(station) {
         path::push_add(&mut datagram, note("add the route inside"), &path);
     }
-    inside.socket.exchange(&mut datagram)
+    host.namespaces.inside(station.netns)?.socket.exchange(&mut datagram)
 }
 
-/// Deletes what has the station's place, if it is a link of the same kind.
-fn delete_former(inside: &mut Socket, station: &Station) -> Result<(), Error> {
-    for link in link::dump(inside)? {
-        if link.index != station.index && link.name != station.name {
-            continue;
-        }
-        if link.kind != KIND {
-            return Err(Error::Taken { what: format!("the interface {} inside", link.name) });
-        }
+fn make_link(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
+    let uplink = wire::index(&mut host.route, &station.uplink)?;
+    let inside = host.namespaces.inside(station.netns)?;
+    let link = link::Macvlan {
+        name: &station.name,
+        index: station.index,
+        mac: station.mac,
+        mtu: station.mtu,
+        uplink,
+        isolated: station.isolated,
+        place: link::Place::Inside(inside.fd.as_fd()),
+    };
+    let note = Note { step, aim: "make the interface", lenient: Lenient::Not };
+    let mut datagram = Datagram::default();
+    link::push_macvlan(&mut datagram, note, link);
+    host.route.exchange(&mut datagram)
+}
+
+/// Deletes what has the station's place: a link of the same kind, or a pair that waits there for a port.
+fn delete_former(host: &mut Linux, station: &Station) -> Result<(), Error> {
+    let inside = host.namespaces.inside(station.netns)?;
+    let has_place = |link: &Link| link.index == station.index || link.name == station.name;
+    let former: Vec<Link> = link::dump(&mut inside.socket)?.into_iter().filter(has_place).collect();
+    for link in former {
         let mut datagram = Datagram::default();
         let note = Note { step: 0, aim: "remove the interface", lenient: Lenient::Absent };
-        link::push_delete(&mut datagram, note, link.index);
-        inside.exchange(&mut datagram)?;
+        if link.kind == KIND {
+            link::push_delete(&mut datagram, note, link.index);
+            host.namespaces.inside(station.netns)?.socket.exchange(&mut datagram)?;
+            continue;
+        }
+        let outer = link.peer.map(|outer| link::get(&mut host.route, outer)).transpose()?.flatten();
+        let Some(spare) = outer.filter(|outer| outer.group == POOL_GROUP) else {
+            return Err(Error::Taken { what: format!("the interface {} inside", link.name) });
+        };
+        link::push_delete(&mut datagram, note, spare.index);
+        host.route.exchange(&mut datagram)?;
+        host.pool.forget(station.netns);
     }
     Ok(())
 }

@@ -15,9 +15,9 @@ use crate::error::Error;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::nft::element::{Data, Entry};
-use crate::nft::inside;
 use crate::nft::set::Set;
 use crate::nft::transaction::Change;
+use crate::nft::{guise, inside};
 use crate::route::destination::{self, Destination};
 use crate::route::path::{self, Path, Target};
 use crate::route::rule::{self, Action, Rule};
@@ -51,6 +51,8 @@ pub(crate) enum Handle {
     Forwarding(Family),
     /// An adapter, by name, that answers solicitations for others.
     Solicited(String),
+    /// The MACs of endpoints at an adapter's way out, by table.
+    Guise(String),
     Table,
     Chain(String),
     Element((Set, Family, Vec<u8>, Option<Vec<u8>>)),
@@ -128,6 +130,7 @@ pub(crate) fn perform(host: &mut Linux, stray: &Stray, step: usize) -> Result<()
             let (saved, scene) = (&host.saved, &host.scene);
             host.within(|| forwarding::restore_solicitations(saved, scene, &uplink))?;
         }
+        Handle::Guise(name) => guise::remove(&mut host.netfilter, &name)?,
         Handle::Table | Handle::Chain(_) | Handle::Element(_) | Handle::Set(..) => {}
     }
     host.route.exchange(&mut datagram)
@@ -166,6 +169,7 @@ impl fmt::Display for Handle {
             Self::Inside(netns) => write!(f, "inside {netns}"),
             Self::Forwarding(family) => write!(f, "forwarding {family:?}"),
             Self::Solicited(uplink) => write!(f, "solicited {uplink}"),
+            Self::Guise(name) => write!(f, "guise {name}"),
             Self::Table => write!(f, "table"),
             Self::Chain(name) => write!(f, "chain {name}"),
             Self::Set(set, family) => write!(f, "set {}", set.name(*family)),
@@ -256,6 +260,7 @@ fn parse(text: &str) -> Option<Handle> {
         ["forwarding", "V4"] => Handle::Forwarding(Family::V4),
         ["forwarding", "V6"] => Handle::Forwarding(Family::V6),
         ["solicited", uplink] => Handle::Solicited((*uplink).to_owned()),
+        ["guise", name] => Handle::Guise((*name).to_owned()),
         ["table"] => Handle::Table,
         ["chain", name] => Handle::Chain((*name).to_owned()),
         ["set", name] => {
@@ -327,6 +332,7 @@ mod tests {
         check(Handle::Destination(Destination { index: 4, mac, host }));
         check(Handle::Forwarding(Family::V6));
         check(Handle::Solicited("eth0".to_owned()));
+        check(Handle::Guise("hostcompute_hb7".to_owned()));
         check(Handle::Table);
         check(Handle::Chain("x".to_owned()));
         check(Handle::Resolver(Guid::default()));

@@ -4,8 +4,10 @@
 //!   32100  from SUBNET iif lo      goto 32766      what the host sends is not ours to route
 //!   32100  from SUBNET iif UPLINK  goto 32766      nor what it passes on from there
 //!   32101  from SUBNET             lookup main, single addresses only: endpoints of this host   (not on L2Tunnel)
-//!   32102  from SUBNET             lookup TABLE: SUBNET on the uplink and others behind it (not on L2Tunnel), else its gateway, else nowhere
+//!   32102  from SUBNET             lookup TABLE: SUBNET on the way out and others behind it (not on L2Tunnel), else its gateway, else nowhere
 //! ```
+
+use std::net::IpAddr;
 
 use hostcompute_engine::plan::{Proxy, Way, Wire};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -48,22 +50,22 @@ pub(crate) fn rules(wire: &Wire) -> Vec<Rule> {
 }
 
 /// The routes of a wire's tables.
-pub(crate) fn paths(wire: &Wire, uplink: u32) -> Vec<(u32, Path)> {
+pub(crate) fn paths(wire: &Wire, out: u32) -> Vec<(u32, Path)> {
     let path = |destination, target| Path { destination, target, source: None, metric: 0 };
     let mut paths = Vec::new();
     for Way { subnet, table, gateway, others } in &wire.ways {
         if !wire.tunnel {
-            paths.push((*table, path(*subnet, Target::Device(uplink))));
+            paths.push((*table, path(*subnet, Target::Device(out))));
         }
         for (range, hop) in others {
-            paths.push((*table, path(*range, Target::Gateway(uplink, *hop))));
+            paths.push((*table, path(*range, Target::Gateway(out, *hop))));
         }
         let everything = match subnet {
             IpNet::V4(_) => IpNet::V4(Ipv4Net::default()),
             IpNet::V6(_) => IpNet::V6(Ipv6Net::default()),
         };
         let away = match gateway {
-            Some(gateway) => Target::Gateway(uplink, *gateway),
+            Some(gateway) => Target::Gateway(out, *gateway),
             None => Target::Unreachable,
         };
         paths.push((*table, path(everything, away)));
@@ -79,22 +81,32 @@ pub(crate) fn index(socket: &mut Socket, name: &str) -> Result<u32, Error> {
     })
 }
 
-pub(crate) fn push_add(datagram: &mut Datagram, step: usize, wire: &Wire, uplink: u32) {
+pub(crate) fn push_add(datagram: &mut Datagram, step: usize, wire: &Wire, out: u32) {
     let note = |aim| Note { step, aim, lenient: Lenient::Present };
-    for (table, path) in paths(wire, uplink) {
-        path::push_add_to(datagram, note("add the way out of the network"), &path, table);
+    for (table, path) in paths(wire, out) {
+        let note = note("add the way out of the network");
+        match path.target {
+            Target::Gateway(_, hop) if wire.out != wire.uplink && is_near(wire, hop) => {
+                path::push_add_behind(datagram, note, &path, table);
+            }
+            _ => path::push_add_to(datagram, note, &path, table),
+        }
     }
     for rule in rules(wire) {
         rule::push_add(datagram, note("choose the way out of the network"), &rule);
     }
 }
 
-pub(crate) fn push_remove(datagram: &mut Datagram, step: usize, wire: &Wire, uplink: u32) {
+fn is_near(wire: &Wire, hop: IpAddr) -> bool {
+    wire.ways.iter().any(|way| way.subnet.contains(&hop))
+}
+
+pub(crate) fn push_remove(datagram: &mut Datagram, step: usize, wire: &Wire, out: u32) {
     let note = |aim| Note { step, aim, lenient: Lenient::Absent };
     for rule in rules(wire).iter().rev() {
         rule::push_remove(datagram, note("choose no way out of the network"), rule);
     }
-    for (table, path) in paths(wire, uplink) {
+    for (table, path) in paths(wire, out) {
         path::push_remove_from(datagram, note("remove the way out"), &path, table);
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Group {
 enum Thing {
     Netns(Guid),
     Link(u32),
+    /// A link on a wire, by name.
+    Face(String),
     Address(IpAddr),
     Frontend(u8, u16),
     Chain(String),
@@ -125,6 +127,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         | Fact::Peer(_)
         | Fact::RemoteRoute(_)
         | Fact::Wire(_)
+        | Fact::Guise(_)
         | Fact::Detour(_)
         | Fact::HostAddress(_)
         | Fact::VipRoute(_)
@@ -143,6 +146,10 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         Fact::Station(station) => {
             things.insert(Thing::Netns(station.netns));
             things.extend(station.addresses.iter().map(|address| Thing::Address(address.addr())));
+        }
+        Fact::Face(face) => {
+            things.insert(Thing::Face(face.name.clone()));
+            things.extend(face.addresses.iter().copied().map(Thing::Address));
         }
         Fact::Lease(lease) => drop(things.insert(Thing::Link(lease.index))),
         Fact::Name(name) => drop(things.insert(Thing::Address(name.address))),

@@ -69,7 +69,8 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
             .hint("attach the endpoint with EnableLowInterfaceMetric first"));
     }
     let sequence = draft.next_sequence();
-    let has_port = draft.state.network(endpoint.network)?.mode != Mode::Transparent;
+    let network = draft.state.network(endpoint.network)?;
+    let has_port = network.mode != Mode::Transparent || station::is_guided(network, &endpoint);
     let alone =
         has_port && namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
     let interface = if alone { draft.first_interface(namespace) } else { draft.next_interface() };
@@ -156,7 +157,7 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
         return None;
     }
     let network = state.networks.get(endpoint.network)?;
-    if network.mode == Mode::Transparent {
+    if network.mode == Mode::Transparent && !station::is_guided(network, endpoint) {
         return None;
     }
     let (gateways, routes) = ways_out(network, endpoint, attachment.slot);
@@ -267,6 +268,7 @@ impl Endpoint {
         if let Some(port) = port(state, self) {
             self.port_facts(state, &port, facts);
             facts.extend(self.lease(network, &port).map(Fact::Lease));
+            facts.extend(station::face(network, self, attachment).map(Fact::Face));
             for uplink in network.wire.iter().map(|wire| &wire.uplink) {
                 let proxy = |address: &IpNet| Proxy {
                     endpoint: self.id,

@@ -22,7 +22,7 @@ use crate::network::policy::of_network;
 use crate::network::remote_subnet;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire;
-use crate::network::{dns, macs, set, standing};
+use crate::network::{dns, macs, set, standing, station};
 use crate::object::{Kind, Object};
 use crate::request::EventKind;
 
@@ -100,7 +100,8 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
             wire = Some(stands);
         }
         Mode::Transparent => {
-            let stands = standing::station(draft, policies)?;
+            let (stands, largest) = standing::station(draft, policies, &subnets)?;
+            mtu = Some(largest).filter(|mtu| *mtu != 1500);
             subnets.iter_mut().for_each(|subnet| subnet.taken.clone_from(&stands.taken));
             adapter = Some(stands);
         }
@@ -124,6 +125,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         fence,
         proxies,
     };
+    station::check_network(draft.state, None, &network)?;
     let flags = network.flags();
     let access = network.access.clone();
     draft.put(Object::Network(network.clone().into()));

@@ -27,7 +27,7 @@ use crate::network::network::{Mode, Network, unsupported_modification};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
 use crate::network::sdn_route::{self, Hop};
-use crate::network::{attach, detour, dns, ipam, load_balancer, macs, subnet};
+use crate::network::{attach, detour, dns, ipam, load_balancer, macs, station, subnet};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::PortRoute;
 use crate::request::{EventKind, Reply};
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub attachment: Option<Attachment>,
     /// Whether it was attached before: Detached rather than Created.
     pub(crate) detached: bool,
+    /// Its policies want the host between it and the wire of its Transparent network.
+    pub(crate) guided: bool,
     /// It lives on another host.
     pub remote: Option<Remote>,
     /// The numbers of the ways that its own routes name.
@@ -145,6 +147,7 @@ impl Endpoint {
         });
         let addresses = addresses(&document)?;
         let policies = policy::read(&document.policies, network, &addresses)?;
+        let guided = station::wants_guidance(&policies, network);
         let remote = match is_remote(&document) {
             true => Some(remote::read(&document.policies, &policies, network)?),
             false => None,
@@ -164,6 +167,7 @@ impl Endpoint {
             addresses,
             attachment,
             detached: chosen.0.contains_key("Detached"),
+            guided,
             document,
             remote,
             hops: detour::revive(&chosen),
@@ -260,6 +264,10 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         Some(remote) => remote::check(draft, &network, remote, &addresses, mac)?,
         None => remote::check_local(&policies, &network)?,
     }
+    let guided = station::wants_guidance(&policies, &network);
+    if guided || network.guides() {
+        station::check_guided(&network, &addresses, &routes)?;
+    }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
     let hops = hops(draft, (&network, &routes), &policies, "Policies")?;
     let sequence = draft.next_sequence();
@@ -274,6 +282,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         policies,
         attachment: None,
         detached: false,
+        guided,
         remote,
         hops,
     };
@@ -427,7 +436,9 @@ fn change_policies(
         None => remote::check_local(&policies, &network)?,
     }
     let hops = hops(draft, (&network, &endpoint.routes), &policies, "Settings.Policies")?;
-    let changed = Endpoint { document, policies, remote, hops, ..endpoint.clone() };
+    let guided = station::wants_guidance(&policies, &network);
+    let changed = Endpoint { document, policies, remote, hops, guided, ..endpoint.clone() };
+    station::check_endpoint(draft.state, &network, endpoint, &changed)?;
     if let Some(attachment) = &changed.attachment {
         attach::permitted(&changed, attachment.namespace)?;
     }
@@ -468,7 +479,12 @@ impl Endpoint {
     /// Whether its own policies open a way out by IPv4, whatever its network has.
     pub(crate) fn leaves(&self) -> bool {
         let v4 = || self.addresses.iter().any(|address| address.addr().is_ipv4());
-        self.policies.outbound_nat.stated && v4()
+        (self.policies.outbound_nat.stated || self.guided) && v4()
+    }
+
+    /// Whether the host forwards IPv6 because of it.
+    pub(crate) fn leaves6(&self) -> bool {
+        self.guided && self.addresses.iter().any(|address| address.addr().is_ipv6())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::network::policy::acl::Access;
 use crate::network::policy::of_network;
 use crate::network::policy::proxy::Proxy;
 use crate::network::remote_subnet::{self, RemoteSubnet};
-use crate::network::station::Adapter;
+use crate::network::station::{self, Adapter};
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
 use crate::network::{dns, macs, set, standing};
@@ -60,7 +60,7 @@ impl Mode {
 
     /// Whether endpoints can get to the outside under the host's address.
     pub fn translates(self) -> bool {
-        self.publishes() || self == Self::Internal
+        self.publishes() || matches!(self, Self::Internal | Self::Transparent)
     }
 
     /// Whether the gateway of a subnet is an address of the host, which chooses one where the document does not.
@@ -146,6 +146,12 @@ impl Network {
         alloc::format!("hb{:x}", self.interface)
     }
 
+    /// A stable, locally administered address for the network's own links.
+    pub(crate) fn anchor_mac(&self) -> crate::mac::Mac {
+        let bytes = self.id.as_bytes();
+        crate::mac::Mac([0x02, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]])
+    }
+
     /// A range of addresses that it takes on this host, its own or one behind another host, and that has some of these.
     pub(crate) fn overlapping(&self, state: &State, net: &IpNet) -> Option<IpNet> {
         let mut own = self.subnets.iter().map(|subnet| subnet.prefix);
@@ -159,6 +165,8 @@ impl Network {
     pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
         let segments = self.overlay.iter().flat_map(|overlay| &overlay.segments);
         let tables = self.wire.iter().flat_map(|wire| wire.tables.iter().copied());
+        let guided = self.adapter.iter().flat_map(|adapter| adapter.tables.iter().copied());
+        let tables = tables.chain(guided);
         [self.interface].into_iter().chain(segments.map(|segment| segment.interface)).chain(tables)
     }
 
@@ -242,7 +250,7 @@ impl Network {
     }
 
     /// What the host has because of this network.
-    pub(crate) fn facts(&self, facts: &mut Vec<Fact>) {
+    pub(crate) fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
         let prefixes = || self.subnets.iter().map(|subnet| subnet.prefix);
         let gateways = match self.mode.owns_gateways() {
             true => self.subnets.iter().filter_map(Subnet::gateway_net).collect(),
@@ -257,7 +265,7 @@ impl Network {
             network: self.id,
             name: self.anchor_name(),
             index: self.interface,
-            mac: anchor_mac(self.id),
+            mac: self.anchor_mac(),
             gateways,
             subnets,
         }));
@@ -266,13 +274,13 @@ impl Network {
             fence.facts(&self.subnets, facts);
         }
         if let Some(wire) = &self.wire {
-            return wire::facts(self, wire, facts);
+            return wire::facts(self, wire, &wire.uplink, facts);
         }
         if let Some(overlay) = &self.overlay {
             return overlay::facts(self, overlay, facts);
         }
         if self.mode == Mode::Transparent {
-            return;
+            return station::guidance_facts(state, self, facts);
         }
         for from in prefixes() {
             let same_family = |to: &IpNet| to.addr().is_ipv4() == from.addr().is_ipv4();
@@ -286,12 +294,6 @@ impl Network {
             }
         }
     }
-}
-
-/// A stable, locally administered address for the anchor.
-fn anchor_mac(id: Guid) -> crate::mac::Mac {
-    let bytes = id.as_bytes();
-    crate::mac::Mac([0x02, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]])
 }
 
 /// HcnModifyNetwork: DNS can be updated, and those policies that a network can change while it exists.
@@ -371,6 +373,7 @@ fn change_policies(
     if let Some(overlay) = &mut changed.overlay {
         overlay.host_route = policies.host_route;
     }
+    station::check_network(draft.state, Some(network), &changed)?;
     draft.put(Object::Network(changed.into()));
     Ok(())
 }

@@ -113,10 +113,11 @@ fn check_hops(subnets: &[Subnet], uplink: &Uplink) -> Result<(), Failure> {
 
 /// Puts a Transparent network on an adapter.
 pub(crate) fn station(
-    draft: &Draft<'_, '_>,
+    draft: &mut Draft<'_, '_>,
     mut policies: NetworkPolicies,
-) -> Result<Adapter, Failure> {
-    let chosen = adapter(draft, &mut policies)?;
+    subnets: &[Subnet],
+) -> Result<(Adapter, u32), Failure> {
+    let chosen = adapter(draft, &mut policies)?.clone();
     if chosen.wireless {
         let why = alloc::format!(
             "the wireless adapter {} carries frames of its own MAC alone, so no other machine can be on its wire",
@@ -125,7 +126,8 @@ pub(crate) fn station(
         return Err(Failure::new(HResult::HCN_E_VFP_NOT_ALLOWED, why).at("Policies"));
     }
     let taken = chosen.addresses.iter().map(ipnet::IpNet::addr).collect();
-    Ok(Adapter { name: chosen.name.clone(), taken })
+    let tables = subnets.iter().map(|_| draft.next_interface()).collect();
+    Ok((Adapter { name: chosen.name, taken, tables }, chosen.mtu))
 }
 
 /// The same VSID twice would be one virtual subnet with two owners.

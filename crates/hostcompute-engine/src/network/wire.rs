@@ -75,8 +75,8 @@ pub(crate) fn check_gateways(subnets: &[Subnet]) -> Result<(), Failure> {
     }
 }
 
-/// What the host has because a network is bridged, beside its device.
-pub(crate) fn facts(network: &Network, wire: &Wire, facts: &mut Vec<Fact>) {
+/// What the host has because a network is bridged, beside its device. Packets leave by the link `out`.
+pub(crate) fn facts(network: &Network, wire: &Wire, out: &str, facts: &mut Vec<Fact>) {
     let way = |(subnet, table): (&Subnet, &u32)| Way {
         subnet: subnet.prefix,
         gateway: subnet.gateway,
@@ -86,6 +86,7 @@ pub(crate) fn facts(network: &Network, wire: &Wire, facts: &mut Vec<Fact>) {
     facts.push(Fact::Wire(plan::Wire {
         network: network.id,
         uplink: wire.uplink.clone(),
+        out: out.into(),
         ways: network.subnets.iter().zip(&wire.tables).map(way).collect(),
         tunnel: wire.tunnel,
     }));

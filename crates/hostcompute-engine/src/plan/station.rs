@@ -1,7 +1,9 @@
-//! A machine of its own on an adapter's wire (Transparent networks), and where an interface's counters are read.
+//! A machine of its own on an adapter's wire (Transparent networks), with or without the host in between, and where an interface's
+//! counters are read.
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use hostcompute_schema::Guid;
 use ipnet::IpNet;
@@ -29,6 +31,37 @@ pub struct Station {
     pub routes: Vec<PortRoute>,
     /// Other stations of the adapter are out of its reach, and it out of theirs.
     pub isolated: bool,
+}
+
+/// The presence of an endpoint on an adapter's wire where the host is in between: a macvlan link of the adapter, in the host's own
+/// namespace, with the endpoint's MAC, which answers address resolution for its addresses and for nothing else. What comes in there
+/// is routed to the endpoint's [`Port`]; what the endpoint sends leaves by the [`Guise`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Face {
+    pub endpoint: Guid,
+    /// The adapter, by name.
+    pub uplink: String,
+    /// `hm…`; its index is the kernel's choice.
+    pub name: String,
+    pub mac: Mac,
+    pub addresses: Vec<IpAddr>,
+    /// Other machines that the adapter carries are out of its reach, and it out of theirs.
+    pub isolated: bool,
+    /// The name of the [`Guise`].
+    pub guise: String,
+}
+
+/// By what the guided endpoints of a network leave the host: a macvlan link of the adapter, in the host's own namespace, with a table of
+/// the packet filter at its way out that gives each packet the MAC of its sender's [`Face`]. It asks for neighbours in nobody's name, and
+/// answers for nobody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Guise {
+    /// `hm…`; its index is the kernel's choice. The table's name follows from it.
+    pub name: String,
+    pub uplink: String,
+    pub mac: Mac,
+    /// Whether there is IPv6 on the wire.
+    pub inet6: bool,
 }
 
 /// An interface whose counters can be read.

@@ -107,6 +107,18 @@ impl Kernel {
                 });
             }
             Fact::HostAddress(host) => self.sever(host.address),
+            Fact::Guise(guise) => {
+                let rests = |held: &Held| match &held.fact {
+                    Fact::Face(face) => face.guise == guise.name,
+                    Fact::Wire(wire) => wire.out == guise.name,
+                    _ => false,
+                };
+                let resting = self.things.iter().filter(|(_, held)| rests(held));
+                let resting: Vec<Thing> = resting.map(|(thing, _)| thing.clone()).collect();
+                for thing in resting {
+                    self.damage(&thing, "what its packets leave by is gone");
+                }
+            }
             Fact::Netns(id) => {
                 let netns = *id;
                 self.remove_all(

@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Anchor, Element, Fact, Family, Member, Port, PortRoute, Proxy,
-    SLOT_CLASSES, Service, Shaper, Station, Tunnel, Verdict, Way, Wire,
+    AclChain, AclRule, AddressSet, Anchor, Element, Face, Fact, Family, Guise, Member, Port,
+    PortRoute, Proxy, SLOT_CLASSES, Service, Shaper, Station, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -81,6 +81,9 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
         }
         Fact::Port(port) => port_shape(port),
         Fact::Station(station) => station_shape(station),
+        Fact::Face(face) if face.name.len() > NAME_LIMIT || face.mac.is_group() => {
+            Err(malformed(format!("{} cannot be a link", face.name)))
+        }
         Fact::Shaper(shaper) => {
             interface(&shaper.name, shaper.index)?;
             match shaper.bytes_per_second {
@@ -283,7 +286,16 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
                 false => Err(missing(format!("interface {}", station.uplink))),
             }
         }
+        Fact::Face(face) => {
+            has(Thing::Link(face.guise.clone()))?;
+            match kernel.foreign.contains_key(&face.uplink) {
+                true => Ok(()),
+                false => Err(missing(format!("interface {}", face.uplink))),
+            }
+        }
+        Fact::Wire(Wire { uplink, out, .. }) if out != uplink => has(Thing::Link(out.clone())),
         Fact::Solicited(uplink)
+        | Fact::Guise(Guise { uplink, .. })
         | Fact::Wire(Wire { uplink, .. })
         | Fact::Proxy(Proxy { uplink, .. }) => match kernel.foreign.contains_key(uplink) {
             true => Ok(()),
@@ -326,6 +338,7 @@ fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         Fact::Station(station) => {
             inner_place(kernel, station.netns, &station.name, station.index, &station.routes)
         }
+        Fact::Face(face) => face_collisions(kernel, face),
         Fact::Shaper(Shaper { port, name, index, .. }) => {
             free_link(kernel, name, *index)?;
             match kernel.shapers.get(port) {
@@ -402,6 +415,22 @@ fn port_collisions(kernel: &Kernel, port: &Port) -> Result<(), Failure> {
         free_route(kernel, IpNet::from(address.addr()))?;
     }
     inner_place(kernel, port.netns, &port.inner_name, port.inner_index, &port.routes)
+}
+
+/// An adapter carries a MAC once, whichever namespace its link is in (`macvlan_addr_busy`).
+fn face_collisions(kernel: &Kernel, face: &Face) -> Result<(), Failure> {
+    if kernel.foreign.contains_key(&face.name) {
+        return Err(taken(format!("interface name {}", face.name), "a foreign interface"));
+    }
+    let rival = |held: &Held| match &held.fact {
+        Fact::Face(other) => (&other.uplink, other.mac) == (&face.uplink, face.mac),
+        Fact::Station(other) => (&other.uplink, other.mac) == (&face.uplink, face.mac),
+        _ => false,
+    };
+    match kernel.things.values().any(rival) {
+        true => Err(taken(format!("{} at {}", face.mac, face.uplink), "another link")),
+        false => Ok(()),
+    }
 }
 
 /// Name, index and routes of a new interface in a namespace, beside those that are there.

@@ -71,6 +71,8 @@ impl Thing {
             Fact::RemoteRoute(route) => Self::RemoteRoute(route.destination),
             Fact::Wire(wire) => Self::Wire(wire.network),
             Fact::Station(station) => Self::Station(station.endpoint),
+            Fact::Face(face) => Self::Link(face.name.clone()),
+            Fact::Guise(guise) => Self::Link(guise.name.clone()),
             Fact::Proxy(proxy) => Self::Proxy(proxy.address),
             Fact::Detour(detour) => Self::Detour(detour.family, detour.number),
             Fact::Netns(id) => Self::Netns(*id),
@@ -144,6 +146,8 @@ impl Medium {
             | Fact::Detour(_)
             | Fact::Proxy(_)
             | Fact::Station(_)
+            | Fact::Face(_)
+            | Fact::Guise(_)
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)

@@ -8,7 +8,7 @@ use hostcompute_schema::Guid;
 
 use super::Frontend;
 use crate::network::endpoint::Endpoint;
-use crate::network::network::Network;
+use crate::network::network::{Mode, Network};
 use crate::network::sdn_route::Hop;
 use crate::object::{Kind, Object};
 use crate::plan::Family;
@@ -47,7 +47,9 @@ pub(crate) struct Index {
     pub routed: BTreeMap<Guid, BTreeSet<Guid>>,
     /// Where detours lead, each with its number and the objects that name it.
     pub hops: BTreeMap<Hop, (u32, BTreeSet<(Kind, Guid)>)>,
-    /// How many networks and endpoints have a way out by IPv4, and how many networks have IPv6 subnets.
+    /// How many endpoints of a Transparent network want the host between them and the wire.
+    pub guided: BTreeMap<Guid, usize>,
+    /// How many networks and endpoints have a way out by IPv4, and how many networks and guided endpoints have IPv6.
     pub forwarding4: usize,
     pub forwarding6: usize,
     /// How many networks have IPv6 addresses on the wire of an adapter.
@@ -128,6 +130,10 @@ impl Index {
     fn insert_endpoint(&mut self, endpoint: &Endpoint) {
         self.insert_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
         self.forwarding4 += usize::from(endpoint.leaves());
+        self.forwarding6 += usize::from(endpoint.leaves6());
+        if endpoint.guided {
+            *self.guided.entry(endpoint.network).or_default() += 1;
+        }
         let members = self.members.entry(endpoint.network).or_default();
         members.insert(endpoint.sequence, endpoint.id);
         for address in &endpoint.addresses {
@@ -160,11 +166,7 @@ impl Index {
                 self.forwarding4 -= usize::from(v4);
                 self.forwarding6 -= usize::from(v6);
                 if let Some(uplink) = solicited(network) {
-                    let release = |count: &mut usize| {
-                        *count -= 1;
-                        true
-                    };
-                    remove_from(&mut self.solicited, uplink, release, |count| *count == 0);
+                    remove_from(&mut self.solicited, uplink, count_down, |count| *count == 0);
                 }
             }
             Object::Set(set) => {
@@ -211,6 +213,10 @@ impl Index {
     fn remove_endpoint(&mut self, endpoint: &Endpoint) {
         self.remove_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
         self.forwarding4 -= usize::from(endpoint.leaves());
+        self.forwarding6 -= usize::from(endpoint.leaves6());
+        if endpoint.guided {
+            remove_from(&mut self.guided, endpoint.network, count_down, |count| *count == 0);
+        }
         let by_order =
             |order: u64| move |map: &mut BTreeMap<u64, Guid>| map.remove(&order).is_some();
         remove_from(
@@ -243,6 +249,11 @@ impl Index {
     }
 }
 
+fn count_down(count: &mut usize) -> bool {
+    *count -= 1;
+    true
+}
+
 /// The adapter that must answer solicitations for a network's endpoints.
 fn solicited(network: &Network) -> Option<String> {
     let wire = network.wire.as_ref().filter(|wire| wire.is_solicited(network))?;
@@ -253,8 +264,9 @@ fn solicited(network: &Network) -> Option<String> {
 /// outside need the uplink to. IPv6 forwards by the host's global switch alone.
 fn forwards(network: &Network) -> (bool, bool) {
     let has = |family| network.subnets.iter().any(|subnet| subnet.family() == family);
-    let through_us = network.mode != crate::network::network::Mode::Transparent;
-    (network.mode.publishes() && has(Family::V4), through_us && has(Family::V6))
+    let through_us = network.mode != Mode::Transparent || network.guides();
+    let out = network.mode.publishes() || network.guides();
+    (out && has(Family::V4), through_us && has(Family::V6))
 }
 
 /// Takes something out of the collection at `key` and drops the entry when that leaves it empty.

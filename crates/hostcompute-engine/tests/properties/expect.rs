@@ -13,7 +13,7 @@ use crate::command::{
     AddressWish, BalancerWish, Command, EndpointWish, Extra, Filter, Gateway, How, Kind, MacWish,
     NamespaceWish, Naming, NetworkWish, PREFIXES, Policy, Pool, RANGES, REMOTES, SubnetWish, VIPS,
 };
-use crate::model::{Mode, Model, Network, Subnet};
+use crate::model::{Endpoint, Mode, Model, Network, Subnet};
 use crate::render;
 
 /// How a request may end.
@@ -493,7 +493,11 @@ fn one_policy(
                 }
             }
         }
-        Policy::Acl(_) | Policy::BadAcl(_) | Policy::Qos(_) if mode == Some(Mode::Transparent) => {
+        // Who has no address from us cannot be guided.
+        Policy::Acl(_) | Policy::Qos(_)
+            if mode == Some(Mode::Transparent)
+                && network.is_some_and(|network| network.subnets.is_empty()) =>
+        {
             e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
         Policy::Acl(_) | Policy::Qos(_) | Policy::PortName(_) => {}
@@ -541,6 +545,11 @@ fn change_policies(e: &mut Expected, model: &Model, id: Guid, how: How, asked: &
         None => e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]),
         Some(together) => {
             policy_list(e, model, &together, model.network(endpoint.network), Some(id));
+            let after = Endpoint { policies: together.clone(), ..endpoint.clone() };
+            let led = model.balancers.iter().any(|it| it.endpoints.contains(&id));
+            if led && model.is_station(&after) {
+                e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+            }
             if endpoint.place == Some(model.host_default) {
                 on_host(e, &together);
             }
@@ -688,7 +697,7 @@ fn balancer_open_questions(
         let v4 = endpoint.addresses.iter().any(|net| net.addr().is_ipv4());
         one_family &= v4;
     }
-    if networks.contains(&Some(Mode::Transparent)) {
+    if endpoints.iter().filter_map(|id| model.endpoint(*id)).any(|it| model.is_station(it)) {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         e.unnamed = true;
     }

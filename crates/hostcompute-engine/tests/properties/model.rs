@@ -96,6 +96,16 @@ pub struct Balancer {
 }
 
 impl Model {
+    /// Whether an endpoint is on the wire past the host: none of its policies wants the host in between.
+    pub fn is_station(&self, endpoint: &Endpoint) -> bool {
+        let guides = |policy: &Policy| {
+            matches!(policy, Policy::Acl(_) | Policy::Qos(_) | Policy::OutboundNat { .. })
+        };
+        let network = self.network(endpoint.network);
+        network.is_some_and(|network| network.mode == Mode::Transparent)
+            && !endpoint.policies.iter().any(guides)
+    }
+
     /// The object that a pick means.
     pub fn pick(&self, kind: Kind, pick: Pick) -> Guid {
         let ids = self.ids(kind);
@@ -295,9 +305,14 @@ impl Network {
         self.subnets.iter().filter(|_| of_overlay).map(|subnet| vsid(&subnet.prefix)).collect()
     }
 
+    /// Whether its endpoints are machines on the adapter's network, to which the host leads.
+    pub fn is_on_wire(&self) -> bool {
+        matches!(self.mode, Mode::Bridged | Mode::Transparent)
+    }
+
     /// A bridged network with a subnet whose endpoints know no way out.
     pub fn leads_nowhere(&self) -> bool {
-        self.mode == Mode::Bridged && self.subnets.iter().any(|subnet| subnet.gateway.is_none())
+        self.is_on_wire() && self.subnets.iter().any(|subnet| subnet.gateway.is_none())
     }
 
     /// Whether two addresses of this network may know each other.

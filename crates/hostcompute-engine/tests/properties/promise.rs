@@ -23,9 +23,7 @@ const MOST_ENDPOINTS: usize = 6;
 pub fn check(model: &Model, reach: &Reach<'_>) -> Result<(), String> {
     let attached = |endpoint: &&Endpoint| endpoint.place.is_some();
     // What is on the wire past the host is not ours to promise anything of.
-    let passes_us = |endpoint: &&Endpoint| {
-        model.network(endpoint.network).is_some_and(|network| network.mode != Mode::Transparent)
-    };
+    let passes_us = |endpoint: &&Endpoint| !model.is_station(endpoint);
     let endpoints: Vec<&Endpoint> =
         model.endpoints.iter().filter(attached).filter(passes_us).take(MOST_ENDPOINTS).collect();
     let walk = Walk { model, reach };
@@ -107,9 +105,9 @@ impl Walk<'_> {
             let packet = Packet::new(source, stranger, 6, 443);
             let translated = from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }));
             let way_out = match network.mode {
-                Mode::Nat | Mode::Bridged => true,
+                Mode::Nat | Mode::Bridged | Mode::Transparent => true,
                 Mode::Overlay | Mode::Internal => translated,
-                Mode::Private | Mode::Transparent => false,
+                Mode::Private => false,
             };
             let wanted = way_out && packet.leaves(from);
             let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);
@@ -117,7 +115,7 @@ impl Walk<'_> {
                 return Err(format!("{} -> outside: promised {wanted}, got {outside:?}", from.id));
             }
             if let (true, Ok(delivery)) = (wanted, outside) {
-                let own = network.mode == Mode::Bridged && !translated;
+                let own = network.is_on_wire() && !translated;
                 let seen = if own || exempt(from, stranger) { source } else { host };
                 if delivery.source != seen {
                     return Err(format!(
@@ -132,7 +130,7 @@ impl Walk<'_> {
                     return Err(format!("{} of a closed network reaches the host", from.id));
                 }
             } else if let Some(gateway) =
-                network.gateway_of(source).filter(|_| network.mode != Mode::Bridged)
+                network.gateway_of(source).filter(|_| !network.is_on_wire())
             {
                 let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
                 let open = (network.mode != Mode::Overlay || network.host_route) && !network.fenced;
@@ -155,7 +153,7 @@ impl Walk<'_> {
             let (_, stranger) = foreign(address.is_ipv4());
             let from_outside = self.connect(Origin::Outside(stranger), address, 6, 80);
             let on_host = to.place == Some(self.model.host_default);
-            let bridged = network.mode == Mode::Bridged;
+            let bridged = network.is_on_wire();
             if bridged && network.leads_nowhere() {
                 continue;
             }

@@ -9,6 +9,7 @@ use hostcompute_engine::plan::{
 };
 use ipnet::IpNet;
 
+use super::face::Guises;
 use super::{Finding, station};
 use crate::anchor::{self, DEVICE_GROUP};
 use crate::error::Error;
@@ -22,7 +23,7 @@ use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
 use crate::route::rule::{self, Rule};
 use crate::sweep::Handle;
-use crate::{Linux, detour, marks, port, tunnel, wire};
+use crate::{Linux, detour, face, marks, port, tunnel, wire};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
@@ -82,6 +83,8 @@ pub(crate) struct HostView {
     proxies: BTreeSet<(u32, IpAddr)>,
     /// Ports whose addresses are set by a client inside, when it likes.
     leased: HashSet<u32>,
+    /// What is at the ways out of adapters.
+    pub(super) guises: Guises,
 }
 
 impl HostView {
@@ -100,6 +103,7 @@ impl HostView {
             tables,
             destinations,
             leased: HashSet::new(),
+            guises: Guises::default(),
             rules: rule::dump(&mut host.route)?.into_iter().collect(),
             own,
             proxies: neighbour::dump_proxies(&mut host.route)?.into_iter().collect(),
@@ -145,6 +149,8 @@ impl HostView {
                 false => Finding::Missing,
             },
             Fact::Station(wanted) => station::finding(host, wanted)?,
+            Fact::Guise(wanted) => self.guises.guise(self, wanted),
+            Fact::Face(wanted) => self.guises.face(self, wanted),
             Fact::HostAddress(wanted) => self.host_address(wanted),
             Fact::VipRoute(wanted) => self.vip(wanted),
             Fact::VipOwner(wanted) => {
@@ -201,9 +207,9 @@ impl HostView {
     }
 
     fn wire(&self, wanted: &Wire) -> Finding {
-        match self.index_of(&wanted.uplink) {
-            Some(uplink) => self.ways(&wire::rules(wanted), &wire::paths(wanted, uplink)),
-            None => Finding::Different(format!("there is no adapter {}", wanted.uplink)),
+        match self.index_of(&wanted.out) {
+            Some(out) => self.ways(&wire::rules(wanted), &wire::paths(wanted, out)),
+            None => Finding::Different(format!("there is no adapter {}", wanted.out)),
         }
     }
 
@@ -234,7 +240,16 @@ impl HostView {
     }
 
     fn index_of(&self, name: &str) -> Option<u32> {
-        self.tables.links.values().find(|link| link.name == name).map(|link| link.index)
+        self.link_called(name).map(|link| link.index)
+    }
+
+    pub(super) fn link_called(&self, name: &str) -> Option<&Link> {
+        self.tables.links.values().find(|link| link.name == name)
+    }
+
+    /// Whether a link answers for an address because of us.
+    pub(super) fn answers_for(&self, index: u32, address: IpAddr) -> bool {
+        self.proxies.contains(&(index, address))
     }
 
     fn peer(&self, wanted: &Peer) -> Finding {
@@ -412,11 +427,23 @@ impl Explained {
             }
             Fact::Wire(wire) => {
                 self.rules.extend(wire::rules(wire));
-                let uplink = index_of(&wire.uplink).unwrap_or_default();
-                self.own.extend(wire::paths(wire, uplink));
+                let out = index_of(&wire.out).unwrap_or_default();
+                self.own.extend(wire::paths(wire, out));
             }
             Fact::Proxy(proxy) => {
                 self.proxies.extend(index_of(&proxy.uplink).map(|index| (index, proxy.address)));
+            }
+            Fact::Guise(guise) => {
+                let index = index_of(&guise.name);
+                self.links.extend(index);
+                let own = face::link_local(guise);
+                self.addresses.extend(index.zip(own));
+            }
+            Fact::Face(face) => {
+                let index = index_of(&face.name);
+                self.links.extend(index);
+                let pairs = |index| face.addresses.iter().map(move |address| (index, *address));
+                self.proxies.extend(index.into_iter().flat_map(pairs));
             }
             Fact::Peer(peer) => {
                 self.destinations.insert(tunnel::destination(peer));

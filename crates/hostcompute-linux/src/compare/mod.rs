@@ -4,6 +4,7 @@
 //! mark and is not explained by a wanted fact is a stray. What processes did inside a namespace beside our facts (more
 //! addresses, other routes) is their own business and not looked at.
 
+mod face;
 pub(crate) mod filter;
 pub(crate) mod links;
 mod station;
@@ -15,10 +16,11 @@ use hostcompute_engine::plan::{Fact, Stray};
 use hostcompute_schema::Guid;
 
 use crate::error::Error;
-use crate::nft::inside;
+use crate::nft::{guise, inside};
 use crate::perform::link_index;
 use crate::sweep::Handle;
 use crate::{Linux, describe, forwarding, resolver, sys};
+use face::Guises;
 use filter::FilterView;
 use links::HostView;
 
@@ -51,18 +53,24 @@ fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>
     let mut view = HostView::read(host)?;
     view.expect_clients(wanted);
     let filter = FilterView::read(host, wanted)?;
+    view.guises = Guises::read(host)?;
     let mut differences = Vec::new();
     let mut unsound = HashSet::new();
+    let mut bare = HashSet::new();
     let mut sorted: Vec<&Fact> = wanted.iter().collect();
     sorted.sort();
     for fact in sorted {
         let finding = match foundation(fact) {
             // What it rests on is made anew, and takes it along.
             Some(index) if unsound.contains(&index) => Finding::Missing,
+            _ if way_out(fact).is_some_and(|out| bare.contains(out)) => Finding::Missing,
             _ => finding(host, &view, &filter, fact)?,
         };
         if finding != Finding::Holds {
             unsound.extend(link_index(fact));
+            if let Fact::Guise(guise) = fact {
+                bare.insert(guise.name.clone());
+            }
         }
         match finding {
             Finding::Holds => {}
@@ -93,6 +101,15 @@ fn foundation(fact: &Fact) -> Option<u32> {
         Fact::RemoteRoute(route) => Some(route.index),
         Fact::Shaper(shaper) => Some(shaper.port_index),
         Fact::Lease(lease) => Some(lease.index),
+        _ => None,
+    }
+}
+
+/// The link by which what the fact is about leaves the host: where that is made anew, routes and MACs are lost with it.
+fn way_out(fact: &Fact) -> Option<&String> {
+    match fact {
+        Fact::Face(face) => Some(&face.guise),
+        Fact::Wire(wire) => Some(&wire.out),
         _ => None,
     }
 }
@@ -187,6 +204,13 @@ fn file_strays(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<(String, Handle)
     }) {
         if host.namespaces.exists(netns) && inside::exists(&mut host.namespaces.filter(netns)?)? {
             strays.push((format!("proxies inside namespace {netns}"), Handle::Inside(netns)));
+        }
+    }
+    for name in guise::names(&mut host.netfilter)? {
+        let is_it =
+            |fact: &Fact| matches!(fact, Fact::Guise(guise) if guise::table(&guise.name) == name);
+        if !wanted.iter().any(is_it) {
+            strays.push((format!("MACs of endpoints in table {name}"), Handle::Guise(name)));
         }
     }
     for uplink in forwarding::answering(&host.saved, &host.scene)? {

@@ -15,34 +15,34 @@ use crate::error::{Error, Refusal};
 use crate::netlink::message::Note;
 use crate::netlink::{Body, Datagram, Lenient, Socket, flag};
 
-const NEWTABLE: u16 = kind(0);
-const DELTABLE: u16 = kind(2);
-const NEWCHAIN: u16 = kind(3);
+pub(super) const NEWTABLE: u16 = kind(0);
+pub(super) const DELTABLE: u16 = kind(2);
+pub(super) const NEWCHAIN: u16 = kind(3);
 const DELCHAIN: u16 = kind(5);
-const NEWRULE: u16 = kind(6);
+pub(super) const NEWRULE: u16 = kind(6);
 const DELRULE: u16 = kind(8);
-const NEWSET: u16 = kind(9);
+pub(super) const NEWSET: u16 = kind(9);
 const DELSET: u16 = kind(11);
-const NEWSETELEM: u16 = kind(12);
-const DELSETELEM: u16 = kind(14);
+pub(super) const NEWSETELEM: u16 = kind(12);
+pub(super) const DELSETELEM: u16 = kind(14);
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-const TABLE_NAME: u16 = 1;
+pub(super) const TABLE_NAME: u16 = 1;
 const TABLE_USERDATA: u16 = 6;
-const CHAIN_TABLE: u16 = 1;
-const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
-const CHAIN_POLICY: u16 = 5;
-const CHAIN_TYPE: u16 = 7;
-const HOOK_NUMBER: u16 = 1;
-const HOOK_PRIORITY: u16 = 2;
-const POLICY_ACCEPT: u32 = 1;
-const ELEMENTS_TABLE: u16 = 1;
-const ELEMENTS_SET: u16 = 2;
-const ELEMENTS_LIST: u16 = 3;
+pub(super) const CHAIN_TABLE: u16 = 1;
+pub(super) const CHAIN_NAME: u16 = 3;
+pub(super) const CHAIN_HOOK: u16 = 4;
+pub(super) const CHAIN_POLICY: u16 = 5;
+pub(super) const CHAIN_TYPE: u16 = 7;
+pub(super) const HOOK_NUMBER: u16 = 1;
+pub(super) const HOOK_PRIORITY: u16 = 2;
+pub(super) const POLICY_ACCEPT: u32 = 1;
+pub(super) const ELEMENTS_TABLE: u16 = 1;
+pub(super) const ELEMENTS_SET: u16 = 2;
+pub(super) const ELEMENTS_LIST: u16 = 3;
 const ELEMENTS_SET_ID: u16 = 4;
-const ELEMENT_KEY: u16 = 1;
-const ELEMENT_DATA: u16 = 2;
+pub(super) const ELEMENT_KEY: u16 = 1;
+pub(super) const ELEMENT_DATA: u16 = 2;
 const ELEMENT_FLAGS: u16 = 3;
 const ELEMENT_KEY_END: u16 = 10;
 const INTERVAL_END: u32 = 1;
@@ -149,16 +149,23 @@ pub(super) enum Way {
 pub(super) struct Batch {
     pub(super) datagram: Datagram,
     own_sets: u32,
+    /// Of the tables that it is about.
+    family: u8,
 }
 
 impl Batch {
     pub(super) fn new() -> Self {
+        Self::of(INET)
+    }
+
+    /// About tables of another family than that of our one table.
+    pub(super) fn of(family: u8) -> Self {
         let mut datagram = Datagram::transaction();
         datagram.push(BATCH_BEGIN, 0, note(0, "change the packet filter"), |body| {
             body.raw(&batch_header());
         });
         // Numbers of sets that belong to rules start after those of the table's own.
-        Self { datagram, own_sets: 0x1_0000 }
+        Self { datagram, own_sets: 0x1_0000, family }
     }
 
     pub(super) fn send(mut self, socket: &mut Socket) -> Result<Vec<Refusal>, Error> {
@@ -176,8 +183,9 @@ impl Batch {
         (kind, flags): (u16, u16),
         body: impl FnOnce(&mut Body<'_>),
     ) {
+        let family = self.family;
         self.datagram.push(kind, flags, note(place, aim), |message| {
-            message.raw(&header(INET));
+            message.raw(&header(family));
             body(message);
         });
     }

@@ -13,6 +13,7 @@ pub(crate) type Word = u8;
 /// Facts about a packet outside its bytes (linux/netfilter/nf_tables.h, NFT_META_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meta {
+    EtherType = 1,
     Mark = 3,
     OutInterface = 5,
     InName = 6,
@@ -101,6 +102,17 @@ pub(crate) enum Expression {
         family: Family,
         offset: u32,
         from: Word,
+    },
+    /// Puts bytes that no checksum covers into the packet.
+    Put {
+        base: Base,
+        offset: u32,
+        length: u32,
+        from: Word,
+    },
+    /// Sends the packet out by the link whose index is in a register.
+    Forward {
+        to: Word,
     },
     /// The kind of the destination address: local, unicast, broadcast…
     DestinationKind {
@@ -220,7 +232,7 @@ impl Expression {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Meta { .. } | Self::SetMark { .. } | Self::SetTrace { .. } => "meta",
-            Self::Payload { .. } | Self::Overwrite { .. } => "payload",
+            Self::Payload { .. } | Self::Overwrite { .. } | Self::Put { .. } => "payload",
             Self::Connection { .. } | Self::Original { .. } => "ct",
             Self::DestinationKind { .. } => "fib",
             Self::Random { .. } => "numgen",
@@ -233,6 +245,7 @@ impl Expression {
             Self::Intercept { .. } => "redir",
             Self::Translate { .. } => "nat",
             Self::Masquerade => "masq",
+            Self::Forward { .. } => "fwd",
         }
     }
 
@@ -267,6 +280,13 @@ impl Expression {
                 data.put_be32(2, Base::Network as u32).put_be32(3, *offset).put_be32(4, length);
                 data.put_be32(5, register(*from)).put_be32(6, kind).put_be32(7, place);
                 data.put_be32(8, TRANSPORT_CHECKSUM);
+            }
+            Self::Forward { to } => {
+                data.put_be32(1, register(*to));
+            }
+            Self::Put { base, offset, length, from } => {
+                data.put_be32(2, *base as u32).put_be32(3, *offset).put_be32(4, *length);
+                data.put_be32(5, register(*from)).put_be32(6, 0).put_be32(7, 0);
             }
             Self::DestinationKind { to } => {
                 data.put_be32(1, register(*to));

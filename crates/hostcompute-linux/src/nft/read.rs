@@ -11,15 +11,15 @@ use crate::error::Error;
 use crate::netlink::{Attributes, Socket, messages};
 
 const NEWTABLE: u16 = kind(0);
-const GETTABLE: u16 = kind(1);
+pub(super) const GETTABLE: u16 = kind(1);
 const NEWCHAIN: u16 = kind(3);
-const GETCHAIN: u16 = kind(4);
+pub(super) const GETCHAIN: u16 = kind(4);
 const NEWRULE: u16 = kind(6);
 const GETRULE: u16 = kind(7);
 const NEWSET: u16 = kind(9);
 const GETSET: u16 = kind(10);
 const NEWSETELEM: u16 = kind(12);
-const GETSETELEM: u16 = kind(13);
+pub(super) const GETSETELEM: u16 = kind(13);
 
 const TABLE_NAME: u16 = 1;
 const TABLE_USERDATA: u16 = 6;
@@ -267,7 +267,7 @@ fn dump(
     absent_is_empty(result)
 }
 
-fn absent_is_empty(result: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
+pub(super) fn absent_is_empty(result: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
     match result {
         Err(Error::Refused(refusal)) if refusal.errno == Errno::NOENT => Ok(Vec::new()),
         other => other,
@@ -275,7 +275,7 @@ fn absent_is_empty(result: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
 }
 
 /// The attributes behind struct nfgenmsg.
-fn body(bytes: &[u8]) -> Option<Attributes<'_>> {
+pub(super) fn body(bytes: &[u8]) -> Option<Attributes<'_>> {
     bytes.get(4..).map(Attributes::new)
 }
 

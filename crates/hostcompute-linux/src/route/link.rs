@@ -62,6 +62,7 @@ const ADDR_GEN_NONE: u8 = 1;
 pub(crate) enum Inet4Setting {
     Forwarding = 1,
     ProxyArp = 3,
+    ArpIgnore = 19,
     RouteLocalnet = 26,
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn push_veth(datagram: &mut Datagram, note: Note, host: NewLink<'_>, 
     });
 }
 
-/// A link of an adapter to its wire, in another namespace.
+/// A link of an adapter to its wire; index 0 leaves the choice to the kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Macvlan<'a> {
     pub name: &'a str,
@@ -118,7 +119,15 @@ pub(crate) struct Macvlan<'a> {
     pub uplink: u32,
     /// Other links of the same adapter are out of its reach.
     pub isolated: bool,
-    pub netns: BorrowedFd<'a>,
+    pub place: Place<'a>,
+}
+
+/// Where a link of an adapter is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    Inside(BorrowedFd<'a>),
+    /// Beside the adapter, in a group of ours.
+    Group(u32),
 }
 
 /// Makes a macvlan link, whose frames the adapter takes for its own.
@@ -128,8 +137,11 @@ pub(crate) fn push_macvlan(datagram: &mut Datagram, note: Note, link: Macvlan<'_
         body.raw(&header(link.index, 0, 0))
             .put_text(IFLA_IFNAME, link.name)
             .put(IFLA_ADDRESS, &link.mac.0)
-            .put_u32(IFLA_LINK, link.uplink)
-            .put_u32(IFLA_NET_NS_FD, link.netns.as_raw_fd() as u32);
+            .put_u32(IFLA_LINK, link.uplink);
+        match link.place {
+            Place::Inside(netns) => body.put_u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32),
+            Place::Group(group) => body.put_u32(IFLA_GROUP, group),
+        };
         if let Some(mtu) = link.mtu {
             body.put_u32(IFLA_MTU, mtu);
         }
@@ -241,12 +253,22 @@ pub(crate) fn push_settings(
 
 /// Switches one IPv4 setting of a link on.
 pub(crate) fn push_inet4(datagram: &mut Datagram, note: Note, index: u32, setting: Inet4Setting) {
+    push_inet4_value(datagram, note, index, (setting, 1));
+}
+
+/// Gives one IPv4 setting of a link a value.
+pub(crate) fn push_inet4_value(
+    datagram: &mut Datagram,
+    note: Note,
+    index: u32,
+    (setting, value): (Inet4Setting, u32),
+) {
     datagram.push(RTM_NEWLINK, 0, note, |body| {
         body.raw(&header(index, 0, 0));
         body.nest(IFLA_AF_SPEC, |families| {
             families.nest(u16::from(AF_INET), |family| {
                 family.nest(IFLA_INET_CONF, |conf| {
-                    conf.put_u32(setting as u16, 1);
+                    conf.put_u32(setting as u16, value);
                 });
             });
         });

@@ -51,11 +51,15 @@ pub(crate) fn push_set(datagram: &mut Datagram, note: Note, neighbour: Neighbour
 }
 
 /// Lets a link answer for others without the usual delay, which is for links with many who could answer.
-pub(crate) fn push_prompt(datagram: &mut Datagram, note: Note, index: u32) {
+pub(crate) fn push_prompt(datagram: &mut Datagram, note: Note, index: u32, family: Family) {
     datagram.push(RTM_SETNEIGHTBL, 0, note, |body| {
         // struct ndtmsg.
-        body.raw(&[family_number(Family::V4), 0, 0, 0]);
-        body.put_text(NDTA_NAME, "arp_cache");
+        body.raw(&[family_number(family), 0, 0, 0]);
+        let table = match family {
+            Family::V4 => "arp_cache",
+            Family::V6 => "ndisc_cache",
+        };
+        body.put_text(NDTA_NAME, table);
         body.nest(NDTA_PARMS, |parameters| {
             parameters.put_u32(NDTPA_IFINDEX, index);
             parameters.put(NDTPA_PROXY_DELAY, &0_u64.to_ne_bytes());

@@ -71,6 +71,15 @@ pub(crate) fn push_remove(datagram: &mut Datagram, note: Note, path: &Path) {
     datagram.push(RTM_DELROUTE, 0, note, |body| write(body, path));
 }
 
+/// Adds a route to a table of our own, where another route says that the next hop is on the link. The kernel does not take its being
+/// there on trust if table main leads to it by another link.
+pub(crate) fn push_add_behind(datagram: &mut Datagram, note: Note, path: &Path, table: u32) {
+    datagram.push(RTM_NEWROUTE, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        write_with(body, path, 0);
+        body.put_u32(RTA_TABLE, table);
+    });
+}
+
 /// Adds a route to a table of our own.
 pub(crate) fn push_add_to(datagram: &mut Datagram, note: Note, path: &Path, table: u32) {
     datagram.push(RTM_NEWROUTE, flag::CREATE | flag::EXCLUSIVE, note, |body| {
@@ -87,10 +96,15 @@ pub(crate) fn push_remove_from(datagram: &mut Datagram, note: Note, path: &Path,
 }
 
 fn write(body: &mut Body<'_>, path: &Path) {
+    write_with(body, path, RTNH_F_ONLINK);
+}
+
+/// `trust`: the flags of a next hop.
+fn write_with(body: &mut Body<'_>, path: &Path, trust: u32) {
     let destination = path.destination.trunc();
     let (kind, scope, flags) = match path.target {
         Target::Unreachable => (RTN_UNREACHABLE, SCOPE_UNIVERSE, 0),
-        Target::Gateway(..) => (RTN_UNICAST, SCOPE_UNIVERSE, RTNH_F_ONLINK),
+        Target::Gateway(..) => (RTN_UNICAST, SCOPE_UNIVERSE, trust),
         // IPv6 knows no scopes.
         Target::Device(_) | Target::Other => match destination {
             IpNet::V4(_) => (RTN_UNICAST, SCOPE_LINK, 0),

@@ -30,7 +30,6 @@ use crate::decide::Draft;
 use crate::network::detour;
 use crate::network::network::{Mode, Network};
 use crate::network::remote;
-use crate::network::station;
 use port_mapping::PortMapping;
 
 /// The smallest packet that IPv4 and IPv6 links must carry.
@@ -58,6 +57,15 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// Whether the host must see the endpoint's packets to carry them out. Sidecars are a matter of the namespace.
+    pub(crate) fn need_host(&self) -> bool {
+        self.outbound_nat.stated
+            || !self.access.is_empty()
+            || !self.proxies.is_empty()
+            || self.bytes_per_second.is_some()
+            || !self.detours.is_empty()
+    }
+
     /// The sets of the network that rules name.
     pub(crate) fn set_names(&self) -> impl Iterator<Item = &str> {
         self.access.set_names()
@@ -141,9 +149,6 @@ fn read_one(
 ) -> Result<(), Failure> {
     use EndpointPolicyType as Type;
     let settings = document.settings.as_ref();
-    if let Some(kind) = &document.kind {
-        station::check_policy(kind, network)?;
-    }
     match document.kind.as_ref() {
         Some(Type::PortMapping) => {
             let setting: PortMappingPolicySetting = parse(settings)?;

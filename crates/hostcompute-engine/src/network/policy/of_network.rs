@@ -52,7 +52,7 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
         Type::HostRoute => mode.stands_on_uplink() && mode != Mode::Transparent,
         Type::AutomaticDNS => answering::is_possible(mode),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
-        Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => mode != Mode::Transparent,
+        Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => true,
         _ => false,
     }
 }

@@ -126,6 +126,8 @@ impl<'a> Tables<'a> {
             Fact::VipOwner(_)
             | Fact::Wire(_)
             | Fact::Proxy(_)
+            | Fact::Face(_)
+            | Fact::Guise(_)
             // Its packets never meet the host.
             | Fact::Station(_)
             | Fact::Table
