@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hostcompute_engine::host::Host;
-use hostcompute_engine::plan::{Fact, INNER_INDEX, Port, host_end};
+use hostcompute_engine::mac::Mac;
+use hostcompute_engine::plan::{Fact, INNER_INDEX, Port, Station, host_end};
 use lab::facts::{guid, nat, of_port, port};
 use lab::traffic::ping;
 use lab::{Lab, Netns};
@@ -139,6 +140,34 @@ fn check_alike(lab: &mut Lab, wanted: &Port) {
     assert_eq!(differences(fresh.1, seen.1), (vec![], vec![]), "outside: fresh, pooled");
     assert_eq!(lab.linux.prepared(pooled.netns), None, "a pair is given once");
     assert!(ping(&lab.netns(pooled.netns), "10.1.0.1"));
+}
+
+/// An endpoint on an adapter's own wire takes the place of the pair that waits.
+#[test]
+fn a_station_can_be_the_first_in_a_namespace_of_the_pool() {
+    let Some(mut lab) = Lab::new() else { return };
+    fill(&mut lab, 1);
+    let netns = guid(101);
+    lab.add([Fact::Netns(netns)]);
+    assert!(lab.linux.prepared(netns).is_some());
+    lab.add([Fact::Station(Station {
+        endpoint: guid(1),
+        netns,
+        uplink: "up0".to_owned(),
+        name: "eth0".to_owned(),
+        index: INNER_INDEX,
+        alias: String::new(),
+        mac: Mac([2, 0, 0, 0, 9, 1]),
+        mtu: None,
+        addresses: Vec::new(),
+        routes: Vec::new(),
+        isolated: false,
+    })]);
+    assert_eq!(lab.linux.prepared(netns), None);
+    assert!(lab.netns(netns).exec("ip -d link show eth0").contains("macvlan"));
+    lab.check();
+    lab.bring(&[]);
+    lab.linux.settle().unwrap();
 }
 
 #[test]

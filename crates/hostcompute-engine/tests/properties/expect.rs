@@ -357,8 +357,7 @@ fn remote_endpoint(e: &mut Expected, model: &Model, network: &Network, wish: &En
 
 /// Whether every address of a small pool is in use. Addresses that clients gave may lie in the pool: then it is unsure.
 fn pool_exhausted(model: &Model, network: &Network) -> bool {
-    let from_pool =
-        |endpoint: &&crate::model::Endpoint| endpoint.network == network.id && endpoint.from_pool;
+    let from_pool = |endpoint: &&Endpoint| endpoint.network == network.id && endpoint.from_pool;
     let used = model.endpoints.iter().filter(from_pool).count();
     network.pool.is_some_and(|size| used >= usize::from(size))
 }
