@@ -5,9 +5,9 @@
 //! the host knows when to look again.
 //!
 //! A service that is started anew is no end: over the socket, a subscription connects again, as long as
-//! [`Options::patience`](crate::Options::patience) lasts, and goes on behind the last notification that it has told. A service remembers
-//! the latest 4096 only as long as it runs; one that was started anew has another history, of which a subscription is told
-//! `Missed(0)`: something may have happened, and nobody knows how much.
+//! [`Options::patience`](crate::Options::patience) lasts, and goes on behind the last notification that it has told. Numbers go on, too,
+//! for they are kept with the objects; of the notifications a service has the latest 4096, as long as it runs. `Missed(0)` says that nobody
+//! knows how much was missed: a subscription that was interrupted before it had told anything, or a service with another history.
 //!
 //! ```no_run
 //! use hostcompute::events::{Notice, Topic};

@@ -1,11 +1,104 @@
-//! What all handles have in common, written once.
+//! What all handles have in common, written once: the verbs that every kind of object has, as methods of each and as a trait for programs
+//! that do not care which kind it is.
+//!
+//! A handle is a name, no possession: objects live until they are deleted, whoever drops what.
+//!
+//! ```no_run
+//! use hostcompute::handle::Handle;
+//! use hostcompute::{Endpoint, Error, Host, Namespace, Network, Options};
+//!
+//! fn clear<H: Handle>(host: &Host) -> Result<usize, Error> {
+//!     let all = H::list_matching(host, "")?;
+//!     all.iter().try_for_each(H::delete)?;
+//!     Ok(all.len())
+//! }
+//!
+//! # fn main() -> Result<(), Error> {
+//! let host = Host::auto(Options::from_env())?;
+//! println!("{} endpoints, {} networks", clear::<Endpoint>(&host)?, clear::<Network>(&host)?);
+//! # Ok(())
+//! # }
+//! ```
 
-use hostcompute_schema::operation::Operation;
-use hostcompute_schema::{Failure, Guid, HResult};
+use std::fmt::Debug;
+
+use hostcompute_schema::operation::{Kind, Operation};
+use hostcompute_schema::{Document, Failure, Guid, HResult, Warning};
 use serde_json::Value;
 
 use crate::Host;
 use crate::transport::Call;
+
+/// A handle of an object on a host. Its methods are those that every kind has by itself; see [`crate::Network`], for instance.
+pub trait Handle: Clone + Debug + Send + Sync + 'static {
+    /// What describes the object.
+    type Document: Document + Send + 'static;
+    /// What changes it.
+    type Request: Document;
+    /// The kind of object.
+    const KIND: Kind;
+
+    /// Opens an object that exists.
+    ///
+    /// # Errors
+    /// The not-found code of this kind.
+    fn open(host: &Host, id: Guid) -> Result<Self, Failure>;
+
+    /// Finds an object by GUID, unique beginning of its GUID, or Name.
+    ///
+    /// # Errors
+    /// The not-found code of this kind, or E_INVALIDARG when several objects answer.
+    fn find(host: &Host, text: &str) -> Result<Self, Failure>;
+
+    /// The objects that a query (a HostComputeQuery document) selects; all of them for an empty one.
+    ///
+    /// # Errors
+    /// HCN_E_INVALID_JSON for a malformed query.
+    fn list_matching(host: &Host, query: &str) -> Result<Vec<Self>, Failure>;
+
+    /// The object's id.
+    fn id(&self) -> Guid;
+
+    /// The host that it is on.
+    fn host(&self) -> &Host;
+
+    /// The document as it is now.
+    ///
+    /// # Errors
+    /// The not-found code when the object was deleted.
+    fn query(&self) -> Result<Self::Document, Failure>;
+
+    /// The document as JSON text, in the form that the query asks for.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; HCN_E_INVALID_JSON for a malformed query.
+    fn query_json(&self, query: &str) -> Result<String, Failure>;
+
+    /// Changes the object by a JSON document; tells what was tolerated in it.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or cannot be changed.
+    fn modify_json(&self, request: &str) -> Result<Vec<Warning>, Failure>;
+
+    /// Deletes the object.
+    ///
+    /// # Errors
+    /// The not-found code, or why it cannot go now.
+    fn delete(&self) -> Result<(), Failure>;
+}
+
+/// A handle of an object that stands for itself, and so is made by its own document alone: all but endpoints.
+pub trait Creation: Handle {
+    /// Makes an object from a JSON document, under the given id if there is one; also tells what was tolerated.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, or taken already.
+    fn create_json(
+        host: &Host,
+        id: Option<Guid>,
+        settings: &str,
+    ) -> Result<(Self, Vec<Warning>), Failure>;
+}
 
 /// The verbs of one kind of object.
 macro_rules! handle {
@@ -111,6 +204,48 @@ macro_rules! handle {
                 self.host.call(&$crate::transport::Call::on(Operation::$delete, self.id, "")).map(drop)
             }
         }
+
+        impl $crate::handle::Handle for $name {
+            type Document = $document;
+            type Request = $request;
+            const KIND: hostcompute_schema::operation::Kind = hostcompute_schema::operation::Kind::$kind;
+
+            fn open(host: &$crate::Host, id: $crate::Guid) -> Result<Self, $crate::Failure> {
+                Self::open(host, id)
+            }
+
+            fn find(host: &$crate::Host, text: &str) -> Result<Self, $crate::Failure> {
+                Self::find(host, text)
+            }
+
+            fn list_matching(host: &$crate::Host, query: &str) -> Result<Vec<Self>, $crate::Failure> {
+                Self::list_matching(host, query)
+            }
+
+            fn id(&self) -> $crate::Guid {
+                self.id()
+            }
+
+            fn host(&self) -> &$crate::Host {
+                self.host()
+            }
+
+            fn query(&self) -> Result<Self::Document, $crate::Failure> {
+                self.query()
+            }
+
+            fn query_json(&self, query: &str) -> Result<String, $crate::Failure> {
+                self.query_json(query)
+            }
+
+            fn modify_json(&self, request: &str) -> Result<Vec<$crate::Warning>, $crate::Failure> {
+                self.modify_json(request)
+            }
+
+            fn delete(&self) -> Result<(), $crate::Failure> {
+                self.delete()
+            }
+        }
     };
 }
 
@@ -145,6 +280,16 @@ macro_rules! creation {
                 let answer = host.call(&call)?;
                 let id = $crate::handle::created(&answer.body)?;
                 Ok((Self { host: host.clone(), id }, answer.warnings))
+            }
+        }
+
+        impl $crate::handle::Creation for $name {
+            fn create_json(
+                host: &$crate::Host,
+                id: Option<$crate::Guid>,
+                settings: &str,
+            ) -> Result<(Self, Vec<$crate::Warning>), $crate::Failure> {
+                Self::create_json(host, id, settings)
             }
         }
     };

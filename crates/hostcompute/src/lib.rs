@@ -34,6 +34,8 @@ pub mod handle;
 #[cfg(embedded)]
 pub mod adapter;
 mod address;
+#[cfg(feature = "async")]
+pub mod asynchronous;
 pub mod attach;
 pub mod endpoint;
 pub mod error;

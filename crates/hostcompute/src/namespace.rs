@@ -1,5 +1,8 @@
 //! Handles of namespaces, and what is plugged into them.
 
+#[cfg(embedded)]
+use std::process::{Child, Command};
+
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, HostComputeNamespace, ModifyNamespaceSettingRequest, ModifyRequestType,
@@ -102,6 +105,74 @@ impl Namespace {
             resource_type: Some(NamespaceResourceType::Endpoint),
             settings: Some(settings.to_value()),
             ..ModifyNamespaceSettingRequest::default()
+        })
+    }
+}
+
+#[cfg(embedded)]
+impl Namespace {
+    /// Does something inside of the namespace, on a thread of its own that ends with it: sockets are opened there, programs started there,
+    /// names asked of the namespace's resolvers. For namespaces of this machine only.
+    ///
+    /// ```no_run
+    /// use std::net::TcpListener;
+    ///
+    /// use hostcompute::{Host, Namespace, Options};
+    ///
+    /// # fn main() -> Result<(), hostcompute::Error> {
+    /// let host = Host::auto(Options::from_env())?;
+    /// let namespace = Namespace::find(&host, "front")?;
+    /// let inside = namespace.run(|| TcpListener::bind("0.0.0.0:80"))?; // listens in the namespace, also from here
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// HCN_E_NAMESPACE_ATTACH_FAILED when the namespace has gone, E_ACCESSDENIED without the right to enter it, E_UNEXPECTED when `work`
+    /// panics.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+        let place = self.host.place(self)?;
+        std::thread::scope(|scope| {
+            let inside = move || place.enter().map(|()| work());
+            let thread = std::thread::Builder::new().name("inside".to_owned());
+            let thread = thread.spawn_scoped(scope, inside).map_err(|error| {
+                let why = "there is no thread to enter the namespace with";
+                Failure::new(HResult::E_OUTOFMEMORY, why).because(&error)
+            })?;
+            let panicked =
+                |_| Failure::new(HResult::E_UNEXPECTED, "what was done inside has panicked");
+            thread.join().map_err(panicked)?
+        })
+    }
+
+    /// Starts a program inside of the namespace, where /etc/resolv.conf names the namespace's resolvers. It lives as any other child of
+    /// this process, and keeps the network stack alive, whatever becomes of the namespace.
+    ///
+    /// ```no_run
+    /// use std::process::Command;
+    ///
+    /// use hostcompute::{Host, Namespace, Options};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let host = Host::auto(Options::from_env())?;
+    /// let namespace = Namespace::find(&host, "front")?;
+    /// let mut child = namespace.spawn(Command::new("ip").args(["addr", "show", "eth0"]))?;
+    /// assert!(child.wait()?.success());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::run`]; ERROR_FILE_NOT_FOUND and E_ACCESSDENIED for a program that is not there, or cannot be started.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child, Failure> {
+        let program = command.get_program().to_owned();
+        self.run(|| command.spawn())?.map_err(|error| {
+            let code = match error.kind() {
+                std::io::ErrorKind::NotFound => HResult::ERROR_FILE_NOT_FOUND,
+                std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
+                _ => HResult::E_FAIL,
+            };
+            Failure::new(code, format!("cannot start {}", program.display())).because(&error)
         })
     }
 }

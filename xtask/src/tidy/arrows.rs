@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "hostcompute",
         &[
+            "futures-core",
             "hostcompute-engine",
             "hostcompute-linux",
             "hostcompute-schema",
@@ -62,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustix",
             "serde_json",
             "thiserror",
+            "tokio",
         ],
     ),
     (

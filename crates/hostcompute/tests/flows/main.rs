@@ -23,6 +23,7 @@ mod host_gateway;
 mod kube_proxy;
 mod kubernetes;
 mod older;
+mod restart;
 mod shim;
 mod virtual_machines;
 mod windows_container_networking;

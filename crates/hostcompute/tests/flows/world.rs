@@ -95,6 +95,11 @@ impl Machine {
         self.daemon.take().expect("a service").kill();
     }
 
+    /// The service is asked to end, and has.
+    pub fn stop(&mut self) {
+        self.daemon.take().expect("a service").stop();
+    }
+
     /// The service comes back.
     pub fn start(&mut self) {
         self.daemon = Some(serve(&self.netns, &self.folder));

@@ -82,7 +82,12 @@ impl Listener {
 
     fn connect(&mut self) -> Result<(), Failure> {
         let letter = Letter::of_topic(self.to, self.last);
+        let line = self.line.clone();
         let begun = self.socket.patiently(&letter, || {
+            if locked(&line).interrupted {
+                // Nobody waits for a service to come back any more.
+                return Err(Trouble::Unreachable(io::ErrorKind::Interrupted.into()));
+            }
             let connection = self.socket.open()?;
             connection.ask(&letter.request).map_err(Trouble::Broken)
         });
