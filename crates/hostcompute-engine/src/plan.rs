@@ -21,12 +21,14 @@ use crate::mac::Mac;
 
 mod access;
 mod answers;
+mod shaping;
 mod station;
 
 pub use access::{
     AclChain, AclRule, AddressSet, Direction, End, Member, PortRange, SetMatch, Verdict,
 };
 pub use answers::{Lease, Name, Responder};
+pub use shaping::{Diversion, Lane, Shaper};
 pub use station::{Face, Guise, Meter, Station};
 
 /// The two families of IP; every list of addresses, map and chain exists once for each.
@@ -80,8 +82,10 @@ pub enum Fact {
     HostAddress(HostAddress),
     /// What a namespace's own packet filter does for proxies inside.
     Interception(Interception),
-    /// A cap on what a port sends.
+    /// A cap on what an endpoint sends.
     Shaper(Shaper),
+    /// What of a port's packets is capped, and by which cap.
+    Diversion(Diversion),
     /// The host's own way to a virtual IP, so that its packets reach the translation.
     VipRoute(VipRoute),
     /// A set of addresses that access rules name.
@@ -281,18 +285,6 @@ pub struct HostAddress {
     pub device: String,
     pub index: u32,
     pub address: IpAddr,
-}
-
-/// A token bucket on an `ifb` device to which everything that the port sends is redirected; out of the workload's reach.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Shaper {
-    /// Host end of the shaped port.
-    pub port: String,
-    pub port_index: u32,
-    /// The ifb device, `hv…`.
-    pub name: String,
-    pub index: u32,
-    pub bytes_per_second: u64,
 }
 
 /// Connections of a namespace that go to proxies inside it: a table of the namespace's own packet filter, made anew as a whole.

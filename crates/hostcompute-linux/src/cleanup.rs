@@ -125,8 +125,6 @@ impl Shared {
 pub(crate) struct Retired {
     /// Interface indexes.
     pub indexes: Vec<u32>,
-    /// Indexes of links that stay, but are spoken of.
-    pub touched: Vec<u32>,
     /// Addresses that go with the links.
     pub addresses: Vec<IpAddr>,
     /// For the host namespace; what is gone already is forgiven.
@@ -203,7 +201,6 @@ impl Cleanup {
         state.untie(&retired.ended);
         state.leaving.addresses.extend(retired.addresses);
         state.leaving.indexes.extend(retired.indexes);
-        state.leaving.indexes.extend(retired.touched);
         state.retiring.extend(retired.messages);
         state.held.extend(retired.held);
         let now = Instant::now();

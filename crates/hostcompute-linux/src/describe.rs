@@ -47,6 +47,7 @@ pub fn fact(fact: &Fact) -> String {
             format!("address {} of endpoint {}", host.address, host.endpoint)
         }
         Fact::Shaper(shaper) => format!("rate limit of interface {}", shaper.port),
+        Fact::Diversion(it) => format!("rate limits of what interface {} sends", it.port),
         Fact::VipOwner(owner) => format!("owner of virtual address {}", owner.address),
         Fact::VipRoute(route) => format!("route to virtual address {}", route.address),
         Fact::AddressSet(set) => format!("set of addresses {:x}", set.number),

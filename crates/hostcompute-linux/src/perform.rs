@@ -15,7 +15,7 @@
 
 use std::os::fd::AsFd;
 
-use hostcompute_engine::plan::{AddressSet, Fact, Member, Port, Service, Step, Tunnel};
+use hostcompute_engine::plan::{AddressSet, Diversion, Fact, Member, Port, Service, Step, Tunnel};
 use rustix::io::Errno;
 
 use crate::cleanup::Retired;
@@ -93,6 +93,7 @@ fn is_link(fact: &Fact) -> bool {
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
+            | Fact::Diversion(_)
             | Fact::VipRoute(_)
             | Fact::VipOwner(_)
     )
@@ -293,6 +294,7 @@ impl<'p> Performance<'_, 'p> {
                 inside::put(&mut self.host.namespaces.filter(new.netns)?, new)?;
             }
             Fact::Shaper(new) => shaper::push_add(&mut self.datagram, step, new),
+            Fact::Diversion(new) => shaper::push_divert(&mut self.datagram, step, new),
             Fact::VipRoute(new) => anchor::push_add_vip(&mut self.datagram, step, new),
             Fact::VipOwner(new) => {
                 // The port that it is said of may still be gathered.
@@ -345,11 +347,7 @@ impl<'p> Performance<'_, 'p> {
                 let addresses: Vec<_> = port::addresses(new).collect();
                 cleanup.clear_for(new.index, &addresses);
             }
-            Fact::Shaper(new) => {
-                cleanup.clear_for(new.index, &[]);
-                // The tap of an earlier shaper is taken away by its port's index.
-                cleanup.clear_for(new.port_index, &[]);
-            }
+            Fact::Shaper(new) => cleanup.clear_for(new.index, &[]),
             _ => {}
         }
     }
@@ -417,10 +415,10 @@ impl<'p> Performance<'_, 'p> {
                     inside::remove(&mut self.host.namespaces.filter(old.netns)?)?;
                 }
             }
-            Fact::Shaper(old) => {
-                shaper::push_retire(self.retired.messages(), step, old);
-                self.retired.touched.push(old.port_index);
-            }
+            Fact::Shaper(old) => shaper::push_retire(self.retired.messages(), step, old),
+            // What comes in its place takes it away, without a moment in which the port sends freely.
+            Fact::Diversion(old) if self.is_replaced(old) => {}
+            Fact::Diversion(old) => shaper::push_release(&mut self.datagram, step, old),
             Fact::VipRoute(old) => anchor::push_remove_vip(&mut self.datagram, step, old),
             Fact::VipOwner(old) => anchor::push_remove_owner(&mut self.datagram, step, old),
             Fact::Resolver(old) => resolver::remove(&self.host.resolver_dir, old.netns)?,
@@ -433,6 +431,13 @@ impl<'p> Performance<'_, 'p> {
             | Fact::Service(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether the plan diverts the same port again.
+    fn is_replaced(&self, old: &Diversion) -> bool {
+        self.plan
+            .iter()
+            .any(|step| matches!(step, Step::Add(Fact::Diversion(new)) if new.index == old.index))
     }
 
     fn change(&mut self, step: usize, from: &'p Fact, to: &'p Fact) -> Result<(), Error> {
@@ -595,9 +600,6 @@ impl<'p> Performance<'_, 'p> {
             Fact::Shaper(shaper) => {
                 delete_ours(&mut self.host.route, shaper.index, &shaper.name)?;
                 let mut datagram = Datagram::default();
-                shaper::push_retire(&mut datagram, step, shaper);
-                self.host.route.exchange(&mut datagram)?;
-                datagram.clear();
                 shaper::push_add(&mut datagram, step, shaper);
                 self.host.route.exchange(&mut datagram)
             }

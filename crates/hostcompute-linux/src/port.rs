@@ -144,8 +144,27 @@ pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port, pai
     for neighbour in inner_neighbours(port) {
         neighbour::push_set(datagram, note("set the gateway's MAC"), neighbour);
     }
+    let first = |hop: &IpAddr| Path {
+        destination: IpNet::from(*hop),
+        target: Target::Device(port.inner_index),
+        source: None,
+        metric: 1,
+    };
+    // The kernel refuses an IPv6 next hop that it finds behind another interface of the namespace (`ip6_route_check_nh_onlink`),
+    // as it does where several have ways to one network. So it is behind this one before all others, for a moment.
+    let firsts: Vec<Path> = match pair {
+        Pair::New => port.gateways.iter().filter(|hop| hop.is_ipv6()).map(first).collect(),
+        // From the pool comes only the first interface of a namespace.
+        Pair::Ready => Vec::new(),
+    };
+    for path in &firsts {
+        path::push_add(datagram, note("find the next hop"), path);
+    }
     for path in inner_paths(port) {
         path::push_add(datagram, note("add the route inside"), &path);
+    }
+    for path in &firsts {
+        path::push_remove(datagram, note("find the next hop"), path);
     }
 }
 

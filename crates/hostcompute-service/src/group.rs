@@ -155,7 +155,11 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
         Fact::Name(name) => drop(things.insert(Thing::Address(name.address))),
         Fact::Proxy(proxy) => drop(things.insert(Thing::Address(proxy.address))),
         Fact::Shaper(shaper) => {
-            things.extend([Thing::Link(shaper.index), Thing::Link(shaper.port_index)]);
+            things.insert(Thing::Link(shaper.index));
+        }
+        Fact::Diversion(diversion) => {
+            things.insert(Thing::Link(diversion.index));
+            things.extend(diversion.lanes.iter().map(|lane| Thing::Link(lane.shaper)));
         }
         Fact::AclChain(chain) => drop(things.insert(Thing::Chain(chain.name.clone()))),
         Fact::Service(service) => {

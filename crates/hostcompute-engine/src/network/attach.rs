@@ -17,8 +17,8 @@ use crate::network::subnet::Subnet;
 use crate::network::{detour, overlay, sdn_route};
 use crate::object::Object;
 use crate::plan::{
-    Element, Fact, Family, HostAddress, INNER_INDEX, Meter, Port, PortRoute, Proxy, Shaper,
-    host_end,
+    Diversion, Element, Fact, Family, HostAddress, INNER_INDEX, Lane, Meter, Port, PortRoute,
+    Proxy, Shaper, host_end,
 };
 use crate::request::EventKind;
 use crate::state::State;
@@ -78,6 +78,11 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
     draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
     draft.port_event(EventKind::NetworkEndpointAttached, &endpoint);
     Ok(())
+}
+
+/// The device that caps an endpoint has the index after that of its host end.
+fn shaper_index(interface: u32) -> u32 {
+    interface + 1
 }
 
 /// The first `ethN` of the namespace that is free and whose routes differ from those of the endpoints already there.
@@ -309,12 +314,32 @@ impl Endpoint {
         if let Some(bytes_per_second) = self.policies.bytes_per_second {
             facts.push(Fact::Shaper(Shaper {
                 port: port.name.clone(),
-                port_index: port.index,
                 name: alloc::format!("hv{:x}", port.index),
-                index: port.index + 1,
+                index: shaper_index(port.index),
                 bytes_per_second,
             }));
         }
+        facts.extend(self.diversion(state, port).map(Fact::Diversion));
+    }
+
+    /// What leaves by this port and is capped: all of it by the endpoint's own cap, except what comes from the addresses of others in
+    /// the namespace that have a cap.
+    fn diversion(&self, state: &State, port: &Port) -> Option<Diversion> {
+        let capped = state.attached(port.netns).filter_map(|resident| {
+            resident.policies.bytes_per_second?;
+            let Attachment { slot, interface, .. } = *resident.attachment.as_ref()?;
+            let own = resident.id == self.id;
+            let sources = match own {
+                true => Vec::new(),
+                false => resident.addresses.iter().map(IpNet::addr).collect(),
+            };
+            Some((own, Lane { place: slot, sources, shaper: shaper_index(interface) }))
+        });
+        let mut lanes: Vec<_> = capped.collect();
+        lanes.sort();
+        let lanes: Vec<Lane> = lanes.into_iter().map(|(_, lane)| lane).collect();
+        let (name, index) = (port.name.clone(), port.index);
+        (!lanes.is_empty()).then_some(Diversion { port: name, index, lanes })
     }
 
     fn policy_facts(

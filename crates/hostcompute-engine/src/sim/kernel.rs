@@ -5,7 +5,7 @@
 //! - a tunnel takes the routes through it and the MACs behind it;
 //! - an anchor takes the routes to virtual IPs and the addresses on it; ports that prefer one of its addresses as source lose
 //!   their host routes;
-//! - a namespace takes its ports and its own packet filter; a port leaves its shaper without anything to shape;
+//! - a namespace takes its ports and its own packet filter; a port takes the redirection of what arrives from it, and a shaper leaves those to it leading nowhere;
 //! - forwarding goes back to what it was before.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -44,8 +44,6 @@ pub(super) struct Kernel {
     pub(super) routes: BTreeMap<IpNet, String>,
     /// Host ends by the namespace that holds the inner end.
     pub(super) ports: BTreeMap<Guid, BTreeSet<String>>,
-    /// The ifb device by the port it shapes.
-    pub(super) shapers: BTreeMap<String, String>,
     /// How many elements and rules jump to a chain or look into a set.
     references: BTreeMap<Thing, usize>,
 }
@@ -134,10 +132,9 @@ impl Kernel {
                 self.remove_all(
                     |_, fact| matches!(fact, Fact::VipOwner(owner) if owner.index == index),
                 );
-                if let Some(shaper) = self.shapers.get(&port.name).cloned() {
-                    self.damage(&Thing::Link(shaper), "nothing is redirected to it");
-                }
+                self.remove(&Thing::Diversion(port.name.clone()));
             }
+            Fact::Shaper(shaper) => self.mislead(shaper.index),
             _ => {}
         }
     }
@@ -168,6 +165,23 @@ impl Kernel {
             .collect();
         for thing in severed {
             self.damage(&thing, "its host routes are gone");
+        }
+    }
+
+    /// What is redirected to a device that has gone is dropped, also when there is one of its index again.
+    fn mislead(&mut self, shaper: u32) {
+        let leads = |held: &Held| match &held.fact {
+            Fact::Diversion(it) => it.lanes.iter().any(|lane| lane.shaper == shaper),
+            _ => false,
+        };
+        let misled: Vec<Thing> = self
+            .things
+            .iter()
+            .filter(|(_, held)| leads(held))
+            .map(|(thing, _)| thing.clone())
+            .collect();
+        for thing in misled {
+            self.damage(&thing, "it leads nowhere");
         }
     }
 
@@ -253,7 +267,6 @@ impl Kernel {
             }
             Fact::Shaper(shaper) => {
                 self.links.insert(shaper.index, shaper.name.clone());
-                self.shapers.insert(shaper.port.clone(), shaper.name.clone());
             }
             Fact::VipRoute(route) => {
                 self.routes.insert(IpNet::from(route.address), route.device.clone());
@@ -309,7 +322,6 @@ impl Kernel {
             }
             Fact::Shaper(shaper) => {
                 self.links.remove(&shaper.index);
-                self.shapers.remove(&shaper.port);
             }
             Fact::VipRoute(route) => {
                 self.routes.remove(&IpNet::from(route.address));

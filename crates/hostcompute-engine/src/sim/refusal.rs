@@ -3,7 +3,7 @@
 //! Three questions about an addition: is it well formed ([`shape`]), is what it stands on there ([`needs`]), does something
 //! else have its place ([`collisions`])?
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Anchor, Element, Face, Fact, Family, Guise, Member, Port,
-    PortRoute, Proxy, SLOT_CLASSES, Service, Shaper, Station, Tunnel, Verdict, Way, Wire,
+    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Face, Fact, Family, Guise, Lane,
+    Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -91,6 +91,7 @@ pub(super) fn shape(fact: &Fact) -> Result<(), Failure> {
                 _ => Ok(()),
             }
         }
+        Fact::Diversion(diversion) => diversion_shape(diversion),
         Fact::AddressSet(set) => set_shape(set),
         Fact::AclChain(chain) => chain.rules.iter().try_for_each(rule_shape),
         Fact::Element(element) => element_shape(element),
@@ -169,6 +170,18 @@ fn station_shape(station: &Station) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// One lane for each place, and the one for everything at the end.
+fn diversion_shape(diversion: &Diversion) -> Result<(), Failure> {
+    let lanes = &diversion.lanes;
+    let places: BTreeSet<u32> = lanes.iter().map(|lane| lane.place).collect();
+    let all = lanes.iter().position(|lane| lane.sources.is_empty());
+    let last = all.is_none_or(|place| place + 1 == lanes.len());
+    match !lanes.is_empty() && places.len() == lanes.len() && last {
+        true => Ok(()),
+        false => Err(malformed(format!("the lanes of {} cross", diversion.port))),
+    }
 }
 
 /// Members of one family that do not overlap, with ports only where the keys have some.
@@ -320,7 +333,14 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         }
         Fact::Lease(lease) => device(&lease.port, lease.index),
         Fact::VipOwner(owner) => device(&owner.port, owner.index),
-        Fact::Shaper(shaper) => device(&shaper.port, shaper.port_index),
+        Fact::Diversion(diversion) => {
+            device(&diversion.port, diversion.index)?;
+            let gone = |lane: &&Lane| !kernel.links.contains_key(&lane.shaper);
+            match diversion.lanes.iter().find(gone) {
+                Some(lane) => Err(missing(format!("interface with index {}", lane.shaper))),
+                None => Ok(()),
+            }
+        }
         Fact::AddressSet(_) | Fact::AclChain(_) | Fact::Element(_) | Fact::Service(_) => {
             has(Thing::Table)
         }
@@ -339,13 +359,7 @@ fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             inner_place(kernel, station.netns, &station.name, station.index, &station.routes)
         }
         Fact::Face(face) => face_collisions(kernel, face),
-        Fact::Shaper(Shaper { port, name, index, .. }) => {
-            free_link(kernel, name, *index)?;
-            match kernel.shapers.get(port) {
-                Some(other) => Err(taken(format!("ingress of {port}"), other)),
-                None => Ok(()),
-            }
-        }
+        Fact::Shaper(shaper) => free_link(kernel, &shaper.name, shaper.index),
         Fact::HostAddress(host) => free_address(kernel, host.address),
         Fact::VipRoute(route) => free_route(kernel, IpNet::from(route.address)),
         Fact::AclChain(chain) => loops(kernel, chain),

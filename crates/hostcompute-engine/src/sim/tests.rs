@@ -10,8 +10,8 @@ use std::format;
 use super::*;
 use crate::mac::Mac;
 use crate::plan::{
-    AclChain, AclRule, Affinity, Anchor, Direction, Element, HostAddress, Port, PortRoute,
-    Resolver, Service, Shaper, Verdict, VipRoute, difference, undo,
+    AclChain, AclRule, Affinity, Anchor, Direction, Diversion, Element, HostAddress, Lane, Port,
+    PortRoute, Resolver, Service, Shaper, Verdict, VipRoute, difference, undo,
 };
 
 const TCP: u8 = 6;
@@ -131,10 +131,14 @@ fn web() -> Vec<Fact> {
         Fact::VipRoute(VipRoute { address: ip(VIP), device: "hb1".into(), index: 11 }),
         Fact::Shaper(Shaper {
             port: "he2".into(),
-            port_index: 102,
             name: "hv2".into(),
             index: 302,
             bytes_per_second: 1_000_000,
+        }),
+        Fact::Diversion(Diversion {
+            port: "he2".into(),
+            index: 102,
+            lanes: vec![Lane { place: 0, sources: Vec::new(), shaper: 302 }],
         }),
         Fact::Resolver(Resolver { netns: guid(202), content: "nameserver 10.0.1.1\n".into() }),
     ]);
@@ -322,7 +326,7 @@ fn removal_takes_along_what_depends_on_it() {
     machine.perform(&[Step::Remove(Fact::Netns(guid(202)))]).unwrap();
     let gone = |fact: &&Fact| !machine.facts().contains(*fact);
     let lost: Vec<Fact> = web().iter().filter(gone).cloned().collect();
-    assert_eq!(lost.len(), 3, "namespace, port and what its shaper redirects: {lost:?}");
+    assert_eq!(lost.len(), 3, "namespace, port and its redirection: {lost:?}");
 
     let mut machine = with(&web());
     machine.perform(&[Step::Remove(Fact::Table)]).unwrap();

@@ -47,6 +47,8 @@ pub(super) enum Thing {
     Name(Guid, String, IpAddr),
     /// The packet filter inside a namespace.
     Interception(Guid),
+    /// The hook for what arrives from a port, by the port's name.
+    Diversion(String),
 }
 
 /// Who carries out a step: steps of one medium that stand together travel together.
@@ -79,6 +81,7 @@ impl Thing {
             Fact::Port(port) => Self::Link(port.name.clone()),
             Fact::HostAddress(host) => Self::HostAddress(host.address),
             Fact::Shaper(shaper) => Self::Link(shaper.name.clone()),
+            Fact::Diversion(diversion) => Self::Diversion(diversion.port.clone()),
             Fact::VipRoute(route) => Self::VipRoute(route.address),
             Fact::VipOwner(owner) => Self::VipOwner(owner.port.clone(), owner.address),
             Fact::AddressSet(set) => Self::Set(set.number, set.family, set.ports),
@@ -151,6 +154,7 @@ impl Medium {
             | Fact::Port(_)
             | Fact::HostAddress(_)
             | Fact::Shaper(_)
+            | Fact::Diversion(_)
             | Fact::VipRoute(_)
             | Fact::VipOwner(_) => Self::Links,
             Fact::Forwarding(_)
@@ -200,6 +204,7 @@ impl fmt::Display for Thing {
                 write!(f, "name {name} of {address} on network {network}")
             }
             Self::Interception(id) => write!(f, "packet filter inside {id}"),
+            Self::Diversion(port) => write!(f, "redirection of {port}"),
         }
     }
 }

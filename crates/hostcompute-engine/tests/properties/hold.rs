@@ -184,6 +184,7 @@ fn edited(mut fact: Fact) -> Fact {
         Fact::AclChain(chain) => chain.rules.clear(),
         Fact::Resolver(resolver) => resolver.content.push_str("# edited\n"),
         Fact::Shaper(shaper) => shaper.bytes_per_second += 1,
+        Fact::Diversion(diversion) => diversion.lanes.iter_mut().for_each(|lane| lane.place += 7),
         Fact::VipRoute(route) => route.address = "10.111.0.1".parse().expect("an address"),
         _ => {}
     }

@@ -23,7 +23,7 @@ use crate::route::path::{self, ORIGIN, Path, Target};
 use crate::route::queue;
 use crate::route::rule::{self, Rule};
 use crate::sweep::Handle;
-use crate::{Linux, detour, face, marks, port, tunnel, wire};
+use crate::{Linux, detour, face, marks, port, shaper, tunnel, wire};
 
 /// One namespace's tables.
 #[derive(Debug, Default)]
@@ -160,7 +160,15 @@ impl HostView {
                     false => Finding::Missing,
                 }
             }
-            Fact::Shaper(wanted) => self.shaper(host, wanted)?,
+            Fact::Shaper(wanted) => self.shaper(wanted),
+            Fact::Diversion(wanted) => {
+                let found = queue::redirects_of(&mut host.route, wanted.index)?;
+                match found == shaper::redirects(wanted) {
+                    true => Finding::Holds,
+                    false if found.is_empty() => Finding::Missing,
+                    false => Finding::Different("other packets are redirected".to_owned()),
+                }
+            }
             _ => return Ok(None),
         }))
     }
@@ -313,10 +321,8 @@ impl HostView {
         }
     }
 
-    fn shaper(&self, host: &mut Linux, wanted: &Shaper) -> Result<Finding, Error> {
-        let Some(link) = self.tables.links.get(&wanted.index) else {
-            return Ok(Finding::Missing);
-        };
+    fn shaper(&self, wanted: &Shaper) -> Finding {
+        let Some(link) = self.tables.links.get(&wanted.index) else { return Finding::Missing };
         let mut found = Report::default();
         found.expect("the name", &wanted.name, &link.name);
         found.expect("the kind", "ifb", &link.kind);
@@ -324,9 +330,7 @@ impl HostView {
         found.note(!link.up, "it is down");
         let rate = self.buckets.get(&wanted.index);
         found.expect("the rate", &Some(&wanted.bytes_per_second), &rate);
-        let redirect = queue::redirect_of(&mut host.route, wanted.port_index)?;
-        found.note(redirect != Some(wanted.index), "the port is not redirected to it");
-        Ok(found.finding())
+        found.finding()
     }
 
     /// Links, routes and addresses with our mark that no wanted fact explains.

@@ -60,11 +60,11 @@ fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>
     let mut sorted: Vec<&Fact> = wanted.iter().collect();
     sorted.sort();
     for fact in sorted {
-        let finding = match foundation(fact) {
+        let finding = match rests_on(fact, &unsound) {
             // What it rests on is made anew, and takes it along.
-            Some(index) if unsound.contains(&index) => Finding::Missing,
-            _ if way_out(fact).is_some_and(|out| bare.contains(out)) => Finding::Missing,
-            _ => finding(host, &view, &filter, fact)?,
+            true => Finding::Missing,
+            false if way_out(fact).is_some_and(|out| bare.contains(out)) => Finding::Missing,
+            false => finding(host, &view, &filter, fact)?,
         };
         if finding != Finding::Holds {
             unsound.extend(link_index(fact));
@@ -91,6 +91,14 @@ fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>
     Ok(differences)
 }
 
+/// Whether the fact rests on one of these links.
+fn rests_on(fact: &Fact, links: &HashSet<u32>) -> bool {
+    match fact {
+        Fact::Diversion(it) if it.lanes.iter().any(|lane| links.contains(&lane.shaper)) => true,
+        _ => foundation(fact).is_some_and(|index| links.contains(&index)),
+    }
+}
+
 /// The index of the link on which the fact rests, if that is another fact's. Facts that rest on others come after them.
 fn foundation(fact: &Fact) -> Option<u32> {
     match fact {
@@ -99,7 +107,7 @@ fn foundation(fact: &Fact) -> Option<u32> {
         Fact::VipOwner(owner) => Some(owner.index),
         Fact::Peer(peer) => Some(peer.index),
         Fact::RemoteRoute(route) => Some(route.index),
-        Fact::Shaper(shaper) => Some(shaper.port_index),
+        Fact::Diversion(diversion) => Some(diversion.index),
         Fact::Lease(lease) => Some(lease.index),
         _ => None,
     }

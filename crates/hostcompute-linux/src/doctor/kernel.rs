@@ -12,7 +12,7 @@ use crate::nft::batch::probe;
 use crate::nft::expression::{Expression, Side};
 use crate::nft::transaction::{Change, Transaction};
 use crate::route::link::{self, NewLink, Vxlan};
-use crate::route::queue;
+use crate::route::queue::{self, Redirect};
 use crate::route::rule::{self, Action, Rule};
 use crate::{conntrack, sys};
 
@@ -145,7 +145,8 @@ fn links(socket: &mut Socket) -> Vec<Finding> {
         link::push_new(datagram, note("make an ifb device"), new("hcprobe3", IFB), "ifb");
         queue::push_bucket(datagram, note("set a rate"), IFB, 1_000_000);
         queue::push_ingress(datagram, note("tap an interface"), VETH);
-        queue::push_redirect(datagram, note("redirect an interface"), VETH, IFB);
+        let everything = Redirect { priority: 1, source: None, to: IFB };
+        queue::push_redirect(datagram, note("redirect an interface"), VETH, everything);
     };
     if let Some(found) = attempt(&shaping) {
         findings.push(

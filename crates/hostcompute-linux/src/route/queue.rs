@@ -4,6 +4,8 @@
 //! are redirected to an `ifb` device, queued there, and continue as if they had just arrived. The classifier is `u32`, which
 //! every kernel has; `matchall` is missing from some.
 
+use std::net::IpAddr;
+
 use crate::error::Error;
 use crate::netlink::attribute::{array_of, u32_of};
 use crate::netlink::message::Note;
@@ -33,8 +35,15 @@ const TC_U32_TERMINAL: u8 = 1;
 const TC_ACT_STOLEN: u32 = 4;
 const TCA_EGRESS_REDIR: u32 = 1;
 const LINKLAYER_ETHERNET: u8 = 1;
-/// Priority 1 and protocol ETH_P_ALL (0x0003 in network order), as `tcm_info` wants them.
-const FILTER_INFO: u32 = 1 << 16 | (0x0003_u16.to_be() as u32);
+const ETH_P_ALL: u16 = 0x0003;
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+/// Where the source address stands in the header of each family.
+const SOURCE4: usize = 12;
+const SOURCE6: usize = 8;
+/// Length of struct tc_u32_sel without keys, and of a key.
+const SELECTOR: usize = 16;
+const KEY: usize = 16;
 
 /// Longest time a packet waits in the bucket before the queue is full.
 const LATENCY_PER_SECOND: u64 = 20;
@@ -84,26 +93,67 @@ pub(crate) fn push_remove_ingress(datagram: &mut Datagram, note: Note, index: u3
     });
 }
 
-/// Redirects every packet that arrives at `index` to leave by `to`.
-pub(crate) fn push_redirect(datagram: &mut Datagram, note: Note, index: u32, to: u32) {
-    datagram.push(RTM_NEWTFILTER, flag::CREATE | flag::EXCLUSIVE, note, |body| {
-        body.raw(&header(index, 0, INGRESS_HANDLE, FILTER_INFO)).put_text(TCA_KIND, "u32").nest(
-            TCA_OPTIONS,
-            |options| {
-                // struct tc_u32_sel with one key that matches everything.
-                let mut selector = [0; 32];
-                selector[0] = TC_U32_TERMINAL;
-                selector[2] = 1;
-                options.put(TCA_U32_SEL, &selector);
-                options.nest(TCA_U32_ACT, |actions| {
-                    actions.nest(1, |action| {
-                        action.put_text(TCA_ACT_KIND, "mirred").nest(TCA_ACT_OPTIONS, |mirred| {
-                            mirred.put(TCA_MIRRED_PARMS, &redirection(to));
-                        });
+/// A classifier: packets from an address, or all, leave by another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Redirect {
+    /// The lowest is asked first; those of one priority are of one family.
+    pub priority: u16,
+    pub source: Option<IpAddr>,
+    /// Index of the device.
+    pub to: u32,
+}
+
+impl Redirect {
+    /// Priority and protocol, as `tcm_info` wants them.
+    fn info(&self) -> u32 {
+        let protocol = match self.source {
+            None => ETH_P_ALL,
+            Some(IpAddr::V4(_)) => ETH_P_IP,
+            Some(IpAddr::V6(_)) => ETH_P_IPV6,
+        };
+        u32::from(self.priority) << 16 | u32::from(protocol.to_be())
+    }
+
+    /// struct tc_u32_sel with keys of four bytes each; one that compares nothing matches everything.
+    fn selector(&self) -> Vec<u8> {
+        let (place, octets) = match self.source {
+            None => (0, Vec::new()),
+            Some(IpAddr::V4(address)) => (SOURCE4, address.octets().to_vec()),
+            Some(IpAddr::V6(address)) => (SOURCE6, address.octets().to_vec()),
+        };
+        let mut keys = Vec::new();
+        for (number, value) in octets.chunks(4).enumerate() {
+            keys.extend([0xff; 4]);
+            keys.extend(value);
+            keys.extend(((place + 4 * number) as u32).to_ne_bytes());
+            keys.extend([0; 4]);
+        }
+        if keys.is_empty() {
+            keys.resize(KEY, 0);
+        }
+        let mut selector = vec![0; SELECTOR];
+        selector[0] = TC_U32_TERMINAL;
+        selector[2] = (keys.len() / KEY) as u8;
+        selector.extend(keys);
+        selector
+    }
+}
+
+/// Redirects packets that arrive at `index`.
+pub(crate) fn push_redirect(datagram: &mut Datagram, note: Note, index: u32, redirect: Redirect) {
+    // Several classifiers of one priority are told apart by numbers that the kernel gives.
+    datagram.push(RTM_NEWTFILTER, flag::CREATE, note, |body| {
+        body.raw(&header(index, 0, INGRESS_HANDLE, redirect.info())).put_text(TCA_KIND, "u32");
+        body.nest(TCA_OPTIONS, |options| {
+            options.put(TCA_U32_SEL, &redirect.selector());
+            options.nest(TCA_U32_ACT, |actions| {
+                actions.nest(1, |action| {
+                    action.put_text(TCA_ACT_KIND, "mirred").nest(TCA_ACT_OPTIONS, |mirred| {
+                        mirred.put(TCA_MIRRED_PARMS, &redirection(redirect.to));
                     });
                 });
-            },
-        );
+            });
+        });
     });
 }
 
@@ -148,28 +198,40 @@ fn read_bucket(message: &Message<'_>) -> Option<(u32, u64)> {
     Some((u32::from_ne_bytes(array_of(message.body, 4)?), rate))
 }
 
-/// The device to which arriving packets of `index` are redirected.
-pub(crate) fn redirect_of(socket: &mut Socket, index: u32) -> Result<Option<u32>, Error> {
+/// Where packets that arrive at `index` are redirected, in order.
+pub(crate) fn redirects_of(socket: &mut Socket, index: u32) -> Result<Vec<Redirect>, Error> {
     let table = socket.dump(RTM_GETTFILTER, "list the packet classifiers", |body| {
         body.raw(&header(index, 0, INGRESS_HANDLE, 0));
     });
     let table = match table {
         Ok(table) => table,
         // No hook for arriving packets, hence no redirection.
-        Err(Error::Refused(_)) => return Ok(None),
+        Err(Error::Refused(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    Ok(messages(&table).find_map(|message| read_redirect(&message)))
+    let mut redirects: Vec<_> = messages(&table).filter_map(|it| read_redirect(&it)).collect();
+    redirects.sort();
+    Ok(redirects)
 }
 
-fn read_redirect(message: &Message<'_>) -> Option<u32> {
+fn read_redirect(message: &Message<'_>) -> Option<Redirect> {
     if message.kind != RTM_NEWTFILTER {
         return None;
     }
+    let info = u32::from_ne_bytes(array_of(message.body, 16)?);
     let options = Attributes::new(message.body.get(20..)?).get_nested(TCA_OPTIONS)?;
     let action = options.get_nested(TCA_U32_ACT)?.get_nested(1)?;
     if action.get_text(TCA_ACT_KIND) != Some("mirred") {
         return None;
     }
-    u32_of(action.get_nested(TCA_ACT_OPTIONS)?.get(TCA_MIRRED_PARMS)?.get(24..28)?)
+    let to = u32_of(action.get_nested(TCA_ACT_OPTIONS)?.get(TCA_MIRRED_PARMS)?.get(24..28)?)?;
+    let keys = options.get(TCA_U32_SEL)?.get(SELECTOR..)?;
+    let value = |key: &[u8]| key.get(4..8).map(<[u8]>::to_vec);
+    let octets: Vec<u8> = keys.chunks(KEY).filter_map(value).flatten().collect();
+    let source = match u16::from_be(info as u16) {
+        ETH_P_IP => Some(IpAddr::from(<[u8; 4]>::try_from(octets).ok()?)),
+        ETH_P_IPV6 => Some(IpAddr::from(<[u8; 16]>::try_from(octets).ok()?)),
+        _ => None,
+    };
+    Some(Redirect { priority: (info >> 16) as u16, source, to })
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use expect_test::{Expect, expect};
 use hostcompute_engine::mac::Mac;
 use hostcompute_engine::plan::{
-    Anchor, HOST_END_MAC, HostAddress, Port, PortRoute, Shaper, VipRoute,
+    Anchor, Diversion, HOST_END_MAC, HostAddress, Lane, Port, PortRoute, Shaper, VipRoute,
 };
 use hostcompute_schema::Guid;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
@@ -129,16 +129,18 @@ fn the_inner_half_of_a_port() {
     check(
         |datagram| port::push_inside(datagram, 0, &sample(), Pair::New),
         &expect![[r#"
-        0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
-        0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [AfSpecUnspec([Inet6([AddrGenMode(None)])])] })
-        0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
-        0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 24, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Noprefixroute)), Local(10.1.0.2), Address(10.1.0.2)] })
-        0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet6, prefix_len: 64, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Nodad | Noprefixroute)), Local(fd00::2), Address(fd00::2)] })
-        0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet(10.1.0.1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
-        0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet6, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet6(fd00::1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
-        0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet(0.0.0.0)), Gateway(Inet(10.1.0.1)), Oif(12)] })
-        0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet6(fd01::)), Gateway(Inet6(fd00::1)), Oif(12), Priority(5)] })
-        0605 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet(10.9.0.0)), Oif(12), Priority(7)] })"#]],
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [AfSpecUnspec([Inet6([AddrGenMode(None)])])] })
+            0001 NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 12, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
+            0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 24, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Noprefixroute)), Local(10.1.0.2), Address(10.1.0.2)] })
+            0601 NewAddress(AddressMessage { header: AddressHeader { family: Inet6, prefix_len: 64, flags: AddressHeaderFlags(0x0), scope: Universe, index: 12 }, attributes: [Flags(AddressFlags(Nodad | Noprefixroute)), Local(fd00::2), Address(fd00::2)] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet(10.1.0.1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
+            0501 NewNeighbour(NeighbourMessage { header: NeighbourHeader { family: Inet6, ifindex: 12, state: Permanent, flags: NeighbourFlags(0x0), kind: Unspec }, attributes: [Destination(Inet6(fd00::1)), LinkLayerAddress([2, 104, 99, 0, 0, 1])] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 128, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet6(fd00::1)), Oif(12), Priority(1)] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet(0.0.0.0)), Gateway(Inet(10.1.0.1)), Oif(12)] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(Onlink) }, attributes: [Destination(Inet6(fd01::)), Gateway(Inet6(fd00::1)), Oif(12), Priority(5)] })
+            0601 NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 16, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet(10.9.0.0)), Oif(12), Priority(7)] })
+            0005 DelRoute(RouteMessage { header: RouteHeader { address_family: Inet6, destination_prefix_length: 128, source_prefix_length: 0, tos: 0, table: 254, protocol: ours, scope: Universe, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Destination(Inet6(fd00::1)), Oif(12), Priority(1)] })"#]],
     );
 }
 
@@ -216,20 +218,24 @@ fn anchors_and_what_hangs_on_them() {
 fn the_links_of_shapers() {
     let shaper = Shaper {
         port: "he12".to_owned(),
-        port_index: 1012,
         name: "hv12".to_owned(),
         index: 3012,
         bytes_per_second: 1_000_000,
     };
     let mut datagram = Datagram::default();
+    let lane = |sources| Lane { place: 0, sources, shaper: 3012 };
+    let sources = vec!["10.0.0.2".parse().expect("an address")];
+    let lanes = vec![lane(sources), Lane { place: 1, ..lane(Vec::new()) }];
+    let diversion = Diversion { port: "he12".to_owned(), index: 1012, lanes };
     shaper::push_add(&mut datagram, 0, &shaper);
+    shaper::push_divert(&mut datagram, 0, &diversion);
     shaper::push_rate(&mut datagram, 0, &shaper);
     shaper::push_retire(&mut datagram, 0, &shaper);
     let last = datagram.count() - 1;
     let bytes = datagram.seal(1, last).to_vec();
     // The decoder does not know the options of token buckets; `tc` reads them in the tests of shaping.
     let kinds: Vec<u16> = messages(&bytes).map(|message| message.kind).collect();
-    assert_eq!(kinds, [16, 16, 36, 16, 36, 44, 36, 37, 16]);
+    assert_eq!(kinds, [16, 16, 36, 16, 37, 36, 44, 44, 36, 16]);
 }
 
 #[test]

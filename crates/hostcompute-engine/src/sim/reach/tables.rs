@@ -133,6 +133,7 @@ impl<'a> Tables<'a> {
             | Fact::Table
             | Fact::Netns(_)
             | Fact::Shaper(_)
+            | Fact::Diversion(_)
             | Fact::Resolver(_)
             | Fact::Responder(_)
             | Fact::Solicited(_)
