@@ -3,7 +3,7 @@
 
 mod lab;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hostcompute_schema::operation::Operation;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use lab::Netns;
 use lab::node::{Node, Wire, seclude};
-use lab::traffic::{Connection, Server, tcp, tcp_refused, tcp_server, udp, udp_server};
+use lab::traffic::{Connection, Server, tcp, tcp_from, tcp_refused, tcp_server, udp, udp_server};
 
 const VIP: &str = "10.96.0.10";
 const VIP6: &str = "fd00:96::a";
@@ -249,20 +249,77 @@ fn only_who_is_plugged_in_gets_connections() {
     assert_eq!(tally(&site.client, &to, 60).len(), 2);
 }
 
-#[test]
-fn affinity_binds_a_client_to_one_backend_across_ports() {
-    let Some(mut site) = Site::new() else { return };
-    let port = |external: u16| {
-        let (protocol, internal, affinity) = (6, 80, 2);
-        json!({
-            "Protocol": protocol, "InternalPort": internal,
-            "ExternalPort": external, "DistributionType": affinity,
-        })
+/// Who answers each of some clients outside at a port of a virtual IP, three times the same.
+fn chosen(site: &Site, to: &str) -> BTreeMap<String, String> {
+    let client = |number: u8| match to.starts_with('[') {
+        true => format!("fd00:c::{number}"),
+        false => format!("192.0.2.{number}"),
     };
-    site.balance(1, 0, &json!({"PortMappings": [port(80)]}));
-    let first = tally(&site.client, &format!("{VIP}:80"), 20);
-    assert_eq!(first.len(), 1, "{first:?}");
-    assert_eq!(tally(&site.host.host, &format!("{VIP}:80"), 20).len(), 1);
+    let mut chosen = BTreeMap::new();
+    for number in 100..130 {
+        let from = client(number);
+        let servers =
+            [0; 3].map(|_| tcp_from(&site.outside.host, &from, to).expect("an answer").server);
+        assert!(servers.iter().all(|server| *server == servers[0]), "{from}: {servers:?}");
+        chosen.insert(from, servers[0].clone());
+    }
+    chosen
+}
+
+#[test]
+fn affinity_binds_a_client_to_one_backend_on_all_ports_and_only_who_loses_it_moves() {
+    let Some(mut site) = Site::new() else { return };
+    // A third backend, a second port with servers of its own, and clients of both families outside.
+    let third = site.host.container_and_endpoint(site.network, "", &addresses(15));
+    site.backends.push(third);
+    let mut servers = Vec::new();
+    for (n, (netns, _)) in (13..).zip(&site.backends) {
+        servers.push(tcp_server(netns, &format!("b{n}"), "[::]:8443"));
+        if n == 15 {
+            servers.push(tcp_server(netns, "b15", "[::]:80"));
+        }
+    }
+    // Without a link-local address a router asks for no neighbour of others.
+    for address in ["fe80::1", "fd00:c::1"] {
+        site.host.host.exec(&format!("ip -6 addr add {address}/64 dev up0 nodad"));
+    }
+    let outside = &site.outside.host;
+    for number in 100..130 {
+        outside.exec(&format!("ip addr add 192.0.2.{number}/32 dev up0"));
+        outside.exec(&format!("ip -6 addr add fd00:c::{number}/64 dev up0 nodad"));
+    }
+    outside.exec(&format!("ip -6 route add {VIP6}/128 via fd00:c::1"));
+    for (vip, flags, source) in [(VIP, 0, ""), (VIP6, 2, ""), (VIP, 0, SOURCE), (VIP, 1, SOURCE)] {
+        for affinity in [1, 2] {
+            let ports = [(80, 80), (443, 8443)].map(|(external, internal)| {
+                json!({
+                    "Protocol": 6, "InternalPort": internal, "ExternalPort": external,
+                    "DistributionType": affinity,
+                })
+            });
+            let more = json!({"FrontendVIPs": [vip], "PortMappings": ports, "SourceVIP": source});
+            let id = site.balance(flags, 0, &more);
+            let to = |port: u16| std::net::SocketAddr::new(vip.parse().unwrap(), port).to_string();
+            let before = chosen(&site, &to(80));
+            assert_eq!(before, chosen(&site, &to(443)), "{vip} {affinity}");
+            let all: BTreeSet<&String> = before.values().collect();
+            assert_eq!(all.len(), 3, "{before:?}");
+            // One of them goes.
+            let mut document = site.document(flags, 0, &more);
+            document["HostComputeEndpoints"].as_array_mut().unwrap().remove(1);
+            site.host.modify(Operation::ModifyLoadBalancer, id, &document);
+            site.host.check();
+            let after = chosen(&site, &to(80));
+            assert_eq!(after, chosen(&site, &to(443)), "{vip} {affinity}");
+            for (client, server) in &before {
+                match server.as_str() {
+                    "b14" => assert_ne!(after[client], "b14"),
+                    kept => assert_eq!(after[client], kept, "{client} moved"),
+                }
+            }
+            site.host.delete(Operation::DeleteLoadBalancer, id);
+        }
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl LoadBalancer {
                 toward.push(address);
             }
         }
-        let slots = slots::assign(&backends);
+        let slots = slots::assign(&backends, affinity);
         if slots.is_empty() {
             return None;
         }
@@ -445,8 +445,8 @@ fn balanced(
         .map_or(0, |LoadBalancerDistribution(number)| number)
     {
         0 => Affinity::None,
-        // By client and protocol, or by client alone: the client's address decides in both, since a frontend has one
-        // protocol and backends of one endpoint list agree on the slot.
+        // By client and protocol, or by client alone: the client's address decides in both, and on all ports of the load
+        // balancer alike, so that a client has one backend also for several protocols.
         1 | 2 => Affinity::Client,
         other => {
             let why = alloc::format!("{other} is not a distribution type (0, 1 or 2)");

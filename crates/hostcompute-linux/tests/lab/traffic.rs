@@ -137,6 +137,20 @@ pub fn tcp(netns: &Netns, to: &str) -> Option<Answer> {
     Connection::open(netns, to, PATIENCE)?.ask()
 }
 
+/// The same from one of the namespace's addresses.
+pub fn tcp_from(netns: &Netns, from: &str, to: &str) -> Option<Answer> {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+    let (from, to): (IpAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = netns.run(|| socket(family, SocketType::STREAM, None)).unwrap();
+    for timeout in [sockopt::Timeout::Send, sockopt::Timeout::Recv] {
+        sockopt::set_socket_timeout(&fd, timeout, Some(PATIENCE)).unwrap();
+    }
+    bind(&fd, &SocketAddr::new(from, 0)).unwrap();
+    connect(&fd, &to).ok()?;
+    Connection(fd.into()).ask()
+}
+
 /// For what must not come through.
 pub fn tcp_refused(netns: &Netns, to: &str) -> bool {
     Connection::open(netns, to, IMPATIENCE).and_then(|mut c| c.ask()).is_none()
