@@ -13,6 +13,7 @@
 
 mod cover;
 mod down;
+mod policies;
 mod read;
 mod refer;
 mod system;

@@ -402,3 +402,59 @@ fn an_overlay_learns_what_is_behind_other_hosts_and_keeps_what_others_told_it() 
     let refused = world.plan_up(&[&document(&[port]).to_string()]).unwrap_err();
     assert_eq!(refused.failure.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
 }
+
+#[test]
+fn policies_of_a_network_become_what_the_file_says() {
+    let set = |values: &str| {
+        json!({"Type": "SetPolicy", "Settings": {
+            "Id": "friends", "Name": "friends", "PolicyType": "IPSET", "Values": values,
+        }})
+    };
+    let rule = |id: &str, action: &str| {
+        json!({"Type": "NetworkACL", "Settings": {
+            "Id": id, "Action": action, "Direction": "In", "RuleType": "Switch", "Priority": 100,
+        }})
+    };
+    let route = |provider: &str| {
+        json!({"Type": "RemoteSubnetRoute", "Settings": {
+            "DestinationPrefix": "10.9.0.0/16", "IsolationId": 4096, "ProviderAddress": provider,
+            "DistributedRouterMacAddress": "02-00-00-00-00-07",
+        }})
+    };
+    let host = |policies: Value| {
+        json!({"Networks": [{
+            "Name": "o", "Type": "Overlay", "Policies": policies,
+            "Ipams": [{"Subnets": [{
+                "IpAddressPrefix": "10.1.0.0/24",
+                "Policies": [{"Type": "VSID", "Settings": {"IsolationId": 4096}}],
+            }]}],
+        }]})
+    };
+    let mut world = World::default();
+    world.up(&host(json!([set("10.1.0.2"), rule("a", "Allow"), route("192.0.2.7")])));
+    let others = host(json!([
+        set("10.1.0.2,10.1.0.3"),
+        rule("a", "Block"),
+        rule("b", "Allow"),
+        route("192.0.2.8"),
+        {"Type": "HostRoute"},
+    ]));
+    let done = world.up(&others);
+    assert_eq!(
+        done,
+        ["Modify network o Policies (1 more)", "Modify network o Policies (3 others)"]
+    );
+    assert_eq!(world.up(&others), [String::new(); 0], "it is as the file says");
+    // What a file does not name stays, and a spelling is no difference.
+    let spelled = json!([{"type": "SetPolicy", "settings": {
+        "id": "friends", "name": "friends", "policytype": 0, "values": "10.1.0.2,10.1.0.3",
+    }}]);
+    assert_eq!(world.up(&host(spelled)), [String::new(); 0]);
+    // Undone, everything is as before.
+    let text = host(json!([set("10.1.0.4"), rule("b", "Block")])).to_string();
+    for task in world.plan_up(&[&text]).expect("a plan") {
+        world.call(&task.call).expect("it is done");
+        task.back.iter().for_each(|call| world.call(call).expect("it is undone"));
+    }
+    assert_eq!(world.up(&others), [String::new(); 0]);
+}

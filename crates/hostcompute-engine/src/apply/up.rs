@@ -6,8 +6,7 @@ use alloc::vec::Vec;
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
     Document, EndpointPolicy, Failure, Guid, HResult, HostComputeEndpoint, HostComputeLoadBalancer,
-    HostComputeNamespace, HostComputeNetwork, HostComputeRoute, NetworkMode, NetworkPolicy,
-    parse_value, v1,
+    HostComputeNamespace, HostComputeNetwork, HostComputeRoute, NetworkMode, parse_value, v1,
 };
 use serde_json::{Map, Value, json};
 
@@ -15,11 +14,10 @@ use super::cover::{covers, first_difference};
 use super::refer::{Directory, Identified, identify, network_of, reference};
 use super::{
     Action, Call, Plan, PresentSystem, Refusal, Source, Task, Wish, Wishes, create_operation,
-    delete_operation, membership, system,
+    delete_operation, membership, policies, system,
 };
 use crate::network::endpoint::Endpoint;
 use crate::network::policy::change::canonical;
-use crate::network::policy::of_network;
 use crate::object::Kind;
 use crate::state::State;
 
@@ -94,7 +92,7 @@ impl Planner<'_> {
             return refuse_difference(wish, Some("Type".into()));
         }
         refuse_difference(wish, first_difference(&there.write(), &wanted.write(), &["Policies"]))?;
-        tasks.extend(lacking_policies(wish, id, &there.policies, &wanted.policies)?);
+        tasks.extend(policies::of_network(wish, id, &there.policies, &wanted.policies)?);
         Ok(())
     }
 
@@ -327,47 +325,6 @@ fn once_each(values: &mut Vec<Value>) {
     }
 }
 
-/// Adds those policies of a network that are not there. What the file does not name stays: the service adds policies of its own,
-/// and other programs tell a network what is behind other hosts.
-fn lacking_policies(
-    wish: &Wish,
-    id: Guid,
-    there: &[NetworkPolicy],
-    wanted: &[NetworkPolicy],
-) -> Result<Option<Task>, Failure> {
-    let there: Vec<Value> = there.iter().map(Document::to_value).collect();
-    let mut lacking = Vec::new();
-    for (place, policy) in wanted.iter().enumerate() {
-        let value = policy.to_value();
-        if there.iter().any(|other| covers(other, &value)) {
-            continue;
-        }
-        if !policy.kind.as_ref().is_some_and(of_network::is_modifiable) {
-            refuse_difference(wish, Some(alloc::format!("Policies[{place}]")))?;
-        }
-        lacking.push(value);
-    }
-    if lacking.is_empty() {
-        return Ok(None);
-    }
-    let call = |request: &str| {
-        let settings = json!({"Policies": lacking});
-        let document =
-            json!({"ResourceType": "Policy", "RequestType": request, "Settings": settings});
-        Call::new(Operation::ModifyNetwork, id, &document)
-    };
-    Ok(Some(Task {
-        action: Action::Modify,
-        kind: wish.kind,
-        id,
-        name: wish.label(),
-        origin: wish.origin.clone(),
-        call: call("Add"),
-        back: Vec::from([call("Remove")]),
-        detail: alloc::format!("Policies ({} more)", lacking.len()),
-    }))
-}
-
 fn create(wish: &Wish, id: Guid, network: Option<Guid>, value: Value) -> Task {
     let mut call = Call::new(create_operation(wish.kind), id, &value);
     call.network = network;
@@ -438,7 +395,7 @@ fn without(value: &Value, names: &[&str]) -> Value {
     )
 }
 
-fn refuse_difference(wish: &Wish, difference: Option<String>) -> Result<(), Failure> {
+pub(super) fn refuse_difference(wish: &Wish, difference: Option<String>) -> Result<(), Failure> {
     let Some(member) = difference else { return Ok(()) };
     let why = alloc::format!(
         "the {} '{}' exists with another {member}, which cannot be changed in place",
