@@ -496,13 +496,19 @@ impl<'p> Performance<'_, 'p> {
             return Ok(());
         }
         self.send_host_halves(&mut begun)?;
+        let mut looks = Datagram::default();
         for Begun { step, port, pair } in begun {
             let mut datagram = Datagram::default();
             port::push_inside(&mut datagram, step, port, pair);
             let inside = self.host.namespaces.inside(port.netns)?;
             inside.socket.exchange(&mut datagram)?;
+            link::push_look(
+                &mut looks,
+                Note { step, aim: "see the interface", lenient: Lenient::Not },
+                port.index,
+            );
         }
-        Ok(())
+        self.host.route.exchange(&mut looks)
     }
 
     fn send_host_halves(&mut self, ports: &mut [Begun<'p>]) -> Result<(), Error> {

@@ -123,6 +123,9 @@ fn check_alike(lab: &mut Lab, wanted: &Port) {
     };
     lab.bring(&facts(wanted));
     let look = |lab: &Lab, port: &Port| {
+        // What the kernel does some time after a link has come up (its state, IPv6 routes) it does at once when one asks for the link.
+        lab.netns(port.netns).exec(&format!("ip link show {}", port.inner_name));
+        lab.host.exec(&format!("ip link show {}", port.name));
         (plain(portrait(&lab.netns(port.netns))), host_side(lab, &port.name))
     };
     let fresh = look(lab, wanted);

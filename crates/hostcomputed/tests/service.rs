@@ -167,6 +167,57 @@ fn who_watches_gets_what_is_newer() {
 }
 
 #[test]
+fn who_watches_sees_a_network_whose_sets_or_remote_subnets_change() {
+    let Some(machine) = Machine::new() else { return };
+    for line in [
+        "link add up0 type veth peer name far0",
+        "addr add 192.0.2.1/24 dev up0",
+        "link set up0 up",
+    ] {
+        machine.output("ip", &line.split(' ').collect::<Vec<_>>());
+    }
+    let daemon = machine.daemon();
+    let subnet = json!({ "IpAddressPrefix": "10.77.0.0/24",
+        "Policies": [{ "Type": "VSID", "Settings": { "IsolationId": 4096 } }] });
+    let overlay = json!({ "Name": "o", "Type": "Overlay", "Ipams": [{ "Subnets": [subnet] }] });
+    let network = daemon.ask("POST", "/networks", &overlay.to_string()).id();
+    daemon.ask("POST", "/networks", r#"{"Name":"other"}"#).id();
+    let known = |after: &str| {
+        let answer = daemon.ask("GET", &format!("/host/topology?after={after}"), "").ok();
+        let networks = answer["Networks"].as_array().cloned().unwrap_or_default();
+        let names: Vec<String> = networks.iter().map(|it| it["Name"].to_string()).collect();
+        (answer["Revision"].as_str().expect("one").to_owned(), names)
+    };
+    let (mut revision, all) = known("");
+    assert_eq!(all.len(), 2);
+    let set = |values: &str| {
+        json!({ "Type": "SetPolicy", "Settings": {
+        "Id": "s", "Name": "s", "PolicyType": "IPSET", "Values": values } })
+    };
+    let route = json!({ "Type": "RemoteSubnetRoute", "Settings": {
+        "DestinationPrefix": "10.78.0.0/24", "IsolationId": 4096, "ProviderAddress": "192.0.2.200",
+        "DistributedRouterMacAddress": "02-00-00-00-00-07" } });
+    let changes = [
+        ("Add", set("10.77.0.2")),
+        ("Update", set("10.77.0.3")),
+        ("Add", route.clone()),
+        ("Remove", route),
+        ("Remove", set("")),
+    ];
+    for (how, policy) in changes {
+        let request = json!({ "ResourceType": "Policy", "RequestType": how,
+            "Settings": { "Policies": [policy] } });
+        daemon.ask("PATCH", &format!("/networks/{network}"), &request.to_string()).ok();
+        let (now, changed) = known(&revision);
+        assert_eq!(changed, ["\"o\""], "{how} {policy}");
+        assert_ne!(now, revision);
+        revision = now;
+    }
+    assert_eq!(known(&revision), (revision.clone(), Vec::new()));
+    daemon.stop();
+}
+
+#[test]
 fn the_description_that_is_served_is_the_committed_one() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon();

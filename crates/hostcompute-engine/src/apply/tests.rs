@@ -444,17 +444,17 @@ fn policies_of_a_network_become_what_the_file_says() {
         done,
         ["Modify network o Policies (1 more)", "Modify network o Policies (3 others)"]
     );
-    assert_eq!(world.up(&others), [String::new(); 0], "it is as the file says");
+    assert_eq!(world.up(&others), Vec::<String>::new(), "it is as the file says");
     // What a file does not name stays, and a spelling is no difference.
     let spelled = json!([{"type": "SetPolicy", "settings": {
         "id": "friends", "name": "friends", "policytype": 0, "values": "10.1.0.2,10.1.0.3",
     }}]);
-    assert_eq!(world.up(&host(spelled)), [String::new(); 0]);
+    assert_eq!(world.up(&host(spelled)), Vec::<String>::new());
     // Undone, everything is as before.
     let text = host(json!([set("10.1.0.4"), rule("b", "Block")])).to_string();
     for task in world.plan_up(&[&text]).expect("a plan") {
         world.call(&task.call).expect("it is done");
         task.back.iter().for_each(|call| world.call(call).expect("it is undone"));
     }
-    assert_eq!(world.up(&others), [String::new(); 0]);
+    assert_eq!(world.up(&others), Vec::<String>::new());
 }

@@ -462,6 +462,14 @@ pub(crate) fn dump(socket: &mut Socket) -> Result<Vec<Link>, Error> {
     Ok(messages(&table).filter_map(|message| Link::read(&message)).collect())
 }
 
+/// Looks at a link, for the sake of looking: the kernel lets the end of a pair that came up first send only some time after the other
+/// one has come up, unless somebody looks (`linkwatch_sync_dev` in `rtnl_getlink`). What was sent to the port until then is lost.
+pub(crate) fn push_look(datagram: &mut Datagram, note: Note, index: u32) {
+    datagram.push(RTM_GETLINK, 0, note, |body| {
+        body.raw(&header(index, 0, 0)).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    });
+}
+
 /// The link with this index.
 pub(crate) fn get(socket: &mut Socket, index: u32) -> Result<Option<Link>, Error> {
     let answer = socket.ask(RTM_GETLINK, "look at the interface", |body| {
