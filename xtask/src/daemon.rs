@@ -24,10 +24,18 @@ impl Daemon {
     /// # Errors
     /// It does not build, or does not start.
     pub fn start(folders: &lab::Folders) -> Result<Daemon> {
+        Self::start_with(folders, &[])
+    }
+
+    /// The same, with further words on its command line.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(folders: &lab::Folders, words: &[&str]) -> Result<Daemon> {
         let socket = folders.join("hostcompute.sock");
         let mut command = Command::new(product::daemon()?);
         folders.apply(&mut command).arg("--foreground").arg("--socket").arg(&socket);
-        command.args(["--log", "warn"]).stdin(Stdio::null());
+        command.args(["--log", "warn"]).args(words).stdin(Stdio::null());
         let child = command.spawn().context("starting hostcomputed")?;
         let mut daemon = Daemon { child, socket };
         let deadline = Instant::now() + PATIENCE;

@@ -20,6 +20,7 @@ mod product;
 mod root;
 mod tidy;
 mod traffic;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,12 @@ const TASKS: &[Task] = &[
         about: "builds the C libraries and installs them with their headers below a folder",
         run: library::run,
     },
+    Task {
+        name: "windows-libraries",
+        arguments: "FOLDER",
+        about: "builds the libraries by which Windows programs in Wine reach a service",
+        run: windows::libraries::run,
+    },
     Task { name: "deb", arguments: "[FOLDER]", about: "builds the Debian package", run: deb::run },
 ];
 
@@ -106,6 +113,7 @@ fn inside(arguments: &[String]) -> Result<()> {
         [what] if what == "picture" => generate::run_inside(),
         [what] if what == "client" => check::client::run_inside(),
         [what] if what == "library" => check::library::run_inside(),
+        [what] if what == "wine" => check::wine::run_inside(),
         [what, document] if what == "document" => check::documents::run_inside(document),
         [what, packages @ ..] if what == "machine" => deb::inside(packages),
         _ => bail!("inside the sandbox there is nothing called {}", arguments.join(" ")),

@@ -79,6 +79,24 @@ pub const LIBRARY: &[Need] = &[
     Need { program: "python3", package: "python3", reason: "calls the library, too" },
 ];
 
+/// For programs for Windows.
+pub const WINDOWS: &[Need] = &[
+    UNSHARE,
+    Need { program: "/usr/lib/wine/wine64", package: "wine64", reason: "runs them" },
+    Need {
+        program: "x86_64-w64-mingw32-gcc",
+        package: "gcc-mingw-w64-x86-64-win32",
+        reason: "compiles and links them",
+    },
+    Need { program: "/usr/bin/rustc", package: "rustc-web", reason: "compiles them" },
+    Need { program: "/usr/bin/cargo", package: "cargo-web", reason: "builds them" },
+    Need {
+        program: "/usr/share/doc/rust-web-src/copyright",
+        package: "rust-web-src",
+        reason: "Rust's standard library, to be built for Windows",
+    },
+];
+
 /// The module that makes Python environments, which Debian packages on its own.
 const VENV: Need =
     Need { program: "python3 -m venv", package: "python3-venv", reason: "OpenAPI tools" };

@@ -1,14 +1,17 @@
 //! The C ABI: the functions of computenetwork.dll, computecore.dll and computestorage.dll, and HNSCall of vmcompute.dll, in one
-//! shared library. What they promise to C programs stands in the headers in `include`, what they do is the crate [`hostcompute`]'s.
+//! shared library; for Windows programs, under Wine first of all, it is the library behind DLLs of those names. What they promise to C programs stands in the headers in `include`, what they do is the crate [`hostcompute`]'s.
 //!
 //! ```text
 //!   network, compute, storage  the exported functions: read arguments, ask the crate, hand out results
 //!   call                       what is common to all: no panic leaves, failures become codes and records
 //!   handle                     handles are numbers in a table, never addresses
+//!   absent                     names that are exported on Windows only to say that they are not here
 //!   gate                       callbacks: one at a time, none after the registration has ended
 //!   boundary                   pointers of others are followed here and nowhere else
 //! ```
 
+#[cfg(windows)]
+mod absent;
 mod boundary;
 mod call;
 mod compute;
@@ -16,4 +19,5 @@ mod gate;
 mod handle;
 mod network;
 mod service;
+#[cfg(unix)]
 mod storage;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hostcompute::{Failure, Host, Options};
 
+use crate::boundary::stay;
+
 enum Way {
     Unknown,
     Socket(Arc<Host>),
@@ -30,10 +32,46 @@ pub fn host() -> Result<Arc<Host>, Failure> {
     if let Some(host) = known {
         return Ok(host);
     }
-    let host = Arc::new(Host::auto(Options::from_env())?);
-    *way = match host.options() {
-        Some(_) => Way::Embedded(Arc::downgrade(&host)),
-        None => Way::Socket(host.clone()),
+    stay();
+    let host = Arc::new(reach()?);
+    *way = match is_embedded(&host) {
+        true => Way::Embedded(Arc::downgrade(&host)),
+        false => Way::Socket(host.clone()),
     };
     Ok(host)
+}
+
+#[cfg(unix)]
+fn reach() -> Result<Host, Failure> {
+    Host::auto(Options::from_env())
+}
+
+#[cfg(unix)]
+fn is_embedded(host: &Host) -> bool {
+    host.options().is_some()
+}
+
+/// A program under Wine reaches the service of the Linux below it: at the address of the environment, or where the service is told
+/// to listen by its documents; drive Z is its root.
+#[cfg(windows)]
+fn reach() -> Result<Host, Failure> {
+    let mut options = Options::from_env();
+    if !matches!(options.way, hostcompute::Way::Address(_)) {
+        options.way = hostcompute::Way::Address(USUAL.to_owned());
+    }
+    if std::env::var_os("HOSTCOMPUTE_TOKEN_FILE").is_none() {
+        options.token_file = TOKEN.into();
+    }
+    Host::running(&options)
+}
+
+#[cfg(windows)]
+const USUAL: &str = "tcp://127.0.0.1:8643";
+
+#[cfg(windows)]
+const TOKEN: &str = r"Z:\run\hostcompute\tcp.token";
+
+#[cfg(windows)]
+fn is_embedded(_: &Host) -> bool {
+    false
 }

@@ -49,6 +49,9 @@ const PREFIXES: &[&str] = &["Hcn", "Hcs", "HNS", "HostCompute", "CoTask", "Local
 /// The libraries that are here as a whole, by their names in the list of what programs for Windows import.
 const WHOLE: &[&str] = &["computenetwork.dll", "computecore.dll", "computestorage.dll"];
 
+/// What programs for Windows import, by a list that is kept beside the checkout.
+pub const WITH_OTHERS: &str = "../shared/reference/functions.md";
+
 /// Installs, compares names, compiles programs and lets them work.
 ///
 /// # Errors
@@ -215,7 +218,7 @@ fn agree(exported: &BTreeSet<String>, declared: &BTreeSet<String>) -> Result<()>
 
 /// Every name that programs for Windows import from a library is there; false where the list is not.
 fn compare_with_windows(exported: &BTreeSet<String>) -> Result<bool> {
-    let list = root::path().join("../shared/reference/functions.md");
+    let list = root::path().join(WITH_OTHERS);
     let Ok(text) = fs::read_to_string(list) else { return Ok(false) };
     for library in WHOLE {
         let names = imported(&text, library);
@@ -229,7 +232,7 @@ fn compare_with_windows(exported: &BTreeSet<String>) -> Result<bool> {
 }
 
 /// The first column of the table below a library's heading.
-fn imported(list: &str, library: &str) -> BTreeSet<String> {
+pub fn imported(list: &str, library: &str) -> BTreeSet<String> {
     let heading = format!("## {library}");
     let below = list.split_once(&heading).map_or("", |(_, below)| below);
     let table = below.split("\n## ").next().unwrap_or_default();

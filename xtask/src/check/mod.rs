@@ -13,6 +13,7 @@ mod python;
 mod schema;
 mod sections;
 pub mod snapshot;
+pub mod wine;
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, client, documents, guest, library, licences, schema};
+use super::{Outcome, Section, client, documents, guest, library, licences, schema, wine};
 use crate::{bench, deb, demo, generate, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
@@ -47,6 +47,11 @@ pub const SECTIONS: &[Section] = &[
         name: "library",
         about: "programs in C, C++ and Python on the C libraries, under valgrind and sanitizers",
         run: library::check,
+    },
+    Section {
+        name: "wine",
+        about: "programs for Windows, others' among them, in Wine upon a service of ours",
+        run: wine::check,
     },
     Section {
         name: "documents",

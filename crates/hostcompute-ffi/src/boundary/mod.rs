@@ -6,23 +6,27 @@
 
 #[expect(unsafe_code, reason = "calls functions of the C program")]
 mod callback;
-#[expect(unsafe_code, reason = "looks at descriptors of the C program")]
-mod descriptor;
-#[expect(unsafe_code, reason = "allocates what C programs free")]
-mod memory;
 #[expect(unsafe_code, reason = "reads a structure of the C program")]
 mod options;
 #[expect(unsafe_code, reason = "writes through pointers of the C program")]
 mod out;
 #[expect(unsafe_code, reason = "reads through pointers of the C program")]
 mod text;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
 pub use callback::{
     Completed, Completion, Context, EventFunction, Listener, Notification, Notify,
     OPERATION_CALLBACK,
 };
-pub use descriptor::Descriptor;
-pub use memory::{Block, allocate};
 pub use options::{CreateOptions, CreateOptionsIn};
 pub use out::{Out, TextOut};
+pub use platform::{Block, Descriptor, allocate, stay};
 pub use text::{GuidIn, Text};

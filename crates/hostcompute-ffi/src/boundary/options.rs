@@ -3,7 +3,7 @@
 use hostcompute::{Failure, HResult};
 
 use super::callback::{Context, EventFunction};
-use super::descriptor::Descriptor;
+use super::platform::Descriptor;
 
 /// HCS_CREATE_OPTIONS_1.
 #[derive(Debug, Clone, Copy)]

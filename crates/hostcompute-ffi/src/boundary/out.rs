@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use hostcompute::{Failure, HResult};
 
-use super::memory::allocate;
+use super::platform::allocate;
 use super::text::wide;
 
 /// A place of the caller's for a result; may be NULL.

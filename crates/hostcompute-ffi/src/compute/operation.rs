@@ -1,6 +1,5 @@
 //! HCS_OPERATION: the state machine of the engine, with threads that wait for it and callbacks.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use hostcompute::schema::Document;
 use hostcompute::schema::hcs::{
     OperationFailureInfo, OperationInfo, OperationType as Named, ResultError,
 };
+use hostcompute::transport::StreamEnd;
 use hostcompute::{Failure, HResult};
 use hostcompute_engine::compute::operation::{
     Delivery, INVALID_OPERATION_ID, Operation as Machine, OperationType, Ticket, Told,
@@ -53,9 +53,9 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Started {
     pub pid: u32,
-    pub input: Option<OwnedFd>,
-    pub output: Option<OwnedFd>,
-    pub error: Option<OwnedFd>,
+    pub input: Option<StreamEnd>,
+    pub output: Option<StreamEnd>,
+    pub error: Option<StreamEnd>,
 }
 
 /// HCS_PROCESS_INFORMATION.

@@ -18,7 +18,6 @@ use hostcompute_service::server::Caller;
 use tokio::net::UnixStream;
 
 use super::compute::Holdings;
-use super::compute::carried::Input;
 use super::{Edge, request};
 
 /// The header that names a session.
@@ -32,9 +31,23 @@ pub struct Session {
     network: hostcompute_service::server::Session<Linux>,
     edge: Weak<Edge>,
     compute: OnceLock<Holdings>,
-    parked: Mutex<HashMap<(String, u32), Stdio<OwnedFd>>>,
-    /// Connections that are inputs of processes.
-    inputs: Mutex<Vec<(String, u32, Weak<Input>)>>,
+    parked: Mutex<HashMap<(String, u32), Parked>>,
+}
+
+/// Streams of a new process that wait to be fetched.
+struct Parked {
+    stdio: Stdio<OwnedFd>,
+    /// The kinds that have been fetched.
+    taken: u8,
+}
+
+/// What there is of a stream that may have been kept.
+pub enum Unparked {
+    Stream(OwnedFd),
+    /// The process was asked not to have it.
+    None,
+    /// It was fetched already, or the process is somebody else's: the process itself has to be asked.
+    Unknown,
 }
 
 impl fmt::Debug for Session {
@@ -54,13 +67,7 @@ impl Deref for Session {
 impl Session {
     fn new(edge: &Arc<Edge>, network: hostcompute_service::server::Session<Linux>) -> Self {
         let edge = Arc::downgrade(edge);
-        Self {
-            network,
-            edge,
-            compute: OnceLock::new(),
-            parked: Mutex::default(),
-            inputs: Mutex::default(),
-        }
+        Self { network, edge, compute: OnceLock::new(), parked: Mutex::default() }
     }
 
     /// The client's part of the compute service.
@@ -99,48 +106,32 @@ impl Session {
     /// Keeps the streams of a new process until they are asked for.
     pub fn park(&self, system: &str, pid: u32, stdio: Stdio<OwnedFd>) {
         if stdio.input.is_some() || stdio.output.is_some() || stdio.error.is_some() {
-            self.parked().insert((system.to_lowercase(), pid), stdio);
+            self.parked().insert((system.to_lowercase(), pid), Parked { stdio, taken: 0 });
         }
     }
 
     /// Takes streams that were kept.
     pub fn unpark(&self, system: &str, pid: u32) -> Option<Stdio<OwnedFd>> {
-        self.parked().remove(&(system.to_lowercase(), pid))
+        self.parked().remove(&(system.to_lowercase(), pid)).map(|parked| parked.stdio)
     }
 
-    /// Takes one of the streams that were kept, with the number of its kind; the others stay.
-    pub fn unpark_one(&self, system: &str, pid: u32, kind: u8) -> Option<OwnedFd> {
+    /// Takes one of the streams that were kept; the others stay.
+    pub fn unpark_one(&self, system: &str, pid: u32, kind: u8) -> Unparked {
         let mut parked = self.parked();
-        let place = (system.to_lowercase(), pid);
-        let stdio = parked.get_mut(&place)?;
-        let taken = pick(stdio, kind);
-        if stdio.input.is_none() && stdio.output.is_none() && stdio.error.is_none() {
-            parked.remove(&place);
-        }
-        taken
-    }
-
-    /// Remembers a connection that is the input of a process.
-    pub fn know_input(&self, system: &str, pid: u32, input: &Arc<Input>) {
-        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
-        inputs.retain(|(_, _, input)| input.strong_count() > 0);
-        inputs.push((system.to_lowercase(), pid, Arc::downgrade(input)));
-    }
-
-    /// Has everything written that was sent for a process so far.
-    pub fn drain_inputs(&self, system: &str, pid: u32) {
-        let system = system.to_lowercase();
-        let of_it = |entry: &(String, u32, Weak<Input>)| {
-            (entry.0 == system && entry.1 == pid).then(|| entry.2.upgrade()).flatten()
+        let Some(parked) = parked.get_mut(&(system.to_lowercase(), pid)) else {
+            return Unparked::Unknown;
         };
-        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
-        let inputs: Vec<Arc<Input>> = inputs.iter().filter_map(of_it).collect();
-        for input in inputs {
-            input.drain();
+        match pick(&mut parked.stdio, kind) {
+            Some(stream) => {
+                parked.taken |= kind;
+                Unparked::Stream(stream)
+            }
+            None if parked.taken & kind != 0 => Unparked::Unknown,
+            None => Unparked::None,
         }
     }
 
-    fn parked(&self) -> MutexGuard<'_, HashMap<(String, u32), Stdio<OwnedFd>>> {
+    fn parked(&self) -> MutexGuard<'_, HashMap<(String, u32), Parked>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -88,6 +88,8 @@ pub struct Edge {
     changes: Changes,
     started: Instant,
     compute: Compute,
+    /// Connections that are inputs of processes.
+    inputs: compute::carried::Inputs,
     /// Whether long work on images and layers is to end where it is: the next service goes on with it, when it is asked to.
     ending: Arc<AtomicBool>,
 }
@@ -135,6 +137,7 @@ impl Edge {
             changes: Changes::new(RandomState::new().hash_one(std::process::id()) as u32),
             started: Instant::now(),
             compute,
+            inputs: Default::default(),
             ending: Arc::default(),
         })
     }

@@ -4,15 +4,18 @@
 use std::io::{self, Read};
 
 use hostcompute_schema::compute::{Output, STDIN, STDOUT, STREAM_UPGRADES};
-use hostcompute_schema::hcs::{ComputeEvent, ProcessParameters, parse_answer, parse_value};
+use hostcompute_schema::hcs::{
+    ComputeEvent, ProcessModifyRequest, ProcessParameters, StdHandle, parse_answer, parse_value,
+};
 use hostcompute_schema::{ComputeOperation, Failure};
 
+use super::carried::{self, Carried};
 #[cfg(unix)]
 use super::handed;
 use super::letter::Letter;
 use super::listen::Lines;
 use super::wire::{Connection, Incoming, Request};
-use super::{Reply, Socket, Trouble, carried};
+use super::{Reply, Socket, Trouble};
 use crate::transport::{ComputeAnswer, ComputeCall, ComputeNotice, ComputeSource, Log, Streams};
 
 impl Socket {
@@ -23,6 +26,7 @@ impl Socket {
             let streams = self.streams(call)?;
             return Ok(ComputeAnswer { streams, ..ComputeAnswer::default() });
         }
+        self.mind_input(call);
         let letter = Letter::of_compute(call)?;
         let reply = match call.operation {
             Own::CreateComputeSystem
@@ -55,6 +59,23 @@ impl Socket {
             }
             ComputeOperation::CloseComputeSystem => self.let_go(system),
             _ => {}
+        }
+    }
+
+    /// An input that the process is to lose ends after everything that was written into it.
+    fn mind_input(&self, call: &ComputeCall<'_>) {
+        let Some(pid) = call.pid else { return };
+        let closes = match call.operation {
+            ComputeOperation::CloseProcess => true,
+            ComputeOperation::ModifyProcess => {
+                let asked: Option<ProcessModifyRequest> = parse_answer(call.document).ok();
+                let closed = asked.and_then(|asked| asked.close_handle?.handle);
+                matches!(closed, Some(StdHandle::StdIn | StdHandle::All))
+            }
+            _ => false,
+        };
+        if closes {
+            self.end_inputs(call.system, pid);
         }
     }
 
@@ -93,10 +114,14 @@ impl Socket {
             let end = self.upgraded(call, stream.name, |connection, request| {
                 carried::ask(connection, request, stream)
             })?;
+            let Some(Carried { end, hold }) = end else { continue };
+            if let (Some(hold), Some(pid)) = (hold, call.pid) {
+                self.hold_input(call.system, pid, hold);
+            }
             match stream.bit {
-                STDIN => streams.input = end,
-                STDOUT => streams.output = end,
-                _ => streams.error = end,
+                STDIN => streams.input = Some(end),
+                STDOUT => streams.output = Some(end),
+                _ => streams.error = Some(end),
             }
         }
         Ok(streams)

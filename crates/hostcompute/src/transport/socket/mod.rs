@@ -60,6 +60,8 @@ struct Held {
     session: Option<String>,
     /// How many handles of each compute system.
     systems: BTreeMap<String, usize>,
+    /// Inputs of processes that are connections.
+    inputs: Vec<(String, u32, carried::Hold)>,
 }
 
 /// More connections than this are not kept.
@@ -172,6 +174,23 @@ impl Socket {
             if *count == 0 {
                 held.systems.remove(system);
             }
+        }
+    }
+
+    /// Remembers what ends an input of a process.
+    fn hold_input(&self, system: &str, pid: u32, hold: carried::Hold) {
+        locked(&self.0.held).inputs.push((system.to_lowercase(), pid, hold));
+    }
+
+    /// Ends the inputs of a process.
+    fn end_inputs(&self, system: &str, pid: u32) {
+        let system = system.to_lowercase();
+        let ended: Vec<_> = {
+            let inputs = &mut locked(&self.0.held).inputs;
+            inputs.extract_if(.., |(of, number, _)| *of == system && *number == pid).collect()
+        };
+        for (_, _, hold) in ended {
+            hold.finish();
         }
     }
 

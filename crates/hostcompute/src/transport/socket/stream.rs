@@ -5,13 +5,9 @@ use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 
-#[cfg(not(unix))]
-use hostcompute_schema::compute::STDIN;
-use hostcompute_schema::compute::StreamUpgrade;
 use hostcompute_schema::{Failure, HResult};
 
 use crate::Address;
-use crate::transport::StreamEnd;
 use crate::transport::eager::Eager;
 
 /// A connected stream.
@@ -66,6 +62,16 @@ impl Stream {
         })
     }
 
+    /// Ends our side: what was written is read, and then the end is seen.
+    pub fn finish(&self) {
+        // One that has ended already is as good.
+        let _ = match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+
     /// Ends it in both directions; whoever reads it notices.
     pub fn end(&self) {
         // One that has ended already is as good.
@@ -74,41 +80,6 @@ impl Stream {
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
         };
-    }
-
-    /// The stream as programs have those of processes: the connection itself.
-    ///
-    /// # Errors
-    /// None here.
-    #[cfg(unix)]
-    pub fn into_end(self, _: &StreamUpgrade) -> io::Result<StreamEnd> {
-        Ok(match self {
-            Self::Unix(stream) => stream.into(),
-            Self::Tcp(stream) => stream.into(),
-        })
-    }
-
-    /// The stream as programs have those of processes: a pipe, since not every program can read a socket as it reads a file. A thread
-    /// carries its bytes.
-    ///
-    /// # Errors
-    /// There is no pipe, or no thread.
-    #[cfg(not(unix))]
-    pub fn into_end(self, which: &StreamUpgrade) -> io::Result<StreamEnd> {
-        let Self::Tcp(mut stream) = self;
-        let (mut reader, mut writer) = io::pipe()?;
-        let thread = std::thread::Builder::new().name("hostcompute-stream".to_owned());
-        if which.bit == STDIN {
-            thread.spawn(move || {
-                // Whoever ends it first ends it for both.
-                let _ = io::copy(&mut reader, &mut stream);
-                let _ = stream.shutdown(Shutdown::Write);
-            })?;
-            Ok(writer.into())
-        } else {
-            thread.spawn(move || io::copy(&mut stream, &mut writer))?;
-            Ok(reader.into())
-        }
     }
 
     /// Whether the other side has neither said anything nor ended.

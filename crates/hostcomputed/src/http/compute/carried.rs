@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::body::Bytes;
 use axum::response::Response;
@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, recv};
+use rustix::time::Timespec;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stdio::switching;
@@ -26,6 +27,9 @@ const PIECE: usize = 64 << 10;
 
 /// What is written at once for a process: where a pipe has room at all, it has room for this (PIPE_BUF).
 const MORSEL: usize = 4096;
+
+/// How long a client that has not ended its side is listened to before its stream is closed.
+const LAST_WORD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The client's side, and what it sent before it was upgraded.
 struct Connection {
@@ -108,6 +112,33 @@ pub struct Input {
     turn: Mutex<()>,
 }
 
+/// All connections that are inputs of processes, whoever's they are: whoever closes the input of a process may have another session.
+#[derive(Debug, Default)]
+pub struct Inputs(Mutex<Vec<(String, u32, Weak<Input>)>>);
+
+impl Inputs {
+    /// Remembers one, of a process of this system.
+    pub fn add(&self, system: &str, pid: u32, input: &Arc<Input>) {
+        let mut inputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.retain(|(_, _, input)| input.strong_count() > 0);
+        inputs.push((system.to_lowercase(), pid, Arc::downgrade(input)));
+    }
+
+    /// Has everything written that was sent for a process so far.
+    pub fn drain(&self, system: &str, pid: u32) {
+        let system = system.to_lowercase();
+        let of_it = |entry: &(String, u32, Weak<Input>)| {
+            (entry.0 == system && entry.1 == pid).then(|| entry.2.upgrade()).flatten()
+        };
+        let inputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<Arc<Input>> = inputs.iter().filter_map(of_it).collect();
+        drop(inputs);
+        for input in known {
+            input.drain();
+        }
+    }
+}
+
 /// What moving bytes came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moved {
@@ -139,11 +170,23 @@ impl Input {
         }
     }
 
-    /// Moves what the client has sent so far: somebody is about to close the stream.
+    /// Moves what the client has sent so far: somebody is about to close the stream. A client that has ended its side has sent all, and
+    /// that is waited for; of one that has not nobody knows, so it has had its say when nothing comes for a while.
     pub fn drain(&self) {
-        // One that breaks off is told of by its own thread.
         let Some(client) = self.client.wait() else { return };
-        while matches!(self.step(client), Ok(Moved::Some)) {}
+        loop {
+            match self.step(client) {
+                Ok(Moved::Some) => {}
+                Ok(Moved::None) => {
+                    let mut asked = [PollFd::new(client, PollFlags::IN)];
+                    if matches!(poll(&mut asked, Some(&LAST_WORD)), Ok(0) | Err(_)) {
+                        return;
+                    }
+                }
+                // One that breaks off is told of by its own thread.
+                Ok(Moved::End) | Err(_) => return,
+            }
+        }
     }
 
     fn step(&self, client: &OwnedFd) -> io::Result<Moved> {

@@ -29,7 +29,7 @@ use hostcompute_service::compute::{self, Body, Call, OverDesk, ProcessInformatio
 use tokio::sync::oneshot;
 
 use super::answer;
-use super::client::{Client, Session, pick};
+use super::client::{Client, Session, Unparked, pick};
 use super::request::{self, Parameters};
 use super::service::blocking;
 use carried::{End, Input};
@@ -208,11 +208,11 @@ impl Asked {
             return Err(Failure::new(HResult::E_NOTIMPL, why));
         };
         let (session, system) = (self.session.clone(), self.system.clone());
-        let client = self.session.clone();
+        let edge = self.client.edge.clone();
         let answered = self.blocking(move |session, asked| {
             if verb == Verb::ModifyProcess {
                 // Of an input that is closed, everything before is read.
-                client.drain_inputs(&asked.system, asked.pid.unwrap_or_default());
+                edge.inputs.drain(&asked.system, asked.pid.unwrap_or_default());
             }
             session.call(&asked.as_call(verb))
         });
@@ -320,13 +320,14 @@ impl Asked {
             Wanted::One(stream) => {
                 let place = session.count_subscription()?;
                 let end = match session.unpark_one(&system, pid, stream.bit) {
-                    Some(end) => Some(end),
-                    None => pick(&mut self.stdio().await?, stream.bit),
+                    Unparked::Stream(end) => Some(end),
+                    Unparked::None => None,
+                    Unparked::Unknown => pick(&mut self.stdio().await?, stream.bit),
                 };
                 Ok(match end {
                     Some(end) if stream.bit == STDIN => {
                         let input = Input::new(end);
-                        session.know_input(&system, pid, &input);
+                        edge.inputs.add(&system, pid, &input);
                         carried::begin(&edge, stream, (End::Input(input), place), upgrade)
                     }
                     Some(end) => carried::begin(&edge, stream, (End::Output(end), place), upgrade),

@@ -1,14 +1,33 @@
 //! Streams of a process as connections: each is upgraded, and from there on its bytes are the stream's. So they come over TCP, where no
 //! descriptors can be handed over.
 
+#[cfg(unix)]
+mod direct;
+#[cfg(not(unix))]
+mod piped;
+
 use std::io::{self, Read};
 
-use hostcompute_schema::compute::StreamUpgrade;
+use hostcompute_schema::compute::{STDIN, StreamUpgrade};
 
 use super::compute::Upgraded;
 use super::stream::Stream;
 use super::wire::{Connection, Head, Incoming, Request};
 use crate::transport::StreamEnd;
+#[cfg(unix)]
+use direct as platform;
+#[cfg(not(unix))]
+use piped as platform;
+
+/// How an input of a process is ended: in the order of what was written before.
+pub(super) use platform::Hold;
+
+/// One stream: what the program has of it, and of an input what ends it.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub end: StreamEnd,
+    pub hold: Option<Hold>,
+}
 
 /// Longer heads are no answers of a service of ours.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -26,7 +45,7 @@ pub(super) fn ask(
     connection: Connection,
     request: &Request<'_>,
     wanted: &StreamUpgrade,
-) -> io::Result<Upgraded<Option<StreamEnd>>> {
+) -> io::Result<Upgraded<Option<Carried>>> {
     let mut stream = connection.send(request)?;
     let (bytes, head) = head(&mut stream, request.method)?;
     if head.status == NO_CONTENT {
@@ -40,7 +59,11 @@ pub(super) fn ask(
         let why = "the connection is upgraded to something else";
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
-    stream.into_end(wanted).map(|end| Upgraded::Done(Some(end)))
+    let carried = match wanted.bit {
+        STDIN => platform::input(stream)?,
+        _ => Carried { end: platform::output(stream)?, hold: None },
+    };
+    Ok(Upgraded::Done(Some(carried)))
 }
 
 /// The head of the answer and not a byte more: what follows is the stream's.
