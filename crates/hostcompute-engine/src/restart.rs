@@ -1,5 +1,6 @@
 //! After a crash or a reboot: what is dropped, and how the host is made to agree with the state again.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use hostcompute_schema::Guid;
@@ -21,7 +22,7 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
             changes.push(Change::Delete(Kind::LoadBalancer, balancer.id));
         } else if shorter.endpoints.len() < balancer.endpoints.len() {
             shorter.document.host_compute_endpoints =
-                shorter.endpoints.iter().map(Guid::to_upper).collect();
+                shorter.endpoints.iter().map(Guid::to_string).collect();
             changes.push(Change::Put(Object::LoadBalancer(shorter.into())));
         }
     }

@@ -257,8 +257,8 @@ fn understand(
         let why = alloc::format!("a load balancer has at most {} endpoints", slots::MOST_BACKENDS);
         return Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("HostComputeEndpoints"));
     }
-    // Upper case, which every version of kube-proxy understands (hcn.md 7, row 18).
-    document.host_compute_endpoints = endpoints.iter().map(Guid::to_upper).collect();
+    // Lower case, as endpoints say their own id: hcsshim compares the two as they are (hcn.md 7, row 18).
+    document.host_compute_endpoints = endpoints.iter().map(Guid::to_string).collect();
     let vips = vips(&document)?;
     let shown = source_vip(&document)?;
     if document.port_mappings.is_empty() {
@@ -532,7 +532,7 @@ pub(crate) fn forget_endpoint(draft: &mut Draft<'_, '_>, endpoint: Guid) -> Resu
         let mut shorter = (*present).clone();
         shorter.endpoints.retain(|other| *other != endpoint);
         shorter.document.host_compute_endpoints =
-            shorter.endpoints.iter().map(Guid::to_upper).collect();
+            shorter.endpoints.iter().map(Guid::to_string).collect();
         draft.changes.retain(|change| change.subject() != (Kind::LoadBalancer, id));
         if shorter.endpoints.is_empty() {
             draft.changes.push(Change::Delete(Kind::LoadBalancer, id));

@@ -456,7 +456,7 @@ fn compare_balancer(model: &Model, id: Guid, document: &Value) -> Learned {
             found.push(id);
         }
     }
-    let wanted: Vec<String> = balancer.endpoints.iter().map(Guid::to_upper).collect();
+    let wanted: Vec<String> = balancer.endpoints.iter().map(Guid::to_string).collect();
     ensure(found == wanted, || format!("load balancer {id} has {found:?}, not {wanted:?}"))?;
     let mappings = document["PortMappings"].as_array().map_or(0, Vec::len);
     ensure(mappings == balancer.mappings.len(), || format!("{mappings} port mappings"))

@@ -30,7 +30,7 @@ async fn main() {
     println!("statistics: {statistics:?}");
 
     let parameters = json!({ "CommandArgs": ["sleep", "1000"] }).to_string();
-    let process = ComputeProcess::spawn(system.raw().0, &parameters).await.expect("a process");
+    let process = ComputeProcess::create(system.raw(), &parameters).await.expect("a process");
     let told = process.properties("").await.expect("its document");
     assert!(told.contains("\"Exited\":false"), "{told}");
     process.terminate("").await.expect("ended");

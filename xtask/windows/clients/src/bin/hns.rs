@@ -22,7 +22,14 @@ fn main() {
         let ip = IpAddr::from([10, 200, 42, last]);
         let dns = Some(IpAddr::from([10, 200, 42, 1]));
         EndpointAttachment::create_overlay(
-            id, OWNER, container, ip, 28, "10.200.0.0/16", dns, Some("overlay.example"),
+            id,
+            OWNER,
+            container,
+            ip,
+            28,
+            "10.200.0.0/16",
+            dns,
+            Some("overlay.example"),
         )
         .expect("attached")
     };
@@ -30,9 +37,11 @@ fn main() {
     assert_eq!(one.ip(), Some("10.200.42.2"));
     let owned = list_owned_endpoints(OWNER).expect("endpoints");
     assert_eq!(owned.len(), 2, "{owned:?}");
-    assert!(owned.iter().any(|(endpoint, name)| {
-        *endpoint == two.endpoint_id() && name == "wine-test-two"
-    }));
+    assert!(
+        owned
+            .iter()
+            .any(|(endpoint, name)| { *endpoint == two.endpoint_id() && name == "wine-test-two" })
+    );
 
     let endpoint = Endpoint::open(one.endpoint_id()).expect("opened");
     assert_eq!(endpoint.primary_ip().expect("an address").as_deref(), Some("10.200.42.2"));
