@@ -119,8 +119,8 @@ const TEST_TOOLS: &[&str] = &[
     "shuttle",
 ];
 
-/// Crates whose point is to see everything (measurements, fuzzing).
-const OBSERVERS: &[&str] = &["hostcompute-bench", "hostcompute-fuzz"];
+/// Crates whose point is to see everything (measurements, fuzzing), or that depend on nothing of ours (others' clients).
+const OBSERVERS: &[&str] = &["hostcompute-bench", "hostcompute-fuzz", "windows-clients"];
 
 /// Crates that must compile without the standard library.
 const NO_STD: &[&str] = &["crates/hostcompute-engine/src/lib.rs"];
