@@ -522,3 +522,26 @@ fn dns_of_a_network_can_be_changed_and_goes_to_its_next_endpoints() {
     let first = a.endpoint;
     assert_eq!(servers(&mut a, first), Value::Null);
 }
+
+#[test]
+fn an_address_is_of_the_subnet_that_is_named() {
+    let mut world = World::new();
+    let id = |n: u8| format!("{n:08}-0000-0000-0000-000000000000");
+    let network = world.create(
+        Operation::CreateNetwork,
+        json!({"Name": "two", "Ipams": [{"Subnets": [
+            {"ID": id(1), "IpAddressPrefix": "10.8.1.0/24"},
+            {"ID": id(2), "IpAddressPrefix": "10.8.2.0/24"},
+        ]}]}),
+    );
+    let wish = |configuration: Value| json!({"HostComputeNetwork": network.to_string(), "IpConfigurations": [configuration]});
+    let endpoint = world.create(Operation::CreateEndpoint, wish(json!({"IpSubnetId": id(2)})));
+    let address = world.state.endpoints().find(|one| one.id == endpoint).unwrap().addresses[0];
+    assert!(address.to_string().starts_with("10.8.2."), "{address}");
+    for (subnet, code) in
+        [(id(3), HResult::HCN_E_SUBNET_NOT_FOUND), (id(2), HResult::HCN_E_INVALID_IP)]
+    {
+        let wish = wish(json!({"IpAddress": "10.8.1.9", "IpSubnetId": subnet}));
+        assert_eq!(world.refuse(Operation::CreateEndpoint, None, wish).0, code);
+    }
+}

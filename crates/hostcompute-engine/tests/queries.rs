@@ -164,3 +164,15 @@ fn an_object_is_told_in_the_shape_that_is_asked_for() {
     let refused = site.world.refuse(O::QueryNetworkProperties, Some(web), malformed);
     assert_eq!(refused.0, HResult::HCN_E_INVALID_JSON);
 }
+
+#[test]
+fn what_only_the_service_says_is_said() {
+    let mut site = site();
+    let namespace = site.namespace;
+    let shown = site.show(O::QueryNamespaceProperties, namespace, json!({}));
+    let guid = shown["NamespaceGuid"].as_str().unwrap().to_lowercase();
+    assert_eq!(guid, namespace.to_string());
+    let machine = site.world.create(O::CreateGuestNetworkService, json!({}));
+    let shown = site.show(O::QueryGuestNetworkServiceProperties, machine, json!({}));
+    assert!(shown.get("MirroredInterfaces").is_none(), "{shown}");
+}

@@ -47,7 +47,8 @@ pub fn choose(
     if wishes.is_empty() {
         for family in [Family::V4, Family::V6] {
             if network.subnets.iter().any(|subnet| subnet.family() == family) {
-                let (subnet, address) = next_free(state, network, Some(family), &chosen)?;
+                let (subnet, address) =
+                    next_free(state, network, |subnet| subnet.family() == family, &chosen)?;
                 chosen.push(with_length(address, subnet.prefix.prefix_len()));
             }
         }
@@ -62,20 +63,25 @@ fn choose_one(
     chosen: &[IpNet],
     path: &str,
 ) -> Result<IpNet, Failure> {
-    if let Some(id) = wish.ip_subnet_id.filter(|id| !id.is_zero())
-        && !network.subnets.iter().any(|subnet| subnet.id == id)
-    {
+    let named = wish.ip_subnet_id.filter(|id| !id.is_zero());
+    if let Some(id) = named.filter(|id| !network.subnets.iter().any(|subnet| subnet.id == *id)) {
         let why = alloc::format!("the network has no subnet {id}");
         return Err(Failure::new(HResult::HCN_E_SUBNET_NOT_FOUND, why)
             .at(alloc::format!("{path}.IpSubnetId")));
     }
     let asked = wish.ip_address.as_deref().filter(|text| !text.is_empty());
+    let is_named = |subnet: &Subnet| named.is_none_or(|id| subnet.id == id);
     let (subnet, address) = match asked {
-        None => next_free(state, network, None, chosen)?,
+        None => next_free(state, network, is_named, chosen)?,
         Some(text) => {
             let path = alloc::format!("{path}.IpAddress");
             let address = explicit(text, &path)?;
-            (permitted(state, network, address, chosen, &path)?, address)
+            let subnet = permitted(state, network, address, chosen, &path)?;
+            if !is_named(subnet) {
+                let why = alloc::format!("{address} is in {}, another subnet", subnet.prefix);
+                return Err(Failure::new(HResult::HCN_E_INVALID_IP, why).at(path));
+            }
+            (subnet, address)
         }
     };
     let full = subnet.prefix.max_prefix_len();
@@ -136,11 +142,10 @@ fn reserved(why: String, path: &str) -> Failure {
 fn next_free<'a>(
     state: &State,
     network: &'a Network,
-    family: Option<Family>,
+    fits: impl Fn(&Subnet) -> bool,
     chosen: &[IpNet],
 ) -> Result<(&'a Subnet, IpAddr), Failure> {
-    let fits = |subnet: &&Subnet| family.is_none_or(|family| subnet.family() == family);
-    for subnet in network.subnets.iter().filter(fits) {
+    for subnet in network.subnets.iter().filter(|subnet| fits(subnet)) {
         let from = state.cursor(network.id, subnet);
         if let Some(address) = free_in(state, network, subnet, from, chosen) {
             return Ok((subnet, address));

@@ -2,7 +2,8 @@
 //!
 //! - *refused*: `refused.json` has a request for the row, which fails with a code that the row names;
 //! - *stored*: `stored.json` has a request for the row, whose value is in the document that a query answers;
-//! - *enforced*, *chosen*, *out*, *holds*: `enforced.txt` names a test for the row, and a test of that name exists.
+//! - *enforced*, *chosen*, *out*, *holds*: `enforced.txt` names tests for the row, and the documents of one of them have the member or
+//!   kind of policy (`showing`); for what acts on packets, that test sends some through the kernel.
 //!
 //! A row without its example fails, and so does an example without a row, a row for what the schema does not know, and a type,
 //! member or kind of policy of the schema that has no row. (`cargo xtask tidy` also compares the page with the published members.)
@@ -10,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod page;
+mod showing;
 #[path = "../world/mod.rs"]
 mod world;
 
@@ -23,6 +25,7 @@ use hostcompute_schema::{Guid, QueryShape};
 use serde_json::{Value, json};
 
 use page::{Claim, Row};
+use showing::Tests;
 use world::World;
 
 /// The objects that requests can name.
@@ -157,56 +160,54 @@ fn what_the_page_calls_stored_is_echoed() {
 }
 
 #[test]
-fn what_the_page_calls_enforced_has_a_test() {
+fn what_the_page_calls_enforced_is_shown_by_a_test() {
     let rows = rows();
     let claims = claims(&rows, Claim::Enforced);
-    let names = tests();
-    let mut lines: Vec<(&str, bool)> = Vec::new();
-    let mut shown: BTreeSet<&str> = BTreeSet::new();
+    let tests = Tests::read(&repository().join("crates"));
+    let mut lines: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in include_str!("enforced.txt").lines().filter(|line| !line.starts_with('#')) {
-        let Some((pattern, test)) = line.split_once(' ') else { continue };
-        for test in test.split_whitespace() {
-            assert!(names.contains(test), "enforced.txt: no test is called {test}");
-        }
-        let fits = |key: &&str| match pattern.strip_suffix('*') {
-            Some(stem) => key.starts_with(stem),
-            None => *key == pattern,
-        };
-        let before = shown.len();
-        shown.extend(claims.keys().copied().filter(fits));
-        lines.push((pattern, shown.len() > before || claims.keys().any(fits)));
+        let mut words = line.split_whitespace();
+        let Some(pattern) = words.next() else { continue };
+        lines.push((pattern, words.collect()));
     }
-    let idle: Vec<_> = lines.iter().filter(|(_, used)| !used).collect();
+    let fits = |pattern: &str, key: &str| match pattern.strip_suffix('*') {
+        Some(stem) => key.starts_with(stem),
+        None => key == pattern,
+    };
+    let unknown: Vec<_> = lines.iter().flat_map(|(_, named)| named).collect();
+    let unknown: Vec<_> = unknown.into_iter().filter(|test| !tests.exists(test)).collect();
+    assert!(unknown.is_empty(), "enforced.txt: there are no tests called {unknown:?}");
+    let is_idle = |pattern: &str| !claims.keys().any(|key| fits(pattern, key));
+    let idle: Vec<_> = lines.iter().filter(|(pattern, _)| is_idle(pattern)).collect();
     assert!(idle.is_empty(), "enforced.txt has lines for no row: {idle:?}");
-    let lacking: Vec<_> = claims.keys().filter(|key| !shown.contains(*key)).collect();
-    assert!(lacking.is_empty(), "no line of enforced.txt is for {lacking:?}");
+    let mut lacking = Vec::new();
+    for key in claims.keys() {
+        let named: Vec<&str> = lines
+            .iter()
+            .filter(|(pattern, _)| fits(pattern, key))
+            .flat_map(|(_, named)| named.iter().copied())
+            .collect();
+        // A type without members of its own is only named.
+        let word = key.split_once(['.', ':']).map(|(_, word)| word);
+        let showing: Vec<&str> = named
+            .iter()
+            .copied()
+            .filter(|test| word.is_none_or(|word| tests.shows(test, word)))
+            .collect();
+        if showing.is_empty() {
+            lacking.push(format!("{key}: none of {named:?} has it in a document"));
+        } else if acts_on_packets(key) && !showing.iter().any(|test| tests.has_packets(test)) {
+            lacking.push(format!("{key}: no packets go through the kernel in {showing:?}"));
+        }
+    }
+    assert!(lacking.is_empty(), "enforced.txt does not show: {lacking:#?}");
 }
 
-/// Names of functions below `tests` directories and in files that have tests of their own.
-fn tests() -> BTreeSet<String> {
-    fn walk(directory: &Path, names: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("target") {
-                walk(&path, names);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let mut lines = text.lines().peekable();
-                while let Some(line) = lines.next() {
-                    // Attributes and macros may stand between.
-                    let is_test = line.trim_start().starts_with("#[test]");
-                    let name = lines
-                        .peek()
-                        .filter(|_| is_test)
-                        .and_then(|next| next.trim_start().strip_prefix("fn ")?.split('(').next());
-                    names.extend(name.map(str::to_owned));
-                }
-            }
-        }
-    }
-    let mut names = BTreeSet::new();
-    walk(&repository().join("crates"), &mut names);
-    names
+/// Whether a row promises something about packets. What only chooses, names or describes is decided before there are any.
+fn acts_on_packets(key: &str) -> bool {
+    let decided = ["InterfaceConstraint", "L2Driver", "Iov", "PortName"];
+    let kind = key.strip_prefix("EndpointPolicy:").or(key.strip_prefix("NetworkPolicy:"));
+    kind.is_some_and(|kind| !decided.contains(&kind))
 }
 
 #[test]
