@@ -115,8 +115,17 @@ impl Ports {
 /// Ports that are held as long as this value lives.
 pub trait Hold: Debug + Send + Sync {}
 
-/// Who is told of what happens to a host behind our back.
-pub type Tell = Box<dyn Fn(&str) + Send>;
+/// What happens to a host behind our back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told<'a> {
+    /// Something of ours was removed or changed, in words for people.
+    Disturbed(&'a str),
+    /// The host has other addresses of its own than before.
+    Moved,
+}
+
+/// Who is told of that.
+pub type Tell = Box<dyn Fn(Told<'_>) + Send>;
 
 /// Looks at a host and changes nothing.
 pub trait Observer: Debug {

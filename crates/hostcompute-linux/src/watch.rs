@@ -1,18 +1,18 @@
 //! Watching: what others take away of what is ours, told when it happens.
 //!
-//! Two sockets hear of links that go and of every change to the packet filter. A filter program in the kernel keeps from them what
+//! Three sockets hear of links that go, of addresses, and of every change to the packet filter. A filter program in the kernel keeps from them what
 //! we do ourselves, told by the number of the socket that asked for it ([`Socket::sign`]): while nobody interferes the thread
 //! sleeps, and our own changes cost nothing more.
 //!
-//! Heard: links with our marks, our table and whatever is in it. Not heard: single addresses and routes, files, settings;
-//! comparing finds those.
+//! Heard: links with our marks, our table and whatever is in it; and that the host has other addresses of its own. Not heard: which
+//! routes, files and settings are ours; comparing finds those.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::JoinHandle;
 
-use hostcompute_engine::host::Tell;
+use hostcompute_engine::host::{Tell, Told};
 use hostcompute_engine::plan::DYING_GROUP;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
@@ -27,8 +27,13 @@ use crate::{marks, netns, nft};
 
 /// Groups of multicast messages (linux/rtnetlink.h, linux/netfilter/nfnetlink.h).
 const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const NFNLGRP_NFTABLES: u32 = 7;
 
+/// Messages about addresses (linux/rtnetlink.h).
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 /// Messages about the packet filter (linux/netfilter/nf_tables.h).
 const DELTABLE: u16 = nft::kind(2);
 const NEWGEN: u16 = nft::kind(15);
@@ -47,8 +52,8 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn begin(netns: Option<BorrowedFd<'_>>, tell: Tell) -> Result<Self, Error> {
         let failed = |source| Error::system("watch the host", source);
-        let [links, filter] = netns::within(netns, sockets).map_err(failed)?;
-        let ears = Ears { links, filter };
+        let [links, addresses, filter] = netns::within(netns, sockets).map_err(failed)?;
+        let ears = Ears { links, addresses, filter };
         let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
         let ending = end.try_clone().map_err(failed)?;
         let thread = std::thread::Builder::new()
@@ -72,22 +77,24 @@ impl Drop for Watch {
 /// What is listened with.
 struct Ears {
     links: Socket,
+    addresses: Socket,
     filter: Socket,
 }
 
-fn sockets() -> io::Result<[Socket; 2]> {
-    let open = |protocol, group, program: &[Instruction]| -> io::Result<Socket> {
+fn sockets() -> io::Result<[Socket; 3]> {
+    let open = |protocol, groups: &[u32], program: &[Instruction]| -> io::Result<Socket> {
         let mut socket = Socket::open(protocol)?;
         // A socket without a number hears nothing.
         socket.sign();
         sys::filter(&socket, program)?;
-        sys::join(&socket, group)?;
+        groups.iter().try_for_each(|group| sys::join(&socket, *group))?;
         socket.widen()?;
         Ok(socket)
     };
     Ok([
-        open(Protocol::Route, RTNLGRP_LINK, &foreign_only(Some(RTM_DELLINK)))?,
-        open(Protocol::Netfilter, NFNLGRP_NFTABLES, &foreign_only(None))?,
+        open(Protocol::Route, &[RTNLGRP_LINK], &foreign_only(Some(RTM_DELLINK)))?,
+        open(Protocol::Route, &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR], &foreign_only(None))?,
+        open(Protocol::Netfilter, &[NFNLGRP_NFTABLES], &foreign_only(None))?,
     ])
 }
 
@@ -123,8 +130,9 @@ fn foreign_only(kind: Option<u16>) -> Vec<Instruction> {
 fn listen(mut ears: Ears, ending: &OwnedFd, tell: &Tell) {
     loop {
         let heard = {
-            let mut waiting = [ears.links.as_fd(), ears.filter.as_fd(), ending.as_fd()]
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let mut waiting =
+                [ears.links.as_fd(), ears.addresses.as_fd(), ears.filter.as_fd(), ending.as_fd()]
+                    .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             match poll(&mut waiting, None) {
                 Ok(_) => waiting.map(|one| !one.revents().is_empty()),
                 Err(Errno::INTR) => continue,
@@ -134,7 +142,7 @@ fn listen(mut ears: Ears, ending: &OwnedFd, tell: &Tell) {
                 }
             }
         };
-        let [links, filter, end] = heard;
+        let [links, addresses, filter, end] = heard;
         if end {
             return;
         }
@@ -142,10 +150,16 @@ fn listen(mut ears: Ears, ending: &OwnedFd, tell: &Tell) {
         if links {
             overhear(&mut ears.links, &mut news, News::of_links);
         }
+        if addresses {
+            overhear(&mut ears.addresses, &mut news, News::of_addresses);
+        }
         if filter {
             overhear(&mut ears.filter, &mut news, News::of_filter);
         }
-        news.words().iter().for_each(|words| tell(words));
+        if news.moved {
+            tell(Told::Moved);
+        }
+        news.words().iter().for_each(|words| tell(Told::Disturbed(words)));
     }
 }
 
@@ -154,7 +168,7 @@ fn overhear(socket: &mut Socket, news: &mut News, note: fn(&mut News, &Message<'
     loop {
         match socket.overhear(|message| note(news, message)) {
             Ok(()) => {}
-            Err(Errno::NOBUFS) => news.missed = true,
+            Err(Errno::NOBUFS) => (news.missed, news.moved) = (true, true),
             Err(Errno::AGAIN) => return,
             Err(error) => {
                 tracing::warn!(%error, "a change of the host was not understood");
@@ -170,6 +184,7 @@ pub(crate) fn understand(bytes: &[u8]) -> usize {
     let mut news = News::default();
     for message in crate::netlink::messages(bytes) {
         news.of_links(&message);
+        news.of_addresses(&message);
         news.of_filter(&message);
     }
     news.words().len()
@@ -182,6 +197,7 @@ struct News {
     table_gone: bool,
     table_changed: bool,
     culprit: Option<String>,
+    moved: bool,
     /// More than could be heard.
     missed: bool,
 }
@@ -194,6 +210,10 @@ impl News {
         if marks::is_ours(&link) && ![DYING_GROUP, POOL_GROUP].contains(&link.group) {
             self.links.insert(link.name);
         }
+    }
+
+    fn of_addresses(&mut self, message: &Message<'_>) {
+        self.moved |= [RTM_NEWADDR, RTM_DELADDR].contains(&message.kind);
     }
 
     fn of_filter(&mut self, message: &Message<'_>) {

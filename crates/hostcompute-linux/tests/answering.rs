@@ -272,6 +272,114 @@ fn ask_over_tcp(netns: &Netns, name: &str) -> Vec<u8> {
     })
 }
 
+/// Answers go to endpoints alone: a machine near by can name an endpoint as the sender, but it cannot send from its port.
+#[test]
+fn questions_come_from_the_ports_of_those_who_ask() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, near) = (wire.node(1), wire.node(9));
+    let document =
+        network("ICS", 1, &json!([{"Type": "AutomaticDNS", "Settings": {"Enable": true}}]));
+    let network = host.create(Operation::CreateNetwork, &document);
+    let a = host.container(network, "10.8.0.7", &named("web"));
+    near.host.exec("ip route add 10.8.0.1/32 via 192.0.2.1");
+    near.host.exec("ip addr add 10.8.0.7/32 dev lo");
+    let socket = a.run(|| UdpSocket::bind("10.8.0.7:5353").unwrap());
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let ask = |netns: &Netns, id: u8| {
+        let mut message = question("web");
+        message[1] = id;
+        netns.run(|| UdpSocket::bind("10.8.0.7:5353").map(|s| s.send_to(&message, gateway())))
+    };
+    ask(&near.host, 1).unwrap().unwrap();
+    let mut message = question("web");
+    message[1] = 2;
+    socket.send_to(&message, gateway()).unwrap();
+    let mut buffer = [0; 512];
+    socket.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[1], 2, "the one that was answered");
+    let refused = near.host.run(|| {
+        let target = gateway();
+        TcpStream::connect_timeout(&target, Duration::from_millis(400)).is_err()
+    });
+    assert!(refused, "nobody outside is answered");
+    host.check();
+}
+
+#[test]
+fn names_resolve_on_overlay_networks() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut host = wire.node(1);
+    let mut document =
+        network("Overlay", 0, &json!([{"Type": "AutomaticDNS", "Settings": {"Enable": true}}]));
+    document["Ipams"] = json!([{"Subnets": [{
+        "IpAddressPrefix": "10.8.0.0/24",
+        "Routes": [{"NextHop": GATEWAY, "DestinationPrefix": "0.0.0.0/0"}],
+        "Policies": [{"Type": "VSID", "Settings": {"IsolationId": 4097}}],
+    }]}]);
+    let network = host.create(Operation::CreateNetwork, &document);
+    let a = host.container(network, "10.8.0.7", &named("web"));
+    let _b = host.container(network, "10.8.0.9", &named("db"));
+    let remote = json!({
+        "HostComputeNetwork": network.to_string(),
+        "Name": "far",
+        "Flags": 1,
+        "IpConfigurations": [{"IpAddress": "10.8.0.77"}],
+        "MacAddress": "02-11-00-00-00-77",
+        "Policies": [{"Type": "ProviderAddress", "Settings": {"ProviderAddress": "192.0.2.2"}}],
+    });
+    let far = host.create(Operation::CreateEndpoint, &remote);
+    for (name, address) in [("db", "10.8.0.9"), ("web.lab.test", "10.8.0.7"), ("far", "10.8.0.77")]
+    {
+        assert!(look_up(&a, "a", name).contains(&format!("Address: {address}")), "{name}");
+    }
+    assert!(look_up(&a, "ptr", "9.0.8.10.in-addr.arpa").contains("db"));
+    host.check();
+    host.restart();
+    host.check();
+    assert!(look_up(&a, "a", "db").contains("Address: 10.8.0.9"));
+    host.delete(Operation::DeleteEndpoint, far);
+    assert!(!look_up(&a, "a", "far").contains("10.8.0.77"));
+    let mut flags = document.clone();
+    flags["Name"] = "flags".into();
+    flags["Flags"] = 2.into();
+    let refused = host.call(Operation::CreateNetwork, None, &flags).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
+}
+
+/// The fence is around what is near now, not around what was near when it was drawn.
+#[test]
+fn a_fence_follows_the_host() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut host = wire.node(1);
+    let router = wire.node(254);
+    router.host.exec("ip addr add 203.0.113.1/32 dev lo");
+    router.host.exec("ip route del default");
+    let network = host.create(Operation::CreateNetwork, &network("ConstrainedICS", 0, &json!([])));
+    let a = host.container(network, "10.8.0.7", &json!({}));
+    let _far = tcp_server(&router.host, "far", "203.0.113.1:80");
+    assert!(tcp(&a, "203.0.113.1:80").is_some());
+    assert!(!host.follow(), "nothing has changed");
+    host.host.exec("ip addr add 203.0.113.9/24 dev up0");
+    assert!(host.follow());
+    assert!(tcp_refused(&a, "203.0.113.1:80"), "it is a neighbour now");
+    host.check();
+    host.restart();
+    host.check();
+    host.host.exec("ip addr del 203.0.113.9/24 dev up0");
+    assert!(host.follow());
+    assert!(tcp(&a, "203.0.113.1:80").is_some());
+    host.check();
+}
+
 #[test]
 fn a_fence_keeps_the_host_and_its_neighbours_away() {
     if !seclude() {

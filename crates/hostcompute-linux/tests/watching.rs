@@ -7,7 +7,7 @@ mod lab;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use hostcompute_engine::host::Host;
+use hostcompute_engine::host::{Host, Told};
 use hostcompute_engine::plan::Fact;
 use hostcompute_engine::reconcile;
 use lab::Lab;
@@ -19,9 +19,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is told of the laboratory's host from now on.
 fn watch(lab: &mut Lab) -> Receiver<String> {
     let (sender, told) = channel();
-    let tell = move |words: &str| drop(sender.send(words.to_owned()));
+    let tell = move |told: Told<'_>| match told {
+        Told::Disturbed(words) => drop(sender.send(words.to_owned())),
+        Told::Moved => {}
+    };
     lab.linux.watch(Box::new(tell)).unwrap_or_else(|fault| panic!("{fault:?}"));
     told
+}
+
+/// An address that comes or goes is told of; so may be what the kernel takes away with a link of ours.
+#[test]
+fn other_addresses_of_the_host_are_told_of() {
+    let Some(mut lab) = Lab::new() else { return };
+    let (sender, told) = channel();
+    let tell = move |told: Told<'_>| {
+        drop(sender.send(match told {
+            Told::Disturbed(words) => words.to_owned(),
+            Told::Moved => "moved".to_owned(),
+        }));
+    };
+    lab.linux.watch(Box::new(tell)).unwrap_or_else(|fault| panic!("{fault:?}"));
+    for command in [
+        "ip addr add 192.0.2.9/24 dev up0",
+        "ip addr del 192.0.2.9/24 dev up0",
+        "ip -6 addr add 2001:db8:9::1/64 dev up0 nodad",
+    ] {
+        lab.host.exec(command);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "moved", "{command}");
+        // The kernel may tell of one address more than once.
+        while told.recv_timeout(Duration::from_millis(100)).is_ok() {}
+    }
 }
 
 /// Removes an interface of others, so that everything told before it is in the channel: nothing.

@@ -36,6 +36,8 @@ pub(crate) struct Group {
     touched: BTreeSet<Thing>,
     /// A step concerns everything.
     alone: bool,
+    /// Why it is carried out, where nobody asked for it.
+    occasion: Option<&'static str>,
 }
 
 /// What two plans must not both speak of.
@@ -90,6 +92,9 @@ impl Group {
 
     /// For people: the operation, or how many of which.
     fn name(&self) -> String {
+        if let Some(occasion) = self.occasion {
+            return occasion.to_owned();
+        }
         if let [only] = self.operations.as_slice() {
             return only.symbol().to_owned();
         }
@@ -315,6 +320,20 @@ impl<H: Host> Service<H> {
             return self.answer(reply, warnings).map(Drafted::Known);
         }
         Ok(Drafted::Decided(decision))
+    }
+
+    /// Carries out what nobody asked for, on this occasion. The state holds it already; after a failure it does not.
+    pub(crate) fn carry_out_own(
+        &mut self,
+        occasion: &'static str,
+        decision: Decision,
+    ) -> Result<(), Failure> {
+        self.settle_debts();
+        let durability = Some(durability::of(&self.state, &decision));
+        let plan = decision.plan.clone();
+        let occasion = Some(occasion);
+        let decisions = vec![decision];
+        self.carry_out(&mut Group { durability, plan, occasion, decisions, ..Group::default() })
     }
 
     /// Journals and performs a group. The state holds it already; after a failure it does not.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clients::{attach, call, code, hold, morning, play, prepare, root, serve, submit_all};
 use hostcompute_engine::EventKind;
 use hostcompute_engine::Kind;
-use hostcompute_engine::host::Counters;
-use hostcompute_engine::plan::Fact;
+use hostcompute_engine::host::{Counters, Surroundings};
+use hostcompute_engine::plan::{Element, Fact};
 use hostcompute_engine::sim::{Fault, Moment, Tamper};
 use hostcompute_schema::operation::{Operation, Right};
 use hostcompute_schema::{Guid, HResult};
@@ -454,4 +454,40 @@ fn without_objects_nothing_on_the_host_is_taken_for_ours() {
     machine.disturb(Tamper::Put(Fact::Table));
     session.with_service(Right::Read, "Look", |_| ()).expect("looked");
     assert_eq!(machine.with(|simulator| simulator.facts()), [Fact::Table]);
+}
+
+/// What a constrained network is kept from is where the host is now, also after a start, and for readers and the file, too.
+#[test]
+fn fences_follow_the_host() {
+    let (scratch, machine) = (Scratch::new(), Machine::default());
+    let server = serve(scratch.path(), &machine, Settings::default());
+    let session = server.connect(root()).expect("root");
+    let document = json!({
+        "Type": "ConstrainedICS",
+        "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.8.0.0/24"}]}],
+    });
+    session.call(call(Operation::CreateNetwork, 1, document)).expect("made");
+    let near = |net: &str| Surroundings {
+        prefixes: vec![net.parse().expect("a prefix")],
+        ..Surroundings::default()
+    };
+    let is_barred = |facts: &[Fact], net: &str| {
+        let net = net.parse().expect("a prefix");
+        facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::Element(Element::Barred { to, .. }) if *to == net))
+    };
+    let (home, hotel, train) = ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24");
+    for (there, left) in [(home, hotel), (hotel, home)] {
+        machine.relocate(near(there));
+        session.with_service(Right::Read, "Look", |_| ()).expect("looked");
+        let (found, seen) = (machine.with(|s| s.facts()), session.view().facts());
+        assert_eq!(found, seen);
+        assert!(is_barred(&found, there) && !is_barred(&found, left));
+    }
+    server.stop();
+    machine.with(|simulator| simulator.set_surroundings(near(train)));
+    let server = serve(scratch.path(), &machine, Settings::default());
+    assert!(is_barred(&machine.with(|simulator| simulator.facts()), train));
+    server.stop();
 }

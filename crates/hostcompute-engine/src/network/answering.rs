@@ -52,8 +52,13 @@ impl Answering {
     }
 }
 
-/// Whether networks of this mode have an address of the host at which it can answer.
+/// Whether networks of this mode have an address of the host at which it can answer names.
 pub(crate) fn is_possible(mode: Mode) -> bool {
+    matches!(mode, Mode::Nat | Mode::Internal | Mode::Overlay)
+}
+
+/// Whether networks of this mode can have the flags.
+pub(crate) fn is_by_flags(mode: Mode) -> bool {
     matches!(mode, Mode::Nat | Mode::Internal)
 }
 

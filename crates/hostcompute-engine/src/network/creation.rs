@@ -168,7 +168,7 @@ pub(super) fn flags_of(document: &HostComputeNetwork) -> u32 {
 
 fn refuse_flags(document: &HostComputeNetwork, mode: Mode) -> Result<(), Failure> {
     let known = match mode {
-        mode if answering::is_possible(mode) => KNOWN_FLAGS | answering::FLAGS,
+        mode if answering::is_by_flags(mode) => KNOWN_FLAGS | answering::FLAGS,
         // The host has no address there.
         Mode::Private | Mode::Transparent => KNOWN_FLAGS | NetworkFlags::DISABLE_HOST_PORT.0,
         _ => KNOWN_FLAGS,

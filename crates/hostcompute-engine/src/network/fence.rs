@@ -1,16 +1,43 @@
 //! The fence of ConstrainedICS networks: guests reach each other and the outside, neither the host nor what is near it.
 //!
-//! Near are the prefixes that the host's own links and routes name when the network is made, and the ranges that are private
-//! everywhere, so that a host which moves to another network takes the fence along.
+//! Near are the prefixes that the host's own links and routes name, and the ranges that are private everywhere. A service follows the
+//! host when its addresses change ([`follow`]); until then, and where nobody watches, the private ranges are what a host that moves to
+//! another network takes along.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ipnet::IpNet;
 use serde_json::Value;
 
+use crate::decide;
+use crate::network::network::Network;
 use crate::network::subnet::Subnet;
-use crate::object::Chosen;
+use crate::object::{Change, Chosen, Object};
 use crate::plan::{Element, Fact};
+use crate::request::Decision;
+use crate::state::State;
+
+/// Whether any network has a fence.
+pub fn is_any(state: &State) -> bool {
+    state.networks().any(|network| network.fence.is_some())
+}
+
+/// Draws the fences around what is near now; `None` where all are as they should be. The state is changed.
+pub fn follow(state: &mut State, prefixes: &[IpNet]) -> Option<Decision> {
+    let drawn = Fence::around(prefixes);
+    let other = |network: &&Arc<Network>| network.fence.as_ref().is_some_and(|old| *old != drawn);
+    let redrawn = |network: &Arc<Network>| {
+        let fence = Some(drawn.clone());
+        Change::Put(Object::Network(Network { fence, ..(**network).clone() }.into()))
+    };
+    let changes: Vec<Change> = state.networks().filter(other).map(redrawn).collect();
+    if changes.is_empty() {
+        return None;
+    }
+    let (undo, plan) = decide::transition(state, &changes);
+    Some(Decision { changes, undo, plan, ..Decision::default() })
+}
 
 /// Private (RFC 1918, RFC 6598, RFC 4193) and of one link (RFC 3927, RFC 4291).
 const PRIVATE: [&str; 7] = [

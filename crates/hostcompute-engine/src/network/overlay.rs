@@ -216,6 +216,7 @@ pub(crate) fn remote_facts(state: &State, endpoint: &Endpoint, facts: &mut Vec<F
     let Some(overlay) = &network.overlay else { return };
     let provider = endpoint.remote.as_ref().and_then(|remote| remote.provider);
     let Some(provider) = provider.filter(|provider| *provider != overlay.provider) else { return };
+    endpoint.name_facts(network, facts);
     for address in endpoint.addresses.iter().map(IpNet::addr) {
         let Some(segment) = segment_of(state, network, overlay, address) else { continue };
         let covering = state.remote_subnet_covering(network.id, address).map(|route| &route.way);

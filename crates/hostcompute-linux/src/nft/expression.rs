@@ -15,6 +15,7 @@ pub(crate) type Word = u8;
 pub(crate) enum Meta {
     EtherType = 1,
     Mark = 3,
+    InInterface = 4,
     OutInterface = 5,
     InName = 6,
     OutName = 7,

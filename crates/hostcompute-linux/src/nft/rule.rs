@@ -80,6 +80,10 @@ impl Rule {
         self.meta(Meta::OutGroup, false, group.to_ne_bytes().to_vec())
     }
 
+    pub(crate) fn not_in_loopback(self) -> Self {
+        self.meta(Meta::InInterface, false, LOOPBACK.to_ne_bytes().to_vec())
+    }
+
     pub(crate) fn out_loopback(self) -> Self {
         self.meta(Meta::OutInterface, true, LOOPBACK.to_ne_bytes().to_vec())
     }

@@ -391,7 +391,10 @@ fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
 fn host_endpoints(family: Family) -> Vec<Rule> {
     let present = || Rule::on(named("present", family));
     let both = [SourceAddress, DestinationAddress];
+    let served = [DestinationAddress, Protocol, DestinationPort];
     vec![
+        // What is answered to endpoints is asked by ports, where no source lies, and by this host. An adapter believes any.
+        present().not_in_loopback().found(family, &served, Set::Answered).drop(),
         present().decide(family, &[DestinationAddress], Set::AclIn),
         present()
             .found(family, &[DestinationAddress], Set::Hidden)

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use hostcompute_engine::host::Host;
+use hostcompute_engine::network::fence;
 use hostcompute_engine::plan::undo;
 use hostcompute_engine::{Context, Reply, Request, State, decide};
 use hostcompute_linux::Linux;
@@ -211,6 +212,14 @@ impl Node {
     pub fn resolve_at(&self, server: &str) {
         std::fs::write(self.directory.join("resolv.conf"), format!("nameserver {server}\n"))
             .unwrap();
+    }
+
+    /// What a service does when it is told that the host has other addresses; whether there was anything to do.
+    pub fn follow(&mut self) -> bool {
+        let near = self.linux.surroundings().unwrap().prefixes;
+        let Some(decision) = fence::follow(&mut self.state, &near) else { return false };
+        self.linux.perform(&decision.plan).unwrap_or_else(|fault| panic!("{fault:?}"));
+        true
     }
 
     /// Brings the host to agree with the state again.

@@ -139,7 +139,7 @@ impl<W: Workers, N: Networks> Shared<W, N> {
                     self.sweep_networks();
                 }
                 let id = self.fresh();
-                let adapters: Vec<Adapter> = self.adapters(ids, &wanted.record.id, terms)?;
+                let adapters: Vec<Adapter> = self.adapters(ids, wanted.endpoint_name(), terms)?;
                 let planned = self.networks.plan(id, &adapters);
                 let planned =
                     planned.map_err(|failure| failure.at(format!("{AT}.NetworkAdapters")))?;
@@ -167,8 +167,8 @@ impl<W: Workers, N: Networks> Shared<W, N> {
         Ok((placed, Vec::new()))
     }
 
-    /// What a document means by these ids: a network is one on which an endpoint is wanted, which is called as the system is, and of
-    /// which more may be said.
+    /// What a document means by these ids: a network is one on which an endpoint is wanted, which is called as the system is inside (so that it
+    /// is found by that name where names of endpoints resolve), and of which more may be said.
     fn adapters(&self, ids: &[Guid], name: &str, terms: &Terms) -> Result<Vec<Adapter>, Failure> {
         let mut made = 0;
         let adapter = |id: &Guid| {

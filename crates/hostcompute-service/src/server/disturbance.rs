@@ -1,4 +1,5 @@
-//! What others do to what is ours on the host: said in the log, counted, and put right.
+//! What others do to what is ours on the host: said in the log, counted, and put right. And what they do to the host itself, where
+//! something of ours follows it.
 //!
 //! The host tells of it on a thread of its own ([`Host::watch`]); the decider compares and repairs, once for all that was told
 //! meanwhile. Where somebody does it again and again the service does not fight: it waits for the next change, which finds out
@@ -6,7 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use hostcompute_engine::host::Host;
+use hostcompute_engine::host::{Host, Told};
+use hostcompute_engine::network::fence;
 use hostcompute_schema::Failure;
 
 use super::{Job, Shared};
@@ -25,18 +27,32 @@ pub(super) fn listen<H: Host + Send + 'static>(
     host: &mut H,
 ) -> Result<(), Failure> {
     let shared = shared.clone();
-    // Whether the decider knows that there is something to put right.
-    let told = Arc::new(Mutex::new(false));
-    let tell = move |words: &str| {
-        tracing::warn!("{words}; this was not asked of the service");
-        shared.numbers.disturbed();
-        if std::mem::replace(&mut *lock(&told), true) {
+    let (disturbed, moved) = (Pending::default(), Pending::default());
+    let tell = move |told: Told<'_>| match told {
+        Told::Disturbed(words) => {
+            tracing::warn!("{words}; this was not asked of the service");
+            shared.numbers.disturbed();
+            disturbed.leave(&shared, Service::put_right);
+        }
+        Told::Moved => moved.leave(&shared, Service::follow_host),
+    };
+    host.watch(Box::new(tell)).map_err(|fault| fault.failure)
+}
+
+/// Work of one kind that the decider may know of already.
+#[derive(Debug, Clone, Default)]
+struct Pending(Arc<Mutex<bool>>);
+
+impl Pending {
+    /// Leaves it to the decider, once until that begins with it.
+    fn leave<H: Host + Send + 'static>(&self, shared: &Shared<H>, work: fn(&mut Service<H>)) {
+        if std::mem::replace(&mut *lock(&self.0), true) {
             return;
         }
-        let told = told.clone();
+        let pending = self.clone();
         let mut job = Job::Work(Box::new(move |service: &mut Service<H>| {
-            *lock(&told) = false;
-            service.put_right();
+            *lock(&pending.0) = false;
+            work(service);
         }));
         // This thread has nothing better to do, and what it says must not be lost.
         while let Err((back, _)) = shared.queue.push(job) {
@@ -47,8 +63,7 @@ pub(super) fn listen<H: Host + Send + 'static>(
             std::thread::sleep(PATIENCE);
         }
         shared.queue.call();
-    };
-    host.watch(Box::new(tell)).map_err(|fault| fault.failure)
+    }
 }
 
 /// When things were put right.
@@ -68,6 +83,22 @@ impl Repairs {
 }
 
 impl<H: Host> Service<H> {
+    /// Draws the fences of networks anew where the host is near something else now. What fails is tried again when the host moves again.
+    pub(crate) fn follow_host(&mut self) {
+        if !fence::is_any(&self.state) {
+            return;
+        }
+        let drawn = self.host.surroundings().map_err(|fault| fault.failure).and_then(|found| {
+            match fence::follow(&mut self.state, &found.prefixes) {
+                Some(decision) => self.carry_out_own("the host's addresses changed", decision),
+                None => Ok(()),
+            }
+        });
+        if let Err(failure) = drawn {
+            tracing::error!("fences of networks do not follow the host: {failure:#}");
+        }
+    }
+
     /// Makes the host agree with the state again, now or with the next change.
     fn put_right(&mut self) {
         // Without objects nothing is ours, and what is there may be another's.

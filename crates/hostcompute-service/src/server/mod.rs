@@ -128,6 +128,8 @@ impl<H: Host + Send + 'static> Server<H> {
             service: Mutex::new(None),
         });
         disturbance::listen(&shared, service.host())?;
+        // It may have moved while nobody watched.
+        service.follow_host();
         service.answer_clients();
         *lock(&shared.service) = Some(service);
         let its = shared.clone();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hostcompute_engine::host::{
-    Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings, Tell,
+    Counters, Difference, Fault, Flow, Hold, Host, Observer, Ports, Surroundings, Tell, Told,
 };
 use hostcompute_engine::plan::{Fact, Meter, Step};
 use hostcompute_engine::sim::{self, Moment, Simulator, Tamper};
@@ -98,11 +98,21 @@ impl Machine {
     pub fn disturb(&self, edit: Tamper) {
         let mut inside = self.inside();
         inside.simulator.tamper(edit);
-        // Whoever is told may look at the machine.
-        let tell = inside.tell.take();
         drop(inside);
+        self.tell(Told::Disturbed("something was taken away"));
+    }
+
+    /// Gives the machine other surroundings; whoever watches it is told.
+    pub fn relocate(&self, surroundings: Surroundings) {
+        self.with(|simulator| simulator.set_surroundings(surroundings));
+        self.tell(Told::Moved);
+    }
+
+    fn tell(&self, told: Told<'_>) {
+        // Whoever is told may look at the machine.
+        let tell = self.inside().tell.take();
         if let Some(tell) = tell {
-            tell("something was taken away");
+            tell(told);
             self.inside().tell = Some(tell);
         }
     }

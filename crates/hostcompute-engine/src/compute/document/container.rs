@@ -53,6 +53,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// What its own endpoints are called, unless the document says otherwise: the name that it has for itself, else its id.
+    pub fn endpoint_name(&self) -> &str {
+        self.launch.host_name.as_deref().unwrap_or(&self.record.id)
+    }
+
     /// What the worker is told, once it is known where the network is.
     pub fn launch(
         &self,
