@@ -219,7 +219,7 @@ pub struct Proxy {
 ///
 /// Host end: group [`PORT_GROUP`], MAC [`HOST_END_MAC`], no IPv6 address generation, IPv4 forwarding on, `route_localnet` on; a
 /// permanent neighbour and a /32 or /128 route (scope link, `prefer` as source) for each address.
-/// Inner end: `mac`, `mtu`, no IPv6 address generation, up, the addresses without prefix route (v6 without DAD), for each of
+/// Inner end (where it is in a namespace): `mac`, `mtu`, no IPv6 address generation, up, the addresses without prefix route (v6 without DAD), for each of
 /// `gateways` a permanent neighbour with [`HOST_END_MAC`], then `routes`. `lo` of the namespace is up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port {
@@ -231,6 +231,8 @@ pub struct Port {
     pub index: u32,
     /// Alias of the host end (policy PortName); empty for none.
     pub alias: String,
+    /// What is behind the host end.
+    pub far: FarEnd,
     /// Inner end, `eth0` and so on.
     pub inner_name: String,
     pub inner_index: u32,
@@ -244,6 +246,23 @@ pub struct Port {
     pub routes: Vec<PortRoute>,
     /// The host's preferred source toward this port, by family (the gateway addresses); none for Private networks.
     pub prefer: Vec<IpAddr>,
+}
+
+/// What is behind the host end of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FarEnd {
+    /// The inner end, in the port's namespace.
+    Namespace,
+    /// Whoever opens it: the host end is a tap device, which carries the frames of a virtual machine. What is inside is the machine's
+    /// own; the host end answers address resolution for all that the machine can reach.
+    Machine,
+}
+
+/// The name of the tap of an endpoint: clients work it out from the endpoint's id.
+pub fn tap(endpoint: Guid) -> String {
+    let text = alloc::format!("{endpoint}");
+    let digits = text.chars().filter(char::is_ascii_hexdigit).take(12);
+    core::iter::once("ht").map(String::from).chain(digits.map(String::from)).collect()
 }
 
 /// The interface group of every host end; the table recognises our ports by it and drops what it does not know.

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use hostcompute_schema::Guid;
 
 use crate::host::Difference;
-use crate::network::endpoint::Endpoint;
 use crate::object::{Change, Kind, Object};
 use crate::plan::Step;
 use crate::state::State;
@@ -42,8 +41,7 @@ pub fn after_reboot(state: &State) -> Vec<Change> {
         if !stays(state, endpoint.id) {
             changes.push(Change::Delete(Kind::Endpoint, endpoint.id));
         } else if endpoint.attachment.is_some() {
-            let detached = Endpoint { attachment: None, detached: true, ..(**endpoint).clone() };
-            changes.push(Change::Put(Object::Endpoint(detached.into())));
+            changes.push(Change::Put(Object::Endpoint(endpoint.detached(state).into())));
         }
     }
     changes

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hostcompute_engine::host::Host;
 use hostcompute_engine::mac::Mac;
 use hostcompute_engine::plan::{
-    Anchor, Element, Fact, Family, INNER_INDEX, Port, PortRoute, Step, host_end,
+    Anchor, Element, Fact, Family, FarEnd, INNER_INDEX, Port, PortRoute, Step, host_end,
 };
 use hostcompute_linux::{Linux, Options};
 use hostcompute_schema::Guid;
@@ -171,6 +171,7 @@ fn endpoint(number: u32) -> Vec<Fact> {
             name: name.clone(),
             index: 2_000_000 + number,
             alias: String::new(),
+            far: FarEnd::Namespace,
             inner_name: "eth0".into(),
             inner_index: 3_000_000 + number,
             mac,

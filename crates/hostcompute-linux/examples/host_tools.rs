@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use hostcompute_engine::host::Host;
 use hostcompute_engine::mac::Mac;
-use hostcompute_engine::plan::{Anchor, Element, Fact, Family, Port, Step};
+use hostcompute_engine::plan::{Anchor, Element, Fact, Family, FarEnd, Port, Step};
 use hostcompute_linux::{Linux, Options, doctor, exec, rootless};
 use hostcompute_schema::{Failure, Guid};
 
@@ -113,6 +113,7 @@ fn sample_facts(ports: u16) -> Vec<Fact> {
             name: "he0".into(),
             index: 1_000_001,
             alias: String::new(),
+            far: FarEnd::Namespace,
             inner_name: "eth0".into(),
             inner_index: 2,
             mac,

@@ -23,7 +23,7 @@ unsafe extern "C" {
         value: *mut c_void,
         length: *mut u32,
     ) -> c_int;
-    fn ioctl(fd: c_int, request: c_ulong, argument: c_ulong) -> c_int;
+    fn ioctl(fd: c_int, request: c_ulong, argument: *const c_void) -> c_int;
 }
 
 const SOL_SOCKET: c_int = 1;
@@ -160,7 +160,7 @@ fn process_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 
 fn namespace_of(process: &OwnedFd) -> Result<OwnedFd, Errno> {
     // SAFETY: this request takes no argument; it answers with a new descriptor or fails. The descriptor given is borrowed.
-    let result = unsafe { ioctl(process.as_raw_fd(), PIDFD_GET_USER_NAMESPACE, 0) };
+    let result = unsafe { ioctl(process.as_raw_fd(), PIDFD_GET_USER_NAMESPACE, std::ptr::null()) };
     owned(result)
 }
 

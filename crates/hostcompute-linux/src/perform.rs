@@ -15,7 +15,9 @@
 
 use std::os::fd::AsFd;
 
-use hostcompute_engine::plan::{AddressSet, Diversion, Fact, Member, Port, Service, Step, Tunnel};
+use hostcompute_engine::plan::{
+    AddressSet, Diversion, Fact, FarEnd, Member, Port, Service, Step, Tunnel,
+};
 use rustix::io::Errno;
 
 use crate::cleanup::Retired;
@@ -328,7 +330,10 @@ impl<'p> Performance<'_, 'p> {
     /// Makes the port's pair, unless it is ready.
     fn begin_port(&mut self, step: usize, port: &'p Port) -> Result<(), Error> {
         let mut pair = Pair::Ready;
-        if !self.host.pool.redeem(port) {
+        if port.far == FarEnd::Machine {
+            self.make_tap(port)?;
+            pair = Pair::New;
+        } else if !self.host.pool.redeem(port) {
             let inside = self.host.namespaces.inside(port.netns)?;
             let note = Note { step, aim: "number the namespace", lenient: Lenient::Present };
             self.host.numbering.push(&mut self.datagram, note, inside.fd.as_fd());
@@ -337,6 +342,20 @@ impl<'p> Performance<'_, 'p> {
         }
         self.begun.push(Begun { step, port, pair });
         Ok(())
+    }
+
+    /// Makes the tap for a machine, in the place of an earlier one of ours.
+    fn make_tap(&mut self, port: &Port) -> Result<(), Error> {
+        match self.host.within(|| port::make_tap(port)) {
+            Err(error) if matches!(error.errno(), Some(Errno::BUSY | Errno::EXIST)) => {
+                self.flush()?;
+                self.hand_over()?;
+                self.host.cleanup.settle()?;
+                delete_ours(&mut self.host.route, port.index, &port.name)?;
+                self.host.within(|| port::make_tap(port))
+            }
+            made => made,
+        }
     }
 
     /// Waits for the cleanup where it has still to speak of the same link or address.
@@ -446,7 +465,7 @@ impl<'p> Performance<'_, 'p> {
                 port::push_change(&mut self.datagram, step, from, to);
                 let mut inside = Datagram::default();
                 port::push_change_inside(&mut inside, step, from, to);
-                if !inside.is_empty() {
+                if !inside.is_empty() && to.far == FarEnd::Namespace {
                     self.flush()?;
                     self.host.namespaces.inside(to.netns)?.socket.exchange(&mut inside)?;
                 }
@@ -496,8 +515,9 @@ impl<'p> Performance<'_, 'p> {
             return Ok(());
         }
         self.send_host_halves(&mut begun)?;
+        let inside = |begun: &Begun<'_>| begun.port.far == FarEnd::Namespace;
         let mut looks = Datagram::default();
-        for Begun { step, port, pair } in begun {
+        for Begun { step, port, pair } in begun.into_iter().filter(inside) {
             let mut datagram = Datagram::default();
             port::push_inside(&mut datagram, step, port, pair);
             let inside = self.host.namespaces.inside(port.netns)?;
@@ -508,7 +528,10 @@ impl<'p> Performance<'_, 'p> {
                 port.index,
             );
         }
-        self.host.route.exchange(&mut looks)
+        match looks.is_empty() {
+            true => Ok(()),
+            false => self.host.route.exchange(&mut looks),
+        }
     }
 
     fn send_host_halves(&mut self, ports: &mut [Begun<'p>]) -> Result<(), Error> {
@@ -517,7 +540,7 @@ impl<'p> Performance<'_, 'p> {
                 Pair::New => port::refuse_ipv6(begun.port),
                 Pair::Ready => port::allow_ipv6(begun.port),
             });
-            Ok(())
+            ports.iter().try_for_each(|begun| port::answer_solicitations(begun.port))
         };
         self.host.within(choose_ipv6)?;
         for Begun { step, port, pair } in ports.iter() {
@@ -584,6 +607,9 @@ impl<'p> Performance<'_, 'p> {
             Fact::Port(port) => {
                 delete_ours(&mut self.host.route, port.index, &port.name)?;
                 delete_former_owners(&mut self.host.route, port)?;
+                if port.far == FarEnd::Machine {
+                    return self.host.within(|| port::make_tap(port));
+                }
                 self.delete_spare(port)?;
                 let inside = self.host.namespaces.inside(port.netns)?;
                 let mut datagram = Datagram::default();

@@ -7,15 +7,17 @@
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
-use hostcompute_engine::plan::{DYING_GROUP, Family, HOST_END_MAC, PORT_GROUP, Port};
+use hostcompute_engine::plan::{DYING_GROUP, Family, FarEnd, HOST_END_MAC, PORT_GROUP, Port};
 use ipnet::IpNet;
 
+use crate::error::Error;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
 use crate::route::address;
 use crate::route::link::{self, Finish, Inet4Setting, NewLink, Peer};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, Path, Target};
+use crate::sys;
 
 /// IPv4 settings of the host end: packets from it are forwarded whatever the host's own setting, and answers to what the host
 /// sent from its loopback address are let in (the packet filter keeps workloads from using that).
@@ -102,6 +104,19 @@ pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, pair:
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     let up = note("bring the interface up");
     match pair {
+        Pair::New if port.far == FarEnd::Machine => {
+            let settings = note("set up the interface");
+            link::push_settings(datagram, settings, port.index, &HOST_SETTINGS, "");
+            let (mac, group) = (Some(HOST_END_MAC), Some(PORT_GROUP));
+            let (mtu, alias) = (port.mtu, port.alias.as_str());
+            let finish = Finish { mac, group, mtu, alias, ..Finish::default() };
+            link::push_finish(datagram, up, port.index, finish);
+            push_answers(datagram, step, port.index);
+            for gateway in answered_for(port) {
+                let note = note("answer for the gateway");
+                neighbour::push_proxy(datagram, note, port.index, gateway);
+            }
+        }
         Pair::New => {
             let settings = note("set up the interface");
             link::push_settings(datagram, settings, port.index, &HOST_SETTINGS, &port.alias);
@@ -121,7 +136,28 @@ pub(crate) fn push_host(datagram: &mut Datagram, step: usize, port: &Port, pair:
     }
 }
 
-/// The half inside the namespace.
+/// The gateways for which a tap answers solicitations; a machine finds those of IPv4, and its neighbours, as whoever has a lease does.
+pub(crate) fn answered_for(port: &Port) -> impl Iterator<Item = IpAddr> + '_ {
+    let machine = port.far == FarEnd::Machine;
+    port.gateways.iter().copied().filter(move |gateway| machine && gateway.is_ipv6())
+}
+
+/// Makes the tap of a port; the calling thread is in the host namespace.
+pub(crate) fn make_tap(port: &Port) -> Result<(), Error> {
+    sys::make_tap(&port.name, port.index)
+        .map_err(|source| Error::system("make the virtual machine's interface", source))
+}
+
+/// Lets a tap answer solicitations, where it has to.
+pub(crate) fn answer_solicitations(port: &Port) -> Result<(), Error> {
+    if answered_for(port).next().is_none() {
+        return Ok(());
+    }
+    let path = format!("/proc/sys/net/ipv6/conf/{}/proxy_ndp", port.name);
+    std::fs::write(path, "1").map_err(|source| Error::system("answer solicitations", source))
+}
+
+/// The half inside the namespace; what is inside of a machine is its own.
 pub(crate) fn push_inside(datagram: &mut Datagram, step: usize, port: &Port, pair: Pair) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     link::push_up(datagram, note("bring the loopback interface up"), LOOPBACK);

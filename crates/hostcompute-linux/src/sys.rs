@@ -1,10 +1,10 @@
 //! The few system calls that neither the standard library nor `rustix` wraps: socket options of netlink, the cookie of a
-//! network namespace, packet sockets, `unshare` and `fork`.
+//! network namespace, packet sockets, tap devices, `unshare` and `fork`.
 //!
 //! With [`crate::peer`] and [`crate::activation`] the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
 #![expect(unsafe_code, reason = "raw system calls; each block says why it is sound")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_ulong, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
@@ -39,6 +39,7 @@ unsafe extern "C" {
         to: *const c_void,
         length: u32,
     ) -> isize;
+    fn ioctl(fd: c_int, request: c_ulong, argument: *const c_void) -> c_int;
     fn fork() -> c_int;
     fn _exit(status: c_int) -> !;
 }
@@ -261,4 +262,44 @@ pub(crate) fn send_packet(socket: impl AsFd, link: u32, frame: &[u8]) -> io::Res
         )
     };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes a tap device of this name and index in the calling thread's network namespace, down, which stays when nobody has it open.
+/// EBUSY where a device of the name is there.
+pub(crate) fn make_tap(name: &str, index: u32) -> io::Result<()> {
+    /// struct ifreq, as far as it is used; the kernel reads 40 bytes.
+    #[repr(C)]
+    struct Wanted {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    const TUNSETIFF: c_ulong = 0x4004_54ca;
+    const TUNSETPERSIST: c_ulong = 0x4004_54cb;
+    const TUNSETIFINDEX: c_ulong = 0x4004_54da;
+    const TAP: u16 = 2;
+    const WITHOUT_HEADER: u16 = 0x1000;
+    const ONLY_NEW: u16 = 0x8000;
+    let flags = TAP | WITHOUT_HEADER | ONLY_NEW;
+    let mut wanted = Wanted { name: [0; 16], flags, rest: [0; 22] };
+    // The last byte stays zero.
+    for (place, byte) in wanted.name.iter_mut().take(15).zip(name.bytes()) {
+        *place = byte;
+    }
+    let device = std::fs::File::options().read(true).write(true).open("/dev/net/tun")?;
+    let index = c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let persistent: *const c_void = std::ptr::without_provenance(1);
+    let requests: [(c_ulong, *const c_void); 3] = [
+        (TUNSETIFINDEX, (&raw const index).cast()),
+        (TUNSETIFF, (&raw mut wanted).cast_const().cast()),
+        (TUNSETPERSIST, persistent),
+    ];
+    for (request, argument) in requests {
+        // SAFETY: behind the first two are an int, which the kernel reads, and an ifreq of 40 bytes, which it reads and writes; both
+        // outlive the call, and the latter is used by nobody else. The third is taken as a number.
+        if unsafe { ioctl(device.as_raw_fd(), request, argument) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use hostcompute_schema::operation::Operation;
 use serde_json::{Value, json};
 
 use lab::Netns;
+use lab::machine::Machine;
 use lab::node::{Node, Wire, seclude};
 use lab::resolver::{EVERYBODY, Resolver};
 use lab::traffic::{tcp, tcp_refused, tcp_server};
@@ -270,6 +271,32 @@ fn ask_over_tcp(netns: &Netns, name: &str) -> Vec<u8> {
         stream.read_exact(&mut answer).unwrap();
         answer
     })
+}
+
+/// A virtual machine gets its endpoint's address over its tap, finds names, and what its document says.
+#[test]
+fn a_machine_is_served_as_a_container_is() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut host = wire.node(1);
+    let names = json!([{"Type": "AutomaticDNS", "Settings": {"Enable": true}}]);
+    let network = host.create(Operation::CreateNetwork, &network("ICS", 3, &names));
+    let _web = host.container(network, "10.8.0.9", &named("web"));
+    let endpoint = json!({
+        "Name": "vm", "MacAddress": "02-11-22-33-44-55",
+        "IpConfigurations": [{"IpAddress": "10.8.0.7"}],
+    });
+    let (_, _, tap) = host.socket(network, &endpoint);
+    host.check();
+    let machine = Machine::boot(&host.host, &tap, "02:11:22:33:44:55");
+    let client = Client::begin(&machine.netns, "vm");
+    client.hears("ready");
+    let told = client.told();
+    assert!(told.contains("bound ip=10.8.0.7 ") && told.contains("router=10.8.0.1"), "{told}");
+    assert!(look_up(&machine.netns, "a", "web").contains("Address: 10.8.0.9"));
+    host.check();
 }
 
 /// Answers go to endpoints alone: a machine near by can name an endpoint as the sender, but it cannot send from its port.

@@ -218,6 +218,32 @@ fn a_tunnelled_network_shows_every_packet_to_the_gateway() {
     }
 }
 
+/// Whoever pulls the cable and plugs it in again finds everything in its place.
+#[test]
+fn the_adapter_answers_after_its_carrier_was_lost() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, machine) = (wire.node(1), wire.node(9));
+    let network = host.create(Operation::CreateNetwork, &network("L2Bridge", &json!([])));
+    let a = host.container(network, "192.0.2.50", &json!({}));
+    let carrier = |is: &str| {
+        wire.netns.exec(&format!("ip link set p1 {is}"));
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let shown = if is == "up" { "LOWER_UP" } else { "NO-CARRIER" };
+        while !host.host.exec("ip -o link show up0").contains(shown) {
+            assert!(std::time::Instant::now() < deadline, "the adapter does not notice");
+            std::thread::yield_now();
+        }
+    };
+    carrier("down");
+    carrier("up");
+    host.check();
+    let _server = tcp_server(&a, "a", "192.0.2.50:80");
+    assert!(tcp(&machine.host, "192.0.2.50:80").is_some());
+}
+
 #[test]
 fn what_others_take_away_comes_back_and_what_is_too_much_goes() {
     if !seclude() {
@@ -280,6 +306,7 @@ fn ports_are_published_and_neighbours_can_be_kept_apart() {
 fn with_link_local(node: &Node, number: u8) {
     node.host.exec(&format!("ip -6 addr add fe80::{number}/64 dev up0 nodad"));
     node.host.exec(&format!("ip -6 addr add 2001:db8:2::{number}/64 dev up0 nodad"));
+    node.await_route_to(&format!("2001:db8:2::{number}"));
 }
 
 #[test]

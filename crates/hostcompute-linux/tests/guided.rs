@@ -91,12 +91,7 @@ fn guided_endpoints_are_machines_under_their_own_macs() {
         node.host.exec(&format!("ip -6 addr add fe80::{number}/64 dev up0 nodad"));
         node.host.exec(&format!("ip -6 addr add 2001:db8:2::{number}/64 dev up0 nodad"));
     }
-    // The kernel makes the route to a new address a moment later.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !host.uplink().contains("local 2001:db8:2::1") {
-        assert!(std::time::Instant::now() < deadline, "the adapter's address does not come up");
-        std::thread::yield_now();
-    }
+    host.await_route_to("2001:db8:2::1");
     let before = host.uplink();
     let network = host.create(Operation::CreateNetwork, &network(&json!([])));
     let open = json!([rule("Allow", "In", "", 100), rule("Allow", "Out", "", 100)]);

@@ -17,8 +17,8 @@ use crate::network::subnet::Subnet;
 use crate::network::{detour, overlay, sdn_route};
 use crate::object::Object;
 use crate::plan::{
-    Diversion, Element, Fact, Family, HostAddress, INNER_INDEX, Lane, Meter, Port, PortRoute,
-    Proxy, Shaper, host_end,
+    Diversion, Element, Fact, Family, FarEnd, HostAddress, INNER_INDEX, Lane, Meter, Port,
+    PortRoute, Proxy, Shaper, host_end, tap,
 };
 use crate::request::EventKind;
 use crate::state::State;
@@ -50,14 +50,8 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
         let why = "an endpoint of a Transparent network has an interface of its own, which HostDefault cannot give it";
         return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Settings.EndpointId"));
     }
-    if draft.state.namespaces.get(namespace).is_some_and(|namespace| namespace.is_guests()) {
-        let why = alloc::format!(
-            "namespace {namespace} is inside of a virtual machine, where this host cannot plug endpoints in"
-        );
-        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why)
-            .hint("only namespaces of type Host and HostDefault take endpoints"));
-    }
-    permitted(&endpoint, namespace)?;
+    permitted(draft.state, &endpoint, namespace)?;
+    let guided = station::is_guided_in(draft.state, &endpoint, namespace)?;
     if namespace == HOST_DEFAULT && draft.state.routes_of(id).next().is_some() {
         return Err(sdn_route::on_host());
     }
@@ -70,12 +64,15 @@ pub(crate) fn attach(draft: &mut Draft<'_, '_>, id: Guid, namespace: Guid) -> Re
     }
     let sequence = draft.next_sequence();
     let network = draft.state.network(endpoint.network)?;
-    let has_port = network.mode != Mode::Transparent || station::is_guided(network, &endpoint);
-    let alone =
-        has_port && namespace != HOST_DEFAULT && draft.state.attached(namespace).next().is_none();
+    let has_port = network.mode != Mode::Transparent || guided || network.guides();
+    let inside = !is_guests(draft.state, namespace);
+    let alone = inside
+        && has_port
+        && namespace != HOST_DEFAULT
+        && draft.state.attached(namespace).next().is_none();
     let interface = if alone { draft.first_interface(namespace) } else { draft.next_interface() };
     let attachment = Some(Attachment { namespace, sequence, interface, slot });
-    draft.put(Object::Endpoint(Endpoint { attachment, ..(*endpoint).clone() }.into()));
+    draft.put(Object::Endpoint(Endpoint { attachment, guided, ..(*endpoint).clone() }.into()));
     draft.port_event(EventKind::NetworkEndpointAttached, &endpoint);
     Ok(())
 }
@@ -120,16 +117,30 @@ pub fn meter(state: &State, endpoint: &Endpoint) -> Option<Meter> {
 
 /// Takes an endpoint out of its namespace.
 pub(crate) fn detach(draft: &mut Draft<'_, '_>, endpoint: &Endpoint) {
-    let detached = Endpoint { attachment: None, detached: true, ..endpoint.clone() };
+    let detached = endpoint.detached(draft.state);
     draft.put(Object::Endpoint(detached.into()));
     draft.port_event(EventKind::NetworkEndpointDetached, endpoint);
+}
+
+/// Whether a namespace is inside of a virtual machine.
+pub(crate) fn is_guests(state: &State, namespace: Guid) -> bool {
+    state.namespaces.get(namespace).is_some_and(|namespace| namespace.is_guests())
 }
 
 /// Whether the namespace can carry out the endpoint's policies.
 ///
 /// # Errors
-/// HCN_E_REQUEST_UNSUPPORTED: in HostDefault an endpoint is an address of the host, not an interface of its own.
-pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Failure> {
+/// HCN_E_REQUEST_UNSUPPORTED: in HostDefault an endpoint is an address of the host, not an interface of its own; what is inside of a
+/// machine is out of the host's reach.
+pub(crate) fn permitted(
+    state: &State,
+    endpoint: &Endpoint,
+    namespace: Guid,
+) -> Result<(), Failure> {
+    let guests = is_guests(state, namespace);
+    if guests {
+        return permitted_to_machine(endpoint);
+    }
     if namespace != HOST_DEFAULT {
         return Ok(());
     }
@@ -152,6 +163,20 @@ pub(crate) fn permitted(endpoint: &Endpoint, namespace: Guid) -> Result<(), Fail
     Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why))
 }
 
+fn permitted_to_machine(endpoint: &Endpoint) -> Result<(), Failure> {
+    let promised = match () {
+        () if endpoint.has_flag(LOW_METRIC | FIRST_RESOLVER) => {
+            "EnableLowInterfaceMetric or OverrideDNSServerOrder (a flag)"
+        }
+        () if !endpoint.policies.sidecars.is_empty() => "L4WFPPROXY",
+        () => return Ok(()),
+    };
+    let why = alloc::format!(
+        "what is inside of a virtual machine is out of this host's reach, so policy {promised} cannot be carried out"
+    );
+    Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why))
+}
+
 /// The port of an endpoint that is attached to a namespace other than HostDefault.
 pub fn port(state: &State, endpoint: &Endpoint) -> Option<Port> {
     port_at(state, endpoint, endpoint.attachment.as_ref()?)
@@ -166,10 +191,15 @@ fn port_at(state: &State, endpoint: &Endpoint, attachment: &Attachment) -> Optio
         return None;
     }
     let (gateways, routes) = ways_out(network, endpoint, attachment.slot);
+    let (far, name) = match is_guests(state, attachment.namespace) {
+        true => (FarEnd::Machine, tap(endpoint.id)),
+        false => (FarEnd::Namespace, host_end(attachment.interface)),
+    };
     Some(Port {
         endpoint: endpoint.id,
         netns: attachment.namespace,
-        name: host_end(attachment.interface),
+        far,
+        name,
         index: attachment.interface,
         alias: endpoint.policies.port_name.clone().unwrap_or_default(),
         inner_name: alloc::format!("eth{}", attachment.slot),

@@ -90,6 +90,14 @@ impl Endpoint {
         }
     }
 
+    /// As it is in no namespace any more.
+    pub(crate) fn detached(&self, state: &State) -> Self {
+        let network = state.networks.get(self.network);
+        let guided =
+            network.is_some_and(|it| station::wants_guidance(state, &self.policies, it, None));
+        Self { attachment: None, detached: true, guided, ..self.clone() }
+    }
+
     /// Whether other endpoints are out of its reach (DisableInterComputeCommunication).
     pub fn isolated(&self) -> bool {
         self.has_flag(ISOLATED)
@@ -147,7 +155,7 @@ impl Endpoint {
         });
         let addresses = addresses(&document)?;
         let policies = policy::read(&document.policies, network, &addresses)?;
-        let guided = station::wants_guidance(&policies, network);
+        let guided = station::wants_guidance(state, &policies, network, attachment.as_ref());
         let remote = match is_remote(&document) {
             true => Some(remote::read(&document.policies, &policies, network)?),
             false => None,
@@ -264,7 +272,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         Some(remote) => remote::check(draft, &network, remote, &addresses, mac)?,
         None => remote::check_local(&policies, &network)?,
     }
-    let guided = station::wants_guidance(&policies, &network);
+    let guided = station::wants_guidance(draft.state, &policies, &network, None);
     if guided || network.guides() {
         station::check_guided(&network, &addresses, &routes)?;
     }
@@ -436,11 +444,12 @@ fn change_policies(
         None => remote::check_local(&policies, &network)?,
     }
     let hops = hops(draft, (&network, &endpoint.routes), &policies, "Settings.Policies")?;
-    let guided = station::wants_guidance(&policies, &network);
+    let attachment = endpoint.attachment.as_ref();
+    let guided = station::wants_guidance(draft.state, &policies, &network, attachment);
     let changed = Endpoint { document, policies, remote, hops, guided, ..endpoint.clone() };
     station::check_endpoint(draft.state, &network, endpoint, &changed)?;
     if let Some(attachment) = &changed.attachment {
-        attach::permitted(&changed, attachment.namespace)?;
+        attach::permitted(draft.state, &changed, attachment.namespace)?;
     }
     draft.put(Object::Endpoint(changed.into()));
     Ok(())

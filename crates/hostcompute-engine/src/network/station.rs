@@ -2,7 +2,7 @@
 //!
 //! Most are *stations*: the host has no part in their traffic, nor does it see them, since an adapter does not talk to the machines that
 //! it carries. Where a policy filters, translates, steers or shapes, the endpoint is *guided*: it has a port as on bridged networks, out
-//! of whose reach the host does all that, and a face on the wire, which has its MAC and answers for its addresses. A station becomes
+//! of whose reach the host does all that (so it has in a virtual machine, which has no place for a link of the adapter), and a face on the wire, which has its MAC and answers for its addresses. A station becomes
 //! guided, and the other way round, when such policies come and go.
 
 use alloc::string::String;
@@ -10,10 +10,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use hostcompute_schema::{Failure, HResult};
+use hostcompute_schema::{Failure, Guid, HResult};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use crate::network::attach;
 use crate::network::endpoint::{Attachment, Endpoint};
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
@@ -58,9 +59,32 @@ impl Adapter {
     }
 }
 
-/// Whether an endpoint's own policies want the host between it and the wire.
-pub(crate) fn wants_guidance(policies: &Policies, network: &Network) -> bool {
-    network.mode == Mode::Transparent && policies.need_host()
+/// Whether an endpoint's own policies, or the machine that it is plugged into, want the host between it and the wire.
+pub(crate) fn wants_guidance(
+    state: &State,
+    policies: &Policies,
+    network: &Network,
+    attachment: Option<&Attachment>,
+) -> bool {
+    let machine = || attachment.is_some_and(|it| attach::is_guests(state, it.namespace));
+    network.mode == Mode::Transparent && (policies.need_host() || machine())
+}
+
+/// Whether an endpoint will be guided for its own sake in a namespace.
+///
+/// # Errors
+/// HCN_E_REQUEST_UNSUPPORTED where it cannot be.
+pub(crate) fn is_guided_in(
+    state: &State,
+    endpoint: &Endpoint,
+    namespace: Guid,
+) -> Result<bool, Failure> {
+    let network = state.network(endpoint.network)?;
+    if network.mode == Mode::Transparent && attach::is_guests(state, namespace) {
+        check_guided(network, &endpoint.addresses, &endpoint.routes)?;
+        return Ok(true);
+    }
+    Ok(endpoint.guided)
 }
 
 /// Whether the host is between an endpoint of the network and the wire.
@@ -271,7 +295,7 @@ fn routes(network: &Network, endpoint: &Endpoint, slot: u32) -> Vec<PortRoute> {
     });
     let mut routes: Vec<PortRoute> = Vec::new();
     for mut route in own.chain(endpoint.routes.iter().cloned()) {
-        route.metric = super::attach::metric_at(&route, slot);
+        route.metric = attach::metric_at(&route, slot);
         let rival = |other: &PortRoute| {
             (other.destination, other.metric) == (route.destination, route.metric)
         };

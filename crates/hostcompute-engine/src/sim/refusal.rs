@@ -15,8 +15,9 @@ use ipnet::IpNet;
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Face, Fact, Family, Guise, Lane,
-    Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way, Wire,
+    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Face, Fact, Family, FarEnd, Guise,
+    Lane, Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way,
+    Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -280,7 +281,8 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
     };
     match fact {
         Fact::Port(port) => {
-            if !kernel.things.contains_key(&Thing::Netns(port.netns)) {
+            let inside = port.far == FarEnd::Namespace;
+            if inside && !kernel.things.contains_key(&Thing::Netns(port.netns)) {
                 let text = format!("namespace {} of port {} is not there", port.netns, port.name);
                 return Err(Failure::new(HResult::HCN_E_NAMESPACE_ATTACH_FAILED, text));
             }

@@ -10,8 +10,8 @@ use std::format;
 use super::*;
 use crate::mac::Mac;
 use crate::plan::{
-    AclChain, AclRule, Affinity, Anchor, Direction, Diversion, Element, HostAddress, Lane, Port,
-    PortRoute, Resolver, Service, Shaper, Verdict, VipRoute, difference, undo,
+    AclChain, AclRule, Affinity, Anchor, Direction, Diversion, Element, FarEnd, HostAddress, Lane,
+    Port, PortRoute, Resolver, Service, Shaper, Verdict, VipRoute, difference, undo,
 };
 
 const TCP: u8 = 6;
@@ -49,6 +49,7 @@ fn port(network: u8, host: u8) -> Port {
         name: format!("he{host}"),
         index: 100 + u32::from(host),
         alias: String::new(),
+        far: FarEnd::Namespace,
         inner_name: "eth0".into(),
         inner_index: 2,
         mac: Mac([2, 1, 0, 0, 0, host]),

@@ -600,7 +600,9 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
     if endpoint.place.is_some() {
         e.wrong([HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS]);
     }
-    if model.namespace(namespace).is_some_and(|namespace| namespace.guest) {
+    // What is on the wire past the host has no place in a machine, unless it has an address by which the host can lead to it.
+    let machine = model.namespace(namespace).is_some_and(|namespace| namespace.guest);
+    if machine && model.is_station(endpoint) && endpoint.addresses.is_empty() {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
     if namespace == model.host_default {

@@ -101,8 +101,10 @@ impl Model {
         let guides = |policy: &Policy| {
             matches!(policy, Policy::Acl(_) | Policy::Qos(_) | Policy::OutboundNat { .. })
         };
+        let in_machine = |id: Guid| self.namespace(id).is_some_and(|namespace| namespace.guest);
         let network = self.network(endpoint.network);
-        network.is_some_and(|network| network.mode == Mode::Transparent)
+        !endpoint.place.is_some_and(in_machine)
+            && network.is_some_and(|network| network.mode == Mode::Transparent)
             && !endpoint.policies.iter().any(guides)
     }
 

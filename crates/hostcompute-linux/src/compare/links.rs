@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use hostcompute_engine::plan::{
-    Anchor, DYING_GROUP, Detour, Fact, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port,
+    Anchor, DYING_GROUP, Detour, Fact, FarEnd, HOST_END_MAC, HostAddress, PORT_GROUP, Peer, Port,
     RemoteRoute, Shaper, Tunnel, VipRoute, Wire,
 };
 use ipnet::IpNet;
@@ -141,6 +141,7 @@ impl HostView {
                 }
             }
             Fact::Port(wanted) => match self.port(wanted) {
+                Finding::Holds if wanted.far == FarEnd::Machine => Finding::Holds,
                 Finding::Holds => inside(host, wanted, self.leased.contains(&wanted.index))?,
                 other => other,
             },
@@ -285,16 +286,28 @@ impl HostView {
         let Some(link) = self.tables.links.get(&wanted.index) else { return Finding::Missing };
         let mut found = Report::default();
         found.expect("the name", &wanted.name, &link.name);
-        found.expect("the kind", "veth", &link.kind);
+        match wanted.far {
+            FarEnd::Namespace => {
+                found.expect("the kind", "veth", &link.kind);
+                found.expect("the other end's index", &Some(wanted.inner_index), &link.peer);
+            }
+            FarEnd::Machine => {
+                found.expect("the kind", "tun", &link.kind);
+                found.note(!self.answers(wanted.index), "it does not answer for neighbours");
+            }
+        }
         found.expect("the group", &PORT_GROUP, &link.group);
         found.expect("the MAC", &Some(HOST_END_MAC), &link.mac);
-        found.expect("the other end's index", &Some(wanted.inner_index), &link.peer);
         found.expect("the MTU", &port::mtu(wanted), &link.mtu);
         found.expect("the alias", &wanted.alias, &link.alias);
         found.note(!link.up, "it is down");
         found.note(!link.silent && link.has_inet6(), "it makes IPv6 addresses by itself");
         for setting in port::HOST_SETTINGS {
             found.note(link.inet4(setting) != Some(1), || format!("{setting:?} is off"));
+        }
+        for gateway in port::answered_for(wanted) {
+            let there = self.answers_for(wanted.index, gateway);
+            found.note(!there, || format!("without answers for {gateway}"));
         }
         for path in port::host_paths(wanted) {
             let there = self.tables.has_path(&path);
@@ -458,6 +471,7 @@ impl Explained {
             Fact::Port(port) => {
                 self.links.insert(port.index);
                 self.paths.extend(port::host_paths(port));
+                self.proxies.extend(port::answered_for(port).map(|gateway| (port.index, gateway)));
             }
             Fact::Shaper(shaper) => {
                 self.links.insert(shaper.index);

@@ -93,7 +93,9 @@ pub(crate) fn push_remove_proxy(datagram: &mut Datagram, note: Note, index: u32,
 
 fn write_proxy(body: &mut Body<'_>, index: u32, address: IpAddr) {
     body.raw(&[family_number(Family::of(&address)), 0, 0, 0]).raw(&index.to_ne_bytes());
-    body.raw(&[0, 0, NTF_PROXY, 0]);
+    // Others are forgotten when the link loses its carrier.
+    let [low, high] = NUD_PERMANENT.to_ne_bytes();
+    body.raw(&[low, high, NTF_PROXY, 0]);
     with_octets(address, |octets| {
         body.put(NDA_DST, octets);
     });

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use expect_test::{Expect, expect};
 use hostcompute_engine::mac::Mac;
 use hostcompute_engine::plan::{
-    Anchor, Diversion, HOST_END_MAC, HostAddress, Lane, Port, PortRoute, Shaper, VipRoute,
+    Anchor, Diversion, FarEnd, HOST_END_MAC, HostAddress, Lane, Port, PortRoute, Shaper, VipRoute,
 };
 use hostcompute_schema::Guid;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
@@ -59,6 +59,7 @@ fn sample() -> Port {
         name: "he12".to_owned(),
         index: 1012,
         alias: "web".to_owned(),
+        far: FarEnd::Namespace,
         inner_name: "eth0".to_owned(),
         inner_index: 12,
         mac: Mac([2, 0, 0, 0, 0, 12]),

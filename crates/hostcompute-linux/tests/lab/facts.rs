@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hostcompute_engine::mac::Mac;
-use hostcompute_engine::plan::{Anchor, Element, Fact, Family, Port, PortRoute};
+use hostcompute_engine::plan::{Anchor, Element, Fact, Family, FarEnd, Port, PortRoute};
 use hostcompute_schema::Guid;
 use ipnet::IpNet;
 
@@ -76,6 +76,7 @@ pub fn port(n: u8, e: u8) -> Port {
         name: format!("he{n}x{e}"),
         index: 2_000_000 + u32::from(n) * 1000 + u32::from(e),
         alias: String::new(),
+        far: FarEnd::Namespace,
         inner_name: "eth0".to_owned(),
         inner_index: 2,
         mac: Mac([2, 0x15, 0x5d, 1, n, e]),

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 pub mod facts;
+pub mod machine;
 pub mod node;
 pub mod pods;
 pub mod resolver;
@@ -116,6 +117,23 @@ pub fn exec(line: &str) -> String {
 fn unshare(flags: UnshareFlags) {
     // SAFETY: descriptors stay shared.
     unsafe { rustix::thread::unshare_unsafe(flags) }.unwrap();
+}
+
+/// Opens a tap of the calling thread's namespace, as whoever runs a virtual machine does.
+#[expect(unsafe_code, reason = "a tap is opened by an ioctl that nobody wraps")]
+pub fn open_tap(name: &str) -> std::fs::File {
+    unsafe extern "C" {
+        fn ioctl(fd: i32, request: std::ffi::c_ulong, argument: *mut u8) -> i32;
+    }
+    // TUNSETIFF with a struct ifreq: the name, then IFF_TAP and IFF_NO_PI.
+    let mut wanted = [0_u8; 40];
+    wanted[..name.len()].copy_from_slice(name.as_bytes());
+    wanted[16..18].copy_from_slice(&0x1002_u16.to_ne_bytes());
+    let device = std::fs::File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+    // SAFETY: the kernel reads and writes 40 bytes, which are there and outlive the call.
+    let failed = unsafe { ioctl(device.as_raw_fd(), 0x4004_54ca, wanted.as_mut_ptr()) } != 0;
+    assert!(!failed, "{name}: {}", std::io::Error::last_os_error());
+    device
 }
 
 /// The laboratory of one test.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hostcompute_engine::host::Host;
 use hostcompute_engine::network::fence;
-use hostcompute_engine::plan::undo;
+use hostcompute_engine::plan::{tap, undo};
 use hostcompute_engine::{Context, Reply, Request, State, decide};
 use hostcompute_linux::Linux;
 use hostcompute_schema::operation::Operation;
@@ -174,6 +174,17 @@ impl Node {
         (Netns::open(&self.linux.netns_path(namespace)), endpoint)
     }
 
+    /// An endpoint that a virtual machine can be plugged into, by the tap of the name that is returned.
+    #[track_caller]
+    pub fn socket(&mut self, network: Guid, document: &Value) -> (Guid, Guid, String) {
+        let mut document = document.clone();
+        document["HostComputeNetwork"] = network.to_string().into();
+        let endpoint = self.create(Operation::CreateEndpoint, &document);
+        let namespace = self.create(Operation::CreateNamespace, &json!({"Type": "Guest"}));
+        self.attach(namespace, endpoint);
+        (namespace, endpoint, tap(endpoint))
+    }
+
     #[track_caller]
     pub fn attach(&mut self, namespace: Guid, endpoint: Guid) {
         let request = json!({
@@ -229,6 +240,15 @@ impl Node {
         let differences = self.linux.compare(&facts).unwrap();
         let plan = hostcompute_engine::restart::reconcile(&differences);
         self.linux.perform(&plan).unwrap_or_else(|fault| panic!("{fault:?}"));
+    }
+
+    /// The kernel makes the route to a new address of the adapter a moment later.
+    pub fn await_route_to(&self, address: &str) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !self.uplink().contains(&format!("local {address} ")) {
+            assert!(std::time::Instant::now() < deadline, "{address} does not come up");
+            std::thread::yield_now();
+        }
     }
 
     /// What a foreign eye sees of the uplink.
