@@ -32,7 +32,7 @@ const READERS: &[Reader] = &[
     |socket| neighbour::dump(socket).map(drop),
     |socket| path::dump(socket).map(drop),
     |socket| queue::dump_buckets(socket).map(drop),
-    |socket| queue::redirect_of(socket, 7).map(drop),
+    |socket| queue::redirects_of(socket, 7).map(drop),
     |socket| surroundings::read(socket).map(drop),
     |socket| read::signature(socket).map(drop),
     |socket| read::chains(socket).map(drop),
