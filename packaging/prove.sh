@@ -59,6 +59,23 @@ hc check >/dev/null || fail "hc check finds something"
 hc inspect -o json | grep -q '"Sessions"' || fail "hc does not speak to the daemon"
 shown "hc up works through the daemon"
 
+cat >/tmp/version.c <<'PROGRAM'
+#include <stdio.h>
+#include <computenetwork.h>
+int main(void)
+{
+    PWSTR text;
+    if (HNSCall(u"GET", u"/globals/version", u"", &text) != 0)
+        return 1;
+    HostComputeFree(text);
+    return 0;
+}
+PROGRAM
+gcc -std=c11 -Wall -Werror /tmp/version.c -o /tmp/version $(pkg-config --cflags --libs computenetwork) || fail "a C program does not compile"
+/tmp/version || fail "a C program gets no answer"
+python3 /usr/share/doc/hostcompute/examples/network.py | grep -q ok || fail "the example in Python fails"
+shown "programs in C and Python use the libraries"
+
 useradd --system --user-group hc-operator --groups hostcompute
 useradd --system --user-group hc-stranger
 as hc-operator hc network ls -o id | grep -q . || fail "a member of the group sees nothing"

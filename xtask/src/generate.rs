@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::check::{Counts, Outcome, cargo};
-use crate::{lab, process, product, root};
+use crate::{interface, lab, process, product, root};
 
 /// The picture, and the document that it shows.
 const PICTURE: &str = "docs/images/web.svg";
@@ -28,6 +28,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     let mut schema = cargo(&["test", "--quiet", "--package", "hostcompute-schema"]);
     process::run(schema.env("HOSTCOMPUTE_BLESS", "1"))?;
+    interface::generate()?;
     draw(&root::path().join(PICTURE))
 }
 

@@ -47,8 +47,27 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// # Errors
 /// It does not build, or the folder cannot be written.
 pub fn install(prefix: &Path, profile: Profile) -> Result<PathBuf> {
+    lay_out(&Place { root: Path::new("/"), prefix, libraries: "lib" }, profile)
+}
+
+/// Where things are put.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The tree that becomes a package; `/` for this machine.
+    pub root: &'a Path,
+    /// As programs will find it.
+    pub prefix: &'a Path,
+    /// The folder of libraries below the prefix.
+    pub libraries: &'a str,
+}
+
+/// Builds the library and puts it with its names, headers and files for pkg-config where they belong; answers the library's file.
+///
+/// # Errors
+/// It does not build, or a folder cannot be written.
+pub fn lay_out(place: &Place<'_>, profile: Profile) -> Result<PathBuf> {
     let mut build = cargo(&["build", "--package", "hostcompute-ffi", "--lib", "--locked"]);
-    let place = match profile {
+    let folder = match profile {
         Profile::Development => "debug",
         Profile::Release => {
             build.arg("--release");
@@ -56,13 +75,14 @@ pub fn install(prefix: &Path, profile: Profile) -> Result<PathBuf> {
         }
     };
     process::run(&mut build)?;
-    let built = root::target().join(place).join("libhostcompute_ffi.so");
-    let library = prefix.join("lib").join(SONAME);
-    let sources = source();
-    fs::create_dir_all(prefix.join("lib/pkgconfig")).context("making the folder of libraries")?;
+    let built = root::target().join(folder).join("libhostcompute_ffi.so");
+    let prefix = place.root.join(place.prefix.strip_prefix("/").unwrap_or(place.prefix));
+    let libraries = prefix.join(place.libraries);
+    let library = libraries.join(SONAME);
+    fs::create_dir_all(libraries.join("pkgconfig")).context("making the folder of libraries")?;
     copy(&built, &library)?;
     for name in NAMES.iter().chain(&["hostcompute"]) {
-        let link = prefix.join(format!("lib/lib{name}.so"));
+        let link = libraries.join(format!("lib{name}.so"));
         if fs::symlink_metadata(&link).is_ok() {
             fs::remove_file(&link).with_context(|| format!("replacing {}", link.display()))?;
         }
@@ -75,13 +95,14 @@ pub fn install(prefix: &Path, profile: Profile) -> Result<PathBuf> {
         copy(&header, &headers.join(header.file_name().unwrap_or_default()))?;
     }
     for name in NAMES {
-        let template = sources.join(format!("pkgconfig/{name}.pc.in"));
+        let template = source().join(format!("pkgconfig/{name}.pc.in"));
         let text = fs::read_to_string(&template)
             .with_context(|| format!("reading {}", template.display()))?;
         let text = text
-            .replace("@prefix@", &prefix.to_string_lossy())
+            .replace("@prefix@", &place.prefix.to_string_lossy())
+            .replace("@libdir@", place.libraries)
             .replace("@version@", env!("CARGO_PKG_VERSION"));
-        let file = prefix.join(format!("lib/pkgconfig/{name}.pc"));
+        let file = libraries.join(format!("pkgconfig/{name}.pc"));
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(library)

@@ -11,6 +11,7 @@ mod daemon;
 mod deb;
 mod demo;
 mod generate;
+mod interface;
 mod lab;
 mod library;
 mod ordinary;
@@ -76,6 +77,9 @@ const TASKS: &[Task] = &[
 ];
 
 fn main() -> ExitCode {
+    if let Some(ended) = interface::stand_in_for_rustdoc() {
+        return ended;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match dispatch(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

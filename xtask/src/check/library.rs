@@ -37,7 +37,7 @@ const CLIENTS: &[Client] = &[
 /// Where programs put what they need for a while.
 const TEMPORARY: &str = "temporary";
 
-/// The examples in Python.
+/// The examples in Python, in the folder of examples.
 const EXAMPLES: &[&str] = &["network.py"];
 
 /// Makes the compiler's sanitizers end a program at the first fault.
@@ -125,7 +125,7 @@ fn clients(prefix: &Path) -> Vec<Command> {
     }
     for source in EXAMPLES {
         let mut python = Command::new("python3");
-        python.arg(library::source().join("clients").join(source));
+        python.arg(root::path().join("examples").join(source));
         python.env("PYTHONDONTWRITEBYTECODE", "1");
         runs.push(python);
     }

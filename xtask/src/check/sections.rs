@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::counts::Counts;
 use super::{Outcome, Section, client, documents, guest, library, licences, schema, wine};
-use crate::{bench, deb, demo, generate, packages, process, root, tidy};
+use crate::{bench, deb, demo, generate, interface, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -24,6 +24,11 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "licences", about: "everything we link may be shipped", run: licences::check },
     Section { name: "lint", about: "clippy, warnings refused", run: lint },
     Section { name: "rustdoc", about: "the documentation builds, warnings refused", run: rustdoc },
+    Section {
+        name: "interface",
+        about: "the public interface of the crates is what was declared",
+        run: interface::check,
+    },
     Section { name: "tests", about: "unit, property and, as root, privileged tests", run: tests },
     Section {
         name: "schedules",

@@ -5,6 +5,8 @@
 //!   /lib/systemd/system/                     packaging/systemd
 //!   /etc/hostcompute/hostcomputed.toml       every setting with its default, as the daemon prints it
 //!   /usr/share/doc/hostcompute/              licences, README, examples
+//!   /usr/lib/TRIPLET/libhostcompute.so.0     the C libraries, their names for linkers and files for pkg-config
+//!   /usr/include/hostcompute/                their headers
 //!   shell completions where each shell looks for them
 //! ```
 //!
@@ -20,6 +22,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::check::cargo;
+use crate::library::{self, Place};
 use crate::{process, root};
 pub use prove::{check, inside};
 
@@ -79,6 +82,7 @@ fn build(folder: &Path, profile: Profile, version: &str) -> Result<PathBuf> {
         fs::remove_dir_all(&tree).with_context(|| format!("emptying {}", tree.display()))?;
     }
     fill(&tree, &programs)?;
+    fill_libraries(&tree, profile)?;
     control(&tree, version)?;
     let architecture = architecture()?;
     let package = folder.join(format!("{PACKAGE}_{version}_{architecture}.deb"));
@@ -131,7 +135,10 @@ fn fill(tree: &Path, programs: &Path) -> Result<()> {
         install(&top.join(file), &documents.join(file), 0o644)?;
     }
     install(&top.join("packaging/debian/copyright"), &documents.join("copyright"), 0o644)?;
-    install(&top.join("examples/web.json"), &documents.join("examples/web.json"), 0o644)?;
+    for example in ["web.json", "network.py"] {
+        let from = top.join("examples").join(example);
+        install(&from, &documents.join("examples").join(example), 0o644)?;
+    }
     let hc = tree.join("usr/bin/hc");
     for (shell, path) in [
         ("bash", "usr/share/bash-completion/completions/hc"),
@@ -144,6 +151,27 @@ fn fill(tree: &Path, programs: &Path) -> Result<()> {
     let daemon = tree.join("usr/sbin/hostcomputed");
     let settings = process::output(Command::new(daemon).arg("--print-config"))?;
     write(&tree.join(CONFIGURATION), &settings, 0o644)
+}
+
+/// The C libraries, where the loader looks by itself, and what it takes to compile against them.
+fn fill_libraries(tree: &Path, profile: Profile) -> Result<()> {
+    let libraries = format!("lib/{}", triplet());
+    let place = Place { root: tree, prefix: Path::new("/usr"), libraries: &libraries };
+    let profile = match profile {
+        Profile::Release => library::Profile::Release,
+        Profile::Dev => library::Profile::Development,
+    };
+    let library = library::lay_out(&place, profile)?;
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o644))
+        .with_context(|| format!("making {} readable", library.display()))?;
+    process::run(Command::new("strip").arg("--strip-unneeded").arg(library))?;
+    // So that the loader's cache knows them.
+    write(&tree.join("DEBIAN/triggers"), "activate-noawait ldconfig\n", 0o644)
+}
+
+/// The machine's name in Debian's folders of libraries: what gcc says of the two that we build for.
+fn triplet() -> String {
+    format!("{}-linux-gnu", std::env::consts::ARCH)
 }
 
 /// What dpkg reads about the package.

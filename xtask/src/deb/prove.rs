@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::{Profile, build};
 use crate::check::{Counts, Outcome};
 use crate::lab::{self, Folders};
-use crate::{process, root};
+use crate::{packages, process, root};
 
 /// The section of `cargo xtask test`.
 ///
@@ -22,6 +22,7 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
     if !process::is_root() {
         return Ok(Outcome::Skipped("needs root".to_owned()));
     }
+    packages::provide(packages::LIBRARY, false)?;
     let folder = root::target().join("debian-test");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let version = env!("CARGO_PKG_VERSION");
