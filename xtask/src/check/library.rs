@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Outcome, counts::Counts, snapshot};
+use super::{Outcome, cargo, counts::Counts, snapshot};
 use crate::daemon::Daemon;
 use crate::library::{self, Profile};
 use crate::{lab, packages, process, product, root};
@@ -40,6 +40,9 @@ const TEMPORARY: &str = "temporary";
 /// The examples in Python, in the folder of examples.
 const EXAMPLES: &[&str] = &["network.py"];
 
+/// The examples of the crate `hostcompute`.
+const EXAMPLES_IN_RUST: &[&str] = &["tour", "asynchronous"];
+
 /// Makes the compiler's sanitizers end a program at the first fault.
 const SANITIZERS: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
@@ -70,6 +73,7 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
         compile(&prefix, client, Kind::Plain)?;
         compile(&prefix, client, Kind::Sanitized)?;
     }
+    examples_in_rust(&prefix)?;
     let daemon = product::daemon()?;
     let supervisor = product::supervisor()?;
     let environment =
@@ -113,6 +117,19 @@ enum Kind {
     Sanitized,
 }
 
+/// The examples of the crate, built as its users build theirs.
+fn examples_in_rust(prefix: &Path) -> Result<()> {
+    let build =
+        ["build", "--locked", "--package", "hostcompute", "--features", "async", "--examples"];
+    process::run(&mut cargo(&build))?;
+    for name in EXAMPLES_IN_RUST {
+        let built = root::target().join("debug/examples").join(name);
+        let place = prefix.join("bin").join(name);
+        fs::copy(&built, place).with_context(|| format!("copying {}", built.display()))?;
+    }
+    Ok(())
+}
+
 /// Every way to run the programs.
 fn clients(prefix: &Path) -> Vec<Command> {
     let mut runs = Vec::new();
@@ -123,6 +140,7 @@ fn clients(prefix: &Path) -> Vec<Command> {
             runs.push(valgrind(&program(prefix, source, Kind::Plain)));
         }
     }
+    runs.extend(EXAMPLES_IN_RUST.iter().map(|name| Command::new(prefix.join("bin").join(name))));
     for source in EXAMPLES {
         let mut python = Command::new("python3");
         python.arg(root::path().join("examples").join(source));

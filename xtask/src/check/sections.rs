@@ -50,7 +50,7 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         name: "library",
-        about: "programs in C, C++ and Python on the C libraries, under valgrind and sanitizers",
+        about: "programs in C, C++ (valgrind, sanitizers), Python and Rust on the libraries",
         run: library::check,
     },
     Section {
