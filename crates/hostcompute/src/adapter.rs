@@ -25,7 +25,7 @@ pub fn list() -> Result<Vec<Adapter>, Failure> {
 /// ```no_run
 /// use hostcompute::{Host, Network, Options, adapter};
 ///
-/// # fn main() -> Result<(), hostcompute::Failure> {
+/// # fn main() -> Result<(), hostcompute::Error> {
 /// let host = Host::auto(Options::from_env())?;
 /// let uplink = adapter::find_primary_adapter()?;
 /// Network::create_transparent(&host, "lan", &uplink.name, "192.0.2.0/24", "192.0.2.1")?;

@@ -36,7 +36,7 @@ pub struct Wish {
 /// use hostcompute::attach::{EndpointAttachment, Wish};
 /// use hostcompute::{Host, Network, Options};
 ///
-/// # fn main() -> Result<(), hostcompute::Failure> {
+/// # fn main() -> Result<(), hostcompute::Error> {
 /// let host = Host::auto(Options::from_env())?;
 /// let network = Network::find(&host, "overlay")?;
 /// let wish = Wish {

@@ -21,7 +21,7 @@ handle! {
     /// };
     /// use hostcompute::{Endpoint, Host, Network, Options};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::embedded(Options::from_env())?;
     /// let network = Network::find(&host, "web")?;
     /// let mapping = PortMappingPolicySetting {

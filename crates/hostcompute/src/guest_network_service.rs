@@ -21,7 +21,7 @@ handle! {
     /// use hostcompute::schema::service::{PortAccess, PortProtocol};
     /// use hostcompute::{GuestService, Host, Options};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::auto(Options::from_env())?;
     /// let guest = GuestService::create(&host, &GuestNetworkService::default())?;
     /// let port = guest.reserve_port(PortProtocol::Tcp, PortAccess::Exclusive, 8080)?;

@@ -28,7 +28,7 @@ use std::path::Path;
 /// ```no_run
 /// use hostcompute::{Host, Options};
 ///
-/// # fn main() -> Result<(), hostcompute::Failure> {
+/// # fn main() -> Result<(), hostcompute::Error> {
 /// let host = Host::auto(Options::from_env())?;
 /// for finding in host.check()? {
 ///     println!("{finding}");

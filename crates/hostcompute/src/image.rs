@@ -4,7 +4,7 @@
 //! use hostcompute::image::{ImportOptions, Images, UNWATCHED};
 //! use hostcompute::Options;
 //!
-//! # fn main() -> Result<(), hostcompute::Failure> {
+//! # fn main() -> Result<(), hostcompute::Error> {
 //! let images = Images::auto(&Options::from_env())?;
 //! for imported in images.import("busybox.tar".as_ref(), &ImportOptions::default(), UNWATCHED)? {
 //!     println!("{} {:?}", imported.image.id, imported.image.execution.command(&[]));

@@ -11,7 +11,7 @@
 //! use hostcompute::schema::{HostComputeEndpoint, HostComputeNamespace, HostComputeNetwork};
 //! use hostcompute::{Endpoint, Host, Namespace, Network, Options};
 //!
-//! # fn main() -> Result<(), hostcompute::Failure> {
+//! # fn main() -> Result<(), hostcompute::Error> {
 //! let host = Host::auto(Options::from_env())?;
 //! let network = Network::create(&host, &HostComputeNetwork::default())?; // NAT, subnet chosen by the service
 //! let namespace = Namespace::create(&host, &HostComputeNamespace::default())?;
@@ -23,8 +23,22 @@
 //! ```
 //!
 //! Networks and what belongs to them live until they are deleted: dropping a handle, or ending the process, changes nothing. A compute
-//! system may be made to end with its last handle. Every error is a [`Failure`]: an
-//! HRESULT of the API, one line of what was wrong, and the place in the document.
+//! system may be made to end with its last handle. Every error is an [`Error`]: an HRESULT of the API, one line of what was wrong, the place
+//! in the document, and what lies behind; [`error`] has the table of what callers tell apart.
+//!
+//! Numbers in documents have the units of the published schema: addresses are text, ports numbers, sizes and counters bytes and packets unless
+//! the member says otherwise. Where behaviour of Windows is followed, the document's description says from where it is known.
+//!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `socket` | the service of this machine, over its unix socket or a loopback port | yes |
+//! | `embedded` | the service inside the process, and what needs this machine's kernel: [`adapter`], [`Namespace::run`] | yes |
+//! | `async` | `asynchronous`: the same API for tokio | no |
+//! | `images`, `registry` | layers and images, from registries too | no |
+//!
+//! Elsewhere than on Linux they bring what does not need it, and everything builds.
 //!
 //! Everything a client can ask is one call through [`Transport`]; the socket and the service inside the process are two of them.
 

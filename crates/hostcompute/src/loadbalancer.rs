@@ -10,7 +10,7 @@ handle! {
     /// use hostcompute::schema::{HostComputeLoadBalancer, LoadBalancerPortMapping, ProtocolType};
     /// use hostcompute::{Endpoint, Host, LoadBalancer, Options};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::embedded(Options::from_env())?;
     /// let port = LoadBalancerPortMapping {
     ///     protocol: Some(ProtocolType::TCP),

@@ -18,7 +18,7 @@ handle! {
     /// use hostcompute::schema::HostComputeNamespace;
     /// use hostcompute::{Endpoint, Host, Namespace, Options};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::embedded(Options::from_env())?;
     /// let namespace = Namespace::create(&host, &HostComputeNamespace::default())?;
     /// namespace.add(&Endpoint::find(&host, "front")?)?;

@@ -18,7 +18,7 @@ handle! {
     /// use hostcompute::schema::{HostComputeNetwork, NetworkMode};
     /// use hostcompute::{Host, Network, Options};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::embedded(Options::from_env())?;
     /// let settings = HostComputeNetwork::default().name("back").kind(NetworkMode::Private);
     /// let network = Network::create(&host, &settings)?;

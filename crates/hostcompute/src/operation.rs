@@ -27,7 +27,7 @@ pub type Callback = Arc<dyn Fn(&Operation) + Send + Sync>;
 /// use hostcompute::schema::ComputeOperation;
 /// use hostcompute::{Host, Options, System};
 ///
-/// # fn main() -> Result<(), hostcompute::Failure> {
+/// # fn main() -> Result<(), hostcompute::Error> {
 /// let host = Host::auto(Options::from_env())?;
 /// let system = System::open(&host, "example")?;
 /// let operation = Operation::new();

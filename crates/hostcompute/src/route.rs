@@ -11,7 +11,7 @@ handle! {
     /// use hostcompute::schema::{HostComputeRoute, SdnRoutePolicySetting};
     /// use hostcompute::{Endpoint, Host, Options, SdnRoute};
     ///
-    /// # fn main() -> Result<(), hostcompute::Failure> {
+    /// # fn main() -> Result<(), hostcompute::Error> {
     /// let host = Host::auto(Options::from_env())?;
     /// let destination = SdnRoutePolicySetting {
     ///     destination_prefix: Some("203.0.113.0/24".into()),

@@ -22,7 +22,7 @@ use crate::{Host, Process};
 /// use hostcompute::schema::hcs::{ComputeSystem, ProcessParameters};
 /// use hostcompute::{Host, Options, System};
 ///
-/// # fn main() -> Result<(), hostcompute::Failure> {
+/// # fn main() -> Result<(), hostcompute::Error> {
 /// let host = Host::auto(Options::from_env())?;
 /// let text = r#"{"SchemaVersion": {"Major": 2, "Minor": 1}, "ShouldTerminateOnLastHandleClosed": true,
 ///     "Container": {"Storage": {"Path": "/var/lib/images/base"}}}"#;
