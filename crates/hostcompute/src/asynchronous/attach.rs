@@ -51,8 +51,7 @@ impl EndpointAttachment {
     /// # Errors
     /// As that.
     pub async fn teardown(self) -> Result<(), Failure> {
-        delete_endpoint_and_namespace(&self.host, self.endpoint_id(), Some(self.namespace_id()))
-            .await
+        Self::delete(&self.host, self.endpoint_id(), Some(self.namespace_id())).await
     }
 
     /// The id of the endpoint.
@@ -97,16 +96,16 @@ impl EndpointAttachment {
         let ours = |(endpoint, inside)| (Object::new(endpoint, host), inside);
         Ok(found.into_iter().map(ours).collect())
     }
-}
 
-/// [`attach::delete_endpoint_and_namespace`], awaited.
-///
-/// # Errors
-/// As that.
-async fn delete_endpoint_and_namespace(
-    host: &Host,
-    endpoint: Guid,
-    namespace: Option<Guid>,
-) -> Result<(), Failure> {
-    host.run(move |host| attach::delete_endpoint_and_namespace(host, endpoint, namespace)).await
+    /// Deletes what [`Self::list_owned`] found: [`attach::delete_endpoint_and_namespace`], awaited.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn delete(
+        host: &Host,
+        endpoint: Guid,
+        namespace: Option<Guid>,
+    ) -> Result<(), Failure> {
+        host.run(move |host| attach::delete_endpoint_and_namespace(host, endpoint, namespace)).await
+    }
 }

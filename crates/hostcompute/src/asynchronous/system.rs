@@ -22,7 +22,7 @@ use super::{ComputeEvents, Host};
 ///
 /// # async fn example(host: Host, document: &str) -> Result<(), hostcompute::Error> {
 /// let (system, _) = System::create_json(&host, "example", document).await?;
-/// system.start(&Default::default()).await?;
+/// system.start().await?;
 /// let command = ["echo", "hello"].map(String::from).to_vec();
 /// let parameters = ProcessParameters { command_args: Some(command), ..Default::default() };
 /// let process = system.run(&parameters).await?;
@@ -97,6 +97,7 @@ impl System {
 
     on_the_pool! {
         crate::System:
+        fn start() -> ();
         fn start_with(options: &StartOptions) -> ();
         fn shut_down(options: &ShutdownOptions) -> ();
         fn terminate() -> ();
