@@ -1,5 +1,4 @@
-//! Through everything that the crate offers for networks, in one go: `cargo run --example tour`, as root or in a network namespace of one's
-//! own. It asks the service of this machine when there is one, and carries its own otherwise; whatever it makes it takes away again.
+//! The stations of the tour, in order. Sockets and programs in namespaces are what only Linux has.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
@@ -19,9 +18,10 @@ use hostcompute::{
     SdnRoute, Topic,
 };
 
-type Done = Result<(), Box<dyn std::error::Error>>;
+pub type Done = Result<(), Box<dyn std::error::Error>>;
 
-fn main() -> Done {
+/// All of them; whatever was made is gone in the end.
+pub fn visit() -> Done {
     let host = Host::auto(Options::from_env())?;
     let heard = host.subscribe(Topic::All, None)?;
 
