@@ -126,6 +126,11 @@ impl Network {
         routes.sort_by_key(|route| route.sequence);
         document.policies.extend(routes.into_iter().map(RemoteSubnet::policy));
         document.policies.extend(state.sets_of(self.id).into_iter().map(|set| set.policy()));
+        if self.wire.is_some() || self.adapter.is_some() || self.overlay.is_some() {
+            // By which others say that they want to stand on the same adapter.
+            let extra = document.base.health.get_or_insert_default().extra.get_or_insert_default();
+            extra.layered_on = Some(self.id);
+        }
         document
     }
 
