@@ -187,7 +187,12 @@ impl Older<'_> {
     }
 
     fn ask(&self, operation: Operation, id: &str, document: &str) -> Result<Value, Failure> {
-        read(&self.0.call(&Call::on(operation, guid(id)?, document))?.body)
+        let mut told = read(&self.0.call(&Call::on(operation, guid(id)?, document))?.body)?;
+        // The newer interface leaves out what is 0, as NAT is; docker asks the older one which of its drivers a network is for.
+        let members =
+            told.as_object_mut().filter(|_| operation == Operation::QueryNetworkProperties);
+        members.map(|members| members.entry("Type").or_insert_with(|| "nat".into()));
+        Ok(told)
     }
 
     /// POST `/endpoints/{id}`: the endpoint's whole document. What can be changed of an endpoint is its policies: those of the
@@ -360,7 +365,15 @@ impl Older<'_> {
             (Some((_, id)), _) => json!({ "EndpointId": id }),
             (None, _) => object["Data"].clone(),
         };
-        self.modify(Operation::ModifyNamespace, id, kind, request, settings)
+        self.modify(Operation::ModifyNamespace, id, kind, request, settings).map_err(absent)
+    }
+}
+
+/// hcsshim knows that what it removes from a namespace is gone by the text of this code (hcn.md 5.9).
+fn absent(failure: Failure) -> Failure {
+    match failure.is_not_found() {
+        true => Failure { hresult: HResult::ERROR_NOT_FOUND, ..failure },
+        false => failure,
     }
 }
 

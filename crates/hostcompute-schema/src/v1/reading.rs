@@ -88,7 +88,11 @@ pub fn network_from_v1(document: Value) -> Value {
     if network.take_true("IsolateSwitch") {
         network.add_flags(NetworkFlags::ISOLATE_V_SWITCH.0);
     }
-    match network.take("Subnets") {
+    let mut subnets = network.take("Subnets");
+    if let Some(Value::Array(all)) = &mut subnets {
+        all.retain(|subnet| !is_any(subnet));
+    }
+    match subnets.filter(|subnets| !is_empty(subnets)) {
         Some(Value::Array(subnets)) => {
             let subnets = subnets.into_iter().map(|subnet| subnet_from_v1(subnet, &isolation));
             let subnets = Value::Array(subnets.collect());
@@ -101,6 +105,18 @@ pub fn network_from_v1(document: Value) -> Value {
     }
     network.append("Policies", policies);
     Value::Object(network.0)
+}
+
+/// Whether a subnet is docker's way to leave the choice to the service: every address, and no gateway (hcn.md 5.10).
+fn is_any(subnet: &Value) -> bool {
+    let Value::Object(members) = subnet else { return false };
+    let members = Taken(members.clone());
+    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default();
+    matches!(text("AddressPrefix"), "0.0.0.0/0" | "::/0") && text("GatewayAddress").is_empty()
+}
+
+fn is_empty(list: &Value) -> bool {
+    list.as_array().is_some_and(Vec::is_empty)
 }
 
 /// The members of a version 1 network that version 2 has as policies.

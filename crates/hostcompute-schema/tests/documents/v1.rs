@@ -77,6 +77,20 @@ fn a_network_of_docker() {
 }
 
 #[test]
+fn a_network_of_docker_that_names_no_subnet() {
+    let any = json!([{"AddressPrefix": "0.0.0.0/0"}]);
+    network(json!({"Name": "n", "Type": "nat", "Subnets": any}), json!({"Name": "n"}));
+    // A subnet of everything with a gateway is a mistake, which is told where subnets are read.
+    network(
+        json!({"Name": "n", "Subnets": [{"AddressPrefix": "0.0.0.0/0", "GatewayAddress": "10.0.0.1"}]}),
+        json!({"Name": "n", "Ipams": [{"Subnets": [{
+            "IpAddressPrefix": "0.0.0.0/0",
+            "Routes": [{"NextHop": "10.0.0.1", "DestinationPrefix": "0.0.0.0/0"}],
+        }]}]}),
+    );
+}
+
+#[test]
 fn an_endpoint_of_docker() {
     endpoint(
         json!({
