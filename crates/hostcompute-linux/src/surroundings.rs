@@ -19,7 +19,7 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
     let ours: HashSet<u32> =
         links.iter().filter(|link| marks::is_ours(link)).map(|link| link.index).collect();
     let mut found = Surroundings::default();
-    let addresses = address::dump(socket)?;
+    let mut addresses = address::dump(socket)?;
     for address in &addresses {
         if !ours.contains(&address.index) {
             found.prefixes.push(address.address.trunc());
@@ -31,9 +31,10 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
         .filter(|link| leads_elsewhere(link) && !ours.contains(&link.index))
         .map(|link| (link.index, uplink(link)))
         .collect();
-    for address in &addresses {
-        if let Some(uplink) = uplinks.get_mut(&address.index).filter(|_| is_known(&address.address))
-        {
+    // What only the link knows is the last by which the host is known.
+    addresses.sort_by_key(|address| is_of_link(&address.address));
+    for address in addresses.iter().filter(|address| is_known(&address.address)) {
+        if let Some(uplink) = uplinks.get_mut(&address.index) {
             uplink.addresses.push(address.address);
         }
     }
@@ -60,7 +61,7 @@ pub(crate) fn read(socket: &mut Socket) -> Result<Surroundings, Error> {
     }
     found.uplinks = uplinks.into_values().collect();
     found.uplinks.sort_by_key(|uplink| {
-        (!uplink.default_route, !uplink.up || uplink.addresses.is_empty(), uplink.index)
+        (!uplink.default_route, !uplink.up || uplink.addresses.iter().all(is_of_link), uplink.index)
     });
     found.prefixes.sort();
     found.prefixes.dedup();
@@ -81,12 +82,17 @@ fn leads_elsewhere(link: &Link) -> bool {
         && !matches!(link.kind.as_str(), "ifb" | "dummy")
 }
 
-/// Whether other machines can know the host by this address.
+/// Whether other machines can know the host by this address. IPv4 addresses of a link are given by people, too (Azure's adapter between
+/// a host and its containers).
 fn is_known(address: &IpNet) -> bool {
     match address.addr() {
-        IpAddr::V4(address) => !(address.is_loopback() || address.is_link_local()),
+        IpAddr::V4(address) => !address.is_loopback(),
         IpAddr::V6(address) => !(address.is_loopback() || address.is_unicast_link_local()),
     }
+}
+
+fn is_of_link(address: &IpNet) -> bool {
+    matches!(address.addr(), IpAddr::V4(address) if address.is_link_local())
 }
 
 /// Asked in the file system, which netlink does not say. What is moved out of the machine's own namespace is wired.
