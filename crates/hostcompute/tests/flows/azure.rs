@@ -1,4 +1,4 @@
-//! Azure's plugin and its network policy manager (hcn.md 5.6): azure-container-networking, `network` and `npm`.
+//! Azure's plugin, its network policy manager and its network service (hcn.md 5.6): azure-container-networking, `network`, `npm` and `cns`.
 
 use hostcompute::schema::Guid;
 use hostcompute::schema::operation::Kind;
@@ -209,5 +209,113 @@ fn the_policy_manager_programs_sets_and_rules() {
             del(node, pod);
         }
         shim::delete_named(&node.host, Kind::Network, NETWORK);
+    });
+}
+
+/// The adapter that only the host and its containers are on.
+const LOOPBACK: &str = "vlo0";
+const APIPA: &str = "HostNCApipaNetwork";
+
+/// The network by which containers and the host talk. Its gateway is nobody: were it the adapter's own address, it would not come back.
+fn apipa_network() -> Value {
+    json!({
+        "Name": APIPA,
+        "Type": "L2Bridge",
+        "Ipams": [{"Type": "Static", "Subnets": [{
+            "IpAddressPrefix": "169.254.128.0/17",
+            "Routes": [{"NextHop": "169.254.128.2", "DestinationPrefix": "0.0.0.0/0"}],
+        }]}],
+        "Policies": [{"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": LOOPBACK}}],
+        "Flags": 8,
+    })
+}
+
+/// The endpoint of a container there: with the host, and with nobody else.
+#[track_caller]
+fn add_apipa(node: &Machine, pod: &Pod, last: u8) -> Guid {
+    if by_name(&node.host, Kind::Network, APIPA).is_none() {
+        create(&node.host, Kind::Network, &apipa_network());
+    }
+    let network = by_name(&node.host, Kind::Network, APIPA).unwrap();
+    let (address, host) = (format!("169.254.128.{last}"), "169.254.128.1");
+    let acl = |protocol: u8, action: &str, direction: &str, priority: u16| {
+        let mut settings = json!({
+            "Protocols": protocol.to_string(), "Action": action, "Direction": direction,
+            "LocalAddresses": address, "RuleType": "Switch", "Priority": priority,
+        });
+        if action == "Allow" {
+            settings["RemoteAddresses"] = host.into();
+        }
+        json!({"Type": "ACL", "Settings": settings})
+    };
+    let rules: Vec<Value> = [1, 6, 17]
+        .into_iter()
+        .flat_map(|protocol| {
+            ["Out", "In"].map(|direction| {
+                [acl(protocol, "Block", direction, 2000), acl(protocol, "Allow", direction, 1000)]
+            })
+        })
+        .flatten()
+        .collect();
+    let endpoint = create(
+        &node.host,
+        Kind::Endpoint,
+        &json!({
+            "Name": format!("HostNCApipaEndpoint-{last}"),
+            "HostComputeNetwork": network["ID"],
+            "IpConfigurations": [{"IpAddress": address, "PrefixLength": 17}],
+            "Routes": [{"NextHop": host, "DestinationPrefix": "0.0.0.0/0"}],
+            "Policies": rules,
+        }),
+    );
+    change_namespace(&node.host, pod.namespace, "Add", shim::id(&endpoint));
+    shim::id(&endpoint)
+}
+
+#[test]
+fn containers_and_their_host_talk_by_an_adapter_of_their_own() {
+    play(|wire, [node]| {
+        let outside = stranger(wire, 9);
+        for line in [
+            // Not every kernel has dummies: a cable whose other end nobody holds.
+            format!("ip link add {LOOPBACK} type veth peer name vlo1"),
+            "ip link set vlo1 addrgenmode none up".to_owned(),
+            format!("ip link set {LOOPBACK} addrgenmode none"),
+            format!("ip addr add 169.254.128.1/17 dev {LOOPBACK}"),
+            format!("ip link set {LOOPBACK} up"),
+        ] {
+            node.netns.exec(&line);
+        }
+        let (one, two) = (add(node, 50), add(node, 51));
+        let endpoints = [add_apipa(node, &one, 3), add_apipa(node, &two, 4)];
+        let _servers = [
+            tcp_server(&node.netns, "host", "169.254.128.1:10090"),
+            tcp_server(&outside, "outside", "0.0.0.0:80"),
+        ];
+        let talk = |node: &Machine| {
+            let seen = tcp(&one.netns, "169.254.128.1:10090").unwrap();
+            assert_eq!((&*seen.server, seen.client.to_string()), ("host", "169.254.128.3".into()));
+            // A program of the host that speaks as the adapter; under its other addresses it is not let in.
+            node.netns.exec("ping -n -c 1 -W 5 -I 169.254.128.1 169.254.128.3");
+            assert!(tcp_refused(&node.netns, "169.254.128.3:80"));
+            // The rest goes the usual way, and containers do not see each other here.
+            assert_eq!(tcp(&one.netns, "192.0.2.9:80").unwrap().client.to_string(), one.address);
+            assert!(tcp_refused(&two.netns, "169.254.128.3:80"));
+            assert!(tcp(&two.netns, "192.0.2.50:80").is_some());
+        };
+        talk(node);
+        node.check();
+        node.kill();
+        node.start();
+        talk(node);
+        for (pod, endpoint) in [(one, endpoints[0]), (two, endpoints[1])] {
+            change_namespace(&node.host, pod.namespace, "Remove", endpoint);
+            shim::delete(&node.host, Kind::Endpoint, endpoint);
+            del(node, pod);
+        }
+        for name in [APIPA, NETWORK] {
+            shim::delete_named(&node.host, Kind::Network, name);
+        }
+        node.netns.exec(&format!("ip link delete {LOOPBACK}"));
     });
 }

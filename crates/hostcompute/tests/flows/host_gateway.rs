@@ -16,6 +16,7 @@ use crate::containernetworking::{self as cni, Pod};
 use crate::flannel::{pod, subnet};
 use crate::hns;
 use crate::kube_proxy::{KubeProxy, Service, Settings};
+use crate::lab::Netns;
 use crate::lab::traffic::{Connection, ping, tcp, tcp_refused, tcp_server};
 use crate::shim;
 use crate::world::{Machine, lossy, lost, play, stranger};
@@ -160,6 +161,7 @@ fn pods_of_three_nodes_reach_each_other_by_routes() {
         }
         let seen = tcp(&outside, "192.0.2.1:8088").unwrap();
         assert_eq!((seen.server.as_str(), seen.client.to_string()), ("1-8", "192.0.2.9".into()));
+        health_check(&nodes[0], &outside);
         // flannel starts anew, and finds what it wants; the services of the hosts do, too.
         let before = shim::list(&nodes[0].host, Kind::Network);
         mesh(nodes);
@@ -180,6 +182,28 @@ fn pods_of_three_nodes_reach_each_other_by_routes() {
         end(two, &[1, 3], vec![second]);
         end(three, &[1, 2], vec![third]);
     });
+}
+
+/// kube-proxy's answer to who balances loads outside: the port of a service's health, at its ingress address, is the node's own program
+/// behind the host's endpoint.
+#[track_caller]
+fn health_check(node: &Machine, outside: &Netns) {
+    let gateway = shim::by_name(&node.host, Kind::Endpoint, &format!("{NETWORK}_ep")).unwrap();
+    let balancer = json!({
+        "HostComputeEndpoints": [gateway["ID"]],
+        "SourceVIP": "",
+        "FrontendVIPs": ["198.51.100.90"],
+        "PortMappings": [
+            {"Protocol": 6, "InternalPort": 31000, "ExternalPort": 31000, "Flags": 16},
+        ],
+        "Flags": 0,
+    });
+    let made = shim::create(&node.host, Kind::LoadBalancer, &balancer);
+    outside.exec(&format!("ip route add 198.51.100.90/32 via {}", node.address()));
+    let _healthy = tcp_server(&node.netns, "healthy", &format!("{}:31000", pod(node.number, 2)));
+    assert_eq!(tcp(outside, "198.51.100.90:31000").unwrap().server, "healthy");
+    shim::delete(&node.host, Kind::LoadBalancer, shim::id(&made));
+    assert!(tcp_refused(outside, "198.51.100.90:31000"));
 }
 
 /// A service of these pods, which is reached from outside, too.

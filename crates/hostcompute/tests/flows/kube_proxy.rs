@@ -30,6 +30,8 @@ pub struct Service {
     pub ingress: Vec<&'static str>,
     /// externalTrafficPolicy Local: what comes from outside goes to this node's pods, whose clients' addresses they see.
     pub local: bool,
+    /// internalTrafficPolicy Local: what comes from inside does, too.
+    pub internal_local: bool,
     /// The annotation by which the destination is left as it is.
     pub preserve_destination: bool,
 }
@@ -48,6 +50,7 @@ impl Service {
             external: Vec::new(),
             ingress: Vec::new(),
             local: false,
+            internal_local: false,
             preserve_destination: false,
         }
     }
@@ -185,6 +188,10 @@ impl KubeProxy {
         let mut found = Vec::new();
         for address in &service.backends {
             if let Some(backend) = self.endpoint_with(node, address) {
+                // Also those that an earlier run has made.
+                if !backend.is_local {
+                    self.remote.extend(backend.id.parse::<Guid>());
+                }
                 found.push(backend);
                 continue;
             }
@@ -272,8 +279,9 @@ impl KubeProxy {
         let direct_ingress =
             u32::from(service.preserve_destination || service.local || direct == 1);
         let mut all = Vec::new();
-        if !backends.is_empty() {
-            all.push(balancer(Some(service.cluster_ip), service.port, (direct, 0), backends));
+        let inside = if service.internal_local { &local[..] } else { backends };
+        if !inside.is_empty() {
+            all.push(balancer(Some(service.cluster_ip), service.port, (direct, 0), inside));
         }
         if outside.is_empty() {
             return all;
@@ -339,6 +347,16 @@ impl KubeProxy {
             shim::delete(&node.host, Kind::Endpoint, *id);
             false
         });
+    }
+
+    /// What is left of the endpoints that were made for services: those of virtual IPs, to which nothing leads.
+    #[track_caller]
+    pub fn has_forgotten_backends(&self, node: &Machine) {
+        for endpoint in endpoints_of(&node.host, self.network) {
+            let provider = policies(&endpoint, "ProviderAddress").next();
+            let is_here = provider.is_none_or(|told| told["ProviderAddress"] == node.address());
+            assert!(is_here, "{endpoint}");
+        }
     }
 
     /// A load balancer that answers where another does is refused, and the code says so.

@@ -289,3 +289,82 @@ fn services_are_reached_from_outside() {
         leave(two, NETWORK, vec![second]);
     });
 }
+
+#[test]
+fn what_else_services_promise() {
+    play(|wire, nodes: &mut [Machine; 2]| {
+        let outside = stranger(wire, 9);
+        flannel::mesh(nodes);
+        let pods = nodes.each_ref().map(|node| run(node, 7));
+        let client = run(&nodes[0], 8);
+        let both = pods.each_ref().map(|pod| pod.address.clone());
+        let names_service = Service {
+            protocol: UDP,
+            node_port: Some(30053),
+            ..Service::internal("10.96.0.30", 53, 5353, &both)
+        };
+        let alone = Service::internal("10.96.0.31", 80, 8080, &both[..1]);
+        let sticky = Service {
+            affinity: true,
+            node_port: Some(30032),
+            ..Service::internal("10.96.0.32", 80, 8080, &both)
+        };
+        let of_one_node = Service {
+            local: true,
+            node_port: Some(30033),
+            ..Service::internal("10.96.0.33", 80, 8080, &both[..1])
+        };
+        let near =
+            Service { internal_local: true, ..Service::internal("10.96.0.34", 80, 8080, &both) };
+        let all = [names_service, alone, sticky, of_one_node, near];
+        let mut proxies = nodes.each_ref().map(|node| proxy(node, false));
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &all);
+            node.check();
+        }
+        // A pod that is the only one of its service asks itself; the node asks, too.
+        assert_eq!(tcp(&pods[0].netns, "10.96.0.31:80").unwrap().server, "1-7");
+        for node in nodes.iter() {
+            assert_eq!(tcp(&node.netns, "10.96.0.31:80").unwrap().server, "1-7");
+        }
+        assert!(udp(&client.netns, "10.96.0.30:53").is_some());
+        for node in nodes.iter() {
+            assert!(udp(&outside, &format!("{}:30053", node.address())).is_some());
+        }
+        // Who has an affinity keeps its pod, inside and from outside, also when others of the service go.
+        let partner = answers(&outside, "192.0.2.1:30032", FEW);
+        assert_eq!(partner.len(), 1, "{partner:?}");
+        assert_eq!(answers(&client.netns, "10.96.0.32:80", FEW).len(), 1);
+        // A node without pods of a service for its own pods only answers nobody from outside.
+        let seen = tcp(&outside, "192.0.2.1:30033").unwrap();
+        assert_eq!((&*seen.server, seen.client.to_string()), ("1-7", "192.0.2.9".into()));
+        assert!(tcp_refused(&outside, "192.0.2.2:30033"));
+        for (from, pod) in [(&client, "1-7"), (&pods[1], "2-7")] {
+            assert_eq!(names(&answers(&from.netns, "10.96.0.34:80", FEW)), [pod]);
+        }
+        // kube-proxy is started anew, and who talks does not notice that it has removed everything.
+        let patience = Duration::from_secs(10);
+        let mut talk = Connection::open(&client.netns, "10.96.0.32:80", patience).unwrap();
+        let partner = talk.ask().unwrap().server;
+        proxies[0] = proxy(&nodes[0], false);
+        assert!(tcp_refused(&client.netns, "10.96.0.32:80"));
+        assert_eq!(talk.ask().unwrap().server, partner);
+        proxies[0].sync(&nodes[0], &all);
+        assert_eq!(talk.ask().unwrap().server, partner);
+        // The services end, and with them every way to them.
+        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
+            proxy.sync(node, &[]);
+            proxy.has_forgotten_backends(node);
+        }
+        for vip in ["10.96.0.31:80", "10.96.0.32:80", "10.96.0.34:80"] {
+            assert!(tcp_refused(&client.netns, vip), "{vip}");
+        }
+        assert!(
+            tcp_refused(&outside, "192.0.2.1:30032") && tcp_refused(&outside, "192.0.2.1:30033")
+        );
+        let [one, two] = nodes;
+        let [first, second] = pods;
+        leave(one, NETWORK, vec![first, client]);
+        leave(two, NETWORK, vec![second]);
+    });
+}

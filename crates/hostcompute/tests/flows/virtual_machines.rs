@@ -1,4 +1,4 @@
-//! Programs that run virtual machines (hcn.md 5.11): WSL, NanaBox, multipass, openvmm. Their documents are of version 1 or of 2, their ids
+//! Programs that run virtual machines (hcn.md 5.11): NanaBox, multipass, openvmm; WSL is a file of its own. Their documents are of version 1 or of 2, their ids
 //! their own, and their queries say nothing.
 //!
 //! What a machine's adapter would be is a namespace here: the endpoint is plugged into it, and its packets are the guest's.
@@ -10,11 +10,11 @@ use hostcompute::{Endpoint, Failure, HResult, Host, Namespace};
 use serde_json::{Value, json};
 
 use crate::lab::Netns;
-use crate::lab::traffic::{ping, tcp, tcp_server};
-use crate::world::{Machine, play, stranger};
+use crate::lab::traffic::ping;
+use crate::world::{Machine, play};
 
 /// One function of the library, with the text that it is given.
-fn call(
+pub fn call(
     host: &Host,
     operation: Operation,
     id: Option<Guid>,
@@ -24,122 +24,18 @@ fn call(
     Ok(serde_json::from_str(&body).unwrap_or_default())
 }
 
-fn guid(text: &str) -> Guid {
+/// A GUID that a program has in its text.
+pub fn guid(text: &str) -> Guid {
     text.parse().unwrap()
 }
 
 /// The endpoint as a guest's adapter.
 #[track_caller]
-fn guest(node: &Machine, endpoint: Guid) -> (Namespace, Netns) {
+pub fn guest(node: &Machine, endpoint: Guid) -> (Namespace, Netns) {
     let (namespace, _) = Namespace::create_json(&node.host, None, "{}").unwrap();
     namespace.add(&Endpoint::open(&node.host, endpoint).unwrap()).unwrap();
     let netns = node.inside(namespace.id());
     (namespace, netns)
-}
-
-const WSL_NETWORK: &str = "b95d0c5e-57d4-412b-b571-18a81a16e005";
-const WSL_ENDPOINT: &str = "7c3f3a10-8f2b-4a2c-9b0e-6d1f0a5b7c01";
-
-/// The network that WSL wants; without a subnet, any.
-fn wsl_network(prefix: Option<(&str, &str)>) -> String {
-    let mut document = json!({
-        "Name": "WSL",
-        "Type": "ICS",
-        "IsolateSwitch": true,
-        "Flags": 9,
-        "InterfaceConstraint": {
-            "InterfaceGuid": "00000000-0000-0000-0000-000000000000",
-            "InterfaceIndex": 0, "InterfaceMediaType": 0, "InterfaceAlias": "",
-        },
-    });
-    if let Some((prefix, gateway)) = prefix {
-        document["Subnets"] = json!([{
-            "AddressPrefix": prefix,
-            "GatewayAddress": gateway,
-            "IpSubnets": [{"IpAddressPrefix": prefix}],
-        }]);
-    }
-    document.to_string()
-}
-
-/// Makes the network, or opens it where it is there; what cannot be had is not asked for again.
-fn wsl_begin(host: &Host, wanted: (&str, &str)) -> Value {
-    let id = guid(WSL_NETWORK);
-    let made = call(host, Operation::CreateNetwork, Some(id), &wsl_network(Some(wanted)));
-    match made {
-        Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => {
-            call(host, Operation::OpenNetwork, Some(id), "").unwrap();
-        }
-        Err(_) => drop(call(host, Operation::CreateNetwork, Some(id), &wsl_network(None)).unwrap()),
-        Ok(_) => {}
-    }
-    let told = call(host, Operation::QueryNetworkProperties, Some(id), "").unwrap();
-    assert_eq!(told["Subnets"].as_array().unwrap().len(), 1, "{told}");
-    told
-}
-
-#[test]
-fn wsl() {
-    play(|wire, [node]| {
-        let outside = stranger(wire, 9);
-        let _server = tcp_server(&outside, "outside", "0.0.0.0:80");
-        let told = wsl_begin(&node.host, ("InvalidRange", "InvalidRange"));
-        assert!(told["Subnets"][0]["GatewayAddress"].is_string(), "the service chose one");
-        call(&node.host, Operation::DeleteNetwork, Some(guid(WSL_NETWORK)), "").unwrap();
-        let wanted = ("172.29.64.0/20", "172.29.64.1");
-        let told = wsl_begin(&node.host, wanted);
-        let subnet = |told: &Value| {
-            let subnet = &told["Subnets"][0];
-            (subnet["AddressPrefix"].clone(), subnet["GatewayAddress"].clone())
-        };
-        assert_eq!(subnet(&told), (wanted.0.into(), wanted.1.into()));
-        assert_eq!(subnet(&wsl_begin(&node.host, wanted)), subnet(&told), "it was there");
-        // Another's endpoint has the address that WSL had: it must go.
-        let other =
-            endpoint(&node.host, guid("7c3f3a10-8f2b-4a2c-9b0e-6d1f0a5b7c02"), "172.29.64.5");
-        other.unwrap();
-        assert!(endpoint(&node.host, guid(WSL_ENDPOINT), "172.29.64.5").is_err());
-        let filter =
-            json!({"Filter": json!({"VirtualNetwork": WSL_NETWORK}).to_string()}).to_string();
-        let found = call(&node.host, Operation::EnumerateEndpoints, None, &filter).unwrap();
-        for id in found.as_array().unwrap() {
-            let id = guid(id.as_str().unwrap());
-            call(&node.host, Operation::OpenEndpoint, Some(id), "").unwrap();
-            let told = call(&node.host, Operation::QueryEndpointProperties, Some(id), "").unwrap();
-            if told["IPAddress"] == "172.29.64.5" {
-                call(&node.host, Operation::DeleteEndpoint, Some(id), "").unwrap();
-            }
-        }
-        endpoint(&node.host, guid(WSL_ENDPOINT), "172.29.64.5").unwrap();
-        let id = guid(WSL_ENDPOINT);
-        let told = call(&node.host, Operation::QueryEndpointProperties, Some(id), "").unwrap();
-        for (member, wanted) in [("IPAddress", "172.29.64.5"), ("GatewayAddress", "172.29.64.1")] {
-            assert_eq!(told[member], wanted, "{told}");
-        }
-        assert_eq!(told["PrefixLength"], 20);
-        assert!(told["MacAddress"].is_string() && told["DNSServerList"].is_string(), "{told}");
-        let (namespace, netns) = guest(node, id);
-        assert!(ping(&netns, "172.29.64.1"));
-        assert_eq!(tcp(&netns, "192.0.2.9:80").unwrap().client.to_string(), "192.0.2.1");
-        let refresh = r#"{"ResourceType":"Port","RequestType":"Refresh"}"#;
-        call(&node.host, Operation::ModifyEndpoint, Some(id), refresh).unwrap();
-        node.kill();
-        node.start();
-        assert!(tcp(&netns, "192.0.2.9:80").is_some());
-        call(&node.host, Operation::DeleteEndpoint, Some(id), "").unwrap();
-        namespace.delete().unwrap();
-        call(&node.host, Operation::DeleteNetwork, Some(guid(WSL_NETWORK)), "").unwrap();
-    });
-}
-
-fn endpoint(host: &Host, id: Guid, address: &str) -> Result<Value, Failure> {
-    let document = json!({
-        "SchemaVersion": {"Major": 2, "Minor": 16},
-        "HostComputeNetwork": WSL_NETWORK,
-        "Policies": [{"Type": "PortName", "Settings": {"Name": ""}}],
-        "IpConfigurations": [{"IpAddress": address}],
-    });
-    call(host, Operation::CreateEndpoint, Some(id), &document.to_string())
 }
 
 #[test]
