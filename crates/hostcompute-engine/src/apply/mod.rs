@@ -172,6 +172,20 @@ impl Call {
 }
 
 impl Task {
+    /// Changes what is there.
+    fn modify(wish: &Wish, call: Call, back: Vec<Call>, detail: String) -> Self {
+        Self {
+            action: Action::Modify,
+            kind: wish.kind,
+            id: call.id,
+            name: wish.label(),
+            origin: wish.origin.clone(),
+            call,
+            back,
+            detail,
+        }
+    }
+
     /// A failure of this task's request, told in terms of the file: its path below the object's, its position in the text.
     pub fn blame(&self, failure: Failure, text: &str) -> Refusal {
         let below = match failure.path.as_deref() {

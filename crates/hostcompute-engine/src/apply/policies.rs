@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::cover::covers;
 use super::up::refuse_difference;
-use super::{Action, Call, Task, Wish};
+use super::{Call, Task, Wish};
 use crate::network::policy::of_network::is_modifiable;
 
 /// # Errors
@@ -52,7 +52,8 @@ pub(super) fn of_network(
     let (with_changed, alone): (Vec<_>, Vec<_>) = added.into_iter().partition(whole);
     if !alone.is_empty() {
         let (call, back) = (request(id, "Add", &alone), request(id, "Remove", &alone));
-        tasks.push(task(wish, (call, back), alloc::format!("Policies ({} more)", alone.len())));
+        let detail = alloc::format!("Policies ({} more)", alone.len());
+        tasks.push(Task::modify(wish, call, Vec::from([back]), detail));
     }
     if !changed.is_empty() {
         let detail = alloc::format!("Policies ({} others)", changed.len());
@@ -67,7 +68,7 @@ pub(super) fn of_network(
         }
         after.extend(with_changed);
         let (call, back) = (request(id, "Update", &after), request(id, "Update", &before));
-        tasks.push(task(wish, (call, back), detail));
+        tasks.push(Task::modify(wish, call, Vec::from([back]), detail));
     }
     Ok(tasks)
 }
@@ -130,17 +131,4 @@ fn request(id: Guid, how: &str, policies: &[Known]) -> Call {
     let settings = json!({"Policies": policies});
     let document = json!({"ResourceType": "Policy", "RequestType": how, "Settings": settings});
     Call::new(Operation::ModifyNetwork, id, &document)
-}
-
-fn task(wish: &Wish, (call, back): (Call, Call), detail: String) -> Task {
-    Task {
-        action: Action::Modify,
-        kind: wish.kind,
-        id: call.id,
-        name: wish.label(),
-        origin: wish.origin.clone(),
-        call,
-        back: Vec::from([back]),
-        detail,
-    }
 }

@@ -245,16 +245,8 @@ impl Planner<'_> {
             parse_value::<HostComputeLoadBalancer>(&value, &wish.origin.path)?.document.write();
         let Some(difference) = first_difference(&there, &wanted, &[]) else { return Ok(()) };
         let back = Call::new(Operation::ModifyLoadBalancer, id, &Value::Object(there));
-        tasks.push(Task {
-            action: Action::Modify,
-            kind: wish.kind,
-            id,
-            name: wish.label(),
-            origin: wish.origin.clone(),
-            call: Call::new(Operation::ModifyLoadBalancer, id, &value),
-            back: Vec::from([back]),
-            detail: difference,
-        });
+        let call = Call::new(Operation::ModifyLoadBalancer, id, &value);
+        tasks.push(Task::modify(wish, call, Vec::from([back]), difference));
         Ok(())
     }
 
@@ -347,16 +339,8 @@ fn modify(wish: &Wish, call: Call, back: Vec<Call>, policies: &[&EndpointPolicy]
         .map(|kind| kind.name().to_string())
         .collect();
     kinds.dedup();
-    Task {
-        action: Action::Modify,
-        kind: wish.kind,
-        id: call.id,
-        name: wish.label(),
-        origin: wish.origin.clone(),
-        call,
-        back,
-        detail: alloc::format!("Policies ({})", kinds.join(", ")),
-    }
+    let detail = alloc::format!("Policies ({})", kinds.join(", "));
+    Task::modify(wish, call, back, detail)
 }
 
 /// Whether the policies of one type are the same on both sides, in order.
