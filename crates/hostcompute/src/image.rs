@@ -30,7 +30,8 @@ pub use hostcompute_storage::{
 };
 use serde_json::Value;
 
-use crate::store::{Desk, StoreCall, absolute, understood};
+use crate::layer::absolute;
+use crate::store::{Desk, StoreCall, understood};
 use crate::{Host, Options};
 
 /// The images of one store.

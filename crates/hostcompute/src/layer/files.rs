@@ -8,7 +8,8 @@ use hostcompute_schema::{ComputeOperation, Document, Failure, Guid};
 use hostcompute_storage::layer;
 pub use hostcompute_storage::{Compression, Event, Limits, UNWATCHED, Watch};
 
-use crate::store::{Desk, StoreCall, absolute};
+use super::absolute;
+use crate::store::{Desk, StoreCall};
 use crate::{Host, Options};
 
 /// The id of a layer: the name-GUID of its directory's base name.

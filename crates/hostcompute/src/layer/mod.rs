@@ -12,8 +12,8 @@ mod windows;
 
 use std::path::{Path, PathBuf};
 
-use hostcompute_schema::Failure;
 use hostcompute_schema::hcs::LayerData;
+use hostcompute_schema::{Failure, HResult};
 
 #[cfg(images)]
 pub use files::*;
@@ -64,4 +64,13 @@ impl Drop for Attached {
             let _ = self.layers.detach(&self.path);
         }
     }
+}
+
+/// A path as it travels: absolute, since whoever works on it has another directory than the caller, or wants whole paths.
+pub(crate) fn absolute(path: &Path) -> Result<String, Failure> {
+    let refused = |why: &str| {
+        Failure::new(HResult::E_INVALIDARG, format!("the path {} {why}", path.display()))
+    };
+    let whole = std::path::absolute(path).map_err(|error| refused(&format!("is none: {error}")))?;
+    whole.into_os_string().into_string().map_err(|_| refused("is no UTF-8"))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use hostcompute_schema::hcs::{ExportLayerOptions, LayerData, OsLayerOptions};
 use hostcompute_schema::{Document, Failure, Guid, HResult};
 
+use super::absolute;
 use crate::transport::windows::layers as functions;
 
 /// The id of a layer, by which documents name it: Windows makes it of the directory's base name (NameToGuid).
@@ -95,13 +96,4 @@ impl Layers {
 
 fn text(document: &impl Document) -> String {
     document.to_value().to_string()
-}
-
-/// The library wants whole paths.
-fn absolute(path: &Path) -> Result<String, Failure> {
-    let refused = |why: &str| {
-        Failure::new(HResult::E_INVALIDARG, format!("the path {} {why}", path.display()))
-    };
-    let whole = std::path::absolute(path).map_err(|error| refused(&format!("is none: {error}")))?;
-    whole.into_os_string().into_string().map_err(|_| refused("is no Unicode"))
 }

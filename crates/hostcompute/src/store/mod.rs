@@ -7,7 +7,7 @@ mod lines;
 
 use std::fmt::{self, Debug};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hostcompute_schema::{ComputeOperation, Failure, HResult};
@@ -91,15 +91,6 @@ impl Desk {
             Self::There(transport) => transport.store(call, watch),
         }
     }
-}
-
-/// A path as it travels: absolute, since the service has another directory than its client.
-pub(crate) fn absolute(path: &Path) -> Result<String, Failure> {
-    let refused = |why: &str| {
-        Failure::new(HResult::E_INVALIDARG, format!("the path {} {why}", path.display()))
-    };
-    let whole = std::path::absolute(path).map_err(|error| refused(&format!("is none: {error}")))?;
-    whole.into_os_string().into_string().map_err(|_| refused("is no UTF-8"))
 }
 
 /// What an answer says, in its own type.
