@@ -90,6 +90,7 @@ pub const WINDOWS: &[Need] = &[
     },
     Need { program: "/usr/bin/rustc", package: "rustc-web", reason: "compiles them" },
     Need { program: "/usr/bin/cargo", package: "cargo-web", reason: "builds them" },
+    Need { program: "/usr/bin/cargo-clippy", package: "rust-web-clippy", reason: "looks at them" },
     Need {
         program: "/usr/share/doc/rust-web-src/copyright",
         package: "rust-web-src",

@@ -13,6 +13,7 @@ mod python;
 mod schema;
 mod sections;
 pub mod snapshot;
+mod windows;
 pub mod wine;
 
 use std::time::{Duration, Instant};

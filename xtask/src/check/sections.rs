@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Outcome, Section, client, documents, guest, library, licences, schema, wine};
+use super::{Outcome, Section, client, documents, guest, library, licences, schema, windows, wine};
 use crate::{bench, deb, demo, generate, interface, packages, process, root, tidy};
 
 /// The fuzzer is a workspace of its own: its long runs need another toolchain.
@@ -52,6 +52,11 @@ pub const SECTIONS: &[Section] = &[
         name: "library",
         about: "programs in C, C++ (valgrind, sanitizers), Python and Rust on the libraries",
         run: library::check,
+    },
+    Section {
+        name: "windows",
+        about: "the crate and hc built for Windows; their tests, and those of its own services' transport, in Wine",
+        run: windows::check,
     },
     Section {
         name: "wine",

@@ -21,6 +21,9 @@ use crate::{packages, process, root};
 /// The target that everything is built for.
 pub const TARGET: &str = "x86_64-pc-windows-gnu";
 
+/// Microsoft's toolchain: what is built with it can be checked here, and nobody links.
+pub const MSVC: &str = "x86_64-pc-windows-msvc";
+
 /// The C compiler.
 pub const GCC: &str = "x86_64-w64-mingw32-gcc";
 
@@ -48,7 +51,7 @@ impl Tools {
     pub fn provide() -> Result<Self> {
         packages::provide(packages::WINDOWS, false)?;
         let tools = Self::ready()?;
-        sysroot::provide(&tools.sysroot)?;
+        sysroot::provide(&tools.sysroot, TARGET)?;
         prefix::provide(&tools)?;
         Ok(tools)
     }
@@ -62,12 +65,43 @@ impl Tools {
         Ok(Self { sysroot, prefix: home().join("prefix") })
     }
 
+    /// The same with a prefix of its own, for libraries that are nobody else's business.
+    ///
+    /// # Errors
+    /// There is no room for a copy.
+    pub fn apart(&self, name: &str) -> Result<Self> {
+        let prefix = home().join(format!("prefix-{name}"));
+        let _ = std::fs::remove_dir_all(&prefix);
+        process::run(Command::new("cp").arg("--archive").args([&self.prefix, &prefix]))?;
+        Ok(Self { sysroot: self.sysroot.clone(), prefix })
+    }
+
     /// Debian's cargo, which builds for Windows; its tests run in Wine.
     pub fn cargo(&self, arguments: &[&str]) -> Command {
-        let mut cargo = debian("cargo");
-        cargo.current_dir(root::path()).args(arguments).args(["--target", TARGET]);
+        self.building("cargo", TARGET, arguments)
+    }
+
+    /// Debian's clippy for Windows: by its own name, since cargo takes another toolchain's where there is one.
+    pub fn clippy(&self, arguments: &[&str]) -> Command {
+        self.building("cargo-clippy", TARGET, &[&["clippy"], arguments].concat())
+    }
+
+    /// `cargo check` for Microsoft's toolchain.
+    ///
+    /// # Errors
+    /// The standard library for it cannot be had.
+    pub fn check_for_msvc(&self, arguments: &[&str]) -> Result<Command> {
+        sysroot::provide(&self.sysroot, MSVC)?;
+        Ok(self.building("cargo", MSVC, &[&["check"], arguments].concat()))
+    }
+
+    /// `arguments` begin with the command.
+    fn building(&self, program: &str, target: &str, arguments: &[&str]) -> Command {
+        let (command, rest) = arguments.split_first().unwrap_or((&"help", &[]));
+        let mut cargo = debian(program);
+        cargo.current_dir(root::path()).args([*command, "--target", target]).args(rest);
         cargo.env("CARGO_TARGET_DIR", home().join("build"));
-        let word = TARGET.to_uppercase().replace('-', "_");
+        let word = target.to_uppercase().replace('-', "_");
         let flags = format!("--sysroot {}", self.sysroot.display());
         cargo.env(format!("CARGO_TARGET_{word}_RUSTFLAGS"), flags);
         cargo.env(format!("CARGO_TARGET_{word}_LINKER"), GCC);
@@ -126,8 +160,9 @@ pub fn drive_z(path: &Path) -> String {
 pub fn debian(program: &str) -> Command {
     let mut command = Command::new(format!("/usr/bin/{program}"));
     command.env("PATH", "/usr/bin:/bin").env("RUSTC", "/usr/bin/rustc");
-    for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"] {
+    for variable in ["RUSTUP_TOOLCHAIN", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"] {
         command.env_remove(variable);
     }
+    command.env("CARGO", "/usr/bin/cargo");
     command
 }

@@ -37,12 +37,12 @@ pub fn version() -> Result<String> {
     told.split(' ').nth(1).map(str::to_owned).context("rustc tells no version")
 }
 
-/// Builds it, unless it was built.
+/// Builds it for a target, unless it was built. For [`TARGET`] it can be linked, for others only be checked against.
 ///
 /// # Errors
 /// The sources are not there, or do not build.
-pub fn provide(sysroot: &Path) -> Result<()> {
-    let libraries = sysroot.join("lib/rustlib").join(TARGET).join("lib");
+pub fn provide(sysroot: &Path, target: &str) -> Result<()> {
+    let libraries = sysroot.join("lib/rustlib").join(target).join("lib");
     if libraries.is_dir() {
         return Ok(());
     }
@@ -51,15 +51,19 @@ pub fn provide(sysroot: &Path) -> Result<()> {
     if !sources.is_dir() {
         bail!("{} is not there: the package rust-web-src has another version", sources.display());
     }
-    println!("building Rust's standard library {version} for {TARGET}, once");
+    println!("building Rust's standard library {version} for {target}, once");
     let build = sysroot.join("build");
     fs::create_dir_all(build.join("src")).context("making a folder for the build")?;
     fs::write(build.join("Cargo.toml"), MANIFEST).context("writing a manifest")?;
     fs::write(build.join("src/lib.rs"), "#![no_std]\n").context("writing a source")?;
+    let (verb, parts, wanted) = match target {
+        TARGET => ("build", "std,panic_abort,panic_unwind,proc_macro,test", ".rlib"),
+        _ => ("check", "std,panic_unwind,proc_macro", ".rmeta"),
+    };
     let mut cargo = debian("cargo");
-    cargo.current_dir(&build).args(["build", "--quiet", "--release", "--offline"]);
-    cargo.arg("-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test");
-    cargo.args(["--target", TARGET, "--config", "source.crates-io.replace-with='vendored'"]);
+    cargo.current_dir(&build).args([verb, "--quiet", "--release", "--offline"]);
+    cargo.arg(format!("-Zbuild-std={parts}"));
+    cargo.args(["--target", target, "--config", "source.crates-io.replace-with='vendored'"]);
     cargo.arg("--config");
     cargo.arg(format!("source.vendored.directory='{}'", sources.join("vendor").display()));
     cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", build.join("target"));
@@ -69,11 +73,11 @@ pub fn provide(sysroot: &Path) -> Result<()> {
     let fresh = sysroot.join("fresh");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).context("making the folder of libraries")?;
-    let made = build.join("target").join(TARGET).join("release/deps");
+    let made = build.join("target").join(target).join("release/deps");
     for entry in fs::read_dir(&made).with_context(|| format!("reading {}", made.display()))? {
         let file = entry.context("reading the folder of what was built")?.path();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".rlib") && !name.starts_with("libnothing-") {
+        if name.ends_with(wanted) && !name.starts_with("libnothing-") {
             fs::copy(&file, fresh.join(&name)).with_context(|| format!("copying {name}"))?;
         }
     }
