@@ -51,7 +51,14 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
     process::run(&mut tools.cargo(&["build", "--locked", "--manifest-path", CLIENTS]))?;
     for name in CRATES {
         let manifest = copied(name)?;
-        process::run(&mut tools.cargo(&["test", "--no-run", "--manifest-path", &manifest]))?;
+        process::run(&mut tools.cargo(&[
+            "test",
+            "--no-run",
+            "--lib",
+            "--tests",
+            "--manifest-path",
+            &manifest,
+        ]))?;
     }
     let (daemon, supervisor) = (product::daemon()?, product::supervisor()?);
     let environment = [(product::DAEMON, &*daemon), (product::SUPERVISOR, &*supervisor)];
@@ -148,7 +155,7 @@ pub fn run_inside() -> Result<()> {
     for name in CRATES {
         let manifest = root::target().join("windows/crates").join(name).join("Cargo.toml");
         let manifest = manifest.to_string_lossy();
-        let words = ["test", "--offline", "--manifest-path", &manifest];
+        let words = ["test", "--offline", "--lib", "--tests", "--manifest-path", &manifest];
         let mut cargo = tools.cargo(&words);
         cargo.args(["--", "--include-ignored", "--test-threads", "1"]);
         run(cargo)?;
