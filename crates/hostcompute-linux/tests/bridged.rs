@@ -44,13 +44,6 @@ fn router(wire: &Wire) -> Node {
     node
 }
 
-/// The MAC under which a machine knows an address.
-fn known_as(netns: &Netns, address: &str) -> String {
-    let shown = netns.exec(&format!("ip neigh show {address}"));
-    let mut words = shown.split_whitespace().skip_while(|word| *word != "lladdr");
-    words.nth(1).unwrap_or_default().to_owned()
-}
-
 fn mac_of(node: &Node) -> String {
     let links = node.host.json("ip -j link show up0");
     links[0]["address"].as_str().unwrap().to_owned()
@@ -75,7 +68,7 @@ fn endpoints_are_machines_on_the_wire_under_the_adapters_mac() {
     ];
     let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
     assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
-    assert_eq!(known_as(&machine.host, "192.0.2.50"), mac_of(&host));
+    assert_eq!(machine.host.known_as("192.0.2.50"), mac_of(&host));
     assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
     assert_eq!(seen(&a, "203.0.113.1:80"), "192.0.2.50");
     assert_eq!(seen(&b, "192.0.2.50:80"), "192.0.2.51");
@@ -83,7 +76,7 @@ fn endpoints_are_machines_on_the_wire_under_the_adapters_mac() {
     assert!(tcp(&host.host, "192.0.2.50:80").is_some());
     // An address that no endpoint has is not the host's to answer for.
     assert!(tcp_refused(&machine.host, "192.0.2.60:80"));
-    assert_ne!(known_as(&machine.host, "192.0.2.60"), mac_of(&host));
+    assert_ne!(machine.host.known_as("192.0.2.60"), mac_of(&host));
     // Of the addresses that the service gives, none is the host's.
     let taken = json!({
         "HostComputeNetwork": network.to_string(),
@@ -343,7 +336,7 @@ fn endpoints_have_addresses_of_both_families() {
     ];
     let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
     assert_eq!(seen(&machine.host, "[2001:db8:2::50]:80"), "2001:db8:2::9");
-    assert_eq!(known_as(&machine.host, "2001:db8:2::50"), mac_of(&host));
+    assert_eq!(machine.host.known_as("2001:db8:2::50"), mac_of(&host));
     assert_eq!(seen(&a, "[2001:db8:2::9]:80"), "2001:db8:2::50");
     assert_eq!(seen(&a, "[2001:db8:99::1]:80"), "2001:db8:2::50");
     assert_eq!(seen(&b, "[2001:db8:2::50]:80"), "2001:db8:2::51");

@@ -42,17 +42,6 @@ fn out_bound(exceptions: &[&str]) -> Value {
     json!({"Type": "OutBoundNAT", "Settings": {"Exceptions": exceptions}})
 }
 
-/// The MAC under which a machine knows an address.
-fn known_as(netns: &Netns, address: &str) -> String {
-    let shown = netns.exec(&format!("ip neigh show {address}"));
-    let mut words = shown.split_whitespace().skip_while(|word| *word != "lladdr");
-    words.nth(1).unwrap_or_default().to_owned()
-}
-
-fn mac_inside(netns: &Netns) -> String {
-    netns.json("ip -j link show eth0")[0]["address"].as_str().unwrap().to_owned()
-}
-
 /// A machine that takes packets from an address only under this MAC.
 fn insist(machine: &Node, family: &str, address: &str, mac: &str) {
     let table = format!("insist{family}");
@@ -105,7 +94,7 @@ fn guided_endpoints_are_machines_under_their_own_macs() {
     let c = host.container(network, "192.0.2.52", &json!({}));
     host.check();
     for (family, address) in [("ip", "192.0.2.50"), ("ip6", "2001:db8:2::50")] {
-        insist(&machine, family, address, &mac_inside(&a));
+        insist(&machine, family, address, &a.mac("eth0"));
     }
     let _servers = [
         tcp_server(&a, "a", "192.0.2.50:80"),
@@ -117,9 +106,9 @@ fn guided_endpoints_are_machines_under_their_own_macs() {
         tcp_server(&gateway.host, "elsewhere", "203.0.113.1:80"),
     ];
     assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
-    assert_eq!(known_as(&machine.host, "192.0.2.50"), mac_inside(&a));
+    assert_eq!(machine.host.known_as("192.0.2.50"), a.mac("eth0"));
     assert_eq!(seen(&machine.host, "[2001:db8:2::50]:80"), "2001:db8:2::9");
-    assert_eq!(known_as(&machine.host, "2001:db8:2::50"), mac_inside(&a));
+    assert_eq!(machine.host.known_as("2001:db8:2::50"), a.mac("eth0"));
     assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
     assert_eq!(seen(&a, "[2001:db8:2::9]:80"), "2001:db8:2::50");
     assert_eq!(seen(&a, "203.0.113.1:80"), "192.0.2.50");
@@ -132,7 +121,7 @@ fn guided_endpoints_are_machines_under_their_own_macs() {
     machine.host.exec("ip neigh flush dev up0");
     assert_eq!(seen(&machine.host, "192.0.2.1:80"), "192.0.2.9");
     let adapter = host.host.json("ip -j link show up0")[0]["address"].clone();
-    assert_eq!(known_as(&machine.host, "192.0.2.1"), adapter);
+    assert_eq!(machine.host.known_as("192.0.2.1"), adapter);
     assert!(tcp_refused(&machine.host, "192.0.2.60:80"));
     let endpoint = host.state.endpoint(id).unwrap().clone();
     let counted = host.linux.counters(&attach::meter(&host.state, &endpoint).unwrap()).unwrap();
@@ -269,7 +258,7 @@ fn isolated_machines_do_not_see_each_other() {
         assert!(tcp_refused(from, &format!("192.0.2.{to}:80")), "{to}");
     }
     assert_eq!(seen(&b, "192.0.2.52:80"), "192.0.2.51");
-    insist(&machine, "ip", "192.0.2.50", &mac_inside(&a));
+    insist(&machine, "ip", "192.0.2.50", &a.mac("eth0"));
     assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
     assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
 }
@@ -318,7 +307,7 @@ fn what_others_take_away_comes_back_and_what_is_too_much_goes() {
     let policies = json!({"Policies": [rule("Allow", "In", "", 100)]});
     let (a, id) = host.container_and_endpoint(network, "192.0.2.50", &policies);
     let _server = tcp_server(&a, "a", "192.0.2.50:80");
-    insist(&machine, "ip", "192.0.2.50", &mac_inside(&a));
+    insist(&machine, "ip", "192.0.2.50", &a.mac("eth0"));
     let interface = host.host.exec("ip -o link show type macvlan");
     let table = host.host.exec("nft list tables netdev");
     let table = table.split_whitespace().nth(2).unwrap().to_owned();

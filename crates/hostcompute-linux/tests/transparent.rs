@@ -34,17 +34,6 @@ fn both(address: &str, address6: &str) -> Value {
     json!({"IpConfigurations": [{"IpAddress": address}, {"IpAddress": address6}]})
 }
 
-/// The MAC under which a machine knows an address.
-fn known_as(netns: &Netns, address: &str) -> String {
-    let shown = netns.exec(&format!("ip neigh show {address}"));
-    let mut words = shown.split_whitespace().skip_while(|word| *word != "lladdr");
-    words.nth(1).unwrap_or_default().to_owned()
-}
-
-fn mac_inside(netns: &Netns) -> String {
-    netns.json("ip -j link show eth0")[0]["address"].as_str().unwrap().to_owned()
-}
-
 fn router(wire: &Wire) -> Node {
     let node = wire.node(254);
     node.host.exec("ip route del default");
@@ -75,7 +64,7 @@ fn endpoints_are_machines_under_their_own_macs() {
     ];
     let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
     assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
-    assert_eq!(known_as(&machine.host, "192.0.2.50"), mac_inside(&a));
+    assert_eq!(machine.host.known_as("192.0.2.50"), a.mac("eth0"));
     assert_eq!(seen(&machine.host, "[2001:db8:2::50]:80"), "2001:db8:2::9");
     assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
     assert_eq!(seen(&a, "203.0.113.1:80"), "192.0.2.50");
@@ -191,5 +180,5 @@ fn without_a_subnet_a_machine_finds_its_own_address() {
     inside.exec("ip addr add 192.0.2.77/24 dev eth0");
     let _server = tcp_server(&inside, "own", "192.0.2.77:80");
     assert!(tcp(&machine.host, "192.0.2.77:80").is_some());
-    assert_eq!(known_as(&machine.host, "192.0.2.77"), "02:11:22:33:44:55");
+    assert_eq!(machine.host.known_as("192.0.2.77"), "02:11:22:33:44:55");
 }

@@ -84,6 +84,18 @@ impl Netns {
         self.run(|| exec(line))
     }
 
+    /// The MAC under which it knows an address.
+    pub fn known_as(&self, address: &str) -> String {
+        let shown = self.exec(&format!("ip neigh show {address}"));
+        let mut words = shown.split_whitespace().skip_while(|word| *word != "lladdr");
+        words.nth(1).unwrap_or_default().to_owned()
+    }
+
+    /// The MAC of a link inside.
+    pub fn mac(&self, link: &str) -> String {
+        self.json(&format!("ip -j link show {link}"))[0]["address"].as_str().unwrap().to_owned()
+    }
+
     /// Runs a program that prints JSON.
     pub fn json(&self, line: &str) -> Value {
         let text = self.exec(line);
