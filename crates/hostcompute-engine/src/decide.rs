@@ -10,6 +10,7 @@ use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeQuery, Parsed, Warning};
 use serde_json::Value;
 
+use crate::network::policy::acl::Ruled;
 use crate::network::remote_subnet::RemoteSubnet;
 use crate::network::sdn_route::Hop;
 use crate::network::{
@@ -302,6 +303,7 @@ struct Touched {
     endpoints: BTreeSet<Guid>,
     load_balancers: BTreeSet<Guid>,
     hops: BTreeSet<Hop>,
+    ruled: BTreeSet<Ruled>,
 }
 
 impl Touched {
@@ -324,6 +326,7 @@ impl Touched {
                         (network.access.clone(), network.proxies.clone())
                     };
                     if old.is_some_and(|old| new.is_some_and(|new| rules(new) != rules(old))) {
+                        self.ruled.extend(state.ruled_in(id));
                         self.endpoints.extend(state.members(id).map(|endpoint| endpoint.id));
                     }
                 }
@@ -349,6 +352,7 @@ impl Touched {
                     if let Change::Put(Object::Endpoint(endpoint)) = change {
                         self.guided(state, endpoint);
                         self.hops.extend(endpoint.hops.keys());
+                        self.ruled.extend(endpoint.ruled());
                         self.residents(state, endpoint);
                         self.behind_the_same_mac(state, endpoint);
                     }
@@ -390,7 +394,11 @@ impl Touched {
                         let user = state.sets.get(user);
                         next.extend(user.map(|user| (user.network, user.name.clone())));
                     }
-                    Kind::Endpoint if reshaped => drop(self.endpoints.insert(user)),
+                    Kind::Endpoint if reshaped => {
+                        self.endpoints.insert(user);
+                        let user = state.endpoints.get(user);
+                        self.ruled.extend(user.and_then(|user| user.ruled()));
+                    }
                     _ => {}
                 }
             }
@@ -399,6 +407,7 @@ impl Touched {
                 && network.access.set_names().any(|other| other == name)
             {
                 self.endpoints.extend(state.members(network.id).map(|endpoint| endpoint.id));
+                self.ruled.extend(state.ruled_in(network.id));
             }
         }
     }
@@ -408,6 +417,7 @@ impl Touched {
         if let Some(endpoint) = state.endpoints.get(id) {
             self.guided(state, endpoint);
             self.hops.extend(endpoint.hops.keys());
+            self.ruled.extend(endpoint.ruled());
             self.residents(state, endpoint);
             self.behind_the_same_mac(state, endpoint);
         }
@@ -471,6 +481,7 @@ impl Touched {
     fn facts(&self, state: &State, facts: &mut Vec<Fact>) {
         network::shared_facts(state, facts);
         detour::facts(state, self.hops.iter(), facts);
+        self.ruled.iter().for_each(|ruled| state.ruled_facts(ruled, facts));
         for network in self.networks.iter().filter_map(|id| state.networks.get(*id)) {
             network.facts(state, facts);
         }
@@ -497,6 +508,7 @@ impl State {
         let mut facts = Vec::new();
         network::shared_facts(self, &mut facts);
         detour::facts(self, self.index.hops.keys(), &mut facts);
+        self.index.ruled.keys().for_each(|ruled| self.ruled_facts(ruled, &mut facts));
         self.networks().for_each(|network| network.facts(self, &mut facts));
         self.sets.iter().for_each(|set| set.facts(self, &mut facts));
         self.remote_subnets.iter().for_each(|route| route.facts(self, &mut facts));

@@ -391,9 +391,12 @@ pub enum Element {
     Proxied { address: IpAddr, chain: String },
     /// `masked`: what was redirected to here from this source appears as the host. Key: source . destination . protocol . port.
     Masked { source: IpAddr, to: SocketAddr, protocol: u8 },
-    /// `acl_out`: source address -> chain.
+    /// `lists`: number at the end of a chain's name -> chain. Addresses lead to the number, since the kernel walks through all that a map
+    /// of chains leads to whenever one more is led there.
+    Listed { family: Family, chain: String },
+    /// `acl_out`: source address -> name of a chain.
     AclOut { address: IpAddr, chain: String },
-    /// `acl_in`: destination address -> chain.
+    /// `acl_in`: destination address -> name of a chain.
     AclIn { address: IpAddr, chain: String },
 }
 

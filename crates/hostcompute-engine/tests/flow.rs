@@ -123,6 +123,51 @@ fn access_rules_become_chains_by_layer() {
 }
 
 #[test]
+fn endpoints_with_the_same_rules_share_chains_until_the_last_goes() {
+    let mut world = World::new();
+    let network = world.create(Operation::CreateNetwork, nat());
+    let rule = |port: &str| json!({"Type": "ACL", "Settings": {"Action": "Allow", "Direction": "In", "RuleType": "Switch", "Priority": 1, "Protocols": "6", "LocalPorts": port}});
+    let mut attached = |id: &str| {
+        let namespace = world.create(Operation::CreateNamespace, json!({}));
+        let document = json!({"HostComputeNetwork": network.to_string(), "Policies": [
+            {"Type": "ACL", "Settings": {"Id": id, "Action": "Allow", "Direction": "In", "RuleType": "Switch", "Priority": 1, "Protocols": "6", "LocalPorts": "80"}}]});
+        let endpoint = world.create(Operation::CreateEndpoint, document);
+        let plan =
+            world.call(Operation::ModifyNamespace, Some(namespace), attach(endpoint)).unwrap().plan;
+        (endpoint, plan)
+    };
+    let concerns_chains = |plan: &[Step]| {
+        plan.iter().any(|step| {
+            matches!(
+                step,
+                Step::Add(Fact::AclChain(_))
+                    | Step::Remove(Fact::AclChain(_))
+                    | Step::Change { from: Fact::AclChain(_), .. }
+            )
+        })
+    };
+    let (first, plan) = attached("a");
+    assert!(concerns_chains(&plan));
+    // What a rule is called makes no difference.
+    let (second, plan) = attached("b");
+    assert!(!concerns_chains(&plan), "{plan:?}");
+
+    let update = json!({"ResourceType": "Policy", "RequestType": "Update", "Settings": {"Policies": [rule("81")]}});
+    let changed = world.call(Operation::ModifyEndpoint, Some(first), update.clone()).unwrap();
+    assert!(concerns_chains(&changed.plan), "another chain is there, and the old one stays");
+    let chains = |world: &World| {
+        world.state.facts().iter().filter(|f| matches!(f, Fact::AclChain(_))).count()
+    };
+    assert_eq!(chains(&world), 2);
+    world.call(Operation::ModifyEndpoint, Some(second), update).unwrap();
+    assert_eq!(chains(&world), 1);
+    let gone = world.call(Operation::DeleteEndpoint, Some(first), json!({})).unwrap();
+    assert!(!concerns_chains(&gone.plan), "{gone:?}");
+    let gone = world.call(Operation::DeleteEndpoint, Some(second), json!({})).unwrap();
+    assert!(concerns_chains(&gone.plan));
+}
+
+#[test]
 fn refusals_name_the_member() {
     let mut world = World::new();
     let network = world.create(Operation::CreateNetwork, nat());

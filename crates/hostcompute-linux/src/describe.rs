@@ -100,6 +100,7 @@ fn element(element: &Element) -> String {
         }
         Element::Proxied { address, .. } => format!("proxies of {address}"),
         Element::Masked { source, to, .. } => format!("masking of {source} toward {to}"),
+        Element::Listed { chain, .. } => format!("way to access rules {chain}"),
         Element::AclOut { address, .. } => format!("outgoing access rules of {address}"),
         Element::AclIn { address, .. } => format!("incoming access rules of {address}"),
     }

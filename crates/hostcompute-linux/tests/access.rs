@@ -7,7 +7,7 @@ mod lab;
 use std::time::Duration;
 
 use hostcompute_engine::plan::{AclChain, AclRule, Direction, Element, Fact, PortRange, Verdict};
-use lab::facts::{guid, ip, mapping, nat, net};
+use lab::facts::{guid, ip, listed, mapping, nat, net};
 use lab::traffic::{
     Connection, ping, ping_refused, tcp, tcp_refused, tcp_server, udp, udp_refused, udp_server,
 };
@@ -48,7 +48,7 @@ fn incoming_rules_let_in_what_they_name_and_the_answers_to_what_went_out() {
     let mut facts = nat(3);
     facts.extend([
         chain(
-            "in2",
+            "in_2",
             Direction::In,
             vec![AclRule {
                 family: None,
@@ -60,10 +60,10 @@ fn incoming_rules_let_in_what_they_name_and_the_answers_to_what_went_out() {
             }],
             Verdict::Block,
         ),
-        incoming("10.1.0.2", "in2"),
-        incoming("fd00:1::2", "in2"),
+        incoming("10.1.0.2", "in_2"),
+        incoming("fd00:1::2", "in_2"),
     ]);
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
     lab.check();
     let (a, b, c) = (lab.netns(guid(102)), lab.netns(guid(103)), lab.netns(guid(104)));
     let _servers = [
@@ -93,7 +93,7 @@ fn outgoing_rules_are_evaluated_in_order() {
     let mut facts = nat(3);
     facts.extend([
         chain(
-            "out2",
+            "out_3",
             Direction::Out,
             vec![
                 AclRule { remote: vec![net("10.1.0.4/32")], ..rule(Verdict::Allow) },
@@ -108,9 +108,9 @@ fn outgoing_rules_are_evaluated_in_order() {
             ],
             Verdict::Block,
         ),
-        outgoing("10.1.0.2", "out2"),
+        outgoing("10.1.0.2", "out_3"),
     ]);
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
     lab.check();
     let (a, b, c) = (lab.netns(guid(102)), lab.netns(guid(103)), lab.netns(guid(104)));
     let _servers = [
@@ -136,23 +136,23 @@ fn layers_follow_each_other() {
     let mut facts = nat(3);
     facts.extend([
         chain(
-            "in2",
+            "in_2",
             Direction::In,
             vec![
                 AclRule { remote: vec![net("10.1.0.4/32")], ..rule(Verdict::Block) },
-                AclRule { protocols: vec![6], ..rule(Verdict::Goto("in2b".to_owned())) },
+                AclRule { protocols: vec![6], ..rule(Verdict::Goto("in_2b".to_owned())) },
             ],
             Verdict::Block,
         ),
         chain(
-            "in2b",
+            "in_2b",
             Direction::In,
             vec![AclRule { local_ports: vec![ports(80, 80)], ..rule(Verdict::Allow) }],
             Verdict::Block,
         ),
-        incoming("10.1.0.2", "in2"),
+        incoming("10.1.0.2", "in_2"),
     ]);
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
     lab.check();
     let (a, b, c) = (lab.netns(guid(102)), lab.netns(guid(103)), lab.netns(guid(104)));
     let _servers = [tcp_server(&a, "a", "10.1.0.2:80"), tcp_server(&a, "a", "10.1.0.2:81")];
@@ -174,7 +174,7 @@ fn rules_see_translated_addresses() {
     facts.push(mapping(6, 8081, "10.1.0.2:81"));
     facts.extend([
         chain(
-            "in2",
+            "in_2",
             Direction::In,
             vec![AclRule {
                 family: None,
@@ -186,9 +186,9 @@ fn rules_see_translated_addresses() {
             }],
             Verdict::Block,
         ),
-        incoming("10.1.0.2", "in2"),
+        incoming("10.1.0.2", "in_2"),
     ]);
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
     let a = lab.netns(guid(102));
     let _servers = [tcp_server(&a, "a", "10.1.0.2:80"), tcp_server(&a, "a", "10.1.0.2:81")];
     assert!(tcp(&lab.outside, &format!("{HOST4}:8080")).is_some());
@@ -201,20 +201,20 @@ fn rules_change_at_once_for_new_connections_and_leave_old_ones() {
     let base = nat(2);
     let with = |otherwise: Verdict| {
         let mut facts = base.clone();
-        facts.push(chain("in2", Direction::In, Vec::new(), otherwise));
-        facts.push(incoming("10.1.0.2", "in2"));
+        facts.push(chain("in_2", Direction::In, Vec::new(), otherwise));
+        facts.push(incoming("10.1.0.2", "in_2"));
         facts
     };
-    lab.bring(&with(Verdict::Allow));
+    lab.bring(&listed(&with(Verdict::Allow)));
     let (a, b) = (lab.netns(guid(102)), lab.netns(guid(103)));
     let _server = tcp_server(&a, "a", "10.1.0.2:80");
     let mut old = Connection::open(&b, "10.1.0.2:80", Duration::from_secs(2)).unwrap();
     assert!(old.ask().is_some());
-    lab.bring(&with(Verdict::Block));
+    lab.bring(&listed(&with(Verdict::Block)));
     lab.check();
     assert!(tcp_refused(&b, "10.1.0.2:80"));
     assert!(old.ask().is_some());
-    lab.bring(&with(Verdict::Allow));
+    lab.bring(&listed(&with(Verdict::Allow)));
     assert!(tcp(&b, "10.1.0.2:80").is_some());
 }
 
@@ -229,9 +229,9 @@ fn long_and_overlapping_lists_are_one_rule() {
     let local_ports = vec![ports(1, 100), ports(50, 200), ports(80, 80), ports(65535, 65535)];
     let allow =
         AclRule { protocols: vec![6, 17, 132], remote, local_ports, ..rule(Verdict::Allow) };
-    facts.push(chain("in2", Direction::In, vec![allow], Verdict::Block));
-    facts.push(incoming("10.1.0.2", "in2"));
-    lab.bring(&facts);
+    facts.push(chain("in_2", Direction::In, vec![allow], Verdict::Block));
+    facts.push(incoming("10.1.0.2", "in_2"));
+    lab.bring(&listed(&facts));
     lab.check();
     let a = lab.netns(guid(102));
     let _server = tcp_server(&a, "a", "10.1.0.2:80");

@@ -34,7 +34,7 @@ fn everything() -> Vec<Fact> {
         verdict: Verdict::Allow,
     };
     let chain = AclChain {
-        name: "in2".to_owned(),
+        name: "in_2".to_owned(),
         direction: Direction::In,
         rules: vec![rule],
         otherwise: Verdict::Allow,
@@ -59,8 +59,9 @@ fn everything() -> Vec<Fact> {
             lanes: vec![Lane { place: 0, sources: Vec::new(), shaper: 3_001_002 }],
         }),
         Fact::AclChain(chain),
-        element(Element::AclIn { address: two, chain: "in2".to_owned() }),
-        element(Element::AclOut { address: three, chain: "in2".to_owned() }),
+        element(Element::Listed { family: Family::V4, chain: "in_2".to_owned() }),
+        element(Element::AclIn { address: two, chain: "in_2".to_owned() }),
+        element(Element::AclOut { address: three, chain: "in_2".to_owned() }),
         element(Element::Isolated { address: three }),
         element(Element::Hidden { subnet: net("10.7.0.0/16") }),
         element(Element::NatExempt { source: two, destination: net("172.16.0.0/12") }),
@@ -271,10 +272,10 @@ fn the_packet_filter() {
     );
     check(
         lab,
-        &[&format!("nft add rule {table} in2 tcp dport 7 drop")],
-        &["different: access rules in2"],
+        &[&format!("nft add rule {table} in_2 tcp dport 7 drop")],
+        &["different: access rules in_2"],
     );
-    check(lab, &[&format!("nft flush chain {table} in2")], &["different: access rules in2"]);
+    check(lab, &[&format!("nft flush chain {table} in_2")], &["different: access rules in_2"]);
     check(lab, &[&format!("nft add chain {table} strange")], &["stray: chain strange"]);
     // The fixed part is made anew with everything in it.
     let elements = lab.facts.iter().filter(|fact| {

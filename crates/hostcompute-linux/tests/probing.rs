@@ -8,7 +8,7 @@ use hostcompute_engine::plan::{AclChain, AclRule, Direction, Element, Fact, Verd
 use hostcompute_engine::trace::Probe;
 use hostcompute_linux::prober::Seen;
 use lab::Lab;
-use lab::facts::{guid, ip, nat};
+use lab::facts::{guid, ip, listed, nat};
 use lab::traffic::tcp_server;
 
 fn blocked(address: &str, protocol: u8) -> [Fact; 2] {
@@ -23,12 +23,12 @@ fn blocked(address: &str, protocol: u8) -> [Fact; 2] {
         verdict: Verdict::Block,
     };
     let chain = AclChain {
-        name: "closed".to_owned(),
+        name: "closed_5".to_owned(),
         direction: Direction::In,
         rules: vec![rule],
         otherwise: Verdict::Allow,
     };
-    let element = Element::AclIn { address: ip(address), chain: "closed".to_owned() };
+    let element = Element::AclIn { address: ip(address), chain: "closed_5".to_owned() };
     [Fact::AclChain(chain), Fact::Element(element)]
 }
 
@@ -52,7 +52,7 @@ fn a_probe_tells_which_chain_drops_it_and_leaves_nothing() {
     let Some(mut lab) = Lab::new() else { return };
     let mut facts = nat(3);
     facts.extend(blocked("10.1.0.4", 6));
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
     let inside = lab.netns(guid(103));
     let _server = tcp_server(&inside, "second", "10.1.0.3:80");
     let before = lab.host.exec("nft list ruleset");
@@ -65,7 +65,7 @@ fn a_probe_tells_which_chain_drops_it_and_leaves_nothing() {
     assert_eq!((ends.0.ip(), ends.1), (ip("10.1.0.2"), "10.1.0.3:80".parse().unwrap()));
 
     let closed = probe(&lab, Some(102), "10.1.0.2", "10.1.0.4");
-    assert_eq!((closed.answered, drops(&closed)[0]), (Some(false), "closed"), "{closed:#?}");
+    assert_eq!((closed.answered, drops(&closed)[0]), (Some(false), "closed_5"), "{closed:#?}");
     // From the host; and nobody listens on the first.
     let refused = probe(&lab, None, "10.1.0.1", "10.1.0.2");
     assert_eq!((refused.answered, drops(&refused)), (Some(true), vec![]), "{refused:#?}");
@@ -79,12 +79,12 @@ fn an_echo_comes_back_or_is_dropped() {
     let Some(mut lab) = Lab::new() else { return };
     let mut facts = nat(3);
     facts.extend(blocked("10.1.0.4", 1));
-    lab.bring(&facts);
+    lab.bring(&listed(&facts));
 
     let open = send(&lab, Some(102), ("10.1.0.2", "10.1.0.3"), (1, 0));
     assert_eq!((open.answered, drops(&open)), (Some(true), vec![]), "{open:#?}");
     let closed = send(&lab, Some(102), ("10.1.0.2", "10.1.0.4"), (1, 0));
-    assert_eq!((closed.answered, drops(&closed)[0]), (Some(false), "closed"), "{closed:#?}");
+    assert_eq!((closed.answered, drops(&closed)[0]), (Some(false), "closed_5"), "{closed:#?}");
     let inside = send(&lab, Some(103), ("::1", "::1"), (58, 0));
     assert_eq!(inside.answered, Some(true), "{inside:#?}");
     lab.check();

@@ -177,6 +177,7 @@ fn of_fact(fact: &Fact, things: &mut BTreeSet<Thing>) -> bool {
 
 fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
     let thing = match element {
+        Element::Listed { chain, .. } => Thing::Chain(chain.clone()),
         Element::Intra { .. }
         | Element::Outbound { .. }
         | Element::Hidden { .. }

@@ -9,7 +9,7 @@ use super::{File, Finding, Tree};
 /// Package, and everything its own code may depend on (our crates and others).
 const ARROWS: &[(&str, &[&str])] = &[
     ("hostcompute-schema", &["serde", "serde_json"]),
-    ("hostcompute-engine", &["hostcompute-schema", "ipnet", "serde_json", "thiserror"]),
+    ("hostcompute-engine", &["hostcompute-schema", "ipnet", "serde_json", "sha2", "thiserror"]),
     (
         "hostcompute-linux",
         &[

@@ -403,7 +403,7 @@ impl Endpoint {
             }
         }
         let suffix = alloc::format!("{:x}", attachment.interface);
-        self.policies.access.facts((state, network), &suffix, &self.addresses, facts);
+        self.policies.access.address_facts((state, network), &self.addresses, facts);
         policy::proxy::facts(state, network, self, &suffix, facts);
     }
 }

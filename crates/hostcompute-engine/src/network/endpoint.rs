@@ -24,6 +24,7 @@ use crate::decide::{Draft, Look};
 use crate::mac::Mac;
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network, unsupported_modification};
+use crate::network::policy::acl::Ruled;
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
 use crate::network::sdn_route::{self, Hop};
@@ -101,6 +102,12 @@ impl Endpoint {
     /// Whether other endpoints are out of its reach (DisableInterComputeCommunication).
     pub fn isolated(&self) -> bool {
         self.has_flag(ISOLATED)
+    }
+
+    /// With whom it shares chains of access rules, as long as it has an interface here.
+    pub(crate) fn ruled(&self) -> Option<Ruled> {
+        let here = self.attachment.is_some() && self.remote.is_none();
+        here.then(|| self.policies.access.shared(self.network))
     }
 
     /// Whether its document has a flag.

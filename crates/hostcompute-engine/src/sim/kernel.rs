@@ -336,6 +336,7 @@ fn names(fact: &Fact) -> Vec<Thing> {
     match fact {
         Fact::Element(
             Element::Proxied { chain, .. }
+            | Element::Listed { chain, .. }
             | Element::AclOut { chain, .. }
             | Element::AclIn { chain, .. },
         ) => {

@@ -10,8 +10,9 @@ use std::format;
 use super::*;
 use crate::mac::Mac;
 use crate::plan::{
-    AclChain, AclRule, Affinity, Anchor, Direction, Diversion, Element, FarEnd, HostAddress, Lane,
-    Port, PortRoute, Resolver, Service, Shaper, Verdict, VipRoute, difference, undo,
+    AclChain, AclRule, Affinity, Anchor, Direction, Diversion, Element, Family, FarEnd,
+    HostAddress, Lane, Port, PortRoute, Resolver, Service, Shaper, Verdict, VipRoute, difference,
+    undo,
 };
 
 const TCP: u8 = 6;
@@ -111,6 +112,7 @@ fn web() -> Vec<Fact> {
     let backends = ["10.0.1.2:80", "10.0.1.3:80"].map(|to| to.parse().unwrap());
     facts.extend([
         Fact::AclChain(chain),
+        Fact::Element(Element::Listed { family: Family::V4, chain: "in3".into() }),
         Fact::Element(Element::AclIn { address: ip("10.0.1.3"), chain: "in3".into() }),
         Fact::Element(Element::PortMapping {
             vip: None,
@@ -316,8 +318,10 @@ fn a_chain_in_use_stays_and_a_plan_may_bring_chain_and_use_in_any_order() {
     assert!(machine.perform(&[Step::Remove(chain.clone())]).is_err());
     assert_eq!(machine.facts(), web());
     let element = Fact::Element(Element::AclIn { address: ip("10.0.1.3"), chain: "in3".into() });
-    machine.perform(&[Step::Remove(chain.clone()), Step::Remove(element.clone())]).unwrap();
-    machine.perform(&[Step::Add(element), Step::Add(chain)]).unwrap();
+    let listed = Fact::Element(Element::Listed { family: Family::V4, chain: "in3".into() });
+    let steps = |step: fn(Fact) -> Step| [&chain, &element, &listed].map(|fact| step(fact.clone()));
+    machine.perform(&steps(Step::Remove)).unwrap();
+    machine.perform(&steps(Step::Add)).unwrap();
     assert_eq!(machine.facts(), web());
 }
 

@@ -9,6 +9,7 @@ use hostcompute_schema::Guid;
 use super::Frontend;
 use crate::network::endpoint::Endpoint;
 use crate::network::network::{Mode, Network};
+use crate::network::policy::acl::Ruled;
 use crate::network::sdn_route::Hop;
 use crate::object::{Kind, Object};
 use crate::plan::Family;
@@ -47,6 +48,10 @@ pub(crate) struct Index {
     pub routed: BTreeMap<Guid, BTreeSet<Guid>>,
     /// Where detours lead, each with its number and the objects that name it.
     pub hops: BTreeMap<Hop, (u32, BTreeSet<(Kind, Guid)>)>,
+    /// Attached endpoints of this host whose access rules are the same, with the even number of these rules.
+    pub ruled: BTreeMap<Ruled, (u32, BTreeSet<Guid>)>,
+    /// The numbers in use.
+    pub rule_numbers: BTreeSet<u32>,
     /// How many endpoints of a Transparent network want the host between them and the wire.
     pub guided: BTreeMap<Guid, usize>,
     /// How many networks and endpoints have a way out by IPv4, and how many networks and guided endpoints have IPv6.
@@ -129,6 +134,18 @@ impl Index {
 
     fn insert_endpoint(&mut self, endpoint: &Endpoint) {
         self.insert_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
+        if let Some(ruled) = endpoint.ruled() {
+            let numbers = &mut self.rule_numbers;
+            let (_, users) = self.ruled.entry(ruled).or_insert_with(|| {
+                // From the digest, so that the next start finds the same; of two that meet, one may find another.
+                let mut number = ruled.1 as u32 & !1;
+                while !numbers.insert(number) {
+                    number = number.wrapping_add(2);
+                }
+                (number, BTreeSet::new())
+            });
+            users.insert(endpoint.id);
+        }
         self.forwarding4 += usize::from(endpoint.leaves());
         self.forwarding6 += usize::from(endpoint.leaves6());
         if endpoint.guided {
@@ -212,6 +229,15 @@ impl Index {
 
     fn remove_endpoint(&mut self, endpoint: &Endpoint) {
         self.remove_hops((Kind::Endpoint, endpoint.id), &endpoint.hops);
+        if let Some(ruled) = endpoint.ruled()
+            && let Some((number, users)) = self.ruled.get_mut(&ruled)
+        {
+            users.remove(&endpoint.id);
+            if users.is_empty() {
+                self.rule_numbers.remove(number);
+                self.ruled.remove(&ruled);
+            }
+        }
         self.forwarding4 -= usize::from(endpoint.leaves());
         self.forwarding6 -= usize::from(endpoint.leaves6());
         if endpoint.guided {

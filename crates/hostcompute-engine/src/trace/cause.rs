@@ -186,7 +186,7 @@ impl Cause<'_> {
         let network = self.words.state.networks.get(endpoint.network)?;
         // Rules alone, without those that the network has for everybody.
         let bare = Network { access: Access::default(), ..(**network).clone() };
-        let makes = |access: &Access| self.makes(access, &bare, endpoint, direction, rule);
+        let makes = |access: &Access| self.makes(access, &bare, direction, rule);
         let own = endpoint.document.policies.iter().position(|document| {
             let alone = policy::read(core::slice::from_ref(document), &bare, &endpoint.addresses);
             alone.is_ok_and(|policies| makes(&policies.access))
@@ -205,12 +205,11 @@ impl Cause<'_> {
         self,
         access: &Access,
         network: &Network,
-        endpoint: &Endpoint,
         direction: Direction,
         rule: &AclRule,
     ) -> bool {
         let mut facts = alloc::vec::Vec::new();
-        access.facts((self.words.state, network), "", &endpoint.addresses, &mut facts);
+        access.chain_facts((self.words.state, network), &mut facts);
         facts.iter().any(|fact| match fact {
             Fact::AclChain(chain) => chain.direction == direction && chain.rules.contains(rule),
             _ => false,

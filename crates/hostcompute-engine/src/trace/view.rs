@@ -509,6 +509,7 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::NatExempt { .. }
         | Element::NatLimit { .. }
         | Element::NatAs { .. }
+        | Element::Listed { .. }
         | Element::AclOut { .. }
         | Element::AclIn { .. } => false,
     }

@@ -62,6 +62,13 @@ impl Key {
         self.field(&bytes)
     }
 
+    /// Names of chains end in a number that no other listed chain has.
+    fn chain(self, name: &str) -> Self {
+        let number =
+            name.rsplit('_').next().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        self.field(&number.unwrap_or_default().to_ne_bytes())
+    }
+
     fn mac(self, mac: Mac) -> Self {
         self.field(&mac.0)
     }
@@ -162,10 +169,15 @@ pub(crate) fn of_element(element: &Element) -> Entry {
             let key = key.protocol_and_port(*protocol, to.port());
             single(Set::Masked, Family::of(source), key, Data::None)
         }
-        Element::AclOut { address: at, chain } => {
-            address(Set::AclOut, at, Data::Jump(chain.clone()))
+        Element::Listed { family, chain } => {
+            single(Set::Lists, *family, key().chain(chain), Data::Jump(chain.clone()))
         }
-        Element::AclIn { address: at, chain } => address(Set::AclIn, at, Data::Jump(chain.clone())),
+        Element::AclOut { address: at, chain } => {
+            address(Set::AclOut, at, Data::Bytes(key().chain(chain).0))
+        }
+        Element::AclIn { address: at, chain } => {
+            address(Set::AclIn, at, Data::Bytes(key().chain(chain).0))
+        }
     }
 }
 

@@ -47,6 +47,8 @@ const LOCAL: u32 = 2;
 /// The type of links with MACs (ARPHRD_ETHER).
 const ETHERNET: u16 = 1;
 /// The bits that tell our numbers of packets from those of others.
+/// A word behind every key, for what is needed again.
+const SAVED: Word = 8;
 const NUMBERS: u32 = 0xffff_c000;
 /// The end of register space.
 const LAST_WORD: Word = 15;
@@ -170,6 +172,22 @@ impl Rule {
     pub(crate) fn decide(self, family: Family, key: &[Load], set: Set) -> Self {
         let set = Source::Named(set.name(family));
         self.load(family, key).0.with(Expression::Decide { from: 0, set })
+    }
+
+    /// Jumps to the chain whose number the map has for the key.
+    pub(crate) fn decide_by_list(self, family: Family, key: &[Load], set: Set) -> Self {
+        let names = Source::Named(set.name(family));
+        let lists = Source::Named(Set::Lists.name(family));
+        // The number goes through the packet's own for a moment: nft 1.0.6 crashes when it lists a rule that looks up what it has just
+        // looked up.
+        self.with(Expression::Meta { key: Meta::Mark, to: SAVED })
+            .load(family, key)
+            .0
+            .with(Expression::Map { from: 0, set: names, to: 0 })
+            .with(Expression::SetMark { from: 0 })
+            .with(Expression::Meta { key: Meta::Mark, to: 0 })
+            .with(Expression::SetMark { from: SAVED })
+            .with(Expression::Decide { from: 0, set: lists })
     }
 
     /// Translates the destination to the address and port that the map has for the key.

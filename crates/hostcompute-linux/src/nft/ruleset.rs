@@ -265,8 +265,8 @@ fn forwarding(family: Family) -> Vec<Rule> {
     let chain = || Rule::on(named("pass", family));
     let both = [SourceAddress, DestinationAddress];
     vec![
-        chain().decide(family, &[SourceAddress], Set::AclOut),
-        chain().decide(family, &[DestinationAddress], Set::AclIn),
+        chain().decide_by_list(family, &[SourceAddress], Set::AclOut),
+        chain().decide_by_list(family, &[DestinationAddress], Set::AclIn),
         // A Private network is closed both ways, translated or not.
         chain()
             .found(family, &[SourceAddress], Set::Hidden)
@@ -368,8 +368,8 @@ fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
     let chain = || Rule::on(chain);
     let both = [SourceAddress, DestinationAddress];
     vec![
-        chain().decide(family, &[SourceAddress], Set::AclOut),
-        chain().decide(family, &[DestinationAddress], Set::AclIn),
+        chain().decide_by_list(family, &[SourceAddress], Set::AclOut),
+        chain().decide_by_list(family, &[DestinationAddress], Set::AclIn),
         chain()
             .found(family, &[far], Set::Hidden)
             .not_found(family, &[SourceAddress, DestinationAddress], Set::Intra)
@@ -395,12 +395,12 @@ fn host_endpoints(family: Family) -> Vec<Rule> {
     vec![
         // What is answered to endpoints is asked by ports, where no source lies, and by this host. An adapter believes any.
         present().not_in_loopback().found(family, &served, Set::Answered).drop(),
-        present().decide(family, &[DestinationAddress], Set::AclIn),
+        present().decide_by_list(family, &[DestinationAddress], Set::AclIn),
         present()
             .found(family, &[DestinationAddress], Set::Hidden)
             .not_found(family, &both, Set::Intra)
             .drop(),
-        Rule::on(named("absent", family)).decide(family, &[SourceAddress], Set::AclOut),
+        Rule::on(named("absent", family)).decide_by_list(family, &[SourceAddress], Set::AclOut),
     ]
 }
 

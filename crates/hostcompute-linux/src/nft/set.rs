@@ -37,6 +37,8 @@ pub(crate) enum Set {
     Proxied,
     /// What was redirected and appears as the host.
     Masked,
+    /// Chains of access rules by their numbers.
+    Lists,
     AclOut,
     AclIn,
     Service,
@@ -107,7 +109,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 37] = [
+        const PLAIN: [Set; 38] = [
             Source,
             Loop,
             Intra,
@@ -131,6 +133,7 @@ impl Set {
             Steer,
             Proxied,
             Masked,
+            Lists,
             AclOut,
             AclIn,
             Service,
@@ -172,7 +175,9 @@ impl Set {
             }
             Set::NatAs => (&[Address], false, Value::Address),
             Set::Steer => (&[Address, Address], true, Value::Mark),
-            Set::Proxied | Set::AclOut | Set::AclIn => (&[Address], false, Value::Chain),
+            Set::Proxied => (&[Address], false, Value::Chain),
+            Set::AclOut | Set::AclIn => (&[Address], false, Value::Mark),
+            Set::Lists => (&[Slot], false, Value::Chain),
             Set::Masked => (&[Address, Address, Protocol, Port], false, Value::Presence),
             Set::Service | Set::ServiceClient | Set::Answered | Set::Inside | Set::Local => {
                 (&[Address, Protocol, Port], false, Value::Presence)
@@ -232,6 +237,7 @@ impl Set {
             Set::Steer => "steer",
             Set::Proxied => "proxied",
             Set::Masked => "masked",
+            Set::Lists => "lists",
             Set::AclOut => "acl_out",
             Set::AclIn => "acl_in",
             Set::Service => "service",

@@ -112,6 +112,18 @@ pub fn mapping(protocol: u8, port: u16, to: &str) -> Fact {
     Fact::Element(Element::PortMapping { vip: None, protocol, port, to })
 }
 
+/// The facts, and what leads packets to the chains among them.
+pub fn listed(facts: &[Fact]) -> Vec<Fact> {
+    let chains = facts.iter().filter_map(|fact| match fact {
+        Fact::AclChain(chain) => Some(&chain.name),
+        _ => None,
+    });
+    let ways = chains.flat_map(|chain| {
+        [Family::V4, Family::V6].map(|family| Element::Listed { family, chain: chain.clone() })
+    });
+    facts.iter().cloned().chain(ways.map(Fact::Element)).collect()
+}
+
 /// A NAT network 1 with endpoints 2, 3, …
 pub fn nat(endpoints: u8) -> Vec<Fact> {
     let mut facts = base();

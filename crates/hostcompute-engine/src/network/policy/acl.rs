@@ -7,15 +7,18 @@
 //! network come before those of the endpoint with the same priority. All are enforced on the host's side of the port, where the
 //! workload cannot reach them. Replies to allowed traffic pass.
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 
 use hostcompute_schema::{
-    AclPolicySetting, ActionType, DirectionType, Failure, HResult, ProtocolType, RuleType,
+    AclPolicySetting, ActionType, DirectionType, Failure, Guid, HResult, ProtocolType, RuleType,
     TierAclPolicySetting,
 };
 use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
 
 use super::port_mapping::{SCTP, TCP, UDP};
 use crate::network::network::Network;
@@ -33,6 +36,9 @@ pub struct Access {
     rules: Vec<Rule>,
 }
 
+/// Endpoints of a network whose rules are the same share the chains: which network, and a digest of the rules.
+pub(crate) type Ruled = (Guid, u128);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     /// Index of the policy that says it, for messages.
@@ -46,7 +52,7 @@ struct Rule {
 }
 
 /// Where a rule stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Stage {
     /// By its order.
     Tier(u16),
@@ -55,7 +61,7 @@ enum Stage {
 }
 
 /// Block wins a tie, then Pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Action {
     Block,
     Pass,
@@ -63,7 +69,7 @@ enum Action {
 }
 
 /// Which packets are meant.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Packets {
     pub protocols: Vec<u8>,
     pub local: Addresses,
@@ -74,7 +80,7 @@ pub(crate) struct Packets {
 
 /// The addresses of one side. Rules that name sets mean the packet's source where they say Local and its destination where they
 /// say Remote, whatever their direction: so do the consumers of Windows (hcn.md 2.13).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Addresses {
     /// One of these, or any if there are none.
     Nets(Vec<IpNet>),
@@ -198,31 +204,61 @@ impl Access {
         Access { rules }
     }
 
-    /// Chains for the stages and directions that have rules, and the elements that lead packets to them.
-    pub(crate) fn facts(
+    /// With whom an endpoint with these rules shares its chains.
+    pub(crate) fn shared(&self, network: Guid) -> Ruled {
+        let mut digest = Digest(Sha256::new());
+        network.hash(&mut digest);
+        for Rule { stage, direction, priority, action, packets, .. } in &self.rules {
+            (stage, direction, priority, action, packets).hash(&mut digest);
+        }
+        let whole: [u8; 32] = digest.0.finalize().into();
+        let half = whole.first_chunk().expect("a half of 32 bytes");
+        (network, u128::from_be_bytes(*half))
+    }
+
+    /// Chains for the stages and directions that have rules, and under which name packets are led to them.
+    pub(crate) fn chain_facts(&self, (state, network): (&State, &Network), facts: &mut Vec<Fact>) {
+        for chains in self.both_ways(state, network) {
+            for family in [Family::V4, Family::V6] {
+                let first = chains.last().map(|chain| chain.name.clone());
+                let listed = first.map(|chain| Element::Listed { family, chain });
+                facts.extend(listed.map(Fact::Element));
+            }
+            facts.extend(chains.into_iter().map(Fact::AclChain));
+        }
+    }
+
+    /// The elements that lead packets to the chains.
+    pub(crate) fn address_facts(
         &self,
         (state, network): (&State, &Network),
-        suffix: &str,
         addresses: &[IpNet],
         facts: &mut Vec<Fact>,
     ) {
-        if self.is_empty() && network.access.is_empty() {
-            return;
-        }
-        let all = self.after(&network.access);
-        let names = Names { state, network };
-        for direction in [Direction::In, Direction::Out] {
-            let mut chains = all.chains(direction, suffix, &names);
-            let Some(first) = chains.last().map(|chain| chain.name.clone()) else { continue };
-            facts.extend(chains.drain(..).map(Fact::AclChain));
+        let firsts = self.both_ways(state, network).into_iter().filter_map(|mut way| way.pop());
+        for AclChain { name, direction, .. } in firsts {
             for address in addresses.iter().map(IpNet::addr) {
-                let chain = first.clone();
+                let chain = name.clone();
                 facts.push(Fact::Element(match direction {
                     Direction::In => Element::AclIn { address, chain },
                     Direction::Out => Element::AclOut { address, chain },
                 }));
             }
         }
+    }
+
+    /// The chains of both directions, each as [`Self::chains`].
+    fn both_ways(&self, state: &State, network: &Network) -> Vec<Vec<AclChain>> {
+        if self.is_empty() && network.access.is_empty() {
+            return Vec::new();
+        }
+        let known = state.index.ruled.get(&self.shared(network.id));
+        let number = known.map_or(0, |(number, _)| *number);
+        let all = self.after(&network.access);
+        let names = Names { state, network };
+        // The number tells listed chains apart, so each direction has one.
+        let ways = [(Direction::In, number), (Direction::Out, number | 1)];
+        ways.map(|(way, number)| all.chains(way, &alloc::format!("{number:08x}"), &names)).into()
     }
 
     /// The chains of a direction, from the last to the first that a packet meets, so that each knows where the next is.
@@ -273,6 +309,37 @@ impl Access {
             }
         }
         chains
+    }
+}
+
+impl State {
+    /// The different rules of a network's attached endpoints.
+    pub(crate) fn ruled_in(&self, network: Guid) -> impl Iterator<Item = Ruled> {
+        let here = (network, 0)..=(network, u128::MAX);
+        self.index.ruled.range(here).map(|(ruled, _)| *ruled)
+    }
+
+    /// What the host has because endpoints have these rules.
+    pub(crate) fn ruled_facts(&self, ruled: &Ruled, facts: &mut Vec<Fact>) {
+        let users = self.index.ruled.get(ruled).map(|(_, users)| users);
+        let one = users.and_then(BTreeSet::first).and_then(|id| self.endpoints.get(*id));
+        if let (Some(one), Some(network)) = (one, self.networks.get(ruled.0)) {
+            one.policies.access.chain_facts((self, network), facts);
+        }
+    }
+}
+
+/// What is fed to a digest by whoever can be hashed.
+struct Digest(Sha256);
+
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks for so little.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) struct Tables<'a> {
     admitted: Vec<(IpAddr, IpNet)>,
     steered: Vec<(IpAddr, IpNet, u32)>,
     detours: BTreeMap<(Family, u32), Option<IpAddr>>,
+    listed: BTreeSet<(Family, &'a str)>,
     acl: BTreeMap<(Direction, IpAddr), &'a str>,
     chains: BTreeMap<&'a str, &'a AclChain>,
     /// Chains of redirections by source.
@@ -186,13 +187,22 @@ impl<'a> Tables<'a> {
             Element::Masked { source, to, protocol } => {
                 self.masked.insert((*source, *to, *protocol));
             }
-            Element::AclOut { address, chain } => {
+            Element::Listed { family, chain } => {
+                self.listed.insert((*family, chain));
+            }
+            // Listed ones come before those who lead there.
+            Element::AclOut { address, chain } if self.is_listed(address, chain) => {
                 self.acl.insert((Direction::Out, *address), chain);
             }
-            Element::AclIn { address, chain } => {
+            Element::AclIn { address, chain } if self.is_listed(address, chain) => {
                 self.acl.insert((Direction::In, *address), chain);
             }
+            Element::AclOut { .. } | Element::AclIn { .. } => {}
         }
+    }
+
+    fn is_listed(&self, address: &IpAddr, chain: &str) -> bool {
+        self.listed.contains(&(Family::of(address), chain))
     }
 
     pub(super) fn forwards(&self, family: Family) -> bool {
