@@ -3,7 +3,7 @@
 
 mod sandbox;
 
-use sandbox::{Sandbox, repository};
+use sandbox::{Sandbox, examples};
 use serde_json::json;
 
 /// Each scenario is two tests: one for each way to run.
@@ -60,11 +60,7 @@ fn the_main_job_comes_repeats_and_goes(host: &Sandbox) {
 }
 
 fn every_example_comes_together_with_the_others_and_goes(host: &Sandbox) {
-    let mut examples: Vec<String> = std::fs::read_dir(repository().join("examples"))
-        .expect("examples")
-        .map(|entry| entry.expect("readable").path().to_str().expect("text").to_owned())
-        .collect();
-    examples.sort();
+    let examples = examples();
     let files: Vec<&str> = examples.iter().map(String::as_str).collect();
     host.hc(&[&["up"], files.as_slice()].concat()).ok();
     host.hc(&["check"]).ok();

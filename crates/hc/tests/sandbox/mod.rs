@@ -16,6 +16,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The host documents among the examples.
+pub fn examples() -> Vec<String> {
+    let entries = std::fs::read_dir(repository().join("examples")).expect("examples");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    let documents = paths.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    let mut names: Vec<String> =
+        documents.map(|path| path.to_str().expect("text").to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// The directory of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
