@@ -126,6 +126,13 @@ fn check_alike(lab: &mut Lab, wanted: &Port) {
         // What the kernel does some time after a link has come up (its state, IPv6 routes) it does at once when one asks for the link.
         lab.netns(port.netns).exec(&format!("ip link show {}", port.inner_name));
         lab.host.exec(&format!("ip link show {}", port.name));
+        // An IPv6 address begins to work a moment later, when the kernel's own work queue comes to it.
+        let inside = lab.netns(port.netns);
+        let known = || inside.exec("ip -6 route show table local");
+        for address in port.addresses.iter().filter(|address| address.addr().is_ipv6()) {
+            let route = format!("local {} ", address.addr());
+            await_that("an IPv6 address works", || known().contains(&route));
+        }
         (plain(portrait(&lab.netns(port.netns))), host_side(lab, &port.name))
     };
     let fresh = look(lab, wanted);
