@@ -21,6 +21,7 @@ pub use reading::{endpoint_from_v1, is_v1_endpoint, is_v1_network, network_from_
 use serde_json::Value;
 
 use crate::document::Document;
+use crate::element::Element;
 use crate::hcn::{
     HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
     HostComputeQuery, HostComputeRoute,
@@ -62,7 +63,16 @@ pub trait Older: Document {
                 members.entry(name).or_insert(value);
             }
         }
+        if let Some((name, value)) = self.alias() {
+            members.insert(name.into(), value);
+        }
         Value::Object(members)
+    }
+
+    /// A member under another spelling, which some program reads in the document of both versions.
+    #[doc(hidden)]
+    fn alias(&self) -> Option<(&'static str, Value)> {
+        None
     }
 
     /// The document in that shape.
@@ -84,6 +94,12 @@ impl Older for HostComputeNetwork {
 impl Older for HostComputeEndpoint {
     fn to_v1(&self) -> Value {
         to_v1_endpoint(self)
+    }
+
+    fn alias(&self) -> Option<(&'static str, Value)> {
+        // zlayer-hns knows the addresses by this spelling alone (hcn.md 7, row 9).
+        let addresses = &self.ip_configurations;
+        (!addresses.is_empty()).then(|| ("IPConfigurations", addresses.to_json()))
     }
 }
 

@@ -236,6 +236,9 @@ fn endpoints_print_as_version_one() {
             "PortFriendlyName": "port",
         })
     );
+    let both = endpoint.to_superset();
+    assert_eq!(both["IpConfigurations"], text["IpConfigurations"]);
+    assert_eq!(both["IPConfigurations"], text["IpConfigurations"], "as zlayer-hns spells it");
 }
 
 #[test]
