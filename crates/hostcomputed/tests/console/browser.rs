@@ -88,6 +88,11 @@ impl Browser {
     /// Asks the browser for something.
     #[track_caller]
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.ask(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same; the browser may say no.
+    fn ask(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -101,9 +106,9 @@ impl Browser {
             if message["id"] != self.last {
                 self.events.push_back(message);
             } else if let Some(error) = message.get("error") {
-                panic!("{method}: {error}");
+                return Err(error.clone());
             } else {
-                return message["result"].clone();
+                return Ok(message["result"].clone());
             }
         }
     }
@@ -125,7 +130,14 @@ impl Browser {
     pub fn value(&mut self, expression: &str) -> Value {
         let asked =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let told = self.call("Runtime.evaluate", asked);
+        let told = loop {
+            match self.ask("Runtime.evaluate", asked.clone()) {
+                Ok(told) => break told,
+                // The page that was asked made room for the next one, which has not been asked.
+                Err(error) if error["message"] == "Inspected target navigated or closed" => {}
+                Err(error) => panic!("{expression}: {error}"),
+            }
+        };
         assert!(told.get("exceptionDetails").is_none(), "{expression}: {told}");
         told["result"]["value"].clone()
     }
