@@ -206,6 +206,10 @@ impl Access {
 
     /// With whom an endpoint with these rules shares its chains.
     pub(crate) fn shared(&self, network: Guid) -> Ruled {
+        // Most endpoints, at each attach: nothing to digest.
+        if self.is_empty() {
+            return (network, u128::from_be_bytes(*network.as_bytes()));
+        }
         let mut digest = Digest(Sha256::new());
         network.hash(&mut digest);
         for Rule { stage, direction, priority, action, packets, .. } in &self.rules {
@@ -235,8 +239,13 @@ impl Access {
         addresses: &[IpNet],
         facts: &mut Vec<Fact>,
     ) {
-        let firsts = self.both_ways(state, network).into_iter().filter_map(|mut way| way.pop());
-        for AclChain { name, direction, .. } in firsts {
+        if self.is_empty() && network.access.is_empty() {
+            return;
+        }
+        let all = self.after(&network.access);
+        for (direction, number) in self.numbers(state, network) {
+            let Some(stage) = all.stages(direction).first().copied() else { continue };
+            let name = chain_name(direction, (0, stage), number);
             for address in addresses.iter().map(IpNet::addr) {
                 let chain = name.clone();
                 facts.push(Fact::Element(match direction {
@@ -252,35 +261,35 @@ impl Access {
         if self.is_empty() && network.access.is_empty() {
             return Vec::new();
         }
-        let known = state.index.ruled.get(&self.shared(network.id));
-        let number = known.map_or(0, |(number, _)| *number);
         let all = self.after(&network.access);
         let names = Names { state, network };
-        // The number tells listed chains apart, so each direction has one.
-        let ways = [(Direction::In, number), (Direction::Out, number | 1)];
-        ways.map(|(way, number)| all.chains(way, &alloc::format!("{number:08x}"), &names)).into()
+        self.numbers(state, network).map(|way| all.chains(way, &names)).into()
     }
 
-    /// The chains of a direction, from the last to the first that a packet meets, so that each knows where the next is.
-    fn chains(&self, direction: Direction, suffix: &str, names: &Names<'_>) -> Vec<AclChain> {
+    /// The number tells listed chains apart, so each direction has one.
+    fn numbers(&self, state: &State, network: &Network) -> [(Direction, u32); 2] {
+        let known = state.index.ruled.get(&self.shared(network.id));
+        let number = known.map_or(0, |(number, _)| *number);
+        [(Direction::In, number), (Direction::Out, number | 1)]
+    }
+
+    /// The stages of a direction, in the order in which packets meet them.
+    fn stages(&self, direction: Direction) -> Vec<Stage> {
         let mine = |rule: &&Rule| rule.direction == direction;
         let mut stages: Vec<Stage> =
             self.rules.iter().filter(mine).map(|rule| rule.stage).collect();
         stages.sort_unstable();
         stages.dedup();
-        let way = match direction {
-            Direction::In => "in",
-            Direction::Out => "out",
-        };
+        stages
+    }
+
+    /// The chains of a direction, from the last to the first that a packet meets, so that each knows where the next is.
+    fn chains(&self, (direction, number): (Direction, u32), names: &Names<'_>) -> Vec<AclChain> {
+        let mine = |rule: &&Rule| rule.direction == direction;
         // Where a packet goes that this stage lets pass, and one that it allows past the Switch rules.
         let (mut next, mut allowed) = (Verdict::Allow, Verdict::Allow);
         let mut chains = Vec::new();
-        for (place, stage) in stages.iter().enumerate().rev() {
-            let depth = match stage {
-                Stage::Tier(_) => alloc::format!("tier{place}"),
-                Stage::Switch => "switch".to_string(),
-                Stage::Host => "host".to_string(),
-            };
+        for (place, stage) in self.stages(direction).iter().enumerate().rev() {
             let rules = self.rules.iter().filter(mine).filter(|rule| rule.stage == *stage);
             let rules = rules.flat_map(|rule| {
                 let verdict = match (rule.action, stage) {
@@ -296,7 +305,7 @@ impl Access {
                 Stage::Switch => Verdict::Block,
                 _ => next.clone(),
             };
-            let name = alloc::format!("acl_{way}_{depth}_{suffix}");
+            let name = chain_name(direction, (place, *stage), number);
             chains.push(AclChain {
                 name: name.clone(),
                 direction,
@@ -310,6 +319,19 @@ impl Access {
         }
         chains
     }
+}
+
+fn chain_name(direction: Direction, (place, stage): (usize, Stage), number: u32) -> String {
+    let way = match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    };
+    let depth = match stage {
+        Stage::Tier(_) => alloc::format!("tier{place}"),
+        Stage::Switch => "switch".to_string(),
+        Stage::Host => "host".to_string(),
+    };
+    alloc::format!("acl_{way}_{depth}_{number:08x}")
 }
 
 impl State {
