@@ -50,7 +50,9 @@ pub fn check(counts: &mut Counts) -> Result<Outcome> {
     let kvm = helps();
     let mut told = run(guest(&kernel.image, &archive, kvm), counts)?;
     if told.panicked && !kvm {
-        println!("the interpreted guest's own kernel panicked, which says nothing of us: once more");
+        println!(
+            "the interpreted guest's own kernel panicked, which says nothing of us: once more"
+        );
         told = run(guest(&kernel.image, &archive, kvm), counts)?;
     }
     if told.ended != tests.len() {
