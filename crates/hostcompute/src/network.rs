@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{
-    HostComputeNetwork, Ipam, IpamType, ModifyNetworkSettingRequest,
+    Document, HostComputeNetwork, Ipam, IpamType, ModifyNetworkSettingRequest,
     NetAdapterNameNetworkPolicySetting, NetworkMode, NetworkPolicy, NetworkPolicyType, Route,
     SchemaVersion, Subnet, SubnetPolicy, SubnetPolicyType, VsidPolicySetting,
 };
@@ -40,18 +40,20 @@ impl Network {
     /// # Errors
     /// As [`nat`]; HCN_E_NETWORK_ALREADY_EXISTS for a name that is taken, HCN_E_INVALID_SUBNET for a prefix that others have.
     pub fn create_nat(host: &Host, name: &str, prefix: &str) -> Result<Self, Failure> {
-        Self::create(host, &nat(name, prefix)?)
+        Self::of_one_call(host, &nat(name, prefix)?)
     }
 
-    /// An Internal network: endpoints and the host reach each other, and nobody else, whatever adapters the host has.
+    /// An Internal network: endpoints and the host reach each other, and nobody else, whatever adapters the host has. Of IPv4 alone; one of
+    /// IPv6, or of both, is made from its document by [`Self::create`].
     ///
     /// # Errors
-    /// As [`Self::create_nat`].
+    /// As [`internal`] and [`Self::create_nat`].
     pub fn create_internal(host: &Host, name: &str, prefix: &str) -> Result<Self, Failure> {
-        Self::create(host, &internal(name, prefix)?)
+        Self::of_one_call(host, &internal(name, prefix)?)
     }
 
-    /// A Transparent network: endpoints are machines of their own on the wire of this adapter, and leave by this gateway.
+    /// A Transparent network: endpoints are machines of their own on the wire of this adapter, and leave by this gateway. Of IPv4
+    /// alone, as [`Self::create_internal`].
     ///
     /// # Errors
     /// As [`transparent`] and [`Self::create_nat`]; HCN_E_ADAPTER_NOT_FOUND.
@@ -62,7 +64,7 @@ impl Network {
         prefix: &str,
         gateway: &str,
     ) -> Result<Self, Failure> {
-        Self::create(host, &transparent(name, adapter, prefix, gateway)?)
+        Self::of_one_call(host, &transparent(name, adapter, prefix, gateway)?)
     }
 
     /// An Overlay network: endpoints of several hosts in one virtual subnet (VXLAN network identifier `vsid`, from 4096 on). Which other
@@ -76,7 +78,17 @@ impl Network {
         prefix: &str,
         vsid: u32,
     ) -> Result<Self, Failure> {
-        Self::create(host, &overlay(name, prefix, vsid)?)
+        Self::of_one_call(host, &overlay(name, prefix, vsid)?)
+    }
+}
+
+impl Network {
+    /// Makes a network of a short way. Printing leaves out what is so anyway; others' short ways say it, so these do.
+    fn of_one_call(host: &Host, document: &HostComputeNetwork) -> Result<Self, Failure> {
+        let mut told = document.to_value();
+        told["Type"] = document.kind.as_ref().map(ToString::to_string).into();
+        told["Ipams"][0]["Type"] = IpamType::Static.to_string().into();
+        Self::create_json(host, None, &told.to_string()).map(|(network, _)| network)
     }
 }
 
@@ -101,25 +113,41 @@ pub fn nat(name: &str, prefix: &str) -> Result<HostComputeNetwork, Failure> {
 
 /// The document of [`Network::create_internal`], to be added to.
 ///
+/// The service takes IPv6, too, and so does this crate: in a document that says so.
+///
+/// ```
+/// use hostcompute::network;
+/// use hostcompute::schema::{HostComputeNetwork, Ipam, NetworkMode, Route, Subnet};
+///
+/// assert!(network::internal("web", "fd00:1::/64").is_err());
+/// let gateway = Route::default().next_hop("fd00:1::1").destination_prefix("::/0");
+/// let subnet = Subnet::default().ip_address_prefix("fd00:1::/64").routes([gateway]);
+/// let document = HostComputeNetwork::default()
+///     .name("web")
+///     .kind(NetworkMode::Internal)
+///     .ipams([Ipam::default().subnets([subnet])]);
+/// # drop(document);
+/// ```
+///
 /// # Errors
-/// As [`nat`].
+/// As [`nat`]; HCN_E_INVALID_PREFIX for a prefix of IPv6, too.
 pub fn internal(name: &str, prefix: &str) -> Result<HostComputeNetwork, Failure> {
+    only_ipv4(prefix)?;
     Ok(of(NetworkMode::Internal, name, subnet(prefix)?))
 }
 
 /// The document of [`Network::create_transparent`], to be added to.
 ///
 /// # Errors
-/// As [`nat`]; HCN_E_INVALID_IP for a gateway that is no address, or is not of the prefix's family.
+/// As [`internal`]; HCN_E_INVALID_IP for a gateway that is no address, or is not of the prefix's family.
 pub fn transparent(
     name: &str,
     adapter: &str,
     prefix: &str,
     gateway: &str,
 ) -> Result<HostComputeNetwork, Failure> {
-    let (first, _) = range(prefix)?;
-    let fits = |gateway: &IpAddr| gateway.is_ipv4() == first.is_ipv4();
-    let Some(gateway) = gateway.parse().ok().filter(fits) else {
+    only_ipv4(prefix)?;
+    let Some(gateway) = gateway.parse().ok().filter(IpAddr::is_ipv4) else {
         let why = format!("{gateway:?} is no gateway of {prefix}");
         return Err(Failure::new(HResult::HCN_E_INVALID_IP, why).at(GATEWAY));
     };
@@ -152,7 +180,7 @@ fn of(kind: NetworkMode, name: &str, subnet: Subnet) -> HostComputeNetwork {
 
 /// A subnet whose gateway is the first address. It is said, so that no implementation reserves more than that one.
 fn subnet(prefix: &str) -> Result<Subnet, Failure> {
-    Ok(routed(prefix, range(prefix)?.0))
+    Ok(routed(prefix, range(prefix)?))
 }
 
 fn routed(prefix: &str, gateway: IpAddr) -> Subnet {
@@ -161,8 +189,19 @@ fn routed(prefix: &str, gateway: IpAddr) -> Subnet {
     Subnet::default().ip_address_prefix(prefix).routes([route])
 }
 
-/// The first address of a prefix behind the one that is the prefix's own, and the length.
-fn range(prefix: &str) -> Result<(IpAddr, u8), Failure> {
+/// The short ways of which others say that they take nothing else, and on which a program that comes from there relies.
+fn only_ipv4(prefix: &str) -> Result<(), Failure> {
+    if range(prefix)?.is_ipv4() {
+        return Ok(());
+    }
+    let why = format!("{prefix:?} is of IPv6, which this short way does not make");
+    Err(Failure::new(HResult::HCN_E_INVALID_PREFIX, why).at(PREFIX).hint(
+        "Network::create takes both families, from a HostComputeNetwork whose Ipams say them",
+    ))
+}
+
+/// The first address of a prefix behind the one that is the prefix's own.
+fn range(prefix: &str) -> Result<IpAddr, Failure> {
     let bad = |why: &str| {
         Failure::new(HResult::HCN_E_INVALID_PREFIX, format!("{prefix:?} {why}")).at(PREFIX)
     };
@@ -177,7 +216,7 @@ fn range(prefix: &str) -> Result<(IpAddr, u8), Failure> {
     if length > bits - 2 {
         return Err(bad("has no room for a gateway and an endpoint"));
     }
-    let first = match address {
+    Ok(match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
             Ipv4Addr::from((u32::from(address) & mask) + 1).into()
@@ -186,6 +225,5 @@ fn range(prefix: &str) -> Result<(IpAddr, u8), Failure> {
             let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
             Ipv6Addr::from((u128::from(address) & mask) + 1).into()
         }
-    };
-    Ok((first, length))
+    })
 }
