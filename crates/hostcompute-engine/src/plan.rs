@@ -211,6 +211,7 @@ pub const STEERED_NUMBERS: u32 = 0x3ffe;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proxy {
     pub endpoint: Guid,
+    /// The adapter by name, or the network's [`Guise`].
     pub uplink: String,
     pub address: IpAddr,
 }

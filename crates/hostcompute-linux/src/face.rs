@@ -3,7 +3,8 @@
 //!
 //! A face has the endpoint's MAC and answers for its addresses alone: never for the host's own, which are not its business
 //! (`arp_ignore` 8, no IPv6 addresses). Whatever is sent to the endpoint comes in here and is routed to its port. What the endpoints of a
-//! network send leaves by the network's guise, under the MACs that [`crate::nft::guise`] puts in.
+//! network send leaves by the network's guise, under the MACs that [`crate::nft::guise`] puts in. A bridged network with a MAC of its own
+//! (policy SourceMacAddress) has a guise and no faces: the guise answers for its endpoints.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -25,6 +26,9 @@ use crate::{Linux, marks, wire};
 /// The kernel answers for no address of the host.
 const NEVER: u32 = 8;
 
+/// The source must be known, by whichever link.
+const LOOSE: u32 = 2;
+
 /// Makes the link by which guided endpoints leave, and its table; what is there from an earlier attempt is made anew.
 pub(crate) fn put_on(host: &mut Linux, step: usize, wanted: &Guise) -> Result<(), Error> {
     let uplink = wire::index(&mut host.route, &wanted.uplink)?;
@@ -37,9 +41,15 @@ pub(crate) fn put_on(host: &mut Linux, step: usize, wanted: &Guise) -> Result<()
             Ok(())
         })?;
     }
+    if wanted.inet6 {
+        host.within(|| answer_solicitations(&wanted.name))?;
+    }
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     let mut datagram = Datagram::default();
-    push_settings(&mut datagram, step, index);
+    push_settings(&mut datagram, step, index, is_strict(host));
+    for family in [Family::V4].into_iter().chain(wanted.inet6.then_some(Family::V6)) {
+        neighbour::push_prompt(&mut datagram, note("answer at once"), index, family);
+    }
     if let Some(address) = link_local(wanted) {
         address::push_add(&mut datagram, note("add a link-local address"), index, address);
     }
@@ -71,7 +81,7 @@ pub(crate) fn make(host: &mut Linux, step: usize, face: &Face) -> Result<(), Err
     speak_ipv6(host, face)?;
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     let mut datagram = Datagram::default();
-    push_settings(&mut datagram, step, index);
+    push_settings(&mut datagram, step, index, is_strict(host));
     for family in families(face) {
         neighbour::push_prompt(&mut datagram, note("answer at once"), index, family);
     }
@@ -115,10 +125,22 @@ fn make_link(
 }
 
 /// What links on the wire have in common: what comes in is forwarded, and no question for the host is answered.
-fn push_settings(datagram: &mut Datagram, step: usize, index: u32) {
+fn push_settings(datagram: &mut Datagram, step: usize, index: u32, strict: bool) {
     let note = Note { step, aim: "set up the link to the wire", lenient: Lenient::Not };
     link::push_settings(datagram, note, index, &[Inet4Setting::Forwarding], "");
     link::push_inet4_value(datagram, note, index, (Inet4Setting::ArpIgnore, NEVER));
+    if strict {
+        link::push_inet4_value(datagram, note, index, (Inet4Setting::ReversePath, LOOSE));
+    }
+}
+
+/// Whether new links take packets only from where the host itself would send the answer: by the adapter, not by links beside it.
+fn is_strict(host: &Linux) -> bool {
+    let of =
+        |which: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{which}/rp_filter"));
+    let strict =
+        || Ok(["all", "default"].map(of).into_iter().flatten().any(|text| text.trim() == "1"));
+    host.within(strict).unwrap_or_default()
 }
 
 fn families(face: &Face) -> impl Iterator<Item = Family> + '_ {
@@ -133,9 +155,13 @@ fn speak_ipv6(host: &Linux, face: &Face) -> Result<(), Error> {
             port::set_ipv6(&face.name, Inet6::Off);
             return Ok(());
         }
-        let path = format!("/proc/sys/net/ipv6/conf/{}/proxy_ndp", face.name);
-        std::fs::write(path, "1").map_err(|source| Error::system("answer solicitations", source))
+        answer_solicitations(&face.name)
     })
+}
+
+fn answer_solicitations(link: &str) -> Result<(), Error> {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{link}/proxy_ndp"), "1")
+        .map_err(|source| Error::system("answer solicitations", source))
 }
 
 /// Removes a face, at once: an adapter carries a MAC only once.

@@ -5,6 +5,7 @@ mod lab;
 
 use std::time::Duration;
 
+use hostcompute_engine::host::Host;
 use hostcompute_schema::HResult;
 use hostcompute_schema::operation::Operation;
 use serde_json::{Value, json};
@@ -86,6 +87,122 @@ fn endpoints_are_machines_on_the_wire_under_the_adapters_mac() {
     assert_eq!(refused.hresult, HResult::HCN_E_ADDR_INVALID_OR_RESERVED);
     host.check();
     host.restart();
+    host.check();
+}
+
+/// Under the MAC that the document names, and the adapter itself under its own.
+#[test]
+fn a_source_mac_is_what_others_see_of_endpoints() {
+    if !seclude() {
+        return;
+    }
+    const MAC: &str = "02:00:5e:10:00:01";
+    let wire = Wire::new();
+    let (mut host, machine, gateway) = (wire.node(1), wire.node(9), router(&wire));
+    for (node, number) in [(&host, 1), (&machine, 9)] {
+        node.host.exec(&format!("ip -6 addr add fe80::{number}/64 dev up0 nodad"));
+        node.host.exec(&format!("ip -6 addr add 2001:db8:2::{number}/64 dev up0 nodad"));
+    }
+    host.await_route_to("2001:db8:2::1");
+    let before = host.uplink();
+    // New links would take only what the adapter's own routes lead back to.
+    set(&host.host, "conf/default/rp_filter", "1");
+    let policies = json!([
+        {"Type": "SourceMacAddress", "Settings": {"SourceMacAddress": "02-00-5E-10-00-01"}},
+    ]);
+    let mut document = network("L2Bridge", &policies);
+    let subnets = document["Ipams"][0]["Subnets"].as_array_mut().unwrap();
+    subnets.push(json!({
+        "IpAddressPrefix": "2001:db8:2::/64",
+        "Routes": [{"NextHop": "2001:db8:2::254", "DestinationPrefix": "::/0"}],
+    }));
+    let network = host.create(Operation::CreateNetwork, &document);
+    let both = json!({
+        "IpConfigurations": [{"IpAddress": "192.0.2.50"}, {"IpAddress": "2001:db8:2::50"}],
+    });
+    let (a, id) = host.container_and_endpoint(network, "", &both);
+    let translated = json!({"Policies": [{"Type": "OutBoundNAT"}]});
+    let b = host.container(network, "192.0.2.51", &translated);
+    host.check();
+    machine.insist("ip", "192.0.2.50", MAC);
+    machine.insist("ip6", "2001:db8:2::50", MAC);
+    gateway.insist("ip", "192.0.2.50", MAC);
+    let _servers = [
+        tcp_server(&a, "a", "192.0.2.50:80"),
+        tcp_server(&a, "a6", "[2001:db8:2::50]:80"),
+        tcp_server(&machine.host, "machine", "192.0.2.9:80"),
+        tcp_server(&machine.host, "machine6", "[2001:db8:2::9]:80"),
+        tcp_server(&gateway.host, "elsewhere", "203.0.113.1:80"),
+        tcp_server(&host.host, "host", "192.0.2.1:80"),
+    ];
+    let seen = |from: &Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+    let own = mac_of(&host);
+    for _ in 0..2 {
+        assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
+        assert_eq!(machine.host.known_as("192.0.2.50"), MAC);
+        assert_eq!(seen(&machine.host, "[2001:db8:2::50]:80"), "2001:db8:2::9");
+        assert_eq!(machine.host.known_as("2001:db8:2::50"), MAC);
+        assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
+        assert_eq!(seen(&a, "[2001:db8:2::9]:80"), "2001:db8:2::50");
+        assert_eq!(seen(&a, "203.0.113.1:80"), "192.0.2.50");
+        assert_eq!(seen(&b, "192.0.2.9:80"), "192.0.2.1");
+        assert_eq!(seen(&b, "192.0.2.50:80"), "192.0.2.51");
+        assert_eq!(seen(&a, "192.0.2.1:80"), "192.0.2.50");
+        assert!(tcp(&host.host, "192.0.2.50:80").is_some());
+        // The adapter answers for the host, under its own MAC.
+        machine.host.exec("ip neigh flush dev up0");
+        assert_eq!(seen(&machine.host, "192.0.2.1:80"), "192.0.2.9");
+        assert_eq!(machine.host.known_as("192.0.2.1"), own);
+        assert!(tcp_refused(&machine.host, "192.0.2.60:80"));
+        let link = host.host.exec("ip -o link show type macvlan");
+        host.host.exec(&format!("ip link del {}", link.split([' ', '@']).nth(1).unwrap()));
+        assert!(!host.linux.compare(&host.state.facts()).unwrap().is_empty());
+        host.restart();
+        host.repair();
+        host.check();
+    }
+    host.delete(Operation::DeleteEndpoint, id);
+    host.check();
+    host.delete(Operation::DeleteNetwork, network);
+    host.check();
+    assert_eq!(host.uplink(), before);
+    assert!(!host.host.exec("nft list tables").contains("netdev"));
+}
+
+/// An adapter carries each MAC once, and what is the adapter's own says nothing new.
+#[test]
+fn a_source_mac_is_for_one_network_and_for_bridged_ones() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut host = wire.node(1);
+    let with = |kind: &str, name: &str, prefix: &str, mac: &str| {
+        let policy = json!([{"Type": "SourceMacAddress", "Settings": {"SourceMacAddress": mac}}]);
+        let mut document = network(kind, &policy);
+        document["Name"] = name.into();
+        document["Ipams"][0]["Subnets"][0] = json!({
+            "IpAddressPrefix": prefix,
+            "Routes": [{"NextHop": prefix.replace("0/24", "254"), "DestinationPrefix": "0.0.0.0/0"}],
+        });
+        document
+    };
+    host.create(
+        Operation::CreateNetwork,
+        &with("L2Bridge", "a", "192.0.2.0/24", "02-00-5E-10-00-01"),
+    );
+    let own = mac_of(&host);
+    host.create(Operation::CreateNetwork, &with("L2Bridge", "b", "198.18.1.0/24", &own));
+    assert_eq!(host.host.exec("ip -o link show type macvlan").lines().count(), 1);
+    let refused = |host: &mut Node, document: &Value| {
+        host.call(Operation::CreateNetwork, None, document).unwrap_err().hresult
+    };
+    let again = with("L2Tunnel", "c", "198.18.2.0/24", "02-00-5e-10-00-01");
+    assert_eq!(refused(&mut host, &again), HResult::HCN_E_INVALID_POLICY);
+    let many = with("L2Bridge", "c", "198.18.2.0/24", "01-00-5E-10-00-01");
+    assert_eq!(refused(&mut host, &many), HResult::HCN_E_INVALID_POLICY);
+    let transparent = with("Transparent", "c", "198.18.2.0/24", "02-00-5E-10-00-02");
+    assert_eq!(refused(&mut host, &transparent), HResult::HCN_E_REQUEST_UNSUPPORTED);
     host.check();
 }
 

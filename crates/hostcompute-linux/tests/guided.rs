@@ -42,20 +42,6 @@ fn out_bound(exceptions: &[&str]) -> Value {
     json!({"Type": "OutBoundNAT", "Settings": {"Exceptions": exceptions}})
 }
 
-/// A machine that takes packets from an address only under this MAC.
-fn insist(machine: &Node, family: &str, address: &str, mac: &str) {
-    let table = format!("insist{family}");
-    for line in [
-        format!("nft add table {family} {table}"),
-        format!("nft add chain {family} {table} in {{ type filter hook input priority 0 ; }}"),
-        format!(
-            "nft add rule {family} {table} in {family} saddr {address} ether saddr != {mac} drop"
-        ),
-    ] {
-        machine.host.exec(&line);
-    }
-}
-
 fn change(host: &mut Node, endpoint: Guid, how: &str, policies: &Value) {
     let request = json!({
         "ResourceType": "Policy", "RequestType": how, "Settings": {"Policies": policies},
@@ -94,7 +80,7 @@ fn guided_endpoints_are_machines_under_their_own_macs() {
     let c = host.container(network, "192.0.2.52", &json!({}));
     host.check();
     for (family, address) in [("ip", "192.0.2.50"), ("ip6", "2001:db8:2::50")] {
-        insist(&machine, family, address, &a.mac("eth0"));
+        machine.insist(family, address, &a.mac("eth0"));
     }
     let _servers = [
         tcp_server(&a, "a", "192.0.2.50:80"),
@@ -258,7 +244,7 @@ fn isolated_machines_do_not_see_each_other() {
         assert!(tcp_refused(from, &format!("192.0.2.{to}:80")), "{to}");
     }
     assert_eq!(seen(&b, "192.0.2.52:80"), "192.0.2.51");
-    insist(&machine, "ip", "192.0.2.50", &a.mac("eth0"));
+    machine.insist("ip", "192.0.2.50", &a.mac("eth0"));
     assert_eq!(seen(&a, "192.0.2.9:80"), "192.0.2.50");
     assert_eq!(seen(&machine.host, "192.0.2.50:80"), "192.0.2.9");
 }
@@ -307,7 +293,7 @@ fn what_others_take_away_comes_back_and_what_is_too_much_goes() {
     let policies = json!({"Policies": [rule("Allow", "In", "", 100)]});
     let (a, id) = host.container_and_endpoint(network, "192.0.2.50", &policies);
     let _server = tcp_server(&a, "a", "192.0.2.50:80");
-    insist(&machine, "ip", "192.0.2.50", &a.mac("eth0"));
+    machine.insist("ip", "192.0.2.50", &a.mac("eth0"));
     let interface = host.host.exec("ip -o link show type macvlan");
     let table = host.host.exec("nft list tables netdev");
     let table = table.split_whitespace().nth(2).unwrap().to_owned();

@@ -304,7 +304,7 @@ impl Endpoint {
             self.port_facts(state, &port, facts);
             facts.extend(self.lease(network, &port).map(Fact::Lease));
             facts.extend(station::face(network, self, attachment).map(Fact::Face));
-            for uplink in network.wire.iter().map(|wire| &wire.uplink) {
+            for uplink in network.wire.iter().map(|wire| wire.out(network)) {
                 let proxy = |address: &IpNet| Proxy {
                     endpoint: self.id,
                     uplink: uplink.clone(),

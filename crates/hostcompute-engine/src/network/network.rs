@@ -279,7 +279,7 @@ impl Network {
             fence.facts(&self.subnets, facts);
         }
         if let Some(wire) = &self.wire {
-            return wire::facts(self, wire, &wire.uplink, facts);
+            return wire::facts(self, wire, facts);
         }
         if let Some(overlay) = &self.overlay {
             return overlay::facts(self, overlay, facts);

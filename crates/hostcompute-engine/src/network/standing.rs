@@ -7,6 +7,7 @@ use hostcompute_schema::{Failure, HResult, HostComputeNetwork, NetworkMode, Netw
 
 use crate::decide::Draft;
 use crate::host::Uplink;
+use crate::mac::Mac;
 use crate::network::network::Network;
 use crate::network::overlay::{self, Overlay, Segment};
 use crate::network::policy::of_network::{self, NetworkPolicies};
@@ -94,7 +95,42 @@ pub(crate) fn wire(
     let taken = chosen.addresses.iter().map(ipnet::IpNet::addr).collect();
     let tunnel = document.kind == Some(NetworkMode::L2Tunnel);
     let tables = subnets.iter().map(|_| draft.next_interface()).collect();
-    Ok((Wire { uplink: chosen.name, taken, tunnel, tables }, chosen.mtu))
+    let mac = policies.source_mac.filter(|mac| *mac != chosen.mac);
+    if let Some(mac) = mac {
+        check_source_mac(draft, &chosen, mac)?;
+    }
+    Ok((Wire { uplink: chosen.name, taken, tunnel, tables, mac }, chosen.mtu))
+}
+
+/// Another MAC than its own an adapter can carry where its medium allows it, and each once.
+fn check_source_mac(draft: &Draft<'_, '_>, uplink: &Uplink, mac: Mac) -> Result<(), Failure> {
+    if uplink.wireless {
+        let why = alloc::format!(
+            "the wireless adapter {} carries frames of its own MAC alone",
+            uplink.name
+        );
+        return Err(Failure::new(HResult::HCN_E_VFP_NOT_ALLOWED, why).at("Policies"));
+    }
+    let has = |network: &&Arc<Network>| {
+        let bridged = network
+            .wire
+            .as_ref()
+            .is_some_and(|wire| wire.uplink == uplink.name && wire.mac == Some(mac));
+        let stations = network.adapter.as_ref().is_some_and(|adapter| {
+            let one = (network.id, mac.to_u64());
+            adapter.name == uplink.name
+                && (network.anchor_mac() == mac || draft.state.index.macs.contains_key(&one))
+        });
+        bridged || stations
+    };
+    match draft.state.networks().find(has) {
+        Some(other) => {
+            let why =
+                alloc::format!("{mac} is used on {} by network '{}'", uplink.name, other.name());
+            Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why).at("Policies"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whoever routes for a subnet besides its gateway is on the adapter's wire.

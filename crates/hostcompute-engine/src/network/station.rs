@@ -22,7 +22,7 @@ use crate::network::policy::Policies;
 use crate::network::subnet::Subnet;
 use crate::network::wire::{self, Wire};
 use crate::object::Chosen;
-use crate::plan::{Face, Fact, Family, Guise, INNER_INDEX, PortRoute, Station};
+use crate::plan::{Face, Fact, INNER_INDEX, PortRoute, Station};
 use crate::state::State;
 
 /// The adapter of a Transparent network.
@@ -218,24 +218,14 @@ pub(crate) fn check_endpoint(
 pub(crate) fn guidance_facts(state: &State, network: &Network, facts: &mut Vec<Fact>) {
     let wanted = network.guides() || state.index.guided.contains_key(&network.id);
     let Some(adapter) = network.adapter.as_ref().filter(|_| wanted) else { return };
-    let out = guise(network);
-    facts.push(Fact::Guise(Guise {
-        name: out.clone(),
-        uplink: adapter.name.clone(),
-        mac: network.anchor_mac(),
-        inet6: network.families().any(|family| family == Family::V6),
-    }));
     let wire = Wire {
         uplink: adapter.name.clone(),
         taken: Vec::new(),
         tunnel: false,
         tables: adapter.tables.clone(),
+        mac: Some(network.anchor_mac()),
     };
-    wire::facts(network, &wire, &out, facts);
-}
-
-fn guise(network: &Network) -> String {
-    alloc::format!("hm{:x}", network.interface)
+    wire::facts(network, &wire, facts);
 }
 
 /// How a guided endpoint appears on the wire.
@@ -252,7 +242,7 @@ pub(crate) fn face(
         mac: endpoint.mac,
         addresses: endpoint.addresses.iter().map(IpNet::addr).collect(),
         isolated: endpoint.isolated(),
-        guise: guise(network),
+        guise: wire::guise_name(network),
     })
 }
 

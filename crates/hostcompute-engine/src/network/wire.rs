@@ -4,17 +4,18 @@
 //! ARP for their addresses, and what they send leaves by a routing table of the network's own, through the gateway that the document
 //! names (docs/decisions/0011). On L2Tunnel networks that is so for every packet, also for those to a neighbour on this host.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, HResult};
 use serde_json::{Map, Value};
 
+use crate::mac::Mac;
 use crate::network::network::Network;
 use crate::network::subnet::Subnet;
 use crate::object::Chosen;
-use crate::plan::{self, Element, Fact, Way};
+use crate::plan::{self, Element, Fact, Family, Guise, Way};
 
 /// What makes a network bridged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Wire {
     pub tunnel: bool,
     /// A routing table for each subnet, in order; they are numbered as interfaces.
     pub(crate) tables: Vec<u32>,
+    /// The MAC under which its endpoints are on the wire, where that is not the adapter's (policy SourceMacAddress).
+    pub mac: Option<Mac>,
 }
 
 impl Wire {
@@ -37,6 +40,9 @@ impl Wire {
         chosen.insert("Taken".into(), taken.collect());
         let tables = self.tables.iter().map(|table| Value::from(*table));
         chosen.insert("Tables".into(), tables.collect());
+        if let Some(mac) = self.mac {
+            chosen.insert("Mac".into(), Value::String(mac.to_string()));
+        }
         chosen
     }
 
@@ -49,14 +55,38 @@ impl Wire {
             taken: wire.get("Taken")?.as_array()?.iter().filter_map(address).collect(),
             tunnel,
             tables: wire.get("Tables")?.as_array()?.iter().filter_map(number).collect(),
+            mac: wire.get("Mac").and_then(Value::as_str).and_then(|text| text.parse().ok()),
         })
     }
 }
 
 impl Wire {
-    /// Whether machines on the wire ask for its endpoints by solicitations (IPv6).
+    /// Whether machines on the wire ask the adapter for its endpoints by solicitations (IPv6).
     pub(crate) fn is_solicited(&self, network: &Network) -> bool {
-        network.subnets.iter().any(|subnet| subnet.family() == plan::Family::V6)
+        self.mac.is_none() && network.families().any(|family| family == Family::V6)
+    }
+
+    /// The link by which its endpoints are on the wire: the adapter, or one beside it with a MAC of its own.
+    pub(crate) fn out(&self, network: &Network) -> String {
+        match self.mac {
+            Some(_) => guise_name(network),
+            None => self.uplink.clone(),
+        }
+    }
+}
+
+/// The link beside the adapter by which what a network sends leaves the host.
+pub(crate) fn guise_name(network: &Network) -> String {
+    alloc::format!("hm{:x}", network.interface)
+}
+
+/// Such a link.
+pub(crate) fn guise(network: &Network, uplink: &str, mac: Mac) -> Guise {
+    Guise {
+        name: guise_name(network),
+        uplink: uplink.into(),
+        mac,
+        inet6: network.families().any(|family| family == Family::V6),
     }
 }
 
@@ -75,8 +105,9 @@ pub(crate) fn check_gateways(subnets: &[Subnet]) -> Result<(), Failure> {
     }
 }
 
-/// What the host has because a network is bridged, beside its device. Packets leave by the link `out`.
-pub(crate) fn facts(network: &Network, wire: &Wire, out: &str, facts: &mut Vec<Fact>) {
+/// What the host has because a network is bridged, beside its device.
+pub(crate) fn facts(network: &Network, wire: &Wire, facts: &mut Vec<Fact>) {
+    facts.extend(wire.mac.map(|mac| Fact::Guise(guise(network, &wire.uplink, mac))));
     let way = |(subnet, table): (&Subnet, &u32)| Way {
         subnet: subnet.prefix,
         gateway: subnet.gateway,
@@ -86,7 +117,7 @@ pub(crate) fn facts(network: &Network, wire: &Wire, out: &str, facts: &mut Vec<F
     facts.push(Fact::Wire(plan::Wire {
         network: network.id,
         uplink: wire.uplink.clone(),
-        out: out.into(),
+        out: wire.out(network),
         ways: network.subnets.iter().zip(&wire.tables).map(way).collect(),
         tunnel: wire.tunnel,
     }));

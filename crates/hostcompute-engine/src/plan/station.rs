@@ -51,9 +51,10 @@ pub struct Face {
     pub guise: String,
 }
 
-/// By what the guided endpoints of a network leave the host: a macvlan link of the adapter, in the host's own namespace, with a table of
-/// the packet filter at its way out that gives each packet the MAC of its sender's [`Face`]. It asks for neighbours in nobody's name, and
-/// answers for nobody.
+/// By what a network's endpoints leave the host under MACs other than the adapter's: a macvlan link of the adapter, in the host's own
+/// namespace. With guided endpoints a table of the packet filter at its way out gives each packet the MAC of its sender's [`Face`]; a bridged
+/// network with policy SourceMacAddress has its `mac` there, and is answered for there ([`Proxy`](super::Proxy)). It asks for neighbours in
+/// nobody's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Guise {
     /// `hm…`; its index is the kernel's choice. The table's name follows from it.

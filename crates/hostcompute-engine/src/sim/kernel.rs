@@ -109,6 +109,7 @@ impl Kernel {
                 let rests = |held: &Held| match &held.fact {
                     Fact::Face(face) => face.guise == guise.name,
                     Fact::Wire(wire) => wire.out == guise.name,
+                    Fact::Proxy(proxy) => proxy.uplink == guise.name,
                     _ => false,
                 };
                 let resting = self.things.iter().filter(|(_, held)| rests(held));

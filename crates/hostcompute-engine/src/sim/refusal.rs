@@ -14,10 +14,10 @@ use ipnet::IpNet;
 
 use super::kernel::{Held, Kernel};
 use super::thing::Thing;
+use crate::mac::Mac;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Face, Fact, Family, FarEnd, Guise,
-    Lane, Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way,
-    Wire,
+    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Fact, Family, FarEnd, Guise, Lane,
+    Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way, Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -309,6 +309,11 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             }
         }
         Fact::Wire(Wire { uplink, out, .. }) if out != uplink => has(Thing::Link(out.clone())),
+        Fact::Proxy(Proxy { uplink, .. })
+            if kernel.things.contains_key(&Thing::Link(uplink.clone())) =>
+        {
+            Ok(())
+        }
         Fact::Solicited(uplink)
         | Fact::Guise(Guise { uplink, .. })
         | Fact::Wire(Wire { uplink, .. })
@@ -360,7 +365,8 @@ fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         Fact::Station(station) => {
             inner_place(kernel, station.netns, &station.name, station.index, &station.routes)
         }
-        Fact::Face(face) => face_collisions(kernel, face),
+        Fact::Face(face) => free_on_wire(kernel, &face.name, (&face.uplink, face.mac)),
+        Fact::Guise(guise) => free_on_wire(kernel, &guise.name, (&guise.uplink, guise.mac)),
         Fact::Shaper(shaper) => free_link(kernel, &shaper.name, shaper.index),
         Fact::HostAddress(host) => free_address(kernel, host.address),
         Fact::VipRoute(route) => free_route(kernel, IpNet::from(route.address)),
@@ -434,17 +440,18 @@ fn port_collisions(kernel: &Kernel, port: &Port) -> Result<(), Failure> {
 }
 
 /// An adapter carries a MAC once, whichever namespace its link is in (`macvlan_addr_busy`).
-fn face_collisions(kernel: &Kernel, face: &Face) -> Result<(), Failure> {
-    if kernel.foreign.contains_key(&face.name) {
-        return Err(taken(format!("interface name {}", face.name), "a foreign interface"));
+fn free_on_wire(kernel: &Kernel, name: &str, (uplink, mac): (&String, Mac)) -> Result<(), Failure> {
+    if kernel.foreign.contains_key(name) {
+        return Err(taken(format!("interface name {name}"), "a foreign interface"));
     }
     let rival = |held: &Held| match &held.fact {
-        Fact::Face(other) => (&other.uplink, other.mac) == (&face.uplink, face.mac),
-        Fact::Station(other) => (&other.uplink, other.mac) == (&face.uplink, face.mac),
+        Fact::Face(other) => (&other.uplink, other.mac) == (uplink, mac),
+        Fact::Guise(other) => (&other.uplink, other.mac) == (uplink, mac),
+        Fact::Station(other) => (&other.uplink, other.mac) == (uplink, mac),
         _ => false,
     };
     match kernel.things.values().any(rival) {
-        true => Err(taken(format!("{} at {}", face.mac, face.uplink), "another link")),
+        true => Err(taken(format!("{mac} at {uplink}"), "another link")),
         false => Ok(()),
     }
 }

@@ -107,6 +107,8 @@ pub struct NetworkWish {
     pub flags: u32,
     pub pool: Pool,
     pub policy: bool,
+    /// Of an L2Bridge network: the MAC that its endpoints have on the wire.
+    pub source_mac: Option<u8>,
     pub spelling: Spelling,
 }
 
@@ -368,9 +370,10 @@ fn network() -> impl Strategy<Value = NetworkWish> {
         1 => Just(Pool::Backwards),
     ];
     let policy = prop::bool::weighted(0.02);
-    let about = (id_wish(), of(0..4_u8), kind, flags, pool, policy, spelling());
+    let source_mac = of(0..2_u8);
+    let about = (id_wish(), of(0..4_u8), kind, flags, pool, (policy, source_mac), spelling());
     (about, vec(subnet, 0..3)).prop_map(
-        |((id, name, kind, flags, pool, policy, spelling), subnets)| NetworkWish {
+        |((id, name, kind, flags, pool, (policy, source_mac), spelling), subnets)| NetworkWish {
             id,
             name,
             kind,
@@ -378,6 +381,7 @@ fn network() -> impl Strategy<Value = NetworkWish> {
             flags,
             pool,
             policy,
+            source_mac,
             spelling,
         },
     )
@@ -614,6 +618,7 @@ fn founding(first: usize) -> Vec<Command> {
             flags: 0,
             pool: Pool::Absent,
             policy: false,
+            source_mac: None,
             spelling: Spelling::Exact,
         })
     };

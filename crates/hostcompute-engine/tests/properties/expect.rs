@@ -208,6 +208,11 @@ fn network(e: &mut Expected, model: &Model, wish: &NetworkWish) {
     if mode(wish.kind) == Some(Mode::Bridged) && wish.subnets.is_empty() {
         e.wrong([HResult::HCN_E_INVALID_NETWORK]);
     }
+    let same = |network: &Network| network.source_mac == render::source_mac(wish);
+    if render::source_mac(wish).is_some() && model.networks.iter().any(same) {
+        // An adapter carries a MAC once.
+        e.wrong([HResult::HCN_E_INVALID_POLICY]);
+    }
     if mode(wish.kind) == Some(Mode::Overlay) {
         if wish.subnets.is_empty() {
             e.wrong([HResult::HCN_E_INVALID_NETWORK]);

@@ -174,7 +174,9 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
     let flags = wish.flags;
     let (remotes, host_route) = (Vec::new(), false);
     let fenced = wish.kind == FENCED;
-    let network = Network { id, name, mode, flags, subnets, pool, remotes, host_route, fenced };
+    let source_mac = render::source_mac(wish);
+    let network =
+        Network { id, name, mode, flags, subnets, pool, remotes, host_route, fenced, source_mac };
     world.model.networks.push(network);
     Ok(())
 }

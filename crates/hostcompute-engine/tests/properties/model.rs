@@ -50,6 +50,8 @@ pub struct Network {
     pub host_route: bool,
     /// Reaches neither the host nor what is near it.
     pub fenced: bool,
+    /// Under which MAC its endpoints are on the wire, where that is not the adapter's.
+    pub source_mac: Option<u8>,
 }
 
 #[derive(Debug, Clone)]

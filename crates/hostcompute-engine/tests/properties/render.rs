@@ -76,12 +76,21 @@ pub fn network(wish: &NetworkWish) -> String {
             }]}),
         ),
     };
-    if wish.policy {
-        let policy =
-            json!({"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "nobody"}});
-        document.insert("Policies".into(), json!([policy]));
+    let adapter = json!({"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "nobody"}});
+    let source = source_mac(wish).map(|number| {
+        let mac = format!("02-00-5E-10-00-{number:02X}");
+        json!({"Type": "SourceMacAddress", "Settings": {"SourceMacAddress": mac}})
+    });
+    let policies: Vec<Value> = wish.policy.then_some(adapter).into_iter().chain(source).collect();
+    if !policies.is_empty() {
+        document.insert("Policies".into(), policies.into());
     }
     spell(document, wish.spelling)
+}
+
+/// What a document says of it: only L2Bridge networks can have one.
+pub fn source_mac(wish: &NetworkWish) -> Option<u8> {
+    wish.source_mac.filter(|_| TYPES[wish.kind] == "L2Bridge")
 }
 
 fn subnet(wish: &SubnetWish, overlay: bool) -> Value {

@@ -118,6 +118,7 @@ fn way_out(fact: &Fact) -> Option<&String> {
     match fact {
         Fact::Face(face) => Some(&face.guise),
         Fact::Wire(wire) => Some(&wire.out),
+        Fact::Proxy(proxy) => Some(&proxy.uplink),
         _ => None,
     }
 }

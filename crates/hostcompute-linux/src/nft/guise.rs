@@ -4,7 +4,7 @@
 //! table netdev hostcompute_hm…                        one for each Transparent network that guides endpoints
 //!   map mac4 { ipv4_addr : ether_addr }, map mac6     the endpoints' addresses
 //!   set alone4, set alone6                            those that the adapter's other machines do not see
-//!   chain leaves, egress of hm…                       arp saddr ip set 0.0.0.0
+//!   chain leaves, egress of hm…                       arp operation request arp saddr ip set 0.0.0.0
 //!                                                     ether saddr set ip saddr map @mac4; ip saddr @alone4 fwd to the adapter
 //! ```
 //!
@@ -132,8 +132,12 @@ fn of_type(number: u16) -> [Expression; 2] {
 /// Questions for neighbours say nothing of who asks.
 fn nameless() -> Vec<Expression> {
     const ARP: u16 = 0x0806;
+    const OPERATION: u32 = 6;
+    const REQUEST: [u8; 2] = [0, 1];
     const SENDER: u32 = 14;
     let mut rule = Vec::from(of_type(ARP));
+    rule.push(Expression::Payload { base: Base::Network, offset: OPERATION, length: 2, to: 0 });
+    rule.push(Expression::Compare { from: 0, equal: true, value: REQUEST.to_vec() });
     rule.push(Expression::Load { to: 0, value: vec![0; 4] });
     rule.push(Expression::Put { base: Base::Network, offset: SENDER, length: 4, from: 0 });
     rule

@@ -62,6 +62,7 @@ const ADDR_GEN_NONE: u8 = 1;
 pub(crate) enum Inet4Setting {
     Forwarding = 1,
     ProxyArp = 3,
+    ReversePath = 8,
     ArpIgnore = 19,
     RouteLocalnet = 26,
 }

@@ -203,6 +203,20 @@ impl Node {
         self.modify(Operation::ModifyNetwork, network, &request);
     }
 
+    /// Takes packets from an address only under this MAC.
+    pub fn insist(&self, family: &str, address: &str, mac: &str) {
+        let table = format!("insist{family}");
+        for line in [
+            format!("nft add table {family} {table}"),
+            format!("nft add chain {family} {table} in {{ type filter hook input priority 0 ; }}"),
+            format!(
+                "nft add rule {family} {table} in {family} saddr {address} ether saddr != {mac} drop"
+            ),
+        ] {
+            self.host.exec(&line);
+        }
+    }
+
     /// The host has what the state says, and nothing else with our mark.
     #[track_caller]
     pub fn check(&mut self) {

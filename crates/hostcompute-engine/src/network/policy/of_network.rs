@@ -32,6 +32,8 @@ pub struct NetworkPolicies {
     pub layer: Option<Guid>,
     pub router_mac: Option<Mac>,
     pub vxlan_port: Option<u16>,
+    /// SourceMacAddress: what a bridged network sends has this MAC in place of the adapter's.
+    pub source_mac: Option<Mac>,
     pub host_route: bool,
     /// The rules for all endpoints.
     pub access: Access,
@@ -50,6 +52,8 @@ fn is_legal(mode: Mode, kind: &NetworkPolicyType) -> bool {
         Type::LayerConstraint => mode.stands_on_uplink(),
         // The host sees bridged endpoints in any case.
         Type::HostRoute => mode.stands_on_uplink() && mode != Mode::Transparent,
+        // Elsewhere nothing leaves under the adapter's MAC.
+        Type::SourceMacAddress => mode == Mode::Bridged,
         Type::AutomaticDNS => answering::is_possible(mode),
         Type::DrMacAddress | Type::VxlanPort | Type::RemoteSubnetRoute => mode == Mode::Overlay,
         Type::SetPolicy | Type::NetworkACL | Type::L4Proxy => true,
@@ -122,6 +126,11 @@ fn read_one(
         Type::DrMacAddress => {
             let setting: s::DrMacAddressNetworkPolicySetting = parse(settings)?;
             policies.router_mac = Some(mac(&setting.address.unwrap_or_default(), "Address")?);
+        }
+        Type::SourceMacAddress => {
+            let setting: s::SourceMacAddressNetworkPolicySetting = parse(settings)?;
+            let text = setting.source_mac_address.unwrap_or_default();
+            policies.source_mac = Some(mac(&text, "SourceMacAddress")?);
         }
         Type::VxlanPort => {
             let setting: s::VxlanPortPolicySetting = parse(settings)?;
@@ -221,6 +230,9 @@ pub(crate) fn normalise(
             }
             Some(Type::DrMacAddress) => {
                 draft.part::<s::DrMacAddressNetworkPolicySetting>(&given, &path)?.write()
+            }
+            Some(Type::SourceMacAddress) => {
+                draft.part::<s::SourceMacAddressNetworkPolicySetting>(&given, &path)?.write()
             }
             Some(Type::VxlanPort) => {
                 draft.part::<s::VxlanPortPolicySetting>(&given, &path)?.write()
