@@ -98,7 +98,7 @@ pub trait Source: Send {
     fn interrupter(&self) -> Box<dyn Fn() + Send + Sync>;
 }
 
-/// Ends a [`Subscription`], or [`ComputeEvents`], that another thread may be waiting on. Clones end the same one.
+/// Ends a [`Subscription`], [`ComputeEvents`] or a [`Log`](crate::Log) that another thread may be waiting on. Clones end the same one.
 #[derive(Clone)]
 pub struct Stopper {
     stopped: Arc<AtomicBool>,

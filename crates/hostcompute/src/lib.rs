@@ -35,7 +35,7 @@
 //! |---|---|---|
 //! | `socket` | the service of this machine, over its unix socket or a loopback port | yes |
 //! | `embedded` | the service inside the process, and what needs this machine's kernel: [`adapter`], [`Namespace::run`] | yes |
-//! | `async` | `asynchronous`: the same API for tokio | no |
+//! | `async` | `asynchronous`: the whole API once more, for tokio | no |
 //! | `images`, `registry` | layers and images, from registries too | no |
 //!
 //! Elsewhere than on Linux they bring what does not need it, and everything builds.

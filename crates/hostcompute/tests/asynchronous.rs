@@ -14,7 +14,10 @@ use std::time::Duration;
 use hostcompute::asynchronous::{Endpoint, EndpointAttachment, GuestService, Host, Network};
 use hostcompute::attach::Wish;
 use hostcompute::schema::service::{PortAccess, PortProtocol};
-use hostcompute::schema::{GuestNetworkService, HostComputeNetwork};
+use hostcompute::schema::{
+    ComputeOperation, GuestNetworkService, HostComputeNetwork, ServiceOperation,
+};
+use hostcompute::transport::{Ask, ComputeCall};
 use hostcompute::{Failure, HResult, Notice, Options, Topic, Way};
 use scripted::{Says, Scripted, document, problem, stream};
 use tokio::runtime::{Builder, Runtime};
@@ -274,4 +277,90 @@ fn futures_can_be_sent() {
         sendable(Endpoint::list(&host)).await
     });
     assert!(listed.expect("listed").is_empty());
+}
+
+#[test]
+fn a_log_comes_in_pieces_and_ends_when_it_is_stopped() {
+    // No length: it goes on.
+    let service = Scripted::new(|seen| match seen.line.contains("follow=true") {
+        true => Says::This("HTTP/1.1 200 OK\r\n\r\nhello".to_owned()),
+        false => Says::Last("HTTP/1.1 200 OK\r\n\r\nworld".to_owned()),
+    });
+    runtime(2).block_on(async {
+        let host = connect(&service).await;
+        let call = ComputeCall::on(ComputeOperation::GetComputeSystemLog, "c", "");
+        let mut log = host.compute_log(&call.with(&[("follow", "true")])).await.expect("a log");
+        assert_eq!(log.next().await.expect("a piece").expect("read"), b"hello");
+        begin(pin!(log.next()));
+        log.stopper().stop();
+        assert!(log.next().await.is_none());
+        let mut log = host.compute_log(&call).await.expect("a log");
+        let mut read = Vec::new();
+        while let Some(piece) = log.next().await {
+            read.extend(piece.expect("read"));
+        }
+        assert_eq!(read, b"world");
+    });
+}
+
+#[test]
+fn plain_calls_say_what_the_blocking_ones_say() {
+    let service = Scripted::new(|_| document("[]"));
+    runtime(2).block_on(async {
+        let host = connect(&service).await;
+        let call = ComputeCall::on(ComputeOperation::EnumerateComputeSystems, "", "{}");
+        assert_eq!(host.compute(&call).await.expect("told").body, "[]");
+        host.blocking().compute(&call).expect("told");
+        let parameters = [("limit", "7")];
+        let ask = Ask { parameters: &parameters, ..Ask::plain(ServiceOperation::Flows) };
+        assert_eq!(host.serve(&ask).await.expect("told"), serde_json::json!([]));
+        host.blocking().serve(&ask).expect("told");
+        let old = host.hns_call("GET", "/networks/", "").await.expect("carried out");
+        assert_eq!(old, host.blocking().hns_call("GET", "/networks/", ""));
+    });
+    let seen = service.seen();
+    let said: Vec<_> = seen.iter().map(|seen| (&seen.line, &seen.body)).collect();
+    let pairs: Vec<_> = said.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    assert!(pairs.iter().all(|(one, other)| one == other), "{pairs:?}");
+    assert!(said.iter().any(|(line, _)| line.contains("limit=7")), "{said:?}");
+}
+
+#[cfg(images)]
+#[test]
+fn work_that_nobody_awaits_is_called_off_and_leaves_nothing() {
+    use std::ops::ControlFlow;
+
+    use hostcompute::asynchronous::layer::Layers;
+    use hostcompute::layer::Limits;
+    use hostcompute::schema::hcs::LayerData;
+
+    let service = Scripted::new(|_| document("[]"));
+    let (source, layer) = (service.directory().join("source"), service.directory().join("layer"));
+    std::fs::create_dir_all(source.join("Files")).expect("a directory");
+    std::fs::write(source.join("Files/one"), "1").expect("a file");
+    let (go, wait) = channel::<()>();
+    let (tell, told) = channel::<()>();
+    let shared = Mutex::new((tell, wait));
+    let held_up = move |_: hostcompute::layer::Event<'_>| {
+        let shared = shared.lock().expect("whole");
+        let (tell, wait) = &*shared;
+        // Only the first one waits: the test is gone afterwards.
+        if tell.send(()).is_ok() {
+            let _ = wait.recv();
+        }
+        ControlFlow::Continue(())
+    };
+    runtime(1).block_on(async {
+        let layers = Layers::here();
+        let (data, limits) = (LayerData::default(), Limits::default());
+        {
+            let mut import = pin!(layers.import(&layer, &source, &data, &limits, held_up));
+            begin(import.as_mut());
+            told.recv_timeout(LONG).expect("it has begun");
+        }
+        go.send(()).expect("it waits");
+        // The watcher goes with the work.
+        while told.recv_timeout(LONG).is_ok() {}
+        assert!(!layer.exists(), "half a layer");
+    });
 }

@@ -171,7 +171,8 @@ fn tests(counts: &mut Counts) -> Result<Outcome> {
     }
     process::watch(&mut runner, |line| counts.heed(line))?;
     // Not with the others: the programs are built as users have them.
-    let futures = ["test", "-p", "hostcompute", "--features", "async", "--test", "asynchronous"];
+    let features = "async,images";
+    let futures = ["test", "-p", "hostcompute", "--features", features, "--test", "asynchronous"];
     done(cargo(&futures).arg("--locked"))
 }
 

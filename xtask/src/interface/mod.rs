@@ -7,6 +7,7 @@
 //! `cargo semver-checks` compares with a published version; there is none yet. Until then these lists are the baseline.
 
 mod items;
+mod twins;
 mod written;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
         let now = list(name, features)?;
         let then = fs::read_to_string(committed(name)).unwrap_or_default();
         differences += compare(name, &then, &now);
+        twins::check(&now)?;
     }
     if differences > 0 {
         bail!(

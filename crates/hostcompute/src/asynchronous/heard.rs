@@ -1,6 +1,7 @@
-//! Subscriptions as streams: a thread listens, and hands over what it hears.
+//! Subscriptions and logs as streams: a thread listens, and hands over what it hears.
 
 use std::fmt::{self, Debug};
+use std::io::{ErrorKind, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,9 +15,13 @@ use crate::events::Stopper;
 /// Notices that were heard and not taken yet. A reader that is slower lets the service wait, which counts what it cannot tell.
 const AHEAD: usize = 64;
 
+/// The most of a log that comes in one piece, in bytes.
+const PIECE: usize = 16 << 10;
+
 /// What happens, as a [`Stream`]. Dropping it unsubscribes.
 ///
-/// It ends as the iterator does: after an error, when it is stopped, and for a compute system with that system.
+/// It ends as the iterator does: after an error, when it is stopped, and for a compute system with that system. A log
+/// ([`Log`](super::Log)) ends as its reading does.
 ///
 /// ```no_run
 /// use hostcompute::asynchronous::Host;
@@ -57,6 +62,42 @@ impl<T: Send + 'static> Heard<T> {
                 .because(&error)
         })?;
         Ok(Self { heard, stopper })
+    }
+}
+
+impl Heard<Vec<u8>> {
+    /// What a log brings, as it comes.
+    pub(super) fn of_reader(mut log: crate::Log) -> Result<Self, Failure> {
+        let stopper = log.stopper();
+        let mut over = false;
+        let pieces = std::iter::from_fn(move || {
+            if over {
+                return None;
+            }
+            let piece = read(&mut log).transpose();
+            over = !matches!(piece, Some(Ok(_)));
+            piece
+        });
+        Self::begin(pieces, stopper)
+    }
+}
+
+/// What can be read without waiting for more than something; `None` at the end.
+fn read(log: &mut crate::Log) -> Result<Option<Vec<u8>>, Failure> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match log.read(&mut piece) {
+            Ok(0) => return Ok(None),
+            Ok(length) => {
+                piece.truncate(length);
+                return Ok(Some(piece));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                let why = "the log breaks off";
+                return Err(Failure::new(HResult::E_FAIL, why).because(&error));
+            }
+        }
     }
 }
 

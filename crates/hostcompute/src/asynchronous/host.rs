@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hostcompute_schema::hcs::{
+    ModificationRequest, Properties, ServiceProperties, ServicePropertyQuery, SystemQuery,
+};
 use hostcompute_schema::operation::Kind;
 use hostcompute_schema::service::{
     Finding, HostFile, Lack, Obstacle, PortReservation, Progress, Step, Trace, TraceRequest,
@@ -67,6 +70,24 @@ impl Host {
         Ok(run(move || crate::Host::connect(path)).await??.into())
     }
 
+    /// [`crate::Host::connect_to`], awaited.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn connect_to(address: &str) -> Result<Self, Failure> {
+        let address = address.to_owned();
+        Ok(run(move || crate::Host::connect_to(&address)).await??.into())
+    }
+
+    /// [`crate::Host::windows`], awaited.
+    ///
+    /// # Errors
+    /// As that.
+    #[cfg(windows)]
+    pub async fn windows(options: Options) -> Result<Self, Failure> {
+        Ok(run(move || crate::Host::windows(&options)).await??.into())
+    }
+
     /// [`crate::Host::embedded`], awaited.
     ///
     /// # Errors
@@ -128,6 +149,21 @@ impl Host {
         fn export_state() -> Value;
         fn import_state(document: &str) -> usize;
         fn netns_path(namespace: = Guid) -> PathBuf;
+        fn repaired() -> Vec<String>;
+        fn systems(query: &SystemQuery) -> Vec<Properties>;
+        fn ended_systems(query: &SystemQuery) -> Vec<Properties>;
+        fn service_properties(query: &ServicePropertyQuery) -> ServiceProperties;
+        fn modify_service(request: &ModificationRequest) -> ();
+    }
+
+    /// [`crate::Host::place`], awaited.
+    ///
+    /// # Errors
+    /// As that.
+    #[cfg(embedded)]
+    pub async fn place(&self, namespace: &super::Namespace) -> Result<crate::Place, Failure> {
+        let namespace = namespace.blocking().clone();
+        self.run(move |host| host.place(&namespace)).await
     }
 
     /// [`crate::Host::up`], awaited; `tell` is called on another thread.

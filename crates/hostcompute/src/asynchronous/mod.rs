@@ -23,7 +23,8 @@
 //! A future that is dropped before it was polled has asked for nothing. One that is dropped while its call waits for a thread takes it back.
 //! A call that has begun is carried out to its end, several steps included ([`EndpointAttachment::create_overlay`]), so nothing is ever left
 //! half done. What it made for nobody is then taken back: the object of a creation is deleted, a system is terminated, a port reservation
-//! released, a handle closed. What it changed stays changed, as when an answer is lost on its way.
+//! released, a handle closed. What it changed stays changed, as when an answer is lost on its way. Work on images and layers that tells of
+//! itself is called off, and leaves nothing.
 //!
 //! [`Subscription::next`](Heard::next) loses nothing when it is dropped.
 //!
@@ -32,15 +33,26 @@
 //! Giving back what a handle holds may take a call; a thread of its own makes it, so that dropping never blocks the runtime. Before a program
 //! ends, [`Host::close`] waits for the service inside the process.
 //!
-//! What is not mirrored (layers, images, logs) is a [`Host::run`] away.
+//! # What there is
+//!
+//! Every call of the blocking API that may wait; the list of the crate's interface is held to that. Not here are
+//! [`operation`](crate::operation), which is another way not to wait, and the sides of services and transports ([`crate::transport`],
+//! [`crate::local`]).
 
+#[cfg(any(embedded, windows))]
+pub mod adapter;
 mod attach;
 mod heard;
 mod host;
+#[cfg(images)]
+pub mod image;
+#[cfg(any(images, windows))]
+pub mod layer;
 mod object;
 mod pool;
 mod reservation;
 mod system;
+mod waist;
 
 pub use attach::EndpointAttachment;
 pub use heard::Heard;
@@ -54,3 +66,6 @@ pub type Subscription = Heard<crate::Notice>;
 
 /// What happens to one compute system.
 pub type ComputeEvents = Heard<crate::ComputeNotice>;
+
+/// What processes wrote, in pieces of any size; see [`crate::Log`].
+pub type Log = Heard<Vec<u8>>;

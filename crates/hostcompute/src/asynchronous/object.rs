@@ -335,6 +335,25 @@ impl Namespace {
         let inner = self.inner.clone();
         run(move || inner.run(work)).await?
     }
+
+    /// [`crate::Namespace::spawn`], awaited. A program that was started for nobody is killed.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn spawn(
+        &self,
+        mut command: std::process::Command,
+    ) -> Result<std::process::Child, Failure> {
+        let inner = self.inner.clone();
+        let kill = |made: Result<std::process::Child, Failure>| {
+            if let Ok(mut child) = made {
+                // It may have ended by itself; waited for it is gone.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        };
+        make(move || inner.spawn(&mut command), kill).await?
+    }
 }
 
 impl GuestService {

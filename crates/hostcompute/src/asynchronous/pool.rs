@@ -1,8 +1,12 @@
 //! Blocking calls beside the runtime's own threads, and what becomes of them when nobody waits any more.
 
 use std::fmt::{self, Debug};
+#[cfg(images)]
+use std::ops::ControlFlow;
 use std::ops::Deref;
 use std::pin::Pin;
+#[cfg(images)]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,6 +14,9 @@ use hostcompute_schema::{Failure, HResult};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+
+#[cfg(images)]
+use crate::layer::{Event, Watch};
 
 /// Carries out a call on the pool.
 ///
@@ -40,6 +47,26 @@ pub(super) async fn make<T: Send + 'static>(
         }
     });
     Waiting { answer, task: task.abort_handle(), unclaimed }.await
+}
+
+/// As [`run`], for work that tells of itself: it is called off when nobody waits for it any more.
+///
+/// # Errors
+/// As [`run`], and as the work.
+#[cfg(images)]
+pub(super) async fn watched<T: Send + 'static>(
+    watch: impl Fn(Event<'_>) -> ControlFlow<()> + Send + Sync + 'static,
+    work: impl FnOnce(Watch<'_>) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let wanted = Arc::new(());
+    let still = Arc::downgrade(&wanted);
+    let watch = move |event: Event<'_>| match still.strong_count() {
+        0 => ControlFlow::Break(()),
+        _ => watch(event),
+    };
+    let made = run(move || work(&watch)).await;
+    drop(wanted);
+    made?
 }
 
 /// Waits for something that may take for ever, on a thread of its own: the pool is for calls that end. `wait` is asked again and again to

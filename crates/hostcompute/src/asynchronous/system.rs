@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hostcompute_schema::hcs::{
-    ComputeSystem, ModifySettingRequest, PauseOptions, ProcessParameters, ProcessStatus,
-    Properties, SaveOptions, ShutdownOptions, Signal, StartOptions, StdHandle, SystemExitStatus,
-    SystemPropertyQuery,
+    ComputeSystem, CrashOptions, ModifySettingRequest, PauseOptions, ProcessModifyRequest,
+    ProcessParameters, ProcessStatus, Properties, SaveOptions, ShutdownOptions, Signal,
+    StartOptions, StdHandle, SystemExitStatus, SystemPropertyQuery,
 };
-use hostcompute_schema::{Document, Failure, Warning};
+use hostcompute_schema::{ComputeOperation, Document, Failure, Warning};
 
 use super::pool::{Aside, make, on_the_pool, run, wait};
-use super::{ComputeEvents, Host};
+use super::waist::{kept, lent};
+use super::{ComputeEvents, Host, Log};
+use crate::transport::{ComputeAnswer, Streams};
 
 /// A handle of a compute system: [`crate::System`] for programs on tokio.
 ///
@@ -55,8 +57,22 @@ impl System {
         id: &str,
         document: &str,
     ) -> Result<(Self, Vec<Warning>), Failure> {
-        let (on, id, document) = (host.clone(), id.to_owned(), document.to_owned());
-        let call = move || crate::System::create_json(on.blocking(), &id, &document);
+        Self::create_on(host, id, document, &[]).await
+    }
+
+    /// [`crate::System::create_on`], awaited. A system that was made for nobody is terminated.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn create_on(
+        host: &Host,
+        id: &str,
+        document: &str,
+        terms: &[(&str, &str)],
+    ) -> Result<(Self, Vec<Warning>), Failure> {
+        let (on, id, document, terms) =
+            (host.clone(), id.to_owned(), document.to_owned(), kept(terms));
+        let call = move || crate::System::create_on(on.blocking(), &id, &document, &lent(&terms));
         let terminate = |made: Result<(crate::System, Vec<Warning>), Failure>| {
             if let Ok((made, _)) = made {
                 // Whoever would be told why it stays is gone.
@@ -104,8 +120,10 @@ impl System {
         fn pause(options: &PauseOptions) -> ();
         fn resume() -> ();
         fn save(options: &SaveOptions) -> ();
+        fn crash(options: &CrashOptions) -> ();
         fn properties(query: &SystemPropertyQuery) -> Properties;
         fn modify(request: &ModifySettingRequest) -> ();
+        fn call(operation: = ComputeOperation, document: &str) -> ComputeAnswer;
     }
 
     /// Waits until it has ended; how it ended. A thread of its own waits, and ends at most a second after the future.
@@ -125,20 +143,48 @@ impl System {
         self.host.compute_events(self.id()).await
     }
 
+    /// What its processes wrote so far; with `follow` also what they write from now on, until it ends or the stream is dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(system: hostcompute::asynchronous::System) -> Result<(), hostcompute::Error> {
+    /// let mut log = system.log(true).await?;
+    /// while let Some(piece) = log.next().await {
+    ///     print!("{}", String::from_utf8_lossy(&piece?));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::System::log`].
+    pub async fn log(&self, follow: bool) -> Result<Log, Failure> {
+        let inner = self.inner.clone();
+        Log::of_reader(run(move || inner.log(follow)).await??)
+    }
+
     /// [`crate::System::run`], awaited. A process that was started for nobody is killed.
     ///
     /// # Errors
     /// As that.
     pub async fn run(&self, parameters: &ProcessParameters) -> Result<Process, Failure> {
-        let (inner, parameters) = (self.inner.clone(), parameters.to_value().to_string());
-        let kill = |made: Result<crate::Process, Failure>| {
-            if let Ok(made) = made {
+        let text = parameters.to_value().to_string();
+        self.run_json(&text).await.map(|(process, _)| process)
+    }
+
+    /// [`crate::System::run_json`], awaited. A process that was started for nobody is killed.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn run_json(&self, parameters: &str) -> Result<(Process, Vec<Warning>), Failure> {
+        let (inner, parameters) = (self.inner.clone(), parameters.to_owned());
+        let kill = |made: Result<(crate::Process, Vec<Warning>), Failure>| {
+            if let Ok((made, _)) = made {
                 // It may have ended by itself.
                 let _ = made.terminate();
             }
         };
-        let call = move || inner.run_json(&parameters).map(|(process, _)| process);
-        make(call, kill).await?.map(Process::from)
+        let (process, warnings) = make(move || inner.run_json(&parameters), kill).await??;
+        Ok((process.into(), warnings))
     }
 
     /// [`crate::System::process`], awaited.
@@ -191,6 +237,9 @@ impl Process {
         fn terminate() -> ();
         fn resize(rows: = u16, columns: = u16) -> ();
         fn close(stream: = StdHandle) -> ();
+        fn modify(request: &ProcessModifyRequest) -> ();
+        fn streams() -> Streams;
+        fn call(operation: = ComputeOperation, document: &str) -> ComputeAnswer;
     }
 
     /// Waits until it has ended; how it ended. A thread of its own waits, and ends at most a second after the future.

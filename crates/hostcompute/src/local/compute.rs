@@ -2,7 +2,6 @@
 //! an operation of the table means there is said here once ([`verb`]), for the daemon, too.
 
 use std::fmt::{self, Debug};
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -96,7 +95,7 @@ where
             tail: number("tail").transpose()?,
         };
         let stream: OwnedFd = self.log(call.system, request)?.into();
-        Ok(Log::new(Box::new(File::from(stream))))
+        super::reading::log(stream)
     }
 }
 

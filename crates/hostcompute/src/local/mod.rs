@@ -4,6 +4,7 @@
 //! operations. Both ways to run answer through this, so they cannot disagree.
 
 pub mod compute;
+mod reading;
 pub mod systems;
 pub mod tracing;
 mod whereabouts;

@@ -134,24 +134,43 @@ impl Iterator for ComputeEvents {
     }
 }
 
-/// What processes wrote. Reading waits for more where that was asked for.
-pub struct Log(Box<dyn Read + Send>);
+/// What processes wrote. Reading waits for more where that was asked for; its end is the end of the system, or of whoever tells of it, or
+/// that it was stopped ([`Log::stopper`]).
+pub struct Log {
+    source: Box<dyn Read + Send>,
+    stopper: Stopper,
+}
 
 impl Log {
-    /// A log that a transport reads.
+    /// A log that a transport reads, and whose reading ends by itself.
     pub fn new(source: Box<dyn Read + Send>) -> Self {
-        Self(source)
+        Self::stoppable(source, Box::new(|| ()))
+    }
+
+    /// A log whose reading may wait: `interrupt`, called by another thread, makes it return, now and from now on.
+    pub fn stoppable(source: Box<dyn Read + Send>, interrupt: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { source, stopper: Stopper::new(interrupt) }
+    }
+
+    /// What ends it from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 }
 
 impl Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Log")
+        f.debug_struct("Log").field("stopper", &self.stopper).finish_non_exhaustive()
     }
 }
 
 impl Read for Log {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
+        if self.stopper.has_stopped() {
+            return Ok(0);
+        }
+        let read = self.source.read(buffer);
+        // What comes after it was stopped, that it was interrupted included, is for nobody.
+        if self.stopper.has_stopped() { Ok(0) } else { read }
     }
 }

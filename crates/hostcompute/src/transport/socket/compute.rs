@@ -175,7 +175,8 @@ impl Socket {
 
     pub(super) fn read_log(&self, call: &ComputeCall<'_>) -> Result<Log, Failure> {
         let stream = self.endless(call)?;
-        Ok(Log::new(Box::new(LogReader { stream, piece: Vec::new(), used: 0 })))
+        let interrupt = interrupter(&stream);
+        Ok(Log::stoppable(Box::new(LogReader { stream, piece: Vec::new(), used: 0 }), interrupt))
     }
 }
 
