@@ -5,15 +5,15 @@ mod lab;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use hostcompute_schema::HResult;
 use hostcompute_schema::operation::Operation;
 use serde_json::{Value, json};
 
 use lab::Netns;
+use lab::lease::{Client, wait_for};
 use lab::machine::Machine;
 use lab::node::{Node, Wire, seclude};
 use lab::resolver::{EVERYBODY, Resolver};
@@ -34,70 +34,6 @@ fn network(kind: &str, flags: u32, policies: &Value) -> Value {
 
 fn named(name: &str) -> Value {
     json!({"Name": name})
-}
-
-/// Waits for something that another thread or process does.
-#[track_caller]
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is() {
-        assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::yield_now();
-    }
-}
-
-/// What a DHCP client said of its lease, one word of the script after the other.
-struct Client {
-    process: Child,
-    told: PathBuf,
-}
-
-impl Client {
-    /// An ordinary client in a namespace whose interface has nothing yet.
-    fn begin(netns: &Netns, name: &str) -> Self {
-        let (script, told) =
-            (PathBuf::from(format!("/mnt/{name}.sh")), PathBuf::from(format!("/mnt/{name}.told")));
-        let text = format!(
-            "#!/bin/sh\n\
-             echo \"$1 ip=$ip subnet=$subnet router=$router dns=$dns domain=$domain search=$search mtu=$mtu lease=$lease server=$serverid\" >> {0}\n\
-             [ \"$1\" = bound ] || exit 0\n\
-             ip addr add $ip/$subnet dev $interface\n\
-             ip route add default via $router\n\
-             echo ready >> {0}\n",
-            told.display()
-        );
-        std::fs::write(&script, text).unwrap();
-        netns.exec(&format!("chmod 755 {}", script.display()));
-        netns.exec("ip addr flush dev eth0");
-        let process = netns.run(|| {
-            Command::new("busybox")
-                .args(["udhcpc", "-f", "-i", "eth0", "-O", "search", "-O", "mtu"])
-                .args(["-t", "20", "-T", "1", "-s"])
-                .arg(&script)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap()
-        });
-        Self { process, told }
-    }
-
-    fn told(&self) -> String {
-        std::fs::read_to_string(&self.told).unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn hears(&self, word: &str) {
-        wait_for(word, || self.told().lines().any(|line| line.starts_with(word)));
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// What a foreign resolver library makes of a name at the gateway.

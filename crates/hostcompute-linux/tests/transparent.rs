@@ -12,6 +12,7 @@ use hostcompute_schema::operation::Operation;
 use serde_json::{Value, json};
 
 use lab::Netns;
+use lab::lease::{Client, Server};
 use lab::node::{Node, Wire, seclude};
 use lab::traffic::{Connection, tcp, tcp_refused, tcp_server};
 
@@ -142,10 +143,6 @@ fn what_the_host_cannot_carry_out_is_refused() {
     let nowhere = json!([{"Type": "NetAdapterName", "Settings": {"NetworkAdapterName": "up7"}}]);
     let refused = host.call(Operation::CreateNetwork, None, &network(&nowhere)).unwrap_err();
     assert_eq!(refused.hresult, HResult::HCN_E_ADAPTER_NOT_FOUND);
-    let mut leased = network(&json!([]));
-    leased["Ipams"] = json!([{"Type": "DHCP"}]);
-    let refused = host.call(Operation::CreateNetwork, None, &leased).unwrap_err();
-    assert_eq!(refused.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
     let id = host.create(Operation::CreateNetwork, &network(&json!([])));
     let document = json!({
         "HostComputeNetwork": id.to_string(),
@@ -181,4 +178,53 @@ fn without_a_subnet_a_machine_finds_its_own_address() {
     let _server = tcp_server(&inside, "own", "192.0.2.77:80");
     assert!(tcp(&machine.host, "192.0.2.77:80").is_some());
     assert_eq!(machine.host.known_as("192.0.2.77"), "02:11:22:33:44:55");
+}
+
+/// As on Windows, the client is the container's own, and the server is wherever the wire leads.
+#[test]
+fn addresses_are_leased_by_a_server_on_the_wire() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, machine, server) = (wire.node(1), wire.node(9), wire.node(67));
+    let _server = Server::begin(&server.host, "192.0.2.77", "192.0.2.254");
+    let mut leased = network(&json!([]));
+    leased["Ipams"][0]["Type"] = "DHCP".into();
+    let id = host.create(Operation::CreateNetwork, &leased);
+    let told = host.network(id);
+    assert_eq!(told["Ipams"][0]["Type"], "Dhcp");
+    assert_eq!(told["Ipams"][0]["Subnets"][0]["IpAddressPrefix"], "192.0.2.0/24");
+    // As hcsshim sends it.
+    let (inside, endpoint) = host.container_and_endpoint(
+        id,
+        "",
+        &json!({"IpConfigurations": [{"PrefixLength": 0}], "MacAddress": "02-11-22-33-44-55"}),
+    );
+    assert!(host.state.endpoint(endpoint).unwrap().addresses.is_empty());
+    host.check();
+    let client = Client::begin(&inside, "leased");
+    client.hears("ready");
+    let told = client.told();
+    assert!(told.contains("ip=192.0.2.77 ") && told.contains("router=192.0.2.254 "), "{told}");
+    let _listening = tcp_server(&inside, "leased", "192.0.2.77:80");
+    assert!(tcp(&machine.host, "192.0.2.77:80").is_some());
+    assert_eq!(machine.host.known_as("192.0.2.77"), "02:11:22:33:44:55");
+    // What the client has made of its interface is its own business.
+    host.check();
+    host.restart();
+    host.check();
+    let given = json!({
+        "HostComputeNetwork": id.to_string(), "IpConfigurations": [{"IpAddress": "192.0.2.78"}],
+    });
+    let refused = host.call(Operation::CreateEndpoint, None, &given).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_SUBNET_NOT_FOUND);
+    let filtered = json!({
+        "HostComputeNetwork": id.to_string(),
+        "Policies": [{"Type": "OutBoundNAT", "Settings": {}}],
+    });
+    let refused = host.call(Operation::CreateEndpoint, None, &filtered).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
+    host.delete(Operation::DeleteNetwork, id);
+    host.check();
 }

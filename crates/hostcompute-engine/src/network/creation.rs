@@ -262,8 +262,15 @@ fn path_of(document: &HostComputeNetwork, wanted: &Subnet) -> String {
 /// Fills in what the service chose: ids of subnets and the routes of chosen gateways.
 fn fill(draft: &mut Draft<'_, '_>, document: &mut HostComputeNetwork, subnets: &mut [Subnet]) {
     document.base.schema_version.get_or_insert(Version::new(2, 0));
+    let (leased, given): (Vec<_>, Vec<_>) =
+        document.ipams.iter_mut().partition(|it| subnet::is_leased(it));
+    for document in leased.into_iter().flat_map(|ipam| &mut ipam.subnets) {
+        if document.base.id.is_none_or(|id| id.is_zero()) {
+            document.base.id = Some(draft.context.guid());
+        }
+    }
     let mut meanings = subnets.iter_mut();
-    for document in document.ipams.iter_mut().flat_map(|ipam| &mut ipam.subnets) {
+    for document in given.into_iter().flat_map(|ipam| &mut ipam.subnets) {
         if document.ip_address_prefix.as_deref().is_none_or(str::is_empty) {
             continue;
         }

@@ -8,7 +8,7 @@ use hostcompute_schema::{Failure, HResult, IpConfig};
 use ipnet::IpNet;
 
 use crate::network::network::{Mode, Network};
-use crate::network::subnet::{Subnet, address, number};
+use crate::network::subnet::{Subnet, address, is_leased, number};
 use crate::plan::Family;
 use crate::state::State;
 
@@ -25,15 +25,30 @@ pub fn choose(
     network: &Network,
     wishes: &[IpConfig],
 ) -> Result<Vec<IpNet>, Failure> {
-    if network.mode == Mode::Transparent && network.subnets.is_empty() && wishes.is_empty() {
-        // What runs in it finds its own address on the wire.
+    let nothing = |wish: &IpConfig| {
+        wish.ip_address.as_deref().is_none_or(str::is_empty)
+            && wish.ip_subnet_id.is_none_or(|id| id.is_zero())
+    };
+    if network.mode == Mode::Transparent && network.subnets.is_empty() && wishes.iter().all(nothing)
+    {
+        // What runs in it finds its own address on the wire, or asks for one there.
         return Ok(Vec::new());
     }
     if network.subnets.is_empty() {
-        let why = "the network has no subnet, so an endpoint cannot have an address";
+        let leased = network.document.ipams.iter().any(is_leased);
+        let (why, hint) = match leased {
+            true => (
+                "addresses of the network are given by a server on its wire",
+                "leave IpConfigurations out: what runs in the endpoint asks for its address",
+            ),
+            false => (
+                "the network has no subnet, so an endpoint cannot have an address",
+                "create the network with Ipams[0].Subnets[0].IpAddressPrefix",
+            ),
+        };
         return Err(Failure::new(HResult::HCN_E_SUBNET_NOT_FOUND, why)
             .at("HostComputeNetwork")
-            .hint("create the network with Ipams[0].Subnets[0].IpAddressPrefix"));
+            .hint(hint));
     }
     if wishes.len() > MOST {
         let why = alloc::format!("an endpoint has at most {MOST} addresses");

@@ -77,21 +77,21 @@ pub fn address(family: Family, number: u128) -> IpAddr {
 pub fn read(ipams: &[Ipam], mode: Mode) -> Result<Vec<Subnet>, Failure> {
     let mut subnets: Vec<Subnet> = Vec::new();
     for (i, ipam) in ipams.iter().enumerate() {
-        if ipam.kind == Some(IpamType::Dhcp) {
-            // On a wire there may be a server, but nobody here who asks it for an endpoint.
-            let (code, hint) = match mode {
-                Mode::Transparent => (
-                    HResult::HCN_E_REQUEST_UNSUPPORTED,
-                    "leave out Ipams: what runs in the endpoint can ask for its address itself",
-                ),
-                _ => (HResult::HCN_E_INVALID_SUBNET, "use Type Static"),
-            };
-            let why = "the service does not ask others for addresses of endpoints";
-            return Err(Failure::new(code, why).at(alloc::format!("Ipams[{i}].Type")).hint(hint));
+        let leased = is_leased(ipam);
+        if leased && mode != Mode::Transparent {
+            // Nobody here asks a server for an endpoint.
+            let why = "on this network type the service itself gives endpoints their addresses";
+            return Err(Failure::new(HResult::HCN_E_INVALID_SUBNET, why)
+                .at(alloc::format!("Ipams[{i}].Type"))
+                .hint("use Type Static"));
         }
         for (j, document) in ipam.subnets.iter().enumerate() {
             let path = alloc::format!("Ipams[{i}].Subnets[{j}]");
             let Some(subnet) = read_one(document, mode, &path)? else { continue };
+            if leased {
+                // Only said: who runs the server decides.
+                continue;
+            }
             if let Some(other) = subnets.iter().find(|other| overlap(&other.prefix, &subnet.prefix))
             {
                 let why = alloc::format!(
@@ -106,6 +106,11 @@ pub fn read(ipams: &[Ipam], mode: Mode) -> Result<Vec<Subnet>, Failure> {
         }
     }
     Ok(subnets)
+}
+
+/// Whether endpoints have their addresses from a server on the adapter's wire, which what runs in them asks itself.
+pub(crate) fn is_leased(ipam: &Ipam) -> bool {
+    ipam.kind == Some(IpamType::Dhcp)
 }
 
 /// Whether two prefixes share an address.

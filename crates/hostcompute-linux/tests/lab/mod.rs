@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 pub mod facts;
+pub mod lease;
 pub mod machine;
 pub mod node;
 pub mod pods;
