@@ -370,8 +370,12 @@ pub enum Element {
     Barred { from: IpNet, to: IpNet },
     /// `answered`: what the host serves its endpoints, whatever else keeps them from it. Key: address . protocol . port.
     Answered { address: IpAddr, protocol: u8, port: u16 },
-    /// `beyond`: what may come out of a tunnel. Key: name of the tunnel . address.
-    Beyond { device: String, subnet: IpNet },
+    /// `joined`: this host's part of a virtual subnet, which what is behind its tunnel belongs to. Key: name of the tunnel . address. What
+    /// that is, routes say: there may be many, and nothing here depends on how many.
+    Joined { device: String, subnet: IpNet },
+    /// `aloof`: the host and what is behind this tunnel see each other only through what is published (Overlay without HostRoute). Key: name
+    /// of the tunnel.
+    Aloof { family: Family, device: String },
     /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).
     Isolated { address: IpAddr },
     /// `portmap` (any local address) or `portmap_vip`: protocol . port -> address . port.

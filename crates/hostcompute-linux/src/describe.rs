@@ -78,7 +78,8 @@ fn element(element: &Element) -> String {
         Element::Fenced { subnet } => format!("fence around {subnet}"),
         Element::Barred { from, to } => format!("barring of {to} to {from}"),
         Element::Answered { address, port, .. } => format!("answers at {address} port {port}"),
-        Element::Beyond { device, subnet } => format!("{subnet} behind {device}"),
+        Element::Joined { device, subnet } => format!("{subnet} and what is behind {device}"),
+        Element::Aloof { device, .. } => format!("separation of {device} from the host"),
         Element::Isolated { address } => format!("isolation of {address}"),
         Element::PortMapping { vip: None, port, to, .. } => {
             format!("mapping of port {port} to {to}")

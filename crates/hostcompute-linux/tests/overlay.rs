@@ -177,6 +177,45 @@ fn the_host_takes_part_with_host_route_only() {
 }
 
 #[test]
+fn an_endpoint_of_the_hosts_own_namespace_takes_part_in_its_virtual_subnet() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let networks = mesh(&mut nodes);
+    let far = nodes[1].container(networks[1], "10.244.2.7", &json!({}));
+    let tenant = json!({"Name": "green", "Type": "Overlay", "Ipams": [{"Subnets": [{
+        "IpAddressPrefix": "10.99.1.0/24",
+        "Policies": [{"Type": "VSID", "Settings": {"IsolationId": 5001}}],
+    }]}]});
+    let green = nodes[0].create(Operation::CreateNetwork, &tenant);
+    let namespace = nodes[0].create(Operation::CreateNamespace, &json!({"Type": "HostDefault"}));
+    for (network, address) in [(networks[0], "10.244.1.9"), (green, "10.99.1.9")] {
+        let endpoint = nodes[0].create(
+            Operation::CreateEndpoint,
+            &json!({
+                "HostComputeNetwork": network.to_string(),
+                "IpConfigurations": [{"IpAddress": address}],
+            }),
+        );
+        nodes[0].attach(namespace, endpoint);
+    }
+    let _servers = [
+        tcp_server(&nodes[0].host, "host", "0.0.0.0:8080"),
+        tcp_server(&far, "far", "10.244.2.7:80"),
+    ];
+    assert_eq!(tcp(&far, "10.244.1.9:8080").unwrap().client.to_string(), "10.244.2.7");
+    // Neither what else the host has, nor its endpoint of another virtual subnet.
+    for closed in ["10.244.1.1:8080", "192.0.2.1:8080", "10.99.1.9:8080"] {
+        assert!(tcp_refused(&far, closed), "{closed}");
+    }
+    nodes[0].host.exec("ping -n -q -c 1 -W 2 -I 10.244.1.9 10.244.2.7");
+    assert!(tcp_refused(&nodes[0].host, "10.244.2.7:80"));
+    nodes.iter_mut().for_each(Node::check);
+}
+
+#[test]
 fn virtual_subnets_do_not_meet() {
     if !seclude() {
         return;
@@ -233,8 +272,20 @@ fn virtual_subnets_do_not_meet() {
     };
     let policy = json!([{"Type": "HostRoute", "Settings": {}}]);
     nodes[1].change_policies(blue[1], "Add", &policy);
+    // Addresses of the tenant here, of what it has behind its own tunnel, of a neighbour of the receiver, and of nobody.
+    let elsewhere = json!([{"Type": "RemoteSubnetRoute", "Settings": {
+        "DestinationPrefix": "10.99.9.0/24",
+        "IsolationId": 5001,
+        "ProviderAddress": address(2),
+        "DistributedRouterMacAddress": "02:00:00:00:00:99",
+    }}]);
+    nodes[0].change_policies(green, "Add", &elsewhere);
+    let _neighbour = nodes[0].container(blue[0], "10.244.1.8", &json!({}));
+    let forged = ["10.99.1.99", "10.99.9.9", "10.244.1.8", "10.244.1.200", "203.0.113.7"];
     let forger = &nodes[1].host;
-    forger.exec("ip addr add 10.99.1.99/32 dev lo");
+    for source in forged {
+        forger.exec(&format!("ip addr add {source}/32 dev lo"));
+    }
     let echo = |source: &str| {
         forger.run(|| {
             let mut ping = std::process::Command::new("ping");
@@ -245,7 +296,9 @@ fn virtual_subnets_do_not_meet() {
     };
     let before = arrived();
     assert_eq!(echo("10.244.2.1"), before + 1);
-    assert_eq!(echo("10.99.1.99"), before + 1);
+    for source in forged {
+        assert_eq!(echo(source), before + 1, "{source}");
+    }
     // No machine of the network below can use the host as a way into the virtual subnet.
     let stranger = wire.node(9);
     stranger.host.exec("ip route add 10.244.0.0/16 via 192.0.2.1");

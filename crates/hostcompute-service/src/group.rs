@@ -187,7 +187,8 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         | Element::Fenced { .. }
         | Element::Barred { .. }
         | Element::Answered { .. }
-        | Element::Beyond { .. } => return false,
+        | Element::Joined { .. }
+        | Element::Aloof { .. } => return false,
         Element::Source { address, .. }
         | Element::Loop { address }
         | Element::Isolated { address }

@@ -3,7 +3,8 @@
 //! Ports are routed as on NAT networks. What is elsewhere is behind a tunnel, one for each VSID: documents say which range of
 //! addresses is behind which host and which MAC that host's router has (RemoteSubnetRoute), or the same of one address (an
 //! endpoint with Flags RemoteEndpoint). Nothing is learnt from packets, and what comes out of a tunnel must have a source that
-//! was told of.
+//! was told of: one to which a route leads into the same tunnel. What is behind a tunnel is told from its routes alone, and has no element
+//! in any set: hosts come and go by the hundred.
 //!
 //! ```text
 //!   10.244.1.2 ── he… ─┐ host 192.0.2.1                   host 192.0.2.2 ┌─ he… ── 10.244.2.7
@@ -26,7 +27,7 @@ use crate::network::endpoint::Endpoint;
 use crate::network::network::Network;
 use crate::network::remote_subnet::Way;
 use crate::object::Chosen;
-use crate::plan::{Element, Fact, Peer, RemoteRoute, Tunnel};
+use crate::plan::{Element, Fact, Family, Peer, RemoteRoute, Tunnel};
 use crate::state::State;
 
 /// The port that IANA gave to VXLAN.
@@ -115,11 +116,6 @@ impl Overlay {
     }
 }
 
-/// Whether an address range is inside one of the network's own subnets of a virtual subnet.
-fn is_inside(network: &Network, vsid: u32, net: &IpNet) -> bool {
-    network.subnets.iter().any(|subnet| subnet.vsid == Some(vsid) && subnet.prefix.contains(net))
-}
-
 /// The host's source address toward a virtual subnet.
 fn prefer(network: &Network, overlay: &Overlay, vsid: u32, like: IpAddr) -> Option<IpAddr> {
     let gateways = network.subnets.iter().filter(|subnet| subnet.vsid == Some(vsid));
@@ -140,9 +136,17 @@ pub(crate) fn facts(network: &Network, overlay: &Overlay, facts: &mut Vec<Fact>)
             mac: overlay.router,
             mtu: overlay.mtu,
         }));
+        if !overlay.host_route {
+            let aloof = |family| Element::Aloof { family, device: segment.name() };
+            facts.extend([Family::V4, Family::V6].map(|family| Fact::Element(aloof(family))));
+        }
     }
     for subnet in &network.subnets {
         open(overlay, subnet.prefix, facts);
+        if let Some(segment) = subnet.vsid.and_then(|vsid| overlay.segment(vsid)) {
+            let device = segment.name();
+            facts.push(Fact::Element(Element::Joined { device, subnet: subnet.prefix }));
+        }
         let near = network.subnets.iter().filter(|other| other.vsid == subnet.vsid);
         for to in near.map(|other| other.prefix).filter(|to| same_family(to, &subnet.prefix)) {
             facts.push(Fact::Element(Element::Intra { from: subnet.prefix, to }));
@@ -159,7 +163,6 @@ pub(crate) fn subnet_facts(
 ) {
     let Some(segment) = overlay.segment(remote.vsid) else { return };
     way(network, overlay, segment, (remote.prefix, remote.mac, remote.provider), facts);
-    beyond(network, overlay, segment, remote.prefix, facts);
 }
 
 fn same_family(a: &IpNet, b: &IpNet) -> bool {
@@ -174,7 +177,7 @@ fn open(overlay: &Overlay, subnet: IpNet, facts: &mut Vec<Fact>) {
     }
 }
 
-/// How packets get to a range behind another host.
+/// How packets get to a range behind another host, and that they may come from there.
 fn way(
     network: &Network,
     overlay: &Overlay,
@@ -187,26 +190,6 @@ fn way(
     let route = RemoteRoute { device: device.clone(), index, destination, mac, prefer };
     facts.push(Fact::RemoteRoute(route));
     facts.push(Fact::Peer(Peer { device, index, mac, provider }));
-}
-
-/// What a range behind a tunnel may do. Ranges inside the network's own subnets are in their elements already.
-fn beyond(
-    network: &Network,
-    overlay: &Overlay,
-    segment: &Segment,
-    range: IpNet,
-    facts: &mut Vec<Fact>,
-) {
-    facts.push(Fact::Element(Element::Beyond { device: segment.name(), subnet: range }));
-    if is_inside(network, segment.vsid, &range) {
-        return;
-    }
-    open(overlay, range, facts);
-    let near = network.subnets.iter().filter(|subnet| subnet.vsid == Some(segment.vsid));
-    for own in near.map(|subnet| subnet.prefix).filter(|own| same_family(own, &range)) {
-        facts.push(Fact::Element(Element::Intra { from: own, to: range }));
-        facts.push(Fact::Element(Element::Intra { from: range, to: own }));
-    }
 }
 
 /// What the host has because an endpoint lives on another host. One on this host (consumers make such for virtual IPs) needs
@@ -224,9 +207,6 @@ pub(crate) fn remote_facts(state: &State, endpoint: &Endpoint, facts: &mut Vec<F
         if covering.is_none_or(|remote| remote.provider != provider) {
             let target = (IpNet::from(address), endpoint.mac, provider);
             way(network, overlay, segment, target, facts);
-        }
-        if covering.is_none() {
-            beyond(network, overlay, segment, IpNet::from(address), facts);
         }
     }
 }

@@ -106,6 +106,8 @@ struct Packet {
     port: u16,
     /// It came in by a port or a tunnel.
     from_ours: bool,
+    /// The virtual subnet out of whose tunnel it came.
+    from_tunnel: Option<u32>,
     /// It is a program's of the host.
     from_host: bool,
     translated: bool,
@@ -120,7 +122,7 @@ enum Way<'a> {
     Local,
     Port(&'a Port),
     /// Behind a tunnel, at this host.
-    Beyond(IpAddr),
+    Beyond(IpAddr, &'a str),
     Outside,
     Nowhere,
 }
@@ -144,7 +146,8 @@ impl<'a> Reach<'a> {
                 if !self.tables.may_come(vsid, source) || connection.to.is_loopback() {
                     return Err(Lost::Spoofed);
                 }
-                self.arrive(self.packet(connection, source, true), connection)
+                let packet = self.packet(connection, source, true);
+                self.arrive(Packet { from_tunnel: Some(vsid), ..packet }, connection)
             }
             Origin::Host => self.leave_host(connection, None),
             Origin::Endpoint(id) => match self.tables.port_of(id) {
@@ -178,6 +181,7 @@ impl<'a> Reach<'a> {
             source_port,
             port,
             from_ours,
+            from_tunnel: None,
             from_host: false,
             translated: false,
             shown: None,
@@ -225,7 +229,7 @@ impl<'a> Reach<'a> {
         match way {
             Way::Local => self.input(&packet),
             Way::Nowhere => Err(Lost::Unreachable),
-            Way::Outside | Way::Port(_) | Way::Beyond(_) => self.forward(&packet, way),
+            Way::Outside | Way::Port(_) | Way::Beyond(..) => self.forward(&packet, way),
         }
     }
 
@@ -269,18 +273,23 @@ impl<'a> Reach<'a> {
             return Err(Lost::NotForwarding);
         }
         if packet.from_ours || ours {
-            self.forward_filter(packet, ours)?;
+            self.forward_filter(packet, way)?;
         }
         let source = self.source_outside(packet, ours);
         let packet = Packet { source, ..*packet };
         match way {
             Way::Port(port) => self.enter(&packet, port),
-            Way::Beyond(host) => Ok(deliver(Receiver::Beyond(host), &packet)),
+            Way::Beyond(host, _) => Ok(deliver(Receiver::Beyond(host), &packet)),
             Way::Local | Way::Outside | Way::Nowhere => Ok(deliver(Receiver::Outside, &packet)),
         }
     }
 
-    fn forward_filter(&self, packet: &Packet, to_port: bool) -> Result<(), Lost> {
+    fn forward_filter(&self, packet: &Packet, way: Way<'a>) -> Result<(), Lost> {
+        let to_port = !matches!(way, Way::Outside);
+        let into_tunnel = match way {
+            Way::Beyond(_, device) => Some(device),
+            _ => None,
+        };
         self.access(packet)?;
         let (source, destination) = (packet.source, packet.destination);
         let inside = self.tables.is_intra(source, destination);
@@ -290,7 +299,7 @@ impl<'a> Reach<'a> {
             return Err(Lost::Filtered);
         }
         let open = self.tables.is_outbound(destination) || self.tables.is_published(destination);
-        if packet.translated && (open || inside) {
+        if packet.translated && (open || inside || into_tunnel.is_some()) {
             return Ok(());
         }
         let from_port = packet.from_ours;
@@ -303,7 +312,15 @@ impl<'a> Reach<'a> {
         let out = from_port && !to_port && self.tables.is_bridged(source);
         let bridged = out || (!from_port && to_port && self.tables.is_bridged(destination));
         let admitted = !from_port && to_port && self.tables.is_admitted(source, destination);
-        if inside || outbound || bridged || admitted { Ok(()) } else { Err(Lost::Filtered) }
+        let joined = into_tunnel.is_some_and(|device| self.tables.is_joined(device, source))
+            || self.out_of(packet).is_some_and(|device| self.tables.is_joined(device, destination));
+        let open = inside || joined || outbound || bridged || admitted;
+        if open { Ok(()) } else { Err(Lost::Filtered) }
+    }
+
+    /// The tunnel out of which a packet came.
+    fn out_of(&self, packet: &Packet) -> Option<&'a str> {
+        packet.from_tunnel.and_then(|vsid| self.tables.tunnel(vsid))
     }
 
     /// A Private network is closed both ways, translated or not.
@@ -324,9 +341,24 @@ impl<'a> Reach<'a> {
     }
 
     /// An overlay without HostRoute and the host itself; endpoints of the host's own namespace are endpoints.
-    fn kept_from_host(&self, packet: &Packet, far: IpAddr) -> Result<(), Lost> {
+    fn kept_from_host(
+        &self,
+        packet: &Packet,
+        far: IpAddr,
+        tunnel: Option<&str>,
+    ) -> Result<(), Lost> {
         let near = if far == packet.source { packet.destination } else { packet.source };
         let endpoint = self.tables.is_loop(near, near);
+        if let Some(device) = tunnel.filter(|_| !packet.translated) {
+            let (aloof, joined) =
+                (self.tables.is_aloof(device, far), self.tables.is_joined(device, near));
+            if aloof && !(endpoint && joined) {
+                return Err(Lost::Hidden);
+            }
+            if joined {
+                return Ok(());
+            }
+        }
         let inside = self.tables.is_intra(packet.source, packet.destination);
         let far_apart = self.tables.is_apart(far) && !(endpoint && inside);
         let near_apart = self.tables.is_apart(near) && !inside;
@@ -398,7 +430,7 @@ impl<'a> Reach<'a> {
             self.access(packet)?;
             self.visible(packet)?;
             self.apart(packet)?;
-            self.kept_from_host(packet, packet.source)?;
+            self.kept_from_host(packet, packet.source, self.out_of(packet))?;
         } else {
             self.present(packet)?;
         }
@@ -425,8 +457,8 @@ impl<'a> Reach<'a> {
         let way = self.tables.way(packet.destination);
         match way {
             Way::Port(port) => return self.depart(&packet, port),
-            Way::Beyond(host) => {
-                self.leave_for_ours(&packet)?;
+            Way::Beyond(host, device) => {
+                self.leave_for_ours(&packet, Some(device))?;
                 let source = packet.shown.unwrap_or(packet.source);
                 return Ok(deliver(Receiver::Beyond(host), &Packet { source, ..packet }));
             }
@@ -441,24 +473,24 @@ impl<'a> Reach<'a> {
                 let source = self.source_outside(&packet, false);
                 Ok(deliver(Receiver::Outside, &Packet { source, ..packet }))
             }
-            Way::Nowhere | Way::Port(_) | Way::Beyond(_) => Err(Lost::Unreachable),
+            Way::Nowhere | Way::Port(_) | Way::Beyond(..) => Err(Lost::Unreachable),
         }
     }
 
     /// The output hook, toward a port or a tunnel.
-    fn leave_for_ours(&self, packet: &Packet) -> Result<(), Lost> {
+    fn leave_for_ours(&self, packet: &Packet, tunnel: Option<&str>) -> Result<(), Lost> {
         self.access(packet)?;
         let hidden = self.tables.is_hidden(packet.destination);
         if hidden && !self.tables.is_intra(packet.source, packet.destination) {
             return Err(Lost::Hidden);
         }
         self.apart(packet)?;
-        self.kept_from_host(packet, packet.destination)
+        self.kept_from_host(packet, packet.destination, tunnel)
     }
 
     /// From the host into a port.
     fn depart(&self, packet: &Packet, port: &'a Port) -> Outcome {
-        self.leave_for_ours(packet)?;
+        self.leave_for_ours(packet, None)?;
         let loopback = packet.source.is_loopback();
         let usual = if loopback { self.tables.prefer(port) } else { Some(packet.source) };
         let source = packet.shown.or(usual).ok_or(Lost::NoSource)?;

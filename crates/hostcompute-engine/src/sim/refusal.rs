@@ -536,8 +536,8 @@ fn overlap(kernel: &Kernel, element: &Element) -> Result<(), Failure> {
             .find(|other| matches!(other, Element::Published { subnet: s } if meets(s, subnet))),
         Element::Bridged { subnet } => peers(kernel, element)
             .find(|other| matches!(other, Element::Bridged { subnet: s } if meets(s, subnet))),
-        Element::Beyond { device, subnet } => peers(kernel, element).find(
-            |other| matches!(other, Element::Beyond { device: d, subnet: s } if d == device && meets(s, subnet)),
+        Element::Joined { device, subnet } => peers(kernel, element).find(
+            |other| matches!(other, Element::Joined { device: d, subnet: s } if d == device && meets(s, subnet)),
         ),
         Element::NatExempt { destination, .. } => peers(kernel, element).find(
             |other| matches!(other, Element::NatExempt { destination: d, .. } if meets(d, destination)),
@@ -585,8 +585,8 @@ fn peers<'a>(kernel: &'a Kernel, element: &Element) -> impl Iterator<Item = &'a 
         Element::Apart { subnet } => Element::Apart { subnet: everything(&subnet) },
         Element::Published { subnet } => Element::Published { subnet: everything(&subnet) },
         Element::Bridged { subnet } => Element::Bridged { subnet: everything(&subnet) },
-        Element::Beyond { device, subnet } => {
-            Element::Beyond { device, subnet: everything(&subnet) }
+        Element::Joined { device, subnet } => {
+            Element::Joined { device, subnet: everything(&subnet) }
         }
         Element::NatExempt { source, destination } => {
             Element::NatExempt { source, destination: everything(&destination) }

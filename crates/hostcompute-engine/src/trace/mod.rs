@@ -45,6 +45,8 @@ struct Packet {
     port: u16,
     /// It came in by a port or a tunnel.
     from_ours: bool,
+    /// The virtual subnet out of whose tunnel it came.
+    from_tunnel: Option<u32>,
     /// It is a program's of the host.
     from_host: bool,
     translated: bool,
@@ -82,6 +84,7 @@ impl Question {
             source_port: self.source_port,
             port: self.port,
             from_ours,
+            from_tunnel: None,
             from_host: false,
             translated: false,
             shown: None,

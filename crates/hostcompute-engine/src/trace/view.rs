@@ -155,14 +155,49 @@ impl<'a> View<'a> {
 
     /// The virtual subnet out of whose tunnel packets with this source may come.
     pub fn tunnel_of(self, source: IpAddr) -> Option<u32> {
-        let mut devices = self.elements().filter_map(|element| match element {
-            Element::Beyond { device, subnet } if subnet.contains(&source) => Some(device),
-            _ => None,
+        if !matches!(self.way(source), Way::OtherHost(_)) {
+            return None;
+        }
+        let route = self.remote_route(source)?;
+        self.tunnels().find(|tunnel| tunnel.name == route.device).map(|tunnel| tunnel.vsid)
+    }
+
+    /// The tunnel out of which a packet came, and the one into which it goes.
+    pub fn tunnels_of(self, packet: &Packet) -> [Option<&'a str>; 2] {
+        let from = packet.from_tunnel.and_then(|vsid| {
+            self.tunnels().find(|tunnel| tunnel.vsid == vsid).map(|tunnel| tunnel.name.as_str())
         });
-        let known = |device: &alloc::string::String| {
-            self.tunnels().find(|tunnel| tunnel.name == *device).map(|tunnel| tunnel.vsid)
+        let to = match self.way(packet.destination) {
+            Way::OtherHost(_) => {
+                self.remote_route(packet.destination).map(|route| route.device.as_str())
+            }
+            _ => None,
         };
-        devices.find_map(known)
+        [from, to]
+    }
+
+    /// Whether one end is this host's part of a virtual subnet, and the other behind its tunnel.
+    pub fn is_joined(self, packet: &Packet) -> bool {
+        let [from, to] = self.tunnels_of(packet);
+        let joined = |device: &str, end: IpAddr| {
+            self.elements().any(|element| {
+                matches!(element, Element::Joined { device: tunnel, subnet }
+                    if tunnel == device && subnet.contains(&end))
+            })
+        };
+        from.is_some_and(|device| joined(device, packet.destination))
+            || to.is_some_and(|device| joined(device, packet.source))
+    }
+
+    /// Whether the host and what is behind the packet's tunnel do not see each other.
+    pub fn is_aloof(self, packet: &Packet) -> bool {
+        let family = Family::of(&packet.destination);
+        self.tunnels_of(packet).into_iter().flatten().any(|tunnel| {
+            self.elements().any(|element| {
+                matches!(element, Element::Aloof { family: of, device }
+                    if *of == family && device == tunnel)
+            })
+        })
     }
 
     pub fn is_local(self, address: IpAddr) -> bool {
@@ -498,7 +533,8 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         Element::Loop { address } => set == Set::Loop && *address == looked_for,
         Element::Source { .. }
         | Element::Intra { .. }
-        | Element::Beyond { .. }
+        | Element::Joined { .. }
+        | Element::Aloof { .. }
         | Element::Barred { .. }
         | Element::Answered { .. }
         | Element::Admit { .. }

@@ -115,7 +115,7 @@ impl Walk<'_> {
                 self.arrive(packet)
             }
             Origin::OtherHost(source, vsid) => {
-                let packet = question.packet(source, true);
+                let packet = Packet { from_tunnel: Some(vsid), ..question.packet(source, true) };
                 self.hop(Place::Tunnel, format!("comes out of the tunnel of VSID {vsid}"), &packet);
                 self.arrive(packet)
             }
@@ -239,7 +239,7 @@ impl Walk<'_> {
         }
         self.hop(Place::Routing, self.words.way(way, packet.destination), packet);
         if packet.from_ours || to_ours {
-            self.filter(packet, to_ours)?;
+            self.filter(packet, way)?;
         }
         let packet = self.leave_as(packet, to_ours);
         match way {
@@ -250,7 +250,12 @@ impl Walk<'_> {
     }
 
     /// The chains `pass4` and `pass6`.
-    fn filter(&mut self, packet: &Packet, to_ours: bool) -> Result<(), Stop> {
+    fn filter(&mut self, packet: &Packet, way: Way<'_>) -> Result<(), Stop> {
+        let (to_ours, into_tunnel) = match way {
+            Way::Port(_) => (true, false),
+            Way::OtherHost(_) => (true, true),
+            _ => (false, false),
+        };
         self.access(Direction::Out, packet)?;
         self.access(Direction::In, packet)?;
         let (source, destination) = (packet.source, packet.destination);
@@ -271,7 +276,7 @@ impl Walk<'_> {
         }
         if packet.translated {
             let open = is(Set::Outbound, destination) || is(Set::Published, destination);
-            if open || inside {
+            if open || inside || into_tunnel {
                 self.hop(Place::Filter, "what was translated may enter the network", packet);
                 return Ok(());
             }
@@ -281,7 +286,7 @@ impl Walk<'_> {
             isolated.map_or(Ok(()), |address| Err(Stop::Isolated(address)))?;
         }
         let leaves = packet.from_ours && !to_ours;
-        let what = if inside {
+        let what = if inside || view.is_joined(packet) {
             "both ends are on one network"
         } else if leaves && view.detour(source, destination).is_some() {
             "an SDN route leads outside"
@@ -411,9 +416,12 @@ impl Walk<'_> {
             return Ok(());
         }
         let endpoint = self.view.is_in(Set::Loop, near);
+        let joined = self.view.is_joined(packet);
         let inside = self.view.is_intra(packet.source, packet.destination);
         let far_apart = self.view.is_in(Set::Apart, far) && !(endpoint && inside);
-        if far_apart || (self.view.is_in(Set::Apart, near) && !inside) {
+        let apart = far_apart || (self.view.is_in(Set::Apart, near) && !inside);
+        let aloof = self.view.is_aloof(packet) && !(endpoint && joined);
+        if aloof || (apart && !joined) {
             return Err(Stop::Apart(far));
         }
         if self.view.is_in(Set::Isolated, near) {

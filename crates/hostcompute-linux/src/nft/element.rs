@@ -132,10 +132,13 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         Element::Apart { subnet } => prefix(Set::Apart, subnet),
         Element::Published { subnet } => prefix(Set::Published, subnet),
         Element::Bridged { subnet } => prefix(Set::Bridged, subnet),
-        Element::Beyond { device, subnet } => {
+        Element::Joined { device, subnet } => {
             let (first, last) = bounds(subnet);
             let key = |end| Key::default().name(device).address(end);
-            range(Set::Beyond, Family::of(&first), key(first), key(last))
+            range(Set::Joined, Family::of(&first), key(first), key(last))
+        }
+        Element::Aloof { family, device } => {
+            single(Set::Aloof, *family, key().name(device), Data::None)
         }
         Element::Isolated { address: at } => address(Set::Isolated, at, Data::None),
         Element::PortMapping { vip, protocol, port, to } => {

@@ -25,6 +25,8 @@ pub(crate) enum Meta {
     Protocol = 16,
     InGroup = 21,
     OutGroup = 22,
+    InKind = 26,
+    OutKind = 27,
 }
 
 /// Facts about the connection a packet belongs to (NFT_CT_*).
@@ -119,6 +121,10 @@ pub(crate) enum Expression {
     DestinationKind {
         to: Word,
     },
+    /// The interface that an answer to the source would leave by, where that is the one by which the packet came; else 0.
+    WayBack {
+        to: Word,
+    },
     /// A random number below `modulus`.
     Random {
         modulus: u32,
@@ -210,7 +216,10 @@ const INTERNET_CHECKSUM: u32 = 1;
 const TRANSPORT_CHECKSUM: u32 = 1;
 /// RTN_LOCAL apart, the result of `fib … type`.
 const FIB_ADDRESS_TYPE: u32 = 3;
+const FIB_INTERFACE: u32 = 1;
+const FIB_SOURCE: u32 = 1;
 const FIB_DESTINATION: u32 = 2;
+const FIB_IN_INTERFACE: u32 = 8;
 /// A fixed seed: clients keep their backend when the table is made anew.
 const SEED: u32 = 0x6863_6f6d;
 
@@ -235,7 +244,7 @@ impl Expression {
             Self::Meta { .. } | Self::SetMark { .. } | Self::SetTrace { .. } => "meta",
             Self::Payload { .. } | Self::Overwrite { .. } | Self::Put { .. } => "payload",
             Self::Connection { .. } | Self::Original { .. } => "ct",
-            Self::DestinationKind { .. } => "fib",
+            Self::DestinationKind { .. } | Self::WayBack { .. } => "fib",
             Self::Random { .. } => "numgen",
             Self::Hash { .. } => "hash",
             Self::Compare { .. } => "cmp",
@@ -292,6 +301,10 @@ impl Expression {
             Self::DestinationKind { to } => {
                 data.put_be32(1, register(*to));
                 data.put_be32(2, FIB_ADDRESS_TYPE).put_be32(3, FIB_DESTINATION);
+            }
+            Self::WayBack { to } => {
+                data.put_be32(1, register(*to));
+                data.put_be32(2, FIB_INTERFACE).put_be32(3, FIB_SOURCE | FIB_IN_INTERFACE);
             }
             Self::Random { modulus, to } => {
                 data.put_be32(1, register(*to)).put_be32(2, *modulus).put_be32(3, 1);

@@ -21,6 +21,7 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
     InName,
+    OutName,
     LinkSource,
     SourceAddress,
     DestinationAddress,
@@ -52,6 +53,8 @@ const SAVED: Word = 8;
 const NUMBERS: u32 = 0xffff_c000;
 /// The end of register space.
 const LAST_WORD: Word = 15;
+/// The kernel's name of links of this kind.
+const TUNNEL: &str = "vxlan";
 /// The loopback interface has this index in every namespace.
 const LOOPBACK: u32 = 1;
 
@@ -88,6 +91,25 @@ impl Rule {
 
     pub(crate) fn out_loopback(self) -> Self {
         self.meta(Meta::OutInterface, true, LOOPBACK.to_ne_bytes().to_vec())
+    }
+
+    /// It came out of a tunnel.
+    pub(crate) fn out_of_tunnel(self) -> Self {
+        self.named(Meta::InKind, TUNNEL)
+    }
+
+    /// It goes into a tunnel.
+    pub(crate) fn into_tunnel(self) -> Self {
+        self.named(Meta::OutKind, TUNNEL)
+    }
+
+    /// What is sent to its source leaves by the interface by which it came.
+    pub(crate) fn answered_there(self) -> Self {
+        self.with(Expression::WayBack { to: 0 }).with(Expression::Compare {
+            from: 0,
+            equal: false,
+            value: vec![0; 4],
+        })
     }
 
     pub(crate) fn protocol(self, number: u8) -> Self {
@@ -269,6 +291,11 @@ impl Rule {
 
     /// The interface that a packet came or leaves by has this name.
     pub(crate) fn interface(self, which: Meta, name: &str) -> Self {
+        self.named(which, name)
+    }
+
+    /// Names are compared as 16 bytes filled up with zeros.
+    fn named(self, which: Meta, name: &str) -> Self {
         let mut value: Vec<u8> = name.bytes().collect();
         value.resize(Field::Name.length(Family::V4), 0);
         self.meta(which, true, value)
@@ -329,6 +356,9 @@ impl Rule {
         self.show_headers(family, part);
         let (expression, words) = match part {
             Load::InName => (Expression::Meta { key: Meta::InName, to }, Field::Name.words(family)),
+            Load::OutName => {
+                (Expression::Meta { key: Meta::OutName, to }, Field::Name.words(family))
+            }
             Load::LinkSource => (payload(Base::Link, 6, 6), Field::Mac.words(family)),
             Load::SourceAddress => {
                 (payload(Base::Network, source, size), Field::Address.words(family))

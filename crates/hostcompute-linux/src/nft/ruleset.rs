@@ -23,7 +23,7 @@ use ipnet::IpNet;
 
 use super::rule::Load::{
     ClientSlot, DestinationAddress, DestinationPort, InName, LinkSource, OriginalDestination,
-    OriginalPort, Protocol, RandomSlot, SourceAddress, SourcePort,
+    OriginalPort, OutName, Protocol, RandomSlot, SourceAddress, SourcePort,
 };
 use super::rule::{ESTABLISHED, INVALID, Load, RELATED, Rule};
 use super::set::Set;
@@ -183,8 +183,8 @@ fn spoofing(family: Family) -> Vec<Rule> {
                 Set::KeptBack,
             )
             .back(),
-        // Out of a tunnel, whose far end is many machines.
-        chain().found(family, &[InName, SourceAddress], Set::Beyond).back(),
+        // Out of a tunnel, whose far end is many machines: what is sent to them goes there, too.
+        chain().out_of_tunnel().answered_there().back(),
         chain().drop(),
     ]
 }
@@ -289,6 +289,7 @@ fn forwarding(family: Family) -> Vec<Rule> {
         chain().translated().found(family, &[DestinationAddress], Set::Outbound).accept(),
         chain().translated().found(family, &[DestinationAddress], Set::Published).accept(),
         chain().translated().found(family, &both, Set::Intra).accept(),
+        chain().translated().out_group(PORT_GROUP).into_tunnel().accept(),
         chain()
             .in_group(PORT_GROUP)
             .out_group(PORT_GROUP)
@@ -300,6 +301,9 @@ fn forwarding(family: Family) -> Vec<Rule> {
             .found(family, &[DestinationAddress], Set::Isolated)
             .drop(),
         chain().found(family, &both, Set::Intra).accept(),
+        // What is behind a tunnel is of the same virtual subnet as this host's part of it.
+        chain().found(family, &[OutName, SourceAddress], Set::Joined).accept(),
+        chain().found(family, &[InName, DestinationAddress], Set::Joined).accept(),
         chain()
             .in_group(PORT_GROUP)
             .not_out_group(PORT_GROUP)
@@ -345,7 +349,8 @@ fn arriving(family: Family) -> Vec<Rule> {
         fenced().not_found(family, &here, Set::Loop).drop(),
         fenced().not_found(family, &both, Set::Intra).drop(),
     ];
-    let mut usual = at_host(&named("arrive", family), family, SourceAddress, DestinationAddress);
+    let ends = Ends { far: SourceAddress, near: DestinationAddress, device: InName };
+    let mut usual = at_host(&named("arrive", family), family, ends);
     // An endpoint of a Private network that is in the host's own namespace is none of the other networks' business. Behind the
     // access rules, before what lets translated packets through.
     let private = chain()
@@ -359,14 +364,23 @@ fn arriving(family: Family) -> Vec<Rule> {
 
 /// From this host to our ports.
 fn departing(family: Family) -> Vec<Rule> {
-    at_host(&named("depart", family), family, DestinationAddress, SourceAddress)
+    let ends = Ends { far: DestinationAddress, near: SourceAddress, device: OutName };
+    at_host(&named("depart", family), family, ends)
 }
 
-/// Between this host, which is `near`, and a port, which is `far`. An address of this host that stands in `loop` is an endpoint
-/// in namespace HostDefault.
-fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
+/// This host is `near`; a port or a tunnel, `device`, is `far`.
+#[derive(Clone, Copy)]
+struct Ends {
+    far: Load,
+    near: Load,
+    device: Load,
+}
+
+/// Between this host and a port. An address of this host that stands in `loop` is an endpoint in namespace HostDefault.
+fn at_host(chain: &str, family: Family, Ends { far, near, device }: Ends) -> Vec<Rule> {
     let chain = || Rule::on(chain);
     let both = [SourceAddress, DestinationAddress];
+    let aloof = || chain().found(family, &[device], Set::Aloof);
     vec![
         chain().decide_by_list(family, &[SourceAddress], Set::AclOut),
         chain().decide_by_list(family, &[DestinationAddress], Set::AclIn),
@@ -375,15 +389,18 @@ fn at_host(chain: &str, family: Family, far: Load, near: Load) -> Vec<Rule> {
             .not_found(family, &[SourceAddress, DestinationAddress], Set::Intra)
             .drop(),
         chain().translated().back(),
+        chain().found(family, &[near], Set::Isolated).drop(),
+        chain().found(family, &[far], Set::Isolated).found(family, &[near, near], Set::Loop).drop(),
         // Only endpoints of this host's own namespace see the others, and only those of their virtual subnet.
+        aloof().not_found(family, &[near, near], Set::Loop).drop(),
+        chain().found(family, &[device, near], Set::Joined).back(),
+        aloof().drop(),
         chain()
             .found(family, &[far], Set::Apart)
             .not_found(family, &[near, near], Set::Loop)
             .drop(),
         chain().found(family, &[far], Set::Apart).not_found(family, &both, Set::Intra).drop(),
         chain().found(family, &[near], Set::Apart).not_found(family, &both, Set::Intra).drop(),
-        chain().found(family, &[near], Set::Isolated).drop(),
-        chain().found(family, &[far], Set::Isolated).found(family, &[near, near], Set::Loop).drop(),
     ]
 }
 

@@ -23,7 +23,8 @@ pub(crate) enum Set {
     Fenced,
     Barred,
     Answered,
-    Beyond,
+    Joined,
+    Aloof,
     Isolated,
     PortMap,
     PortMapVip,
@@ -109,7 +110,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 38] = [
+        const PLAIN: [Set; 39] = [
             Source,
             Loop,
             Intra,
@@ -121,7 +122,8 @@ impl Set {
             Fenced,
             Barred,
             Answered,
-            Beyond,
+            Joined,
+            Aloof,
             Isolated,
             PortMap,
             PortMapVip,
@@ -166,7 +168,8 @@ impl Set {
                 (&[Address], true, Value::Presence)
             }
             Set::Fenced => (&[Address], true, Value::Presence),
-            Set::Beyond => (&[Name, Address], true, Value::Presence),
+            Set::Joined => (&[Name, Address], true, Value::Presence),
+            Set::Aloof => (&[Name], false, Value::Presence),
             Set::Isolated | Set::NatLimited => (&[Address], false, Value::Presence),
             Set::PortMap => (&[Protocol, Port], false, Value::AddressAndPort),
             Set::PortMapVip => (&[Address, Protocol, Port], false, Value::AddressAndPort),
@@ -225,7 +228,8 @@ impl Set {
             Set::Fenced => "fenced",
             Set::Barred => "barred",
             Set::Answered => "answered",
-            Set::Beyond => "beyond",
+            Set::Joined => "joined",
+            Set::Aloof => "aloof",
             Set::Isolated => "isolated",
             Set::PortMap => "portmap",
             Set::PortMapVip => "portmap_vip",

@@ -42,7 +42,8 @@ pub(super) struct Tables<'a> {
     fenced: Vec<IpNet>,
     barred: Vec<(IpNet, IpNet)>,
     answered: BTreeSet<(IpAddr, u8, u16)>,
-    beyond: Vec<(&'a str, IpNet)>,
+    joined: Vec<(&'a str, IpNet)>,
+    aloof: BTreeSet<(Family, &'a str)>,
     tunnels: BTreeMap<u32, &'a str>,
     remote_routes: Vec<&'a RemoteRoute>,
     peers: BTreeMap<(&'a str, crate::mac::Mac), IpAddr>,
@@ -162,7 +163,10 @@ impl<'a> Tables<'a> {
             Element::Answered { address, protocol, port } => {
                 self.answered.insert((*address, *protocol, *port));
             }
-            Element::Beyond { device, subnet } => self.beyond.push((device, *subnet)),
+            Element::Joined { device, subnet } => self.joined.push((device, *subnet)),
+            Element::Aloof { family, device } => {
+                self.aloof.insert((*family, device));
+            }
             Element::Isolated { address } => {
                 self.isolated.insert(*address);
             }
@@ -246,12 +250,33 @@ impl<'a> Tables<'a> {
         self.sources.contains(&(port.name.as_str(), port.mac, source))
     }
 
-    /// Whether this may come out of the tunnel of a virtual subnet.
+    /// Whether this may come out of the tunnel of a virtual subnet: what is sent there goes into it.
     pub(super) fn may_come(&self, vsid: u32, source: IpAddr) -> bool {
-        let listed = |tunnel: &&str| {
-            self.beyond.iter().any(|(device, net)| device == tunnel && net.contains(&source))
-        };
-        self.tunnels.get(&vsid).is_some_and(listed)
+        if self.is_local(source) || self.routes.contains_key(&source) {
+            return false;
+        }
+        let into = self.remote_route(source).map(|route| route.device.as_str());
+        into.is_some() && into == self.tunnel(vsid)
+    }
+
+    /// The tunnel of a virtual subnet.
+    pub(super) fn tunnel(&self, vsid: u32) -> Option<&'a str> {
+        self.tunnels.get(&vsid).copied()
+    }
+
+    fn remote_route(&self, to: IpAddr) -> Option<&'a RemoteRoute> {
+        let fitting = self.remote_routes.iter().filter(|route| route.destination.contains(&to));
+        fitting.max_by_key(|route| route.destination.prefix_len()).copied()
+    }
+
+    /// Whether an address is this host's part of the virtual subnet behind a tunnel.
+    pub(super) fn is_joined(&self, device: &str, address: IpAddr) -> bool {
+        self.joined.iter().any(|(tunnel, net)| *tunnel == device && net.contains(&address))
+    }
+
+    /// Whether what is behind a tunnel and the host do not see each other.
+    pub(super) fn is_aloof(&self, device: &str, like: IpAddr) -> bool {
+        self.aloof.contains(&(Family::of(&like), device))
     }
 
     /// Whether the address reaches neither the host nor other networks of it.
@@ -284,10 +309,9 @@ impl<'a> Tables<'a> {
         if let Some(port) = self.routes.get(&to) {
             return Way::Port(port);
         }
-        let longest = self.remote_routes.iter().filter(|route| route.destination.contains(&to));
-        if let Some(route) = longest.max_by_key(|route| route.destination.prefix_len()) {
+        if let Some(route) = self.remote_route(to) {
             let host = self.peers.get(&(route.device.as_str(), route.mac));
-            return host.map_or(Way::Nowhere, |host| Way::Beyond(*host));
+            return host.map_or(Way::Nowhere, |host| Way::Beyond(*host, &route.device));
         }
         let ours =
             self.anchors.iter().flat_map(|anchor| &anchor.subnets).any(|net| net.contains(&to));
@@ -335,9 +359,8 @@ impl<'a> Tables<'a> {
         let family = Family::of(&to);
         let of_family = |address: &&IpAddr| Family::of(address) == family;
         let preferred = self.routes.get(&to).and_then(|port| port.prefer.iter().find(of_family));
-        let remote = self.remote_routes.iter().find(|route| route.destination.contains(&to));
         preferred
-            .or_else(|| remote.and_then(|route| route.prefer.as_ref()))
+            .or_else(|| self.remote_route(to).and_then(|route| route.prefer.as_ref()))
             .or_else(|| self.foreign.iter().find(of_family))
             .copied()
             .or_else(|| self.local.iter().find(of_family).copied())
