@@ -3,6 +3,9 @@
 
 mod sandbox;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
 use sandbox::Sandbox;
 use sandbox::holders::holders;
 use serde_json::{Value, json};
@@ -50,6 +53,7 @@ scenarios! {
     a_container_that_was_left_running_is_looked_at_and_ended,
     systems_by_document_are_refused_with_their_place,
     a_system_that_is_not_left_running_ends_with_its_command,
+    who_waits_for_a_container_stands_in_nobodys_way,
     a_container_on_a_network_has_an_endpoint_for_its_life,
     the_endpoint_of_a_container_is_as_it_was_asked_for,
 }
@@ -329,14 +333,8 @@ fn systems_by_document_are_refused_with_their_place(containers: &Containers<'_>)
 /// Also when the command that waits for it is killed: its handle is the last one.
 fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containers<'_>) {
     let host = containers.host;
-    let words = run(&["--name", "short", "-i"], &["sh", "-c", "echo begun; exec sleep 1000"]);
-    let mut command = host.inside(env!("CARGO_BIN_EXE_hc"), &words);
-    command.stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().expect("started");
-    let mut line = String::new();
-    let mut reader = std::io::BufReader::new(child.stdout.take().expect("piped"));
-    std::io::BufRead::read_line(&mut reader, &mut line).expect("text");
-    assert_eq!(line, "begun\n");
+    let script = "echo begun; exec sleep 1000";
+    let mut child = begun(host, &run(&["--name", "short", "-i"], &["sh", "-c", script]));
     child.kill().expect("killed");
     child.wait().expect("ended");
     // It may take a moment; whoever waits is told.
@@ -347,6 +345,36 @@ fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containe
     }
     let ended = host.json(&["ps", "--all"]);
     assert_eq!((&ended[0]["Id"], &ended[0]["ExitType"]), (&json!("short"), &json!("ForcedExit")));
+}
+
+/// A command that stays and has begun, which it says itself.
+fn begun(host: &Sandbox, words: &[&str]) -> Child {
+    let mut command = host.inside(env!("CARGO_BIN_EXE_hc"), words);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
+    reader.read_line(&mut line).expect("text");
+    assert_eq!(line, "begun\n");
+    child
+}
+
+/// A container in one terminal does not keep the commands in others waiting, whatever it needs of the network at its end.
+fn who_waits_for_a_container_stands_in_nobodys_way(containers: &Containers<'_>) {
+    let host = containers.host;
+    host.hc_reading(&["network", "create", "-"], r#"{"Name":"lan","Type":"NAT"}"#).ok();
+    let options = ["--name", "busy", "--network", "lan", "-i"];
+    let mut waiting = begun(host, &run(&options, &["sh", "-c", "echo begun; exec cat"]));
+    assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "busy\n");
+    let mut inside = begun(host, &["exec", "-i", "busy", "sh", "-c", "echo begun; exec cat"]);
+    assert_eq!(host.json(&["endpoint", "ls"])[0]["Name"], "busy");
+    host.hc(&["system", "wait", "busy", "--timeout", "0"]).refused(1);
+    for child in [&mut inside, &mut waiting] {
+        drop(child.stdin.take());
+        assert!(child.wait().expect("ended").success());
+    }
+    assert_eq!(host.json(&["endpoint", "ls"]), json!([]));
+    host.hc(&["check"]).ok();
+    host.hc(&["network", "delete", "lan"]).ok();
 }
 
 /// Kills the process that holds this lock, and waits until it is gone.

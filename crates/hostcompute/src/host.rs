@@ -167,6 +167,21 @@ impl Host {
         Ok(Vec::new())
     }
 
+    /// Lets other processes have the state directory until the next call of this one that needs it, which then waits for its turn.
+    ///
+    /// For a program with the service inside that is going to wait for long, such as for the end of a container: nobody else could do
+    /// anything on this host meanwhile. Handles, streams and subscriptions stay as they are. Nothing to do where the service is elsewhere.
+    ///
+    /// # Errors
+    /// An earlier call panicked.
+    pub fn stand_back(&self) -> Result<(), Failure> {
+        #[cfg(embedded)]
+        if let Some(embedded) = &self.embedded {
+            return embedded.stand_back();
+        }
+        Ok(())
+    }
+
     /// The way to the service.
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport

@@ -57,7 +57,7 @@ pub fn run(host: &Host, typed: &RunArguments) -> Done {
         system.run(&command).map_err(not_started)?;
         return print::line(&id);
     }
-    let ended = attend(&system, &command);
+    let ended = attend(host, &system, &command);
     if !typed.keep {
         end(&system);
     }
@@ -82,11 +82,12 @@ pub fn exec(host: &Host, typed: &ExecArguments) -> Done {
     let system = System::open(host, &typed.id).map_err(failed)?;
     let size = terminal::size();
     let command = document::process(&typed.command, &typed.words, &Defaults::default(), true, size);
-    attend(&system, &command)
+    attend(host, &system, &command)
 }
 
-fn attend(system: &System, command: &ProcessParameters) -> Done {
+fn attend(host: &Host, system: &System, command: &ProcessParameters) -> Done {
     let process = system.run(command).map_err(not_started)?;
+    host.stand_back().map_err(failed)?;
     let console = command.emulate_console == Some(true);
     match relay::attend(process, console).map_err(failed)? {
         0 => Ok(()),

@@ -65,7 +65,11 @@ pub fn system(session: Session<'_>, verb: &SystemVerb) -> Done {
         SystemVerb::Shutdown { id, until_ended } => {
             let system = open(id)?;
             system.shut_down(&ShutdownOptions::default())?;
-            if *until_ended { document(form, &system.wait(None)?.to_value()) } else { Ok(()) }
+            if !*until_ended {
+                return Ok(());
+            }
+            host.stand_back()?;
+            document(form, &system.wait(None)?.to_value())
         }
         SystemVerb::Terminate { id } => Ok(open(id)?.terminate()?),
         SystemVerb::Wait { id, timeout } => {
@@ -74,6 +78,7 @@ pub fn system(session: Session<'_>, verb: &SystemVerb) -> Done {
             let limit: Vec<(&str, &str)> =
                 limit.iter().map(|limit| ("timeout", limit.as_str())).collect();
             let call = ComputeCall::on(ComputeOperation::WaitForComputeSystemExit, id, "");
+            host.stand_back()?;
             let told = host.compute(&call.with(&limit))?;
             let status: SystemExitStatus = parse_answer(&told.body)?;
             document(form, &status.to_value())
@@ -135,7 +140,9 @@ fn row(system: &Properties) -> Vec<String> {
 
 /// One line of JSON for each event.
 fn events(host: &Host, id: &str) -> Done {
-    for notice in host.compute_events(id)? {
+    let told = host.compute_events(id)?;
+    host.stand_back()?;
+    for notice in told {
         match notice? {
             ComputeNotice::Event(event) => print::line(&event.to_value().to_string())?,
             ComputeNotice::Disconnected => {
@@ -160,6 +167,7 @@ pub fn logs(host: &Host, arguments: &LogArguments) -> Done {
     parameters.extend(pid.as_deref().map(|pid| ("pid", pid)));
     let call = ComputeCall::on(ComputeOperation::GetComputeSystemLog, &arguments.id, "");
     let mut log = host.compute_log(&call.with(&parameters))?;
+    host.stand_back()?;
     let mut out = io::stdout().lock();
     let mut piece = [0; 8192];
     loop {

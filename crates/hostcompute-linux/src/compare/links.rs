@@ -346,6 +346,11 @@ impl HostView {
         found.finding()
     }
 
+    /// Whether links of ours are dead already and wait to be deleted.
+    pub(crate) fn has_dying_links(&self) -> bool {
+        self.tables.links.values().any(|link| link.group == DYING_GROUP && marks::is_ours(link))
+    }
+
     /// Links, routes and addresses with our mark that no wanted fact explains.
     pub(crate) fn strays(&self, wanted: &[Fact]) -> Vec<(String, Handle)> {
         let mut explained = Explained::default();

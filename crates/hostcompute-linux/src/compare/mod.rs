@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::nft::{guise, inside};
 use crate::perform::link_index;
 use crate::sweep::Handle;
-use crate::{Linux, describe, forwarding, resolver, sys};
+use crate::{Linux, cleanup, describe, forwarding, resolver, sys};
 use face::Guises;
 use filter::FilterView;
 use links::HostView;
@@ -51,6 +51,11 @@ fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>
     host.cleanup.settle()?;
     host.namespaces.close();
     let mut view = HostView::read(host)?;
+    if view.has_dying_links() {
+        // Left by a process that was killed, or that ended without waiting for the kernel to end a namespace.
+        cleanup::delete_group(&mut host.route)?;
+        view = HostView::read(host)?;
+    }
     view.expect_clients(wanted);
     let filter = FilterView::read(host, wanted)?;
     view.guises = Guises::read(host)?;

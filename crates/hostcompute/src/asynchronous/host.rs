@@ -145,6 +145,7 @@ impl Host {
         fn trace(request: &TraceRequest) -> Trace;
         fn probe(request: &TraceRequest) -> Trace;
         fn settle() -> ();
+        fn stand_back() -> ();
         fn inspect() -> Value;
         fn export_state() -> Value;
         fn import_state(document: &str) -> usize;

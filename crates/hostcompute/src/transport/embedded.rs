@@ -1,6 +1,7 @@
 //! The service inside this process: engine, journal and kernel behind one lock.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 
@@ -30,7 +31,8 @@ pub(crate) struct Embedded(Arc<Inside>);
 
 #[derive(Debug)]
 struct Inside {
-    service: Mutex<Service<Linux>>,
+    /// None while this process does not need the state directory, and others may have it.
+    service: Mutex<Option<Service<Linux>>>,
     /// Something may have happened.
     happened: Condvar,
     reading: Reading,
@@ -49,7 +51,7 @@ impl Embedded {
         if options.expects_system && !options.rootless {
             spare = Spare::begin(&compute::Options::new(options.runtime_dir.clone()));
         }
-        let service = Mutex::new(local::open(&mut options)?);
+        let service = Mutex::new(Some(local::open(&mut options)?));
         let reading = if options.strict { Reading::Strict } else { Reading::Lenient };
         let embedded = Self(Arc::new(Inside {
             service,
@@ -66,9 +68,16 @@ impl Embedded {
         Ok(embedded)
     }
 
-    /// The service, unless a call before has panicked in it.
-    pub fn service(&self) -> Result<MutexGuard<'_, Service<Linux>>, Failure> {
+    /// The service, unless a call before has panicked in it; opened again where it was closed in between.
+    pub fn service(&self) -> Result<Opened<'_>, Failure> {
         self.0.service()
+    }
+
+    /// Closes the service until the next call that needs it: other processes have their turn meanwhile.
+    pub fn stand_back(&self) -> Result<(), Failure> {
+        // Dropping it waits for links that the kernel is still to delete.
+        drop(self.0.service.lock().map_err(|_| poisoned())?.take());
+        Ok(())
     }
 
     pub fn options(&self) -> &Options {
@@ -77,8 +86,36 @@ impl Embedded {
 }
 
 impl Inside {
-    fn service(&self) -> Result<MutexGuard<'_, Service<Linux>>, Failure> {
-        self.service.lock().map_err(|_| poisoned())
+    fn service(&self) -> Result<Opened<'_>, Failure> {
+        self.open(self.service.lock().map_err(|_| poisoned())?)
+    }
+
+    fn open<'a>(&self, mut service: Kept<'a>) -> Result<Opened<'a>, Failure> {
+        if service.is_none() {
+            *service = Some(local::open(&mut self.options.clone())?);
+        }
+        Ok(Opened(service))
+    }
+}
+
+type Kept<'a> = MutexGuard<'a, Option<Service<Linux>>>;
+
+/// The service while it is open, which it is as long as somebody has this.
+pub(crate) struct Opened<'a>(Kept<'a>);
+
+const OPENED: &str = "opened before this was made, and whoever closes it needs the lock";
+
+impl Deref for Opened<'_> {
+    type Target = Service<Linux>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect(OPENED)
+    }
+}
+
+impl DerefMut for Opened<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect(OPENED)
     }
 }
 
@@ -110,7 +147,7 @@ fn poisoned() -> Failure {
 impl Drop for Inside {
     /// An ordinary user's host is kept by a process that nobody else would ever end: it goes with the last object.
     fn drop(&mut self) {
-        let nothing_left = || self.service.lock().is_ok_and(|service| service.state().is_empty());
+        let nothing_left = || self.service().is_ok_and(|service| service.state().is_empty());
         if self.options.rootless && nothing_left() {
             // The next command finds the holder and may end it; nothing depends on it.
             let _ = rootless::end_holder(&self.options.runtime_dir);
@@ -293,7 +330,8 @@ impl Source for Listener {
                 return Err(Failure::new(HResult::E_ABORT, why));
             }
             if happened.next == self.next {
-                service = inside.happened.wait(service).map_err(|_| poisoned())?;
+                let woken = inside.happened.wait(service.0).map_err(|_| poisoned())?;
+                service = inside.open(woken)?;
                 continue;
             }
             self.next = happened.next;
