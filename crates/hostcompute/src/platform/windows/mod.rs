@@ -1,5 +1,8 @@
 //! Windows: the service is the system's own, so directories only say where files of ours would be; streams are handles.
 
+#[cfg(socket)]
+pub mod pipe;
+
 use std::env;
 use std::os::windows::io::OwnedHandle;
 use std::path::PathBuf;
