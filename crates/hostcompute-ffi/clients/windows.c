@@ -12,41 +12,11 @@
 #include <computecore.h>
 #include <computenetwork.h>
 
+#include "expect.h"
+
 static const GUID NETWORK = {0x0f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
 static const GUID ENDPOINT = {0x1f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
 static const GUID NAMESPACE = {0x2f8fad5b, 0xd9cb, 0x469f, {0xa1, 0x65, 0x70, 0x86, 0x77, 0x28, 0x95, 0x0e}};
-
-/* Longer than anything here takes, in milliseconds. */
-#define LONG_ENOUGH 60000
-
-#define HOLDS(condition)                                                                                                         \
-    do {                                                                                                                         \
-        if (!(condition)) {                                                                                                      \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                                        \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-    } while (0)
-
-#define EXPECT(code, call)                                                                                                       \
-    do {                                                                                                                         \
-        HRESULT answered = (call);                                                                                               \
-        if (answered != (HRESULT)(code)) {                                                                                       \
-            fprintf(stderr, "%s:%d: %s answered 0x%08lx\n", __FILE__, __LINE__, #call, (unsigned long)answered);                 \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-    } while (0)
-
-/* As EXPECT with 0; what else there is to say stands in `record`. */
-#define SUCCEEDS(call, record)                                                                                                   \
-    do {                                                                                                                         \
-        HRESULT answered = (call);                                                                                               \
-        if (answered != 0) {                                                                                                     \
-            fprintf(stderr, "%s:%d: %s answered 0x%08lx: %ls\n", __FILE__, __LINE__, #call, (unsigned long)answered,             \
-                    record ? record : L"");                                                                                      \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-        HOLDS((record) == NULL);                                                                                                 \
-    } while (0)
 
 /* What a callback has heard. */
 struct ear {

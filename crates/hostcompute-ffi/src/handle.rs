@@ -23,6 +23,9 @@ pub enum Object {
     Operation(Arc<Operation>),
     System(Arc<System>),
     Process(Arc<Process>),
+    /// Of the older functions: their callbacks have handles.
+    #[cfg(windows)]
+    Registered(Arc<crate::compute::Registered>),
 }
 
 #[derive(Debug, Default)]

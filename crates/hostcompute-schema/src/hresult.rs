@@ -2,7 +2,7 @@
 //!
 //! Facility 0x3b is HCN, with the severity bit set: `0x803b0000` plus the code; facility 0x37 is HCS.
 //! The older interface and the guest's agent use codes of HCS in another form (`0xc037`), which is
-//! read and never given. The rest are the generic codes that callers are known to meet. Which code an
+//! read, and given to programs of the older interface alone ([`HResult::older_form`]). The rest are the generic codes that callers are known to meet. Which code an
 //! operation returns is decided where the operation is decided; here stands only what each is called.
 
 use core::fmt;
@@ -199,6 +199,12 @@ impl HResult {
         self.0 & 0x8000_0000 == 0
     }
 
+    /// The code as programs compare it that use the compute functions of vmcompute.dll, where it has another form there.
+    pub fn older_form(self) -> HResult {
+        let older = HResult(self.0 | 0x4000_0000);
+        if HResult::ALL.contains(&older) { older } else { self }
+    }
+
     /// The code of that name; the comparison ignores case.
     pub fn from_name(name: &str) -> Option<HResult> {
         HResult::ALL.iter().copied().find(|code| code.name().eq_ignore_ascii_case(name))
@@ -379,6 +385,20 @@ mod tests {
     fn documents_of_the_compute_service_carry_signed_codes() {
         assert_eq!(HResult::HCS_E_INVALID_JSON.to_signed(), -2_143_878_899);
         assert_eq!(HResult::from_signed(-2_143_878_906), HResult::HCS_E_UNEXPECTED_EXIT);
+    }
+
+    #[test]
+    fn ten_codes_have_an_older_form() {
+        assert_eq!(HResult::HCS_E_SYSTEM_NOT_FOUND.older_form().0, 0xc037_010e);
+        assert_eq!(HResult::HCS_E_SYSTEM_ALREADY_STOPPED.older_form().0, 0xc037_0110);
+        for same in [
+            HResult::HCS_E_PROCESS_ALREADY_STOPPED,
+            HResult::VMCOMPUTE_INVALID_STATE,
+            HResult::ERROR_NOT_FOUND,
+            HResult::E_HANDLE,
+        ] {
+            assert_eq!(same.older_form(), same);
+        }
     }
 
     #[test]

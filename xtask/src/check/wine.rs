@@ -1,4 +1,4 @@
-//! Programs for Windows, unmodified, in Wine, at work on a service of this checkout: a C program on mingw-w64's own headers, `hc.exe`, and
+//! Programs for Windows, unmodified, in Wine, at work on a service of this checkout: C programs on mingw-w64's own headers, `hc.exe`, and
 //! others' crates from the registry with their own tests. They load our libraries by the names of Windows, which speak to the service
 //! over TCP. Wine is not Windows: what is proved is what such programs see, not that the libraries work there.
 
@@ -20,6 +20,13 @@ const PORT: &str = "127.0.0.1:8643";
 
 /// Crates of others whose own tests run: those of the programs in `xtask/windows/clients`.
 const CRATES: &[&str] = &["zlayer-hns", "zlayer-hcs"];
+
+/// Programs in C, and what they are linked with.
+const C_PROGRAMS: &[(&str, &[&str])] = &[
+    ("windows", &["-lcomputenetwork", "-lcomputecore", "-lole32"]),
+    // There is no import library of vmcompute.dll: who uses it looks its functions up.
+    ("vmcompute", &["-lole32"]),
+];
 
 /// The programs there.
 const PROGRAMS: &[&str] = &["hns", "hcs"];
@@ -46,7 +53,9 @@ pub fn check(_: &mut Counts) -> Result<Outcome> {
             bail!("{library}.dll lacks {missing:?}");
         }
     }
-    compile(&program("windows"))?;
+    for (name, libraries) in C_PROGRAMS {
+        compile(name, libraries)?;
+    }
     process::run(&mut tools.cargo(&["build", "--package", "hc", "--locked"]))?;
     process::run(&mut tools.cargo(&["build", "--locked", "--manifest-path", CLIENTS]))?;
     for name in CRATES {
@@ -85,12 +94,12 @@ fn program(name: &str) -> PathBuf {
     root::target().join(format!("windows/{name}.exe"))
 }
 
-/// The C program, as somebody compiles it who has mingw-w64 and nothing of ours.
-fn compile(output: &Path) -> Result<()> {
+/// A C program, as somebody compiles it who has mingw-w64 and nothing of ours.
+fn compile(name: &str, libraries: &[&str]) -> Result<()> {
     let mut gcc = Command::new(GCC);
     gcc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-cast-function-type", "-o"]);
-    gcc.arg(output).arg(library::source().join("clients/windows.c"));
-    process::run(gcc.args(["-lcomputenetwork", "-lcomputecore", "-lole32"]))
+    gcc.arg(program(name)).arg(library::source().join("clients").join(name).with_extension("c"));
+    process::run(gcc.args(libraries))
 }
 
 /// A copy of a crate as the registry has it, but a workspace of its own; answers its manifest.
@@ -134,7 +143,9 @@ pub fn run_inside() -> Result<()> {
         command.env("HOSTCOMPUTE_ADDRESS", format!("tcp://{PORT}"));
         process::run(command.env("HOSTCOMPUTE_TOKEN_FILE", &token))
     };
-    run(tools.wine(&program("windows")))?;
+    for (name, _) in C_PROGRAMS {
+        run(tools.wine(&program(name)))?;
+    }
     let document = folders.join("network.json");
     fs::write(&document, NETWORK).context("writing a document")?;
     let (hc, document) = (tools.built("hc.exe"), windows::drive_z(&document));

@@ -106,11 +106,11 @@ impl Notify {
     }
 
     /// Calls it; without data with NULL.
-    pub fn call(&self, kind: u32, data: Option<&str>) {
+    pub fn call(&self, kind: u32, status: HResult, data: Option<&str>) {
         let data = data.map(wide);
         let text = data.as_ref().map_or(std::ptr::null(), |data| data.as_ptr());
         // SAFETY: the caller promises a function of this type that can be called on any thread, one call at a time, until its
         // registration has ended; the text lives until it has returned.
-        unsafe { (self.function)(kind, self.context, HResult::S_OK.to_signed(), text) }
+        unsafe { (self.function)(kind, self.context, status.to_signed(), text) }
     }
 }

@@ -1,5 +1,6 @@
 //! Registered callbacks of systems and processes: each has a thread that listens, from the registration on.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -12,17 +13,25 @@ use crate::gate::{Closed, Gate};
 use crate::handle::Handle;
 
 /// HcsEventProcessExited.
-const PROCESS_EXITED: u32 = 0x0001_0000;
+pub const PROCESS_EXITED: u32 = 0x0001_0000;
 
 /// HcsEventServiceDisconnect.
-const SERVICE_DISCONNECT: u32 = 0x0200_0000;
+pub const SERVICE_DISCONNECT: u32 = 0x0200_0000;
+
+/// Calls somebody: with the kind of event, its data, and the operation that it is about.
+type Teller = Box<dyn Fn(u32, Option<&str>, Handle) + Send + Sync>;
 
 /// A registered callback.
-#[derive(Debug)]
 pub struct Registered {
-    listener: Listener,
+    teller: Teller,
     gate: Gate,
     stage: Mutex<Stage>,
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").field("stage", &self.stage).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -36,7 +45,13 @@ enum Stage {
 impl Registered {
     /// A callback that hears nothing yet.
     pub fn new(listener: Listener) -> Arc<Self> {
-        Arc::new(Self { listener, gate: Gate::default(), stage: Mutex::new(Stage::Waiting) })
+        Self::with(move |kind, data, operation| listener.call(kind, data, operation))
+    }
+
+    /// The same for whoever is called in a way of their own.
+    pub fn with(teller: impl Fn(u32, Option<&str>, Handle) + Send + Sync + 'static) -> Arc<Self> {
+        let teller = Box::new(teller);
+        Arc::new(Self { teller, gate: Gate::default(), stage: Mutex::new(Stage::Waiting) })
     }
 
     /// Listens from now on: to what happens to a system, or to the exit of one of its processes.
@@ -87,7 +102,12 @@ impl Registered {
 
     /// Calls, unless the registration has ended; whether it has not.
     pub fn tell(&self, kind: u32, data: Option<&str>, operation: Handle) -> bool {
-        self.gate.pass(|| self.listener.call(kind, data, operation))
+        self.pass(|| (self.teller)(kind, data, operation))
+    }
+
+    /// Does what a call does, in its turn with others, unless the registration has ended; whether it has not.
+    pub fn pass(&self, call: impl FnOnce()) -> bool {
+        self.gate.pass(call)
     }
 
     /// Ends the registration: nothing is called afterwards. Waits for a callback that runs, unless it is the one that asks.

@@ -7,11 +7,15 @@ mod events;
 mod exports;
 mod lane;
 mod machine;
+#[cfg(any(windows, test))]
+mod older;
 mod operation;
 mod party;
 mod process;
 mod system;
 
+#[cfg(windows)]
+pub use events::Registered;
 pub use operation::Operation;
 pub use process::Process;
 pub use system::System;

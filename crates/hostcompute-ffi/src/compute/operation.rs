@@ -345,7 +345,11 @@ impl Outcome {
 }
 
 impl ProcessInformation {
-    fn of(started: Started) -> Result<Self, Failure> {
+    /// The same as C programs have it.
+    ///
+    /// # Errors
+    /// There are no further descriptors.
+    pub fn of(started: Started) -> Result<Self, Failure> {
         Ok(Self {
             pid: started.pid,
             reserved: 0,

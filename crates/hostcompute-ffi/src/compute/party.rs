@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hostcompute::transport::ComputeAnswer;
+use hostcompute::transport::{ComputeAnswer, Streams};
 use hostcompute::{Failure, HResult};
 use hostcompute_engine::compute::operation::{Delivery, OperationType, Registration};
 
@@ -122,7 +122,11 @@ pub fn plain(answer: ComputeAnswer) -> Outcome {
 
 /// What an answer with a process is to an operation.
 pub fn with_process(pid: u32, answer: ComputeAnswer) -> Outcome {
-    let streams = answer.streams;
+    Outcome::Done(String::new(), Some(started_with(pid, answer.streams)))
+}
+
+/// A process with its streams.
+pub fn started_with(pid: u32, streams: Streams) -> Started {
     let (input, output, error) = (streams.input, streams.output, streams.error);
-    Outcome::Done(String::new(), Some(Started { pid, input, output, error }))
+    Started { pid, input, output, error }
 }

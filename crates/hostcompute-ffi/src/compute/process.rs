@@ -18,11 +18,11 @@ use crate::handle::{self, Handle, Object};
 /// What a handle of a process stands for.
 #[derive(Debug)]
 pub struct Process {
-    host: Arc<Host>,
-    system: String,
-    party: Arc<Party>,
+    pub host: Arc<Host>,
+    pub system: String,
+    pub party: Arc<Party>,
     /// Its number, when it was started.
-    birth: Birth<u32>,
+    pub birth: Birth<u32>,
 }
 
 /// GENERIC_ALL: the access that is asked for when something is opened.
@@ -49,7 +49,11 @@ fn pick(object: &Object) -> Option<Arc<Process>> {
     }
 }
 
-fn find(handle: Handle) -> Result<Arc<Process>, Failure> {
+/// The process that a handle stands for.
+///
+/// # Errors
+/// E_INVALIDARG, E_HANDLE.
+pub fn find(handle: Handle) -> Result<Arc<Process>, Failure> {
     handle::find(handle, pick)
 }
 

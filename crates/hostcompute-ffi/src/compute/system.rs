@@ -21,10 +21,13 @@ use crate::service;
 /// What a handle of a compute system stands for.
 #[derive(Debug)]
 pub struct System {
-    host: Arc<Host>,
-    id: String,
-    party: Arc<Party>,
-    birth: Birth<()>,
+    pub host: Arc<Host>,
+    pub id: String,
+    pub party: Arc<Party>,
+    pub birth: Birth<()>,
+    /// Who has registered by the older functions.
+    #[cfg(windows)]
+    pub older: super::older::Callbacks,
 }
 
 /// What is registered with a handle when it is made.
@@ -41,7 +44,11 @@ fn pick(object: &Object) -> Option<Arc<System>> {
     }
 }
 
-fn find(handle: Handle) -> Result<Arc<System>, Failure> {
+/// The system that a handle stands for.
+///
+/// # Errors
+/// E_INVALIDARG, E_HANDLE.
+pub fn find(handle: Handle) -> Result<Arc<System>, Failure> {
     handle::find(handle, pick)
 }
 
@@ -91,8 +98,19 @@ pub fn open(id: Text, access: u32, out: Out<Handle>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new(host: Arc<Host>, id: String) -> Result<(Arc<System>, Handle), Failure> {
-    let system = Arc::new(System { host, id, party: Arc::default(), birth: Birth::default() });
+/// A handle of a system that may not have been made yet.
+///
+/// # Errors
+/// E_OUTOFMEMORY.
+pub fn new(host: Arc<Host>, id: String) -> Result<(Arc<System>, Handle), Failure> {
+    let system = Arc::new(System {
+        host,
+        id,
+        party: Arc::default(),
+        birth: Birth::default(),
+        #[cfg(windows)]
+        older: super::older::Callbacks::default(),
+    });
     let handle = handle::add(Object::System(system.clone()))?;
     Ok((system, handle))
 }
@@ -203,7 +221,11 @@ pub fn create_process(
     Ok(())
 }
 
-fn number(answer: &ComputeAnswer) -> Result<u32, Failure> {
+/// The number of a process that was started.
+///
+/// # Errors
+/// E_UNEXPECTED.
+pub fn number(answer: &ComputeAnswer) -> Result<u32, Failure> {
     let status: ProcessStatus = hcs::parse_answer(&answer.body)?;
     status.process_id.ok_or_else(|| {
         Failure::new(HResult::E_UNEXPECTED, "the service does not tell the number of the process")
@@ -231,7 +253,15 @@ pub fn open_process(
 }
 
 impl System {
-    fn compute(&self, verb: ComputeOperation, document: &str) -> Result<ComputeAnswer, Failure> {
+    /// A call about it, when it was made.
+    ///
+    /// # Errors
+    /// HCS_E_INVALID_STATE for one that could not be made, what the service refuses.
+    pub fn compute(
+        &self,
+        verb: ComputeOperation,
+        document: &str,
+    ) -> Result<ComputeAnswer, Failure> {
         // One whose making failed may have the name of another.
         self.birth.wait(None)?;
         self.host.compute(&ComputeCall::on(verb, &self.id, document))

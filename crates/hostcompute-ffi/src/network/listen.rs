@@ -105,11 +105,11 @@ fn tell(subscription: Subscription, gate: &Gate, notify: &Notify) {
     for notice in subscription {
         let open = match notice {
             Ok(Notice::Event(event)) => {
-                gate.pass(|| notify.call(event.code, Some(&event.data.to_string())))
+                gate.pass(|| notify.call(event.code, HResult::S_OK, Some(&event.data.to_string())))
             }
             // Nothing in this interface tells of gaps; a program that is told this looks at everything anew.
             Ok(Notice::Missed(_)) | Err(_) => {
-                gate.pass(|| notify.call(SERVICE_DISCONNECT, None));
+                gate.pass(|| notify.call(SERVICE_DISCONNECT, HResult::S_OK, None));
                 false
             }
         };
