@@ -35,7 +35,10 @@ pub(crate) fn properties(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failu
     let id = look.target()?;
     let query = look.query()?;
     read_filter(&query)?;
-    Ok(Reply::Document(describe(look.state, kind, id, QueryShape::of(&query))?))
+    Ok(match QueryShape::of(&query) {
+        QueryShape::V2 => Reply::Text(described(look.state, kind, id, &AsText)?),
+        shape => Reply::Document(describe(look.state, kind, id, shape)?),
+    })
 }
 
 /// An object as clients see it, in the shape they ask for (hcn.md 2.20).
@@ -43,43 +46,81 @@ pub(crate) fn properties(look: &mut Look<'_>, kind: Kind) -> Result<Reply, Failu
 /// # Errors
 /// The kind's not-found code.
 pub fn describe(state: &State, kind: Kind, id: Guid, shape: QueryShape) -> Result<Value, Failure> {
+    let mut document = described(state, kind, id, &shape)?;
+    if kind == Kind::Endpoint
+        && shape != QueryShape::V2
+        && let (Value::Object(members), endpoint) = (&mut document, state.endpoint(id)?)
+        && let Ok(network) = state.network(endpoint.network)
+    {
+        members.insert("VirtualNetworkName".into(), network.name().into());
+        // What hcsshim looks at to know whether a container has the endpoint.
+        let containers = shared_containers(state, endpoint);
+        if !containers.is_empty() {
+            members.insert("SharedContainers".into(), containers.into());
+        }
+    }
+    Ok(document)
+}
+
+/// What is made of a document.
+trait Form {
+    type Made;
+
+    fn of(&self, document: &impl Older) -> Self::Made;
+
+    /// Of one that had no older shape.
+    fn of_new(&self, document: &impl Document) -> Self::Made;
+}
+
+impl Form for QueryShape {
+    type Made = Value;
+
+    fn of(&self, document: &impl Older) -> Value {
+        document.in_shape(*self)
+    }
+
+    fn of_new(&self, document: &impl Document) -> Value {
+        document.to_value()
+    }
+}
+
+/// The shape of version 2, as it travels: what is asked for thousands of times a second.
+struct AsText;
+
+impl Form for AsText {
+    type Made = String;
+
+    fn of(&self, document: &impl Older) -> String {
+        document.to_text()
+    }
+
+    fn of_new(&self, document: &impl Document) -> String {
+        document.to_text()
+    }
+}
+
+fn described<F: Form>(state: &State, kind: Kind, id: Guid, form: &F) -> Result<F::Made, Failure> {
     Ok(match kind {
         Kind::Network => {
             let mut document = state.network(id)?.describe(state);
             document.base.state = Some(1);
-            document.in_shape(shape)
+            form.of(&document)
         }
-        Kind::Endpoint => {
-            let endpoint = state.endpoint(id)?;
-            let mut document = endpoint.describe(state).in_shape(shape);
-            if shape != QueryShape::V2
-                && let (Value::Object(members), Ok(network)) =
-                    (&mut document, state.network(endpoint.network))
-            {
-                members.insert("VirtualNetworkName".into(), network.name().into());
-                // What hcsshim looks at to know whether a container has the endpoint.
-                let containers = shared_containers(state, endpoint);
-                if !containers.is_empty() {
-                    members.insert("SharedContainers".into(), containers.into());
-                }
-            }
-            document
-        }
+        Kind::Endpoint => form.of(&state.endpoint(id)?.describe(state)),
         // Part of its network's document.
         Kind::Set | Kind::RemoteSubnet => return Err(kind.missing(id)),
-        Kind::Namespace => namespace::describe(state, id)?.in_shape(shape),
+        Kind::Namespace => form.of(&namespace::describe(state, id)?),
         Kind::LoadBalancer => {
             let mut document = state.load_balancer(id)?.document.clone();
             document.base.state = Some(2);
-            document.in_shape(shape)
+            form.of(&document)
         }
         Kind::SdnRoute => {
             let mut document = state.sdn_route(id)?.document.clone();
             document.base.state = Some(2);
-            document.in_shape(shape)
+            form.of(&document)
         }
-        // There was no older shape of it.
-        Kind::GuestService => state.guest_service(id)?.describe().to_value(),
+        Kind::GuestService => form.of_new(&state.guest_service(id)?.describe()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The one call: what a client asks, what deciding needs to know, and what comes out.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -92,6 +93,8 @@ pub enum Reply {
     /// Ids in creation order.
     Ids(Vec<Guid>),
     Document(Value),
+    /// A document as it travels.
+    Text(String),
     /// Statistics of an endpoint: read its interface's counters, if it has one, and print them with
     /// [`crate::query::statistics`].
     Statistics {

@@ -329,6 +329,7 @@ fn queries_filter_by_either_vocabulary_and_answer_in_the_shape_asked_for() {
             world.call(Operation::QueryEndpointProperties, Some(first), query).unwrap().reply;
         match reply {
             Reply::Document(document) => document,
+            Reply::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
     };

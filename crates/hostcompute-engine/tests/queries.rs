@@ -74,6 +74,7 @@ impl Site {
     fn show(&mut self, operation: O, id: Guid, query: Value) -> Value {
         match self.world.call(operation, Some(id), query).unwrap().reply {
             Reply::Document(document) => document,
+            Reply::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
     }

@@ -7,6 +7,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt::Write;
 
 use serde_json::Value;
 
@@ -27,6 +28,11 @@ pub trait Element: Described + Sized {
     /// The value as it travels.
     fn to_json(&self) -> Value;
 
+    /// The text of [`Element::to_json`], behind what is in `text`; written without values in between where answers have many such.
+    fn print(&self, text: &mut String) {
+        print_value(&self.to_json(), text);
+    }
+
     /// Whether this is the value that leaving the member out means.
     fn is_default(&self) -> bool;
 }
@@ -38,6 +44,9 @@ pub trait Member {
 
     /// `None` when nothing was given.
     fn get(&self) -> Option<Value>;
+
+    /// The text of [`Member::get`], behind what is in `text`; `false`, and nothing written, when nothing was given.
+    fn print(&self, text: &mut String) -> bool;
 
     /// Whether leaving the member out would mean the same.
     fn is_default(&self) -> bool;
@@ -60,6 +69,10 @@ impl<T: Element> Member for Option<T> {
         self.as_ref().map(Element::to_json)
     }
 
+    fn print(&self, text: &mut String) -> bool {
+        self.as_ref().map(|element| element.print(text)).is_some()
+    }
+
     fn is_default(&self) -> bool {
         self.as_ref().is_none_or(Element::is_default)
     }
@@ -74,6 +87,14 @@ impl<T: Element> Member for Vec<T> {
 
     fn get(&self) -> Option<Value> {
         (!self.is_empty()).then(|| self.to_json())
+    }
+
+    fn print(&self, text: &mut String) -> bool {
+        let given = !self.is_empty();
+        if given {
+            Element::print(self, text);
+        }
+        given
     }
 
     fn is_default(&self) -> bool {
@@ -97,6 +118,17 @@ impl<T: Element> Element for Vec<T> {
 
     fn to_json(&self) -> Value {
         Value::Array(self.iter().map(Element::to_json).collect())
+    }
+
+    fn print(&self, text: &mut String) {
+        text.push('[');
+        for (index, element) in self.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            element.print(text);
+        }
+        text.push(']');
     }
 
     fn is_default(&self) -> bool {
@@ -245,6 +277,10 @@ impl Element for String {
         Value::from(self.as_str())
     }
 
+    fn print(&self, text: &mut String) {
+        print_text(self, text);
+    }
+
     fn is_default(&self) -> bool {
         self.is_empty()
     }
@@ -287,6 +323,10 @@ impl Element for Guid {
         Value::from(self.to_string())
     }
 
+    fn print(&self, text: &mut String) {
+        print_displayed(format_args!("\"{self}\""), text);
+    }
+
     fn is_default(&self) -> bool {
         self.is_zero()
     }
@@ -305,9 +345,31 @@ impl Element for Value {
         self.clone()
     }
 
+    fn print(&self, text: &mut String) {
+        print_value(self, text);
+    }
+
     fn is_default(&self) -> bool {
         self.is_null()
     }
+}
+
+/// JSON text of a text.
+pub(crate) fn print_text(said: &str, text: &mut String) {
+    if said.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        return print_value(&Value::from(said), text);
+    }
+    text.push('"');
+    text.push_str(said);
+    text.push('"');
+}
+
+fn print_value(value: &Value, text: &mut String) {
+    print_displayed(format_args!("{value}"), text);
+}
+
+fn print_displayed(displayed: core::fmt::Arguments<'_>, text: &mut String) {
+    text.write_fmt(displayed).expect("a String takes all text");
 }
 
 /// Bytes that travel as base64 text; kept as the text that was given.

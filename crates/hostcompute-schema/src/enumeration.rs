@@ -82,10 +82,10 @@ fn blank(schema: &'static EnumSchema, text: &str) -> Option<&'static ValueSchema
     first.filter(|_| text.is_empty() && schema.wire == Wire::NameOrBlank)
 }
 
-/// Prints a name as it travels.
-pub(crate) fn write_name(schema: &'static EnumSchema, name: &str) -> Value {
+/// A name as it travels.
+pub(crate) fn name_as_sent<'n>(schema: &'static EnumSchema, name: &'n str) -> &'n str {
     let is_blank = blank(schema, "").is_some_and(|first| first.name == name);
-    Value::from(if is_blank { "" } else { name })
+    if is_blank { "" } else { name }
 }
 
 /// Reads one number, or the name of one.
@@ -304,7 +304,12 @@ macro_rules! named {
             }
 
             fn to_json(&self) -> serde_json::Value {
-                $crate::enumeration::write_name($type::SCHEMA, self.name())
+                $crate::enumeration::name_as_sent($type::SCHEMA, self.name()).into()
+            }
+
+            fn print(&self, text: &mut alloc::string::String) {
+                let name = $crate::enumeration::name_as_sent($type::SCHEMA, self.name());
+                $crate::element::print_text(name, text);
             }
 
             fn is_default(&self) -> bool {

@@ -58,6 +58,8 @@ pub enum Body {
     /// The object created or opened.
     Id(Guid),
     Document(Value),
+    /// A document as it travels.
+    Text(String),
 }
 
 impl Answer {
@@ -72,6 +74,7 @@ impl Answer {
             Reply::Id(id) => Body::Id(id),
             Reply::Ids(ids) => Body::Document(id_list(&ids)),
             Reply::Document(document) => Body::Document(document),
+            Reply::Text(text) => Body::Text(text),
             Reply::Statistics { endpoint, meter } => {
                 let counters = match meter {
                     Some(meter) => counters(&meter).map_err(|fault| fault.failure)?,

@@ -41,7 +41,8 @@ impl Note {
         let body = match reply {
             Reply::Id(id) => json!({ "Id": id.to_string() }),
             Reply::Document(document) => json!({ "Document": document }),
-            Reply::None | Reply::Ids(_) | Reply::Statistics { .. } => json!({}),
+            // What only looks has no key.
+            Reply::None | Reply::Ids(_) | Reply::Text(_) | Reply::Statistics { .. } => json!({}),
         };
         let warnings: Vec<Value> = warnings
             .iter()

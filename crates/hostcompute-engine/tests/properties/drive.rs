@@ -180,7 +180,7 @@ impl World {
         let query = json!({"SchemaVersion": {"Major": 2, "Minor": 0}}).to_string();
         let decision = self.call(&Call::plain(query_of(kind), Some(id), &query));
         match decision.map(|decision| decision.reply) {
-            Ok(Reply::Document(document)) => Ok(document),
+            Ok(Reply::Text(text)) => serde_json::from_str(&text).map_err(|error| error.to_string()),
             other => Err(format!("{kind:?} {id} cannot be read: {other:?}")),
         }
     }

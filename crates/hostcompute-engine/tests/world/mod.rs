@@ -91,6 +91,7 @@ impl World {
         let query = json!({"SchemaVersion": {"Major": 2, "Minor": 0}});
         match self.call(operation, Some(id), query).unwrap().reply {
             Reply::Document(document) => document,
+            Reply::Text(text) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
         }
     }

@@ -135,7 +135,7 @@ impl Node {
             &json!({"SchemaVersion": {"Major": 2, "Minor": 0}}),
         );
         match reply {
-            Ok(Reply::Document(document)) => document,
+            Ok(Reply::Text(text)) => serde_json::from_str(&text).expect("JSON"),
             other => panic!("{other:?}"),
         }
     }

@@ -22,6 +22,7 @@ fn brings_back<T: Document + PartialEq + std::fmt::Debug>() {
         let second = read::<T>(&printed)?;
         prop_assert_eq!(&first, &second);
         prop_assert_eq!(printed.to_string(), second.to_value().to_string());
+        prop_assert_eq!(printed.to_string(), second.to_text());
         let answer = parse_answer::<T>(&printed.to_string());
         prop_assert_eq!(answer.ok(), Some(first));
         let validated = validate(&printed.to_string(), Some(T::SCHEMA));

@@ -170,6 +170,7 @@ impl Transport for Embedded {
             Body::None => String::new(),
             Body::Id(id) => format!("\"{id}\""),
             Body::Document(document) => document.to_string(),
+            Body::Text(text) => text,
         };
         Ok(Answer { body, warnings: answer.warnings })
     }

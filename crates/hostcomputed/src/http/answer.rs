@@ -13,9 +13,12 @@ const WARNINGS: &str = "hostcompute-warnings";
 /// More warnings than this are counted, not told: headers have limits.
 const WARNINGS_BYTES: usize = 4096;
 
+/// The media type of documents.
+pub const JSON: &str = "application/json";
+
 /// A JSON document.
 pub fn document(status: StatusCode, document: &Value) -> Response {
-    typed(status, "application/json", serde_json::to_vec(document).unwrap_or_default())
+    typed(status, JSON, serde_json::to_vec(document).unwrap_or_default())
 }
 
 /// Something with a media type.

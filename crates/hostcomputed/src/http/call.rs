@@ -124,6 +124,7 @@ fn respond(operation: Operation, given: Answer) -> Result<Response, Failure> {
             response
         }
         Body::Document(document) => answer::document(StatusCode::OK, &document),
+        Body::Text(text) => answer::typed(StatusCode::OK, answer::JSON, text),
     };
     answer::warn(&mut response, &given.warnings);
     Ok(response)

@@ -37,6 +37,7 @@ pub fn begin_call(client: &Client, session: &Session, call: Call) -> Result<Resp
                 Body::None => Value::Null,
                 Body::Id(id) => id.to_string().into(),
                 Body::Document(document) => document,
+                Body::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
             }
         });
         running.finish(outcome);

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Query;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, Uri};
 use hostcompute_schema::{Failure, Guid, HResult};
@@ -17,13 +16,10 @@ impl Parameters {
     /// Reads the query string.
     ///
     /// # Errors
-    /// E_INVALIDARG for text that is not UTF-8, and for a parameter that is none of `known`.
+    /// E_INVALIDARG for a parameter that is none of `known`.
     pub fn of(uri: &Uri, known: &[&str]) -> Result<Self, Failure> {
-        if uri.query().is_none_or(str::is_empty) {
-            return Ok(Self::default());
-        }
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|error| invalid(format!("the query string cannot be read: {error}")))?;
+        let query = uri.query().unwrap_or_default();
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         for (name, _) in &pairs {
             if !known.contains(&name.as_str()) {
                 let hint = if known.is_empty() {
