@@ -388,6 +388,8 @@ pub enum Element {
     NatLimit { source: IpAddr, destination: IpNet },
     /// `nat_as`: source -> address it appears as outside (OutBoundNAT VirtualIP).
     NatAs { source: IpAddr, address: IpAddr },
+    /// `nat_ports`: source -> the first and the last of the host's ports that its translated connections use (OutBoundNAT MaxPortPoolUsage).
+    NatPorts { source: IpAddr, first: u16, last: u16 },
     /// `admit`: what comes from outside, from a prefix to this address, is let in (an SDN route of an Internal network leads there).
     Admit { to: IpAddr, from: IpNet },
     /// `steer`: source . destination prefix -> number of the way ([`Detour`]).
@@ -568,7 +570,7 @@ impl Service {
 
 impl Element {
     fn same_key(&self, other: &Element) -> bool {
-        use Element::{AclIn, AclOut, NatAs, PortMapping, Proxied, Steer};
+        use Element::{AclIn, AclOut, NatAs, NatPorts, PortMapping, Proxied, Steer};
         match (self, other) {
             (
                 PortMapping { vip, protocol, port, to },
@@ -587,6 +589,7 @@ impl Element {
                 Steer { source: b, destination: to_b, .. },
             ) => (a, to_a) == (b, to_b),
             (NatAs { source: a, .. }, NatAs { source: b, .. })
+            | (NatPorts { source: a, .. }, NatPorts { source: b, .. })
             | (Proxied { address: a, .. }, Proxied { address: b, .. })
             | (AclOut { address: a, .. }, AclOut { address: b, .. })
             | (AclIn { address: a, .. }, AclIn { address: b, .. }) => a == b,

@@ -5,7 +5,9 @@
 
 mod world;
 
-use hostcompute_engine::plan::{AclChain, AddressSet, Direction, End, Fact, Family, Verdict};
+use hostcompute_engine::plan::{
+    AclChain, AddressSet, Direction, Element, End, Fact, Family, Verdict,
+};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
@@ -436,8 +438,6 @@ fn policies_that_hold_by_themselves_are_told_from_those_that_do_not() {
     a.endpoint("Remove", one("Iov", json!({"QueuePairsRequested": 1})));
     let iov = one("Iov", json!({"IovOffloadWeight": 100}));
     a.refuse_endpoint("Add", iov, unsupported, &format!("{path}.IovOffloadWeight"));
-    let pool = one("OutBoundNAT", json!({"MaxPortPoolUsage": 64}));
-    a.refuse_endpoint("Add", pool, unsupported, &format!("{path}.MaxPortPoolUsage"));
     // Rewriting of addresses belongs to the wire.
     let driver = one("L2Driver", json!({}));
     a.refuse_endpoint("Add", driver.clone(), unsupported, "Settings.Policies[0].Type");
@@ -544,4 +544,42 @@ fn an_address_is_of_the_subnet_that_is_named() {
         let wish = wish(json!({"IpAddress": "10.8.1.9", "IpSubnetId": subnet}));
         assert_eq!(world.refuse(Operation::CreateEndpoint, None, wish).0, code);
     }
+}
+
+/// Each endpoint has its ports to itself, keeps them over changes of other policies, and gives them back.
+#[test]
+fn translated_connections_have_ports_of_their_own() {
+    let mut a = Attached::new();
+    let pool = |most: u16| json!([{"Type": "OutBoundNAT", "Settings": {"MaxPortPoolUsage": most}}]);
+    let ports =
+        |a: &Attached, endpoint: Guid| a.world.state.endpoint(endpoint).unwrap().nat_ports();
+    let mut others = Vec::new();
+    for most in [8, 16, 4] {
+        let document = json!({"HostComputeNetwork": a.network.to_string(), "Policies": pool(most)});
+        others.push(a.world.create(Operation::CreateEndpoint, document));
+    }
+    a.endpoint("Add", pool(8));
+    let found = |a: &Attached| others.iter().map(|id| ports(a, *id)).collect::<Vec<_>>();
+    assert_eq!(found(&a), [Some((1024, 1031)), Some((1032, 1047)), Some((1048, 1051))]);
+    assert_eq!(ports(&a, a.endpoint), Some((1052, 1059)));
+    let facts = a.world.state.facts();
+    let elements = facts.iter().filter_map(|fact| match fact {
+        Fact::Element(Element::NatPorts { source, first, last }) => {
+            Some((source.is_ipv4(), *first, *last))
+        }
+        _ => None,
+    });
+    assert_eq!(elements.collect::<Vec<_>>(), [(true, 1052, 1059), (false, 1052, 1059)]);
+    a.world.call(Operation::DeleteEndpoint, Some(others[1]), json!({})).unwrap();
+    a.endpoint("Update", pool(12));
+    assert_eq!(ports(&a, a.endpoint), Some((1032, 1043)), "the gap");
+    a.endpoint("Add", json!([{"Type": "OutBoundNAT", "Settings": {"MaxPortPoolUsage": 12, "Exceptions": ["192.0.2.0/24"]}}]));
+    assert_eq!(ports(&a, a.endpoint), Some((1032, 1043)), "the same");
+    let path = "Settings.Policies";
+    a.refuse_endpoint("Update", pool(u16::MAX), HResult::E_OUTOFMEMORY, path);
+    a.endpoint("Update", pool(0));
+    assert_eq!(ports(&a, a.endpoint), None);
+    a.endpoint("Update", pool(u16::MAX - 1051));
+    assert_eq!(ports(&a, a.endpoint), Some((1052, u16::MAX)), "all that are left");
+    a.refuse_endpoint("Update", pool(u16::MAX - 1050), HResult::E_OUTOFMEMORY, path);
 }

@@ -96,6 +96,9 @@ fn element(element: &Element) -> String {
             format!("translation of {source} toward {destination}")
         }
         Element::NatAs { source, address } => format!("translation of {source} to {address}"),
+        Element::NatPorts { source, first, last } => {
+            format!("translation of {source} by ports {first} to {last}")
+        }
         Element::Steer { source, destination, .. } => {
             format!("route of {source} to {destination}")
         }

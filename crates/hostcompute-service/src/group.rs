@@ -200,6 +200,7 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         | Element::NatLimited { source }
         | Element::NatLimit { source, .. }
         | Element::NatAs { source, .. }
+        | Element::NatPorts { source, .. }
         | Element::Admit { to: source, .. }
         | Element::Steer { source, .. } => Thing::Address(*source),
         Element::PortMapping { protocol, port, .. } => Thing::Frontend(*protocol, *port),

@@ -391,7 +391,7 @@ impl Endpoint {
         }
         for address in self.addresses.iter().map(IpNet::addr) {
             let kept = self.detour_facts((state, network), address, facts);
-            self.policies.outbound_nat.facts(address, &kept, facts);
+            self.policies.outbound_nat.facts(address, (&kept, self.nat_ports), facts);
             if network.mode == Mode::Internal {
                 let admit =
                     |from: &IpNet| Fact::Element(Element::Admit { to: address, from: *from });

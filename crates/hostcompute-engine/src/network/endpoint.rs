@@ -25,11 +25,12 @@ use crate::mac::Mac;
 use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network, unsupported_modification};
 use crate::network::policy::acl::Ruled;
+use crate::network::policy::outbound_nat::{self, Ports};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
 use crate::network::sdn_route::{self, Hop};
 use crate::network::{attach, detour, dns, ipam, load_balancer, macs, station, subnet};
-use crate::object::{Change, Kind, Object, Parts};
+use crate::object::{Change, Chosen, Kind, Object, Parts};
 use crate::plan::PortRoute;
 use crate::request::{EventKind, Reply};
 use crate::state::State;
@@ -55,6 +56,8 @@ pub struct Endpoint {
     pub remote: Option<Remote>,
     /// The numbers of the ways that its own routes name.
     pub(crate) hops: BTreeMap<Hop, u32>,
+    /// The host's ports that its translated connections use, where a policy limits them.
+    pub(crate) nat_ports: Option<Ports>,
 }
 
 /// Where an endpoint is plugged in.
@@ -104,6 +107,11 @@ impl Endpoint {
         self.has_flag(ISOLATED)
     }
 
+    /// The first and the last of the host's ports that its translated connections use, where a policy limits them.
+    pub fn nat_ports(&self) -> Option<Ports> {
+        self.nat_ports
+    }
+
     /// With whom it shares chains of access rules, as long as it has an interface here.
     pub(crate) fn ruled(&self) -> Option<Ruled> {
         let here = self.attachment.is_some() && self.remote.is_none();
@@ -139,6 +147,10 @@ impl Endpoint {
         }
         if !self.hops.is_empty() {
             chosen.insert("Hops".into(), detour::written(&self.hops));
+        }
+        if let Some((first, last)) = self.nat_ports {
+            chosen.insert("FirstNatPort".into(), first.into());
+            chosen.insert("LastNatPort".into(), last.into());
         }
         if let Some(attachment) = &self.attachment {
             chosen.insert("Namespace".into(), attachment.namespace.to_string().into());
@@ -186,8 +198,14 @@ impl Endpoint {
             document,
             remote,
             hops: detour::revive(&chosen),
+            nat_ports: nat_ports(&chosen),
         })
     }
+}
+
+fn nat_ports(chosen: &Chosen) -> Option<Ports> {
+    let port = |name| chosen.number(name).and_then(|number| u16::try_from(number).ok());
+    port("FirstNatPort").zip(port("LastNatPort"))
 }
 
 const ISOLATED: u32 = EndpointFlags::DISABLE_INTER_COMPUTE_COMMUNICATION.0;
@@ -285,6 +303,8 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
     let hops = hops(draft, (&network, &routes), &policies, "Policies")?;
+    let nat_ports = outbound_nat::allot(draft.state, None, &policies.outbound_nat)
+        .map_err(|failure| failure.at("Policies"))?;
     let sequence = draft.next_sequence();
     let endpoint = Endpoint {
         id,
@@ -300,6 +320,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         guided,
         remote,
         hops,
+        nat_ports,
     };
     draft.put(Object::Endpoint(endpoint.into()));
     draft.created(id);
@@ -451,9 +472,12 @@ fn change_policies(
         None => remote::check_local(&policies, &network)?,
     }
     let hops = hops(draft, (&network, &endpoint.routes), &policies, "Settings.Policies")?;
+    let nat_ports = outbound_nat::allot(draft.state, endpoint.nat_ports, &policies.outbound_nat)
+        .map_err(|failure| failure.at("Settings.Policies"))?;
     let attachment = endpoint.attachment.as_ref();
     let guided = station::wants_guidance(draft.state, &policies, &network, attachment);
-    let changed = Endpoint { document, policies, remote, hops, guided, ..endpoint.clone() };
+    let changed =
+        Endpoint { document, policies, remote, hops, guided, nat_ports, ..endpoint.clone() };
     station::check_endpoint(draft.state, &network, endpoint, &changed)?;
     if let Some(attachment) = &changed.attachment {
         attach::permitted(draft.state, &changed, attachment.namespace)?;

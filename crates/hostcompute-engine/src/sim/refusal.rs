@@ -252,6 +252,7 @@ fn element_shape(element: &Element) -> Result<(), Failure> {
         }
         Element::Admit { to, from } => same(to, &from.addr()),
         Element::NatAs { source, address } => same(source, address),
+        Element::NatPorts { first, last, .. } => first <= last,
         Element::Masked { source, to, .. } => same(source, &to.ip()),
         _ => true,
     };

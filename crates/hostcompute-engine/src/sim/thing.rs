@@ -116,6 +116,7 @@ fn key(element: &Element) -> Element {
         Element::NatAs { source, address } => {
             Element::NatAs { source, address: unspecified(&address) }
         }
+        Element::NatPorts { source, .. } => Element::NatPorts { source, first: 0, last: 0 },
         Element::Steer { source, destination, .. } => {
             Element::Steer { source, destination, number: 0 }
         }

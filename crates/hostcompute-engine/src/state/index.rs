@@ -40,6 +40,8 @@ pub(crate) struct Index {
     pub mappings: BTreeMap<Frontend, Guid>,
     /// Load-balanced frontends: who holds them.
     pub services: BTreeMap<Frontend, Guid>,
+    /// Ports of the host that translated connections of single endpoints use, first and last.
+    pub nat_ports: BTreeMap<u16, u16>,
     /// Virtual IPs and the load balancers that announce them.
     pub vips: BTreeMap<IpAddr, BTreeSet<Guid>>,
     /// Load balancers that an endpoint is a backend of.
@@ -164,6 +166,7 @@ impl Index {
         if endpoint.remote.is_some() {
             self.remotes.entry(mac).or_default().insert(endpoint.id);
         }
+        self.nat_ports.extend(endpoint.nat_ports);
         for mapping in &endpoint.policies.port_mappings {
             self.mappings.insert(mapping.frontend(), endpoint.id);
         }
@@ -265,6 +268,9 @@ impl Index {
         remove_from(&mut self.macs, mac, release, |users| *users == 0);
         let take = |ids: &mut BTreeSet<Guid>| ids.remove(&endpoint.id);
         remove_from(&mut self.remotes, mac, take, BTreeSet::is_empty);
+        if let Some((first, _)) = endpoint.nat_ports {
+            self.nat_ports.remove(&first);
+        }
         for mapping in &endpoint.policies.port_mappings {
             self.mappings.remove(&mapping.frontend());
         }

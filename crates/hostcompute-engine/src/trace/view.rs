@@ -545,6 +545,7 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::NatExempt { .. }
         | Element::NatLimit { .. }
         | Element::NatAs { .. }
+        | Element::NatPorts { .. }
         | Element::Listed { .. }
         | Element::AclOut { .. }
         | Element::AclIn { .. } => false,

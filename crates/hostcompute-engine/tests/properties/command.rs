@@ -199,6 +199,8 @@ pub enum Policy {
     Mtu(u16),
     PortName(u8),
     OutboundNat {
+        /// MaxPortPoolUsage; 0 is no limit.
+        most: u16,
         exceptions: Vec<usize>,
     },
     Unknown(usize),
@@ -466,7 +468,8 @@ fn policy() -> impl Strategy<Value = Policy> {
         4 => rate.prop_map(Policy::Qos),
         4 => prop_oneof![Just(1400_u16), Just(9000)].prop_map(Policy::Mtu),
         4 => (0..3_u8).prop_map(Policy::PortName),
-        4 => vec(0..REMOTES.len(), 0..3).prop_map(|exceptions| Policy::OutboundNat { exceptions }),
+        4 => (0..4_u16, vec(0..REMOTES.len(), 0..3))
+            .prop_map(|(most, exceptions)| Policy::OutboundNat { most, exceptions }),
         1 => (0..UNKNOWN_POLICIES.len()).prop_map(Policy::Unknown),
     ]
 }

@@ -507,7 +507,7 @@ fn one_policy(
         Policy::Acl(_) | Policy::Qos(_) | Policy::PortName(_) => {}
         Policy::Mtu(_) => {}
         Policy::BadAcl(_) => e.wrong([HResult::HCN_E_INVALID_POLICY]),
-        Policy::OutboundNat { exceptions } => {
+        Policy::OutboundNat { exceptions, .. } => {
             // Defined for bridged types; on NAT "undefined (accept)" (hcn.md 2.10).
             if !matches!(mode, Some(Mode::Nat | Mode::Overlay | Mode::Bridged))
                 || exceptions.iter().any(|which| REMOTES[*which].contains(':'))

@@ -325,7 +325,7 @@ fn first_of_family(endpoint: &Endpoint, like: IpAddr) -> Option<IpAddr> {
 /// Whether OutBoundNAT exceptions leave the source alone toward this destination.
 fn exempt(endpoint: &Endpoint, destination: IpAddr) -> bool {
     endpoint.policies.iter().any(|policy| match policy {
-        Policy::OutboundNat { exceptions } => {
+        Policy::OutboundNat { exceptions, .. } => {
             exceptions.iter().any(|which| contains(REMOTES[*which], destination))
         }
         _ => false,

@@ -248,9 +248,9 @@ pub fn policy(policy: &Policy) -> Value {
         Policy::Qos(rate) => ("QOS", json!({"MaximumOutgoingBandwidthInBytes": rate})),
         Policy::Mtu(mtu) => ("InterfaceParameters", json!({"Mtu": mtu})),
         Policy::PortName(number) => ("PortName", json!({"Name": format!("port{number}")})),
-        Policy::OutboundNat { exceptions } => {
+        Policy::OutboundNat { most, exceptions } => {
             let exceptions: Vec<&str> = exceptions.iter().map(|which| REMOTES[*which]).collect();
-            ("OutBoundNAT", json!({"Exceptions": exceptions}))
+            ("OutBoundNAT", json!({"Exceptions": exceptions, "MaxPortPoolUsage": most}))
         }
         Policy::Unknown(which) => (UNKNOWN_POLICIES[*which], json!({})),
     };

@@ -160,6 +160,10 @@ pub(crate) fn of_element(element: &Element) -> Entry {
         Element::NatAs { source, address: shown } => {
             address(Set::NatAs, source, Data::Bytes(key().address(*shown).0))
         }
+        Element::NatPorts { source, first, last } => {
+            let ports = key().field(&first.to_be_bytes()).field(&last.to_be_bytes());
+            address(Set::NatPorts, source, Data::Bytes(ports.0))
+        }
         Element::Steer { source, destination, number } => Entry {
             data: Data::Bytes(number.to_ne_bytes().to_vec()),
             ..host_to_prefix(Set::Steer, source, destination)

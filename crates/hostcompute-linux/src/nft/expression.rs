@@ -196,8 +196,18 @@ pub(crate) enum Expression {
         address: Word,
         port: Option<Word>,
     },
+    /// Translates the source to the address in a register, and one of the ports between those in two others.
+    TranslateWithin {
+        family: Family,
+        address: Word,
+        ports: (Word, Word),
+    },
     /// Translates the source to the address of the outgoing interface.
     Masquerade,
+    /// The same, to one of the ports between those in two registers.
+    MasqueradeWithin {
+        ports: (Word, Word),
+    },
 }
 
 /// NFTA_LIST_ELEM.
@@ -253,8 +263,8 @@ impl Expression {
             Self::Find { .. } | Self::Map { .. } | Self::Decide { .. } => "lookup",
             Self::Verdict(_) | Self::Load { .. } => "immediate",
             Self::Intercept { .. } => "redir",
-            Self::Translate { .. } => "nat",
-            Self::Masquerade => "masq",
+            Self::Translate { .. } | Self::TranslateWithin { .. } => "nat",
+            Self::Masquerade | Self::MasqueradeWithin { .. } => "masq",
             Self::Forward { .. } => "fwd",
         }
     }
@@ -340,6 +350,22 @@ impl Expression {
                 data.put_be32(1, REGISTER_VERDICT);
                 data.nest(2, |value| write_verdict(value, verdict));
             }
+            Self::Translate { .. }
+            | Self::TranslateWithin { .. }
+            | Self::Masquerade
+            | Self::MasqueradeWithin { .. } => self.write_translation(data),
+            Self::Load { to, value } => {
+                data.put_be32(1, register(*to));
+                write_value(data, 2, value);
+            }
+            Self::Intercept { port } => {
+                data.put_be32(1, register(*port));
+            }
+        }
+    }
+
+    fn write_translation(&self, data: &mut Body<'_>) {
+        match self {
             Self::Translate { side, family, address, port } => {
                 data.put_be32(1, *side as u32);
                 data.put_be32(2, u32::from(crate::route::family_number(*family)));
@@ -348,18 +374,24 @@ impl Expression {
                     data.put_be32(5, register(*port));
                 }
             }
-            Self::Load { to, value } => {
-                data.put_be32(1, register(*to));
-                write_value(data, 2, value);
+            Self::TranslateWithin { family, address, ports: (first, last) } => {
+                data.put_be32(1, Side::Source as u32);
+                data.put_be32(2, u32::from(crate::route::family_number(*family)));
+                data.put_be32(3, register(*address));
+                data.put_be32(5, register(*first)).put_be32(6, register(*last));
             }
-            Self::Intercept { port } => {
-                data.put_be32(1, register(*port));
+            Self::MasqueradeWithin { ports: (first, last) } => {
+                data.put_be32(1, PORTS_SPECIFIED);
+                data.put_be32(2, register(*first)).put_be32(3, register(*last));
             }
-            Self::Masquerade => {}
+            // Plain masquerading has nothing to say.
+            _ => {}
         }
     }
 }
 
+/// NF_NAT_RANGE_PROTO_SPECIFIED.
+const PORTS_SPECIFIED: u32 = 2;
 /// NFT_META_NFTRACE.
 const META_TRACE: u32 = 12;
 

@@ -167,7 +167,7 @@ pub(crate) fn entries(socket: &mut Socket, set: Set, family: Family) -> Result<V
             data: match value {
                 Value::Presence => Data::None,
                 Value::Chain => element.chain.map_or(Data::None, Data::Jump),
-                Value::Address | Value::AddressAndPort | Value::Mark => {
+                Value::Address | Value::AddressAndPort | Value::Ports | Value::Mark => {
                     element.bytes.map_or(Data::None, Data::Bytes)
                 }
             },

@@ -234,6 +234,30 @@ impl Rule {
             .with(Expression::Translate { side: Side::Source, family, address: 0, port: None })
     }
 
+    /// The same, with one of the ports that another map has for the sender.
+    pub(crate) fn appear_within(self, family: Family, set: Set, ports: Set) -> Self {
+        let (rule, ports) = self.ports_of_source(family, ports);
+        let set = Source::Named(set.name(family));
+        rule.load(family, &[Load::SourceAddress])
+            .0
+            .with(Expression::Map { from: 0, set, to: 0 })
+            .with(Expression::TranslateWithin { family, address: 0, ports })
+    }
+
+    /// Masquerades with one of the ports that the map has for the sender.
+    pub(crate) fn masquerade_within(self, family: Family, ports: Set) -> Self {
+        let (rule, ports) = self.ports_of_source(family, ports);
+        rule.with(Expression::MasqueradeWithin { ports })
+    }
+
+    /// The first and the last port that the map has for the sender, in registers that no address reaches.
+    fn ports_of_source(self, family: Family, ports: Set) -> (Self, (Word, Word)) {
+        const FIRST: Word = 8;
+        let set = Source::Named(ports.name(family));
+        let loaded = self.load(family, &[Load::SourceAddress]).0;
+        (loaded.with(Expression::Map { from: 0, set, to: FIRST }), (FIRST, FIRST + 1))
+    }
+
     /// Puts what the connection was opened to in the place of the destination.
     pub(crate) fn restore_destination(self, family: Family) -> Self {
         let (rule, _) = self.load(family, &[Load::OriginalDestination]);

@@ -13,6 +13,8 @@
 //! leaves  ─ translate_source ─ shown4/6: services that show another address than the client's; hairpin4/6 into our ports; outbound4/6 to the outside: masquerade and its exceptions
 //! ```
 //!
+//! `nft` 1.0.6 shows the two rules of `outbound` that take ports from `nat_ports` without what they do (it knows no ports from a map there).
+//!
 //! Traffic that neither comes from nor goes to one of our ports is accepted untouched by every chain. Our ports are known by
 //! their interface group, so a port that is attached but not yet listed in `source` sends nothing: we fail closed.
 
@@ -455,7 +457,11 @@ fn source_translation(family: Family) -> Vec<Rule> {
             .found(family, &[SourceAddress], Set::NatLimited)
             .not_found(family, &both, Set::NatLimit)
             .back(),
+        outbound().appear_within(family, Set::NatAs, Set::NatPorts),
         outbound().appear_as(family, &[SourceAddress], Set::NatAs),
+        outbound()
+            .found(family, &[SourceAddress], Set::Outbound)
+            .masquerade_within(family, Set::NatPorts),
         outbound().found(family, &[SourceAddress], Set::Outbound).masquerade(),
     ]);
     rules

@@ -32,6 +32,8 @@ pub(crate) enum Set {
     NatLimited,
     NatLimit,
     NatAs,
+    /// The ports that translated connections of a source use.
+    NatPorts,
     Admit,
     Steer,
     /// Which chain says where packets of a source go instead.
@@ -85,6 +87,8 @@ pub(crate) enum Value {
     Presence,
     Address,
     AddressAndPort,
+    /// The first and the last of some ports.
+    Ports,
     /// A number for the packet.
     Mark,
     /// A chain to jump to.
@@ -110,7 +114,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 39] = [
+        const PLAIN: [Set; 40] = [
             Source,
             Loop,
             Intra,
@@ -131,6 +135,7 @@ impl Set {
             NatLimited,
             NatLimit,
             NatAs,
+            NatPorts,
             Admit,
             Steer,
             Proxied,
@@ -177,6 +182,7 @@ impl Set {
                 (&[Address, Address], true, Value::Presence)
             }
             Set::NatAs => (&[Address], false, Value::Address),
+            Set::NatPorts => (&[Address], false, Value::Ports),
             Set::Steer => (&[Address, Address], true, Value::Mark),
             Set::Proxied => (&[Address], false, Value::Chain),
             Set::AclOut | Set::AclIn => (&[Address], false, Value::Mark),
@@ -237,6 +243,7 @@ impl Set {
             Set::NatLimited => "nat_limited",
             Set::NatLimit => "nat_limit",
             Set::NatAs => "nat_as",
+            Set::NatPorts => "nat_ports",
             Set::Admit => "admit",
             Set::Steer => "steer",
             Set::Proxied => "proxied",
@@ -379,6 +386,10 @@ pub(crate) fn write_declaration(body: &mut Body<'_>, set: Set, family: Family, n
         Value::AddressAndPort => {
             let types = [address_type, Field::Port.type_number(family)];
             Some((concatenated(types.into_iter()), address + 4))
+        }
+        Value::Ports => {
+            let port = Field::Port.type_number(family);
+            Some((concatenated([port; 2].into_iter()), 8))
         }
         Value::Mark => Some((Field::Slot.type_number(family), 4)),
         Value::Chain => Some((DATA_VERDICT_TYPE, 0)),

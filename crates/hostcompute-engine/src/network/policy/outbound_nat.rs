@@ -1,7 +1,8 @@
 //! OutBoundNAT: under which address an endpoint's packets leave, and which keep their own (hcn.md 2.10).
 //!
 //! NAT networks translate by themselves; the policy narrows or redirects that. Endpoints of Overlay and Internal networks leave them by it only. Exceptions go untranslated; with
-//! Destinations only those are translated; VirtualIP is the address used instead of the host's.
+//! Destinations only those are translated; VirtualIP is the address used instead of the host's. With MaxPortPoolUsage an endpoint has that
+//! many ports of the host for itself, and its translated connections no others.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -11,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::network::network::Network;
 use crate::plan::{Element, Fact};
+use crate::state::State;
 
 /// All OutBoundNAT policies of an endpoint together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +23,48 @@ pub struct OutboundNat {
     pub virtual_ips: Vec<IpAddr>,
     /// There is such a policy: it opens the way out where the network has none by itself.
     pub stated: bool,
+    /// The most ports of the host that translated connections use at a time (MaxPortPoolUsage).
+    pub most_ports: Option<u16>,
+}
+
+/// Ports of the host that an endpoint's translated connections have to themselves, first and last.
+pub type Ports = (u16, u16);
+
+/// The ports below are of well-known services.
+const FIRST_PORT: u16 = 1024;
+
+/// The ports for as many as a policy allows: those that the endpoint has, or the first that no other endpoint has.
+///
+/// # Errors
+/// E_OUTOFMEMORY where too few are left.
+pub(crate) fn allot(
+    state: &State,
+    present: Option<Ports>,
+    policy: &OutboundNat,
+) -> Result<Option<Ports>, Failure> {
+    let Some(most) = policy.most_ports else { return Ok(None) };
+    if present.is_some_and(|(first, last)| last - first == most - 1) {
+        return Ok(present);
+    }
+    let mut first = FIRST_PORT;
+    let others = state.index.nat_ports.iter().map(|(first, last)| (*first, *last));
+    for (other, last) in others.filter(|other| Some(*other) != present) {
+        if other - first >= most {
+            break;
+        }
+        let Some(next) = last.checked_add(1) else {
+            return Err(exhausted(most));
+        };
+        first = next;
+    }
+    first.checked_add(most - 1).map(|last| Some((first, last))).ok_or_else(|| exhausted(most))
+}
+
+fn exhausted(most: u16) -> Failure {
+    let why = alloc::format!(
+        "the host has no {most} ports in a row left for translated connections of one endpoint"
+    );
+    Failure::new(HResult::E_OUTOFMEMORY, why)
 }
 
 fn invalid(member: &str, why: alloc::string::String) -> Failure {
@@ -40,12 +84,9 @@ pub(super) fn read(
     if flags & !(NatFlags::IPV6.0 | NatFlags::LOCAL_ROUTED_VIP.0) != 0 {
         return Err(invalid("Flags", "unknown NAT flags".into()));
     }
-    let pool = |(name, value): (&alloc::string::String, &serde_json::Value)| {
-        name.eq_ignore_ascii_case("MaxPortPoolUsage") && value.as_u64() != Some(0)
-    };
-    if setting.unknown.iter().any(pool) {
-        let why = "the ports of translated connections cannot be limited";
-        return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("MaxPortPoolUsage"));
+    if let Some(most) = setting.max_port_pool_usage.filter(|most| *most != 0) {
+        // Whichever policy translates a packet, none has more.
+        policy.most_ports = Some(policy.most_ports.map_or(most, |other| other.min(most)));
     }
     policy.stated = true;
     prefixes(&setting.exceptions, "Exceptions", &mut policy.exceptions)?;
@@ -99,8 +140,16 @@ fn prefixes(
 }
 
 impl OutboundNat {
-    /// `kept`: what else the endpoint sends under its own address.
-    pub(crate) fn facts(&self, source: IpAddr, kept: &[IpNet], facts: &mut Vec<Fact>) {
+    /// `kept`: what else the endpoint sends under its own address; `ports`: what it uses of the host's.
+    pub(crate) fn facts(
+        &self,
+        source: IpAddr,
+        (kept, ports): (&[IpNet], Option<Ports>),
+        facts: &mut Vec<Fact>,
+    ) {
+        if let Some((first, last)) = ports {
+            facts.push(Fact::Element(Element::NatPorts { source, first, last }));
+        }
         let same_family = |net: &&IpNet| net.addr().is_ipv4() == source.is_ipv4();
         // Prefixes inside others say nothing new, and interval sets refuse overlaps.
         for destination in outermost(self.exceptions.iter().chain(kept).filter(same_family)) {

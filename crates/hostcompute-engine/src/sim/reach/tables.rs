@@ -201,6 +201,8 @@ impl<'a> Tables<'a> {
             Element::AclIn { address, chain } if self.is_listed(address, chain) => {
                 self.acl.insert((Direction::In, *address), chain);
             }
+            // How many, and where they come from, no packet by itself shows.
+            Element::NatPorts { .. } => {}
             Element::AclOut { .. } | Element::AclIn { .. } => {}
         }
     }

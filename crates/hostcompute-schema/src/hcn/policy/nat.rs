@@ -30,6 +30,8 @@ documents! {
         exceptions: Vec<String> = "Exceptions" | "ExceptionList" ["2.0"],
         /// Properties as a sum of bits.
         flags: Option<NatFlags> = "Flags" ["2.0"],
+        /// The most ports of the host that translated connections use; 0 is no limit. Only clients know it (hcsshim), no published schema.
+        max_port_pool_usage: Option<u16> = "MaxPortPoolUsage" [],
     }
 }
 
