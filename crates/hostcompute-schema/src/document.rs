@@ -16,6 +16,9 @@ use crate::reader::{Manner, Reader};
 use crate::schema::{Described, Family, Kind, MemberSchema, Print, StructSchema};
 use crate::unknown::Unknown;
 
+/// Bytes that hold the text of most documents.
+const USUAL: usize = 1 << 10;
+
 /// A document type.
 pub trait Document: Sized + Default {
     /// The table that describes the type.
@@ -76,7 +79,7 @@ pub trait Document: Sized + Default {
 
     /// The document in its normal form, as compact text: that of [`Document::to_value`], in a fifth of the time.
     fn to_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(USUAL);
         self.print(&mut text);
         text
     }

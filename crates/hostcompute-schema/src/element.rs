@@ -182,6 +182,10 @@ macro_rules! unsigned_elements {
                 Value::from(*self)
             }
 
+            fn print(&self, text: &mut String) {
+                print_displayed(format_args!("{self}"), text);
+            }
+
             fn is_default(&self) -> bool {
                 *self == 0
             }
@@ -216,6 +220,10 @@ macro_rules! signed_elements {
 
             fn to_json(&self) -> Value {
                 Value::from(*self)
+            }
+
+            fn print(&self, text: &mut String) {
+                print_displayed(format_args!("{self}"), text);
             }
 
             fn is_default(&self) -> bool {

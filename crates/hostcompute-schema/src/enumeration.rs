@@ -380,6 +380,10 @@ macro_rules! coded {
                 serde_json::Value::from(self.0)
             }
 
+            fn print(&self, text: &mut alloc::string::String) {
+                $crate::element::Element::print(&self.0, text);
+            }
+
             fn is_default(&self) -> bool {
                 self.0 == 0
             }
