@@ -8,7 +8,13 @@ const ON_LINUX: [&str; 3] = ["embedded", "images", "registry"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let is_linux = env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|system| system == "linux");
+    let is = |name: &str| env::var_os("CARGO_CFG_TARGET_OS").is_some_and(|system| system == name);
+    let is_linux = is("linux");
+    // Windows tells its adapters, too, in the words of the engine, which comes with the feature.
+    println!("cargo::rustc-check-cfg=cfg(adapters)");
+    if (is_linux || is("windows")) && env::var_os("CARGO_FEATURE_EMBEDDED").is_some() {
+        println!("cargo::rustc-cfg=adapters");
+    }
     println!("cargo::rustc-check-cfg=cfg(socket)");
     if env::var_os("CARGO_FEATURE_SOCKET").is_some() {
         println!("cargo::rustc-cfg=socket");

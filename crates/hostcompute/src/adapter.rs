@@ -3,20 +3,24 @@
 use std::env::VarError;
 
 pub use hostcompute_engine::host::Uplink as Adapter;
-use hostcompute_linux::adapter;
+#[cfg(embedded)]
+use hostcompute_linux::adapter as system;
 
+#[cfg(windows)]
+use crate::transport::windows::adapters as system;
 use crate::{Failure, HResult};
 
 /// The environment variable that names the adapter, whatever would be chosen otherwise.
 pub const UPLINK_ENV: &str = "HOSTCOMPUTE_UPLINK_ADAPTER";
 
 /// The adapters of the network namespace that the calling thread is in: links with MACs that are not the service's, those with a
-/// default route first, then those with an address.
+/// default route first, then those with an address. On Windows those of its compartment: the default route of the least metric comes
+/// first; other names are the description and the GUID.
 ///
 /// # Errors
 /// The kernel does not tell.
 pub fn list() -> Result<Vec<Adapter>, Failure> {
-    adapter::list()
+    system::list()
 }
 
 /// The adapter that [`UPLINK_ENV`] names, by its name or another name; without the variable the first one of [`list`] that leads
@@ -46,7 +50,10 @@ pub fn find_primary_adapter() -> Result<Adapter, Failure> {
 
 fn choose(adapters: Vec<Adapter>, wish: Option<&str>) -> Result<Adapter, Failure> {
     let fits = |adapter: &Adapter| match wish {
-        Some(name) => adapter.name == name || adapter.other_names.iter().any(|one| one == name),
+        Some(name) => {
+            is_alike(&adapter.name, name)
+                || adapter.other_names.iter().any(|one| is_alike(one, name))
+        }
         None => adapter.default_route || !adapter.addresses.is_empty(),
     };
     adapters.into_iter().find(fits).ok_or_else(|| match wish {
@@ -56,6 +63,11 @@ fn choose(adapters: Vec<Adapter>, wish: Option<&str>) -> Result<Adapter, Failure
             Failure::new(HResult::HCN_E_ADAPTER_NOT_FOUND, why)
         }
     })
+}
+
+/// Case does not count in names of adapters on Windows.
+fn is_alike(one: &str, other: &str) -> bool {
+    one == other || cfg!(windows) && one.to_lowercase() == other.to_lowercase()
 }
 
 fn missing(name: &str) -> Failure {

@@ -38,14 +38,14 @@
 //! | `async` | `asynchronous`: the whole API once more, for tokio | no |
 //! | `images`, `registry` | layers and images, from registries too | no |
 //!
-//! Elsewhere than on Linux they bring what does not need it, and everything builds.
+//! Elsewhere than on Linux they bring what does not need it ([`adapter`] is there on Windows, too), and everything builds.
 //!
 //! Everything a client can ask is one call through [`Transport`]; the socket and the service inside the process are two of them.
 
 #[macro_use]
 pub mod handle;
 
-#[cfg(embedded)]
+#[cfg(adapters)]
 pub mod adapter;
 mod address;
 #[cfg(feature = "async")]

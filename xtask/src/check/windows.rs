@@ -12,8 +12,19 @@ const LIBRARIES: &[&str] = &["computenetwork", "computecore"];
 
 /// What is looked at. The same packages each time, since fewer of them would have other features and be built anew. Of hc only the program:
 /// its tests that are programs of their own make machines of Linux.
-const PACKAGES: &[&str] =
-    &["-p", "hostcompute-schema", "-p", "hostcompute", "-p", "hc", "--lib", "--bins", "--locked"];
+const PACKAGES: &[&str] = &[
+    "-p",
+    "hostcompute-schema",
+    "-p",
+    "hostcompute",
+    "-p",
+    "hc",
+    "--features",
+    "hostcompute/async",
+    "--lib",
+    "--bins",
+    "--locked",
+];
 
 /// The tests against the small libraries.
 const SMALL: &[&str] = &["--test", "windows"];

@@ -12,6 +12,7 @@ const ALLOWED: &[&str] = &[
     "crates/hostcompute/src/platform/windows/pipe.rs",
     "crates/hostcompute/tests/windows/probe.rs",
     // The libraries of Windows: shapes of functions, memory that they hand out, handles, callbacks.
+    "crates/hostcompute/src/transport/windows/boundary/adapters.rs",
     "crates/hostcompute/src/transport/windows/boundary/callback.rs",
     "crates/hostcompute/src/transport/windows/boundary/hcn.rs",
     "crates/hostcompute/src/transport/windows/boundary/hcs.rs",

@@ -39,7 +39,7 @@
 //! [`operation`](crate::operation), which is another way not to wait, and the sides of services and transports ([`crate::transport`],
 //! [`crate::local`]).
 
-#[cfg(any(embedded, windows))]
+#[cfg(adapters)]
 pub mod adapter;
 mod attach;
 mod heard;

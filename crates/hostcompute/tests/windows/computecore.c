@@ -1,5 +1,6 @@
 /* A small computecore.dll for the tests of the crate's transport, as old as Windows 10 version 1809: it lacks the functions that wait for
- * ends, and enumeration. The system "there" exists, its start fails with a document, its processes write a greeting. */
+ * ends, and enumeration. The system "there" exists, its start fails with a document, its processes write a greeting, and end when
+ * somebody listens to them. */
 #include <windows.h>
 
 #define EXPORT __declspec(dllexport)
@@ -95,7 +96,37 @@ EXPORT HRESULT WINAPI HcsCreateProcess(void *system, PCWSTR parameters, Operatio
     return S_OK;
 }
 
+EXPORT HRESULT WINAPI HcsOpenProcess(void *system, DWORD id, DWORD access, void **process)
+{
+    (void)system; (void)access;
+    *process = NULL;
+    if (id != 7) return E_INVALIDARG;
+    InterlockedIncrement(&open_handles);
+    *process = &process_object;
+    return S_OK;
+}
+
+static volatile LONG process_ended;
+
+EXPORT HRESULT WINAPI HcsGetProcessProperties(void *process, Operation *operation, PCWSTR query)
+{
+    (void)process; (void)query;
+    operation->document = process_ended ? L"{\"ProcessId\":7,\"Exited\":true,\"ExitCode\":3,\"LastWaitResult\":0}"
+                                        : L"{\"ProcessId\":7,\"Exited\":false}";
+    return S_OK;
+}
+
 typedef struct { Notify call; void *context; } Listener;
+
+static DWORD WINAPI tell_of_process(void *given)
+{
+    Listener *listener = given;
+    Event exit = {0x10000, L"{\"ProcessId\":7,\"Exited\":true}", NULL};
+    InterlockedExchange(&process_ended, 1);
+    listener->call(&exit, listener->context);
+    HeapFree(GetProcessHeap(), 0, listener);
+    return 0;
+}
 
 static DWORD WINAPI tell(void *given)
 {
@@ -107,14 +138,25 @@ static DWORD WINAPI tell(void *given)
     return 0;
 }
 
-EXPORT HRESULT WINAPI HcsSetComputeSystemCallback(void *system, INT options, void *context, Notify call)
+static HRESULT begin(LPTHREAD_START_ROUTINE telling, Notify call, void *context)
 {
     Listener *listener;
-    (void)system; (void)options;
     if (!call) return S_OK;
     listener = HeapAlloc(GetProcessHeap(), 0, sizeof *listener);
     listener->call = call;
     listener->context = context;
-    CloseHandle(CreateThread(NULL, 0, tell, listener, 0, NULL));
+    CloseHandle(CreateThread(NULL, 0, telling, listener, 0, NULL));
     return S_OK;
+}
+
+EXPORT HRESULT WINAPI HcsSetComputeSystemCallback(void *system, INT options, void *context, Notify call)
+{
+    (void)system; (void)options;
+    return begin(tell, call, context);
+}
+
+EXPORT HRESULT WINAPI HcsSetProcessCallback(void *process, INT options, void *context, Notify call)
+{
+    (void)process; (void)options;
+    return begin(tell_of_process, call, context);
 }

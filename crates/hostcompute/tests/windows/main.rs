@@ -118,7 +118,8 @@ fn systems_are_opened_asked_and_closed() {
     assert_eq!(properties.id.as_deref(), Some("there"));
     refused(system.start(), HResult::HCS_E_INVALID_STATE, "it runs already");
     refused(system.pause(&Default::default()), HResult::E_NOTIMPL, "HcsPauseComputeSystem");
-    refused(system.wait(None), HResult::E_NOTIMPL, "20348");
+    // A Windows that does not wait tells of the end.
+    assert_eq!(system.wait(None).expect("it ends").status, Some(0));
     refused(host.systems(&Default::default()), HResult::E_NOTIMPL, "HcsEnumerateComputeSystems");
 
     let mut process = system.run(&ProcessParameters::default()).expect("started");
@@ -129,7 +130,12 @@ fn systems_are_opened_asked_and_closed() {
     let mut said = String::new();
     process.stdout.take().expect("a stream").read_to_string(&mut said).expect("text");
     assert_eq!(said, "hello");
-    refused(process.wait(None), HResult::E_NOTIMPL, "HcsWaitForProcessExit");
+    assert_eq!(process.status().expect("told").exited, Some(false));
+    for _ in 0..2 {
+        // Told, and later asked: who comes too late hears of no event.
+        let status = process.wait(None).expect("it ends");
+        assert_eq!((status.exited, status.exit_code), (Some(true), Some(3)));
+    }
 
     let told: Vec<_> =
         system.events().expect("heard").map(|notice| notice.expect("told")).collect();
@@ -142,5 +148,73 @@ fn systems_are_opened_asked_and_closed() {
         .collect();
     assert_eq!(kinds, [Some(2), Some(1)]);
     drop((process, system));
+    #[cfg(feature = "async")]
+    awaited(&host);
     assert_eq!(compute::handles(), 0, "closed");
+}
+
+/// The same, by futures.
+#[cfg(feature = "async")]
+fn awaited(host: &Host) {
+    use hostcompute::asynchronous::{Host, System, adapter};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let host: Host = host.clone().into();
+        let system = System::open(&host, "there").await.expect("it is there");
+        let properties = system.properties(&SystemPropertyQuery::default()).await.expect("told");
+        assert_eq!(properties.id.as_deref(), Some("there"));
+        refused(system.start().await, HResult::HCS_E_INVALID_STATE, "it runs already");
+        refused(system.log(true).await, HResult::E_NOTIMPL, "what processes wrote");
+        let process = system.run(&ProcessParameters::default()).await.expect("started");
+        assert_eq!(process.wait(None).await.expect("it has ended").exit_code, Some(3));
+        let mut events = system.events().await.expect("heard");
+        while let Some(notice) = events.next().await {
+            notice.expect("told");
+        }
+        adapter::list().await.expect("told");
+        // What drops give back is given back by threads of their own, which nobody can wait for: the blocking handles go here.
+        let layers = hostcompute::asynchronous::layer::Layers::here();
+        let layer = layers.detach("C:\\layer".as_ref()).await;
+        refused(layer, HResult::E_NOTIMPL, "no computestorage.dll");
+    });
+    drop(runtime);
+    while compute::handles() > 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// Set for a process of the test's own, which finds one adapter.
+const EXPECTED: &str = "HOSTCOMPUTE_TEST_ADAPTER";
+
+#[test]
+fn adapters_are_found_by_any_of_their_names() {
+    use hostcompute::adapter::{UPLINK_ENV, find_primary_adapter, list};
+
+    if let Ok(expected) = std::env::var(EXPECTED) {
+        let found = find_primary_adapter();
+        match expected.as_str() {
+            "" => refused(found, HResult::HCN_E_ADAPTER_NOT_FOUND, "no such adapter"),
+            expected => assert_eq!(found.expect("there").name, expected),
+        }
+        return;
+    }
+    let again = |wish: &str, expected: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+        child.args(["--exact", "adapters_are_found_by_any_of_their_names"]);
+        let status = child.env(UPLINK_ENV, wish).env(EXPECTED, expected).status();
+        assert!(status.expect("it runs").success(), "{wish:?} is not {expected:?}");
+    };
+    again("no such adapter", "");
+    let adapters = list().expect("Windows tells");
+    for adapter in &adapters {
+        again(&adapter.name, &adapter.name);
+        again(&adapter.name.to_uppercase(), &adapter.name);
+        let [_, guid] = adapter.other_names.as_slice() else { panic!("{adapter:?}") };
+        again(guid, &adapter.name);
+    }
+    match (find_primary_adapter(), adapters.first()) {
+        (Ok(found), Some(first)) => assert_eq!(&found, first),
+        (found, _) => refused(found, HResult::HCN_E_ADAPTER_NOT_FOUND, "no adapter"),
+    }
 }

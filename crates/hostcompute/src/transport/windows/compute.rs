@@ -9,7 +9,7 @@ use hostcompute_schema::hcs::ProcessStatus;
 use hostcompute_schema::{ComputeOperation, Document, Failure, HResult};
 
 use super::boundary::hcs::{self, FOR_EVER, Information, OfProcess, OfSystem, Process, System};
-use super::{network, nowhere};
+use super::{ends, network, nowhere};
 use crate::transport::{ComputeAnswer, ComputeCall, Streams};
 
 /// What this program has open.
@@ -132,7 +132,11 @@ impl Systems {
             Own::GetComputeSystemProperties => OfSystem::Properties,
             Own::ModifyComputeSystem => OfSystem::Modify,
             Own::WaitForComputeSystemExit => {
-                return self.system(call.system)?.wait(patience(call)?).map(answer);
+                let (system, patience) = (self.system(call.system)?, patience(call)?);
+                if hcs::can_wait() {
+                    return system.wait(patience).map(answer);
+                }
+                return ends::of_system(&system, call.system, patience).map(answer);
             }
             other => return Err(nowhere(other)),
         };
@@ -163,7 +167,12 @@ impl Systems {
                 return Ok(ComputeAnswer { streams, ..ComputeAnswer::default() });
             }
             Own::WaitForProcessExit => {
-                return self.process(call.system, pid)?.wait(patience(call)?).map(answer);
+                let (process, patience) = (self.process(call.system, pid)?, patience(call)?);
+                if hcs::can_wait() {
+                    return process.wait(patience).map(answer);
+                }
+                let again = || self.system(call.system)?.process(pid);
+                return ends::of_process(&process, again, patience).map(answer);
             }
             Own::GetProcessProperties => OfProcess::Properties,
             Own::ModifyProcess => OfProcess::Modify,

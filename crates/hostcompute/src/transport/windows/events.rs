@@ -36,10 +36,13 @@ const NAMES: [(u32, &str); 14] = [
 const SERVICE_DISCONNECT: u32 = 0x0100_0000;
 
 /// HcsEventSystemExited.
-const SYSTEM_EXITED: u32 = 1;
+pub const SYSTEM_EXITED: u32 = 1;
+
+/// HcsEventProcessExited.
+pub const PROCESS_EXITED: u32 = 0x0001_0000;
 
 /// HcsEventServiceDisconnect.
-const COMPUTE_DISCONNECT: u32 = 0x0200_0000;
+pub const COMPUTE_DISCONNECT: u32 = 0x0200_0000;
 
 /// Listens from now on.
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Who reads none of so many hears only how many there were.
 const MOST: usize = 4096;
@@ -59,6 +60,26 @@ impl Mailbox {
         }
     }
 
+    /// As [`Self::take`], and no longer than until then: `None` also when nothing has come.
+    pub fn take_until(&self, when: Option<Instant>) -> Option<Letter> {
+        let Some(when) = when else { return self.take() };
+        let mut state = self.state();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if let Some(letter) = state.letters.pop_front() {
+                return Some(letter);
+            }
+            let left = when.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// How many letters were lost before the next one is put, told once and when those before them are read.
     pub fn lost(&self) -> u64 {
         let mut state = self.state();
@@ -91,6 +112,11 @@ mod tests {
             assert_eq!(mailbox.take(), Some(letter(kind)));
         }
         assert_eq!((mailbox.lost(), mailbox.lost()), (3, 0));
+        assert_eq!(mailbox.take_until(Some(Instant::now())), None);
+        mailbox.put(letter(1));
+        assert_eq!(mailbox.take_until(Some(Instant::now())), Some(letter(1)));
+        mailbox.put(letter(2));
+        assert_eq!(mailbox.take_until(None), Some(letter(2)));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! `boundary` has everything unsafe. A call that needs a function that this Windows lacks fails with E_NOTIMPL and names it; so does what
 //! only a service of this project can do, such as comparing documents with a kernel.
 
+#[cfg(adapters)]
+pub(crate) mod adapters;
 mod ask;
 mod boundary;
 mod compute;
+mod ends;
 mod events;
 mod examine;
 pub(crate) mod layers;

@@ -1,10 +1,11 @@
 //! Where Windows calls back: on threads of its own, perhaps once more after it was told to stop. A context is therefore no address of
-//! memory but the number of a mailbox, and a number that nobody has any more is for nobody.
+//! memory but the number of a mailbox, and a number that nobody has any more is for nobody. Whoever gives a number back waits for calls
+//! that are under way: nothing comes into a mailbox afterwards.
 #![expect(unsafe_code, reason = "reads what the system lends to callbacks")]
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::memory::read;
 use crate::transport::windows::mailbox::{Letter, Mailbox};
@@ -24,7 +25,14 @@ pub struct Event {
     operation: *mut c_void,
 }
 
-type Mailboxes = BTreeMap<usize, Arc<Mailbox>>;
+type Mailboxes = BTreeMap<usize, Arc<Known>>;
+
+/// A mailbox that somebody may be putting something into.
+struct Known {
+    mailbox: Arc<Mailbox>,
+    /// Read by calls that are under way.
+    under_way: RwLock<()>,
+}
 
 static MAILBOXES: Mutex<Mailboxes> = Mutex::new(BTreeMap::new());
 
@@ -43,7 +51,8 @@ impl Address {
         // Numbers of the past stay unused: somebody may still call them.
         static LAST: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        known.insert(number, mailbox.clone());
+        let mailbox = mailbox.clone();
+        known.insert(number, Arc::new(Known { mailbox, under_way: RwLock::default() }));
         Self(number)
     }
 
@@ -55,15 +64,22 @@ impl Address {
 
 impl Drop for Address {
     fn drop(&mut self) {
-        mailboxes().remove(&self.0);
+        let known = mailboxes().remove(&self.0);
+        if let Some(known) = known {
+            // No call can begin any more, and none of those under way waits for us.
+            drop(known.under_way.write());
+        }
     }
 }
 
 fn deliver(context: *const c_void, letter: impl FnOnce() -> Letter) {
-    let mailbox = mailboxes().get(&context.addr()).cloned();
-    if let Some(mailbox) = mailbox {
-        mailbox.put(letter());
-    }
+    let all = mailboxes();
+    let Some(known) = all.get(&context.addr()).cloned() else { return };
+    // Taken before the mailbox can be forgotten, and never waited for: who writes has removed it first.
+    let under_way = known.under_way.read();
+    drop(all);
+    known.mailbox.put(letter());
+    drop(under_way);
 }
 
 /// Takes a notification of the network service.
@@ -118,5 +134,36 @@ mod tests {
         assert_eq!(taken(), Some((1, String::new())));
         mailbox.close();
         assert_eq!(taken(), None);
+    }
+
+    #[test]
+    fn who_gives_a_number_back_waits_for_calls_under_way() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::mpsc::channel;
+
+        let mailbox = Arc::new(Mailbox::default());
+        let address = Address::of(&mailbox);
+        let number = address.0;
+        let (begun, begins) = channel();
+        let (go, goes) = channel::<()>();
+        let said = Arc::new(AtomicBool::new(false));
+        let caller = std::thread::spawn(move || {
+            deliver(std::ptr::without_provenance(number), || {
+                begun.send(()).expect("the test waits");
+                goes.recv().expect("the test goes on");
+                Letter { kind: 7, data: String::new() }
+            });
+        });
+        begins.recv().expect("the call has begun");
+        let was_said = said.clone();
+        let dropper = std::thread::spawn(move || {
+            drop(address);
+            was_said.load(Ordering::SeqCst)
+        });
+        said.store(true, Ordering::SeqCst);
+        go.send(()).expect("the call waits");
+        assert!(dropper.join().expect("no panic"), "it did not wait");
+        assert_eq!(mailbox.take().map(|letter| letter.kind), Some(7));
+        caller.join().expect("no panic");
     }
 }

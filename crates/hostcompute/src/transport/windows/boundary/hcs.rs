@@ -310,11 +310,7 @@ impl System {
     /// # Errors
     /// E_NOTIMPL, or what Windows refuses.
     pub fn listen(self, address: Address) -> Result<Listening, Failure> {
-        let set = setter()?;
-        // SAFETY: the system is open; the callback takes any context, at any time and on any thread.
-        let code = unsafe { set(self.0, NO_OPTIONS, address.context(), Some(callback::compute)) };
-        refusal::unless(code, String::new)?;
-        Ok(Listening { system: self, _address: address })
+        Listening::begin(Heard::System(self), address)
     }
 }
 
@@ -323,24 +319,54 @@ const NO_OPTIONS: i32 = 0;
 
 type Set = unsafe extern "system" fn(Object, i32, *const c_void, Option<callback::Compute>) -> i32;
 
-fn setter() -> Result<Set, Failure> {
-    // SAFETY: this is its shape (computecore.h).
-    unsafe { COMPUTE.function("HcsSetComputeSystemCallback") }
+/// What a callback may be about: one of each handle.
+#[derive(Debug)]
+enum Heard {
+    System(System),
+    Process(Process),
 }
 
-/// A system whose events are heard, until this is dropped.
+impl Heard {
+    fn object(&self) -> Object {
+        match self {
+            Self::System(system) => system.0,
+            Self::Process(process) => process.0,
+        }
+    }
+
+    fn setter(&self) -> Result<Set, Failure> {
+        let name = match self {
+            Self::System(_) => "HcsSetComputeSystemCallback",
+            Self::Process(_) => "HcsSetProcessCallback",
+        };
+        // SAFETY: both functions have this shape (computecore.h).
+        unsafe { COMPUTE.function(name) }
+    }
+}
+
+/// A system or a process whose events are heard, until this is dropped.
 #[derive(Debug)]
 pub struct Listening {
     // Closed after its callback was taken away, and before nobody has the address any more.
-    system: System,
+    heard: Heard,
     _address: Address,
+}
+
+impl Listening {
+    fn begin(heard: Heard, address: Address) -> Result<Self, Failure> {
+        let (set, context) = (heard.setter()?, address.context());
+        // SAFETY: the handle is open; the callback takes any context, at any time and on any thread.
+        let code = unsafe { set(heard.object(), NO_OPTIONS, context, Some(callback::compute)) };
+        refusal::unless(code, String::new)?;
+        Ok(Self { heard, _address: address })
+    }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Ok(set) = setter() {
-            // SAFETY: the system is open, and no callback is wanted.
-            unsafe { set(self.system.0, NO_OPTIONS, ptr::null(), None) };
+        if let Ok(set) = self.heard.setter() {
+            // SAFETY: the handle is open, and no callback is wanted.
+            unsafe { set(self.heard.object(), NO_OPTIONS, ptr::null(), None) };
         }
     }
 }
@@ -381,6 +407,19 @@ impl Process {
     pub fn wait(&self, patience: u32) -> Result<String, Failure> {
         wait("HcsWaitForProcessExit", self.0, patience)
     }
+
+    /// Listens to what happens to it from now on.
+    ///
+    /// # Errors
+    /// E_NOTIMPL, or what Windows refuses.
+    pub fn listen(self, address: Address) -> Result<Listening, Failure> {
+        Listening::begin(Heard::Process(self), address)
+    }
+}
+
+/// Whether this Windows waits for ends itself; older ones only tell of them.
+pub fn can_wait() -> bool {
+    COMPUTE.has("HcsWaitForComputeSystemExit") && COMPUTE.has("HcsWaitForProcessExit")
 }
 
 fn wait(name: &str, object: Object, patience: u32) -> Result<String, Failure> {

@@ -36,6 +36,9 @@ pub static COMPUTE: Library = Library::new("computecore.dll");
 pub static STORAGE: Library = Library::new("computestorage.dll");
 /// The older interface of both services.
 pub static OLDER: Library = Library::new("vmcompute.dll");
+/// Adapters.
+#[cfg(adapters)]
+pub static ADAPTERS: Library = Library::new("iphlpapi.dll");
 /// Memory that the network service hands out is given back here.
 pub static MEMORY: Library = Library::new("ole32.dll");
 
