@@ -4,11 +4,13 @@
 //! It is translated to the operations of the newer one; documents are in the shape of version 1 in both directions.
 
 use hostcompute_schema::operation::Operation;
+#[cfg(any(embedded, windows))]
+use hostcompute_schema::service::OlderCall;
 use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeEndpoint, parse_endpoint};
 use serde_json::{Value, json};
 
 use crate::Host;
-use crate::transport::Call;
+use crate::transport::{Answer, Call};
 
 /// The version that tells clients which features there are (hcn.md 3.14).
 const VERSION: (u32, u32) = (15, 5);
@@ -81,18 +83,45 @@ impl Host {
                 Err(failure) => failure.error_record(),
             };
         }
-        match Older(self).carry_out(method, path, document) {
-            Ok(Value::Null) => json!({ "Success": true }),
-            Ok(output) => json!({ "Success": true, "Output": output }),
-            Err(failure) => {
-                let mut record = failure.error_record();
-                if method.eq_ignore_ascii_case("DELETE") && IS_GONE.contains(&failure.hresult) {
-                    record["Error"] = GONE.into();
-                }
-                record
+        answer(&|call| self.call(call), method, path, document)
+    }
+}
+
+/// Who carries out the calls of the newer interface that an older one is made of.
+pub(crate) type Newer<'a> = &'a dyn Fn(&Call<'_>) -> Result<Answer, Failure>;
+
+/// What the older interface answers: see [`Host::hns_call`].
+pub(crate) fn answer(newer: Newer<'_>, method: &str, path: &str, document: &str) -> Value {
+    match Older(newer).carry_out(method, path, document) {
+        Ok(Value::Null) => json!({ "Success": true }),
+        Ok(output) => json!({ "Success": true, "Output": output }),
+        Err(failure) => {
+            let mut record = failure.error_record();
+            if method.eq_ignore_ascii_case("DELETE") && IS_GONE.contains(&failure.hresult) {
+                record["Error"] = GONE.into();
             }
+            record
         }
     }
+}
+
+/// A call that travels as a document: method, path, and the text of its own document.
+///
+/// # Errors
+/// E_INVALIDARG for one that lacks a method or a path, HCN_E_INVALID_JSON.
+#[cfg(any(embedded, windows))]
+pub(crate) fn written(call: &str) -> Result<[String; 3], Failure> {
+    let call = hostcompute_schema::parse::<OlderCall>(call)?.document;
+    let missing = |member: &str| {
+        Failure::new(HResult::E_INVALIDARG, format!("{member} is missing")).at(member)
+    };
+    let document = match call.document {
+        None => String::new(),
+        Some(Value::String(text)) => text,
+        Some(value) => value.to_string(),
+    };
+    let method = call.method.ok_or_else(|| missing("Method"))?;
+    Ok([method, call.path.ok_or_else(|| missing("Path"))?, document])
 }
 
 /// What docker compares the whole text with, to know that the network or endpoint that it deletes is gone (hcn.md 5.10).
@@ -100,7 +129,7 @@ const GONE: &str = "The object identifier does not represent a valid object. ";
 const IS_GONE: [HResult; 2] = [HResult::HCN_E_NETWORK_NOT_FOUND, HResult::HCN_E_ENDPOINT_NOT_FOUND];
 
 /// The host, as the older interface has it.
-struct Older<'a>(&'a Host);
+struct Older<'a>(Newer<'a>);
 
 impl Older<'_> {
     fn carry_out(&self, method: &str, path: &str, object: &str) -> Result<Value, Failure> {
@@ -168,7 +197,7 @@ impl Older<'_> {
 
     fn list(&self, collection: &Collection) -> Result<Vec<Value>, Failure> {
         let call = Call { operation: collection.list, id: None, network: None, document: "" };
-        let ids = read(&self.0.call(&call)?.body)?;
+        let ids = read(&(self.0)(&call)?.body)?;
         let mut documents = Vec::new();
         for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match self.ask(collection.query, id, OLDER) {
@@ -182,12 +211,12 @@ impl Older<'_> {
 
     fn create(&self, collection: &Collection, object: &str) -> Result<Value, Failure> {
         let call = Call { operation: collection.create, id: None, network: None, document: object };
-        let made = self.0.call(&call)?.body;
+        let made = (self.0)(&call)?.body;
         self.ask(collection.query, made.trim_matches('"'), OLDER)
     }
 
     fn ask(&self, operation: Operation, id: &str, document: &str) -> Result<Value, Failure> {
-        let mut told = read(&self.0.call(&Call::on(operation, guid(id)?, document))?.body)?;
+        let mut told = read(&(self.0)(&Call::on(operation, guid(id)?, document))?.body)?;
         // The newer interface leaves out what is 0, as NAT is; docker asks the older one which of its drivers a network is for.
         let members =
             told.as_object_mut().filter(|_| operation == Operation::QueryNetworkProperties);
@@ -332,7 +361,7 @@ impl Older<'_> {
     fn namespace_where(&self, is: impl Fn(&Value) -> bool) -> Result<Option<String>, Failure> {
         let operation = Operation::EnumerateNamespaces;
         let call = Call { operation, id: None, network: None, document: "" };
-        let ids = read(&self.0.call(&call)?.body)?;
+        let ids = read(&(self.0)(&call)?.body)?;
         let newer = r#"{"SchemaVersion":{"Major":2,"Minor":0}}"#;
         for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match self.ask(Operation::QueryNamespaceProperties, id, newer) {

@@ -151,6 +151,28 @@ documents! {
         resolver: Option<String> = "Resolver" [],
     }
 
+    /// A call of the older interface, as HNSCall of vmcompute.dll takes it.
+    pub struct OlderCall("OlderCall") {
+        /// GET, POST or DELETE.
+        method: Option<String> = "Method" [, Always],
+        /// The path, such as `/networks/`.
+        path: Option<String> = "Path" [, Always],
+        /// The document: as it is, or as a text that has it.
+        document: Option<Value> = "Document" [],
+    }
+
+    /// What a call of the older interface brought.
+    pub struct OlderAnswer("OlderAnswer") {
+        /// Whether it was carried out.
+        success: Option<bool> = "Success" [, Always],
+        /// The document that it brought.
+        output: Option<Value> = "Output" [],
+        /// Why it was refused.
+        error: Option<String> = "Error" [],
+        /// The HRESULT by which it was refused.
+        error_code: Option<u32> = "ErrorCode" [],
+    }
+
     /// Connections that are being tracked.
     pub struct Flows("Flows") {
         /// The connections.

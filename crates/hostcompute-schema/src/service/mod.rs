@@ -167,6 +167,9 @@ service_operations! {
     Topology: Read, Get "/host/topology", None => Document(Topology::SCHEMA), [AFTER];
     /// Reads the counters of every endpoint that has a port.
     Statistics: Read, Get "/host/statistics", None => Document(AllStatistics::SCHEMA);
+    /// Carries out a call of the older interface (HNSCall): a method and a path like those of HTTP. What is refused is part of the
+    /// answer; what the call asks for needs the right that it has elsewhere.
+    CallOlder: Read, Post "/hns", Document(&[OlderCall::SCHEMA]) => Document(OlderAnswer::SCHEMA);
     /// Tells where a program must be started to be inside a namespace.
     Place: Read, Get "/namespaces/{id}/place", None => Document(NamespacePlace::SCHEMA);
 
@@ -326,6 +329,8 @@ pub static STRUCTS: &[&StructSchema] = &[
     StoredObject::SCHEMA,
     Imported::SCHEMA,
     NamespacePlace::SCHEMA,
+    OlderCall::SCHEMA,
+    OlderAnswer::SCHEMA,
     Flows::SCHEMA,
     Flow::SCHEMA,
     TraceRequest::SCHEMA,

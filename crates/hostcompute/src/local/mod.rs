@@ -22,7 +22,7 @@ use hostcompute_service::{Service, Store};
 use serde_json::Value;
 
 use crate::Options;
-use crate::transport::Ask;
+use crate::transport::{Answer, Ask, Call};
 pub use words::{findings, flows, lacks, repaired};
 
 /// Opens the host and the state directory; what an earlier process left unfinished is finished or undone.
@@ -113,6 +113,18 @@ pub fn serve(
         }
     };
     Ok(answer)
+}
+
+/// Answers a call of the older interface that travels as a document, by those of the newer one.
+///
+/// # Errors
+/// What is wrong with that document; what the calls refuse is part of the answer.
+pub fn older(
+    newer: &dyn Fn(&Call<'_>) -> Result<Answer, Failure>,
+    document: &str,
+) -> Result<Value, Failure> {
+    let [method, path, document] = crate::older::written(document)?;
+    Ok(crate::older::answer(newer, &method, &path, &document))
 }
 
 /// Fails unless a namespace exists.

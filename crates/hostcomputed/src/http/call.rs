@@ -84,10 +84,11 @@ fn named(operation: Operation, uri: &Uri) -> Result<Option<Guid>, Failure> {
 }
 
 /// A change that is under way, as long as this lives.
-struct Changing<'a>(&'a AtomicUsize);
+pub struct Changing<'a>(&'a AtomicUsize);
 
 impl<'a> Changing<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
+    /// Counted from now on.
+    pub fn begin(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }

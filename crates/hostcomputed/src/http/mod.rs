@@ -25,6 +25,7 @@ mod inspection;
 mod long;
 mod look;
 mod metrics;
+mod older;
 mod patient;
 mod refusals;
 mod request;

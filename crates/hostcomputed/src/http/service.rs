@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::client::{Client, Session};
 use super::request::{self, Parameters};
-use super::{Edge, answer, files, held, inspection, long, look, metrics};
+use super::{Edge, answer, files, held, inspection, long, look, metrics, older};
 
 /// A request for an operation of the service.
 #[derive(Debug)]
@@ -83,6 +83,7 @@ impl Asked {
                 let edge = self.client.edge.clone();
                 blocking(&edge, move || held::ports(&self)).await??
             }
+            O::CallOlder => older::answer(self).await?,
             O::GetOperation => long::tell(self).await?,
             O::CancelOperation => long::cancel(&self)?,
             O::FollowOperation => long::follow(&self)?,

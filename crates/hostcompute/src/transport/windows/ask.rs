@@ -10,7 +10,7 @@ use hostcompute_schema::service::{
 use hostcompute_schema::{Document, Failure, Guid, HResult, Operation, ServiceOperation};
 use serde_json::{Value, json};
 
-use super::boundary::hcn;
+use super::boundary::{hcn, hns};
 use super::{examine, network, nowhere};
 use crate::transport::Ask;
 
@@ -104,6 +104,14 @@ fn unknown(value: &dyn std::fmt::Display) -> Failure {
 pub fn serve(ports: &Ports, ask: &Ask<'_>) -> Result<Value, Failure> {
     match ask.operation {
         ServiceOperation::Resolve => resolve(ask),
+        ServiceOperation::CallOlder => {
+            let [method, path, document] = crate::older::written(ask.document)?;
+            let told = hns::call(&method, &path, &document)?;
+            serde_json::from_str(&told).map_err(|error| {
+                let why = "HNSCall answers with what is no JSON";
+                Failure::new(HResult::E_UNEXPECTED, why).because(&error)
+            })
+        }
         ServiceOperation::ReservePorts => ports.reserve(ask.document),
         ServiceOperation::ReleasePorts => ports.release(ask),
         ServiceOperation::ListReservations => reservations(),

@@ -1,0 +1,40 @@
+//! The older interface (HNSCall), for who has no library for it: each call that it is made of is made by the caller's own session, with the
+//! caller's rights, and is in the audit like any other.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use hostcompute::{local, transport};
+use hostcompute_schema::Failure;
+use hostcompute_service::{Body, Call, Reading};
+
+use super::answer;
+use super::call::Changing;
+use super::client::Session;
+use super::service::{Asked, blocking};
+
+/// Carries out one call; what it refuses is part of the answer.
+pub async fn answer(asked: Asked) -> Result<Response, Failure> {
+    let edge = asked.client.edge.clone();
+    let told = blocking(&edge, move || {
+        let _changing = Changing::begin(&asked.client.edge.changing);
+        local::older(&|call| carry_out(&asked.session, call), &asked.document)
+    });
+    Ok(answer::document(StatusCode::OK, &told.await??))
+}
+
+fn carry_out(session: &Session, call: &transport::Call<'_>) -> Result<transport::Answer, Failure> {
+    let answer = session.call(Call {
+        operation: call.operation,
+        id: call.id,
+        network: call.network,
+        document: call.document.to_owned(),
+        reading: Reading::Lenient,
+        key: None,
+    })?;
+    let body = match answer.body {
+        Body::None => String::new(),
+        Body::Id(id) => format!("\"{id}\""),
+        Body::Document(document) => document.to_string(),
+    };
+    Ok(transport::Answer { body, warnings: answer.warnings })
+}
