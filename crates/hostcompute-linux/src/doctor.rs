@@ -3,6 +3,7 @@
 //! Everything is tried, not looked up: links, queues and rules are made in a network namespace that goes with the thread which
 //! made it. Only what others have set up on the host (a firewall that drops what we forward) is read there.
 
+mod features;
 mod host;
 mod kernel;
 

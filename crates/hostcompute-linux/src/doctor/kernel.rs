@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use rustix::io::Errno;
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, features};
 use crate::anchor::DEVICE_GROUP;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient, Protocol, Socket};
@@ -33,6 +33,9 @@ fn inside() -> Vec<Finding> {
     match sockets {
         Ok((mut route, mut netfilter)) => {
             findings.extend(links(&mut route));
+            if findings.iter().all(|finding| finding.severity < Severity::Problem) {
+                findings.extend(features::examine(&mut route, &mut netfilter, VETH));
+            }
             findings.extend(ways_to_others(&mut route));
             findings.extend(packet_filter(&mut netfilter));
             findings.extend(connections(&mut netfilter));

@@ -55,6 +55,8 @@ pub(super) const GROUP: usize = 300;
 
 /// Tries whether the kernel knows an expression: makes a table with one rule and removes it again.
 pub(crate) fn probe(socket: &mut Socket, expression: &expression::Expression) -> Result<(), Error> {
+    // Kernels refuse to read what nothing was written to.
+    let written = expression::Expression::Load { to: 0, value: vec![0; 4] };
     const NAME: &str = "hostcompute_probe";
     const CHAIN: &str = "probe";
     let mut batch = Batch::new();
@@ -67,7 +69,9 @@ pub(crate) fn probe(socket: &mut Socket, expression: &expression::Expression) ->
     });
     batch.push(0, "make a rule", (NEWRULE, flag::CREATE | flag::APPEND), |body| {
         body.put_text(super::rule::RULE_TABLE, NAME).put_text(super::rule::RULE_CHAIN, CHAIN);
-        body.nest(super::rule::RULE_EXPRESSIONS, |list| expression.write(list));
+        body.nest(super::rule::RULE_EXPRESSIONS, |list| {
+            [&written, expression].into_iter().for_each(|one| one.write(list));
+        });
     });
     batch.push(0, "remove a table", (DELTABLE, 0), |body| {
         body.put_text(TABLE_NAME, NAME);

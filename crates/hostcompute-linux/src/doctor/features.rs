@@ -1,0 +1,137 @@
+//! What some networks and policies need and others do without, tried in the same throw-away namespace.
+
+use hostcompute_engine::mac::Mac;
+use hostcompute_engine::plan::Guise;
+
+use super::{Finding, Severity};
+use crate::anchor::DEVICE_GROUP;
+use crate::netlink::message::Note;
+use crate::netlink::{Datagram, Lenient, Socket};
+use crate::nft::batch::probe;
+use crate::nft::expression::Expression;
+use crate::nft::guise;
+use crate::route::link::{self, Macvlan, Place};
+use crate::sys;
+
+/// The link beside the adapter.
+const LINK: &str = "hcprobe5";
+/// Indexes in the throw-away namespace.
+const BESIDE: u32 = 106;
+const TAP: u32 = 107;
+
+/// `adapter` is the index of a link in this namespace that stands for one of a machine.
+pub(super) fn examine(route: &mut Socket, netfilter: &mut Socket, adapter: u32) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(beside(route, netfilter, adapter));
+    findings.extend(taps());
+    findings.extend(proxies(netfilter));
+    findings
+}
+
+fn lack(subject: &str, found: impl std::fmt::Display) -> Finding {
+    Finding::new(Severity::Warning, subject, found.to_string())
+}
+
+/// Links beside an adapter, and what is done to packets that leave by them.
+fn beside(route: &mut Socket, netfilter: &mut Socket, adapter: u32) -> Option<Finding> {
+    let mac = Mac([2, 0, 0, 0, 0, 2]);
+    let mut datagram = Datagram::default();
+    let note = Note { step: 0, aim: "make a link beside an adapter", lenient: Lenient::Not };
+    let link = Macvlan {
+        name: LINK,
+        index: BESIDE,
+        mac,
+        mtu: None,
+        uplink: adapter,
+        isolated: false,
+        place: Place::Group(DEVICE_GROUP),
+    };
+    link::push_macvlan(&mut datagram, note, link);
+    if let Err(error) = route.exchange(&mut datagram) {
+        let finding = lack("macvlan", error)
+            .costs("endpoints of Transparent networks, and SourceMacAddress, are refused")
+            .remedy("load the module macvlan (CONFIG_MACVLAN)");
+        return Some(finding);
+    }
+    let guise = Guise { name: LINK.to_owned(), uplink: String::new(), mac, inet6: true };
+    let error = guise::put(netfilter, &guise, adapter).err()?;
+    Some(
+        lack("the packet filter's hook for packets that leave (netdev, egress)", error)
+            .costs(
+                "policies on endpoints of Transparent networks, and SourceMacAddress, are refused",
+            )
+            .remedy(
+                "use a kernel of version 5.16 or newer with NETFILTER_EGRESS, NF_TABLES_NETDEV and NFT_FWD_NETDEV",
+            ),
+    )
+}
+
+/// The doors of virtual machines.
+fn taps() -> Option<Finding> {
+    let error = sys::make_tap("hcprobe6", TAP).err()?;
+    Some(
+        lack("tap devices", format_args!("/dev/net/tun: {error}"))
+            .costs("endpoints in namespaces of virtual machines (Guest) are refused")
+            .remedy("load the module tun (CONFIG_TUN), and let this process open /dev/net/tun"),
+    )
+}
+
+/// Sidecars.
+fn proxies(netfilter: &mut Socket) -> Option<Finding> {
+    let error = probe(netfilter, &Expression::Intercept { port: 0 }).err()?;
+    Some(
+        lack("redirection", error)
+            .costs("endpoints with an L4WFPPROXY policy are refused")
+            .remedy("load the module nft_redir (CONFIG_NFT_REDIR)"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::Protocol;
+    use crate::netns::Excursion;
+
+    /// On a thread of its own, which ends in the namespace that is thrown away.
+    fn inside(test: impl FnOnce(&mut Socket, &mut Socket) + Send + 'static) {
+        let run = move || {
+            let stay = match Excursion::to_new() {
+                Ok(stay) => stay,
+                Err(error) if std::env::var_os("HOSTCOMPUTE_REQUIRE_ROOT").is_some() => {
+                    panic!("root is required: {error}")
+                }
+                Err(error) => return println!("skipped: {error}"),
+            };
+            let mut route = Socket::open(Protocol::Route).expect("a socket");
+            let mut netfilter = Socket::open(Protocol::Netfilter).expect("a socket");
+            test(&mut route, &mut netfilter);
+            drop(stay);
+        };
+        std::thread::spawn(run).join().expect("no panic");
+    }
+
+    #[test]
+    fn an_adapter_that_carries_no_links_is_told_with_what_that_costs() {
+        inside(|route, netfilter| {
+            let findings = examine(route, netfilter, 4711);
+            let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+            assert_eq!((finding.severity, &*finding.subject), (Severity::Warning, "macvlan"));
+            assert!(finding.consequence.contains("Transparent"), "{finding:?}");
+            assert!(finding.remedy.contains("CONFIG_MACVLAN"), "{finding:?}");
+        });
+    }
+
+    #[test]
+    fn what_is_there_is_not_told() {
+        inside(|route, netfilter| {
+            let mut datagram = Datagram::default();
+            let note = Note { step: 0, aim: "make a device", lenient: Lenient::Not };
+            let (name, index, group) = ("hcprobe0", 101, DEVICE_GROUP);
+            let new = link::NewLink { name, index, mac: None, group, mtu: None };
+            link::push_bridge(&mut datagram, note, new);
+            route.exchange(&mut datagram).expect("made");
+            // A bridge is Ethernet, too.
+            assert_eq!(examine(route, netfilter, index), []);
+        });
+    }
+}
