@@ -62,6 +62,18 @@ pub enum Body {
     Text(String),
 }
 
+impl Body {
+    /// The text that a caller in this process gets: a document, an id as a JSON text, or nothing.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Id(id) => format!("\"{id}\""),
+            Self::Document(document) => document.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
 impl Answer {
     /// What the client gets for a reply of the engine.
     pub(crate) fn of(

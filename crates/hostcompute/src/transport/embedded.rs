@@ -14,7 +14,7 @@ use hostcompute_schema::operation::Right;
 use hostcompute_schema::service::{HostFile, Obstacle, Progress, Step};
 use hostcompute_schema::{Failure, Guid, HResult, ServiceOperation, Warning};
 use hostcompute_service::compute::Adoption;
-use hostcompute_service::{Body, Happened, Reading, Service, apply};
+use hostcompute_service::{Happened, Reading, Service, apply};
 use serde_json::Value;
 
 use super::{
@@ -166,13 +166,7 @@ impl Transport for Embedded {
         let answer = self.service()?.call(&request, self.0.reading);
         self.0.happened.notify_all();
         let answer = answer?;
-        let body = match answer.body {
-            Body::None => String::new(),
-            Body::Id(id) => format!("\"{id}\""),
-            Body::Document(document) => document.to_string(),
-            Body::Text(text) => text,
-        };
-        Ok(Answer { body, warnings: answer.warnings })
+        Ok(Answer { body: answer.body.into_text(), warnings: answer.warnings })
     }
 
     fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use hostcompute::{local, transport};
 use hostcompute_schema::Failure;
-use hostcompute_service::{Body, Call, Reading};
+use hostcompute_service::{Call, Reading};
 
 use super::answer;
 use super::call::Changing;
@@ -31,10 +31,5 @@ fn carry_out(session: &Session, call: &transport::Call<'_>) -> Result<transport:
         reading: Reading::Lenient,
         key: None,
     })?;
-    let body = match answer.body {
-        Body::None => String::new(),
-        Body::Id(id) => format!("\"{id}\""),
-        Body::Document(document) => document.to_string(),
-    };
-    Ok(transport::Answer { body, warnings: answer.warnings })
+    Ok(transport::Answer { body: answer.body.into_text(), warnings: answer.warnings })
 }
