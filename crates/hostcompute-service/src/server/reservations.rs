@@ -51,8 +51,15 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     reservation: Reservation,
-    /// Several when a range was put together; shared when the reservation is.
-    holds: Vec<Arc<dyn Hold>>,
+    pieces: Vec<Piece>,
+}
+
+/// Ports that are held in one go: several when a range was put together, one for each protocol where they are shared, so that others
+/// can share one protocol without the other.
+#[derive(Debug, Clone)]
+struct Piece {
+    ports: Ports,
+    _hold: Arc<dyn Hold>,
 }
 
 /// Who shall have ports.
@@ -130,7 +137,7 @@ impl Reservations {
             Wish::Somewhere(count) => usize::from(count) + 1,
         };
         self.within_limit(session, count, limits)?;
-        let (ports, holds) = match wish {
+        let (ports, pieces) = match wish {
             Wish::These(ports) => (ports, self.hold(service, ports, access)?),
             Wish::Somewhere(count) => find(service, count)?,
         };
@@ -141,7 +148,7 @@ impl Reservations {
         table.last += 1;
         let (number, service) = (table.last, guest);
         let reservation = Reservation { number, session, service, ports, access };
-        table.entries.insert(number, Entry { reservation, holds });
+        table.entries.insert(number, Entry { reservation, pieces });
         Ok(reservation)
     }
 
@@ -162,30 +169,31 @@ impl Reservations {
         service: &mut Service<H>,
         ports: Ports,
         access: Access,
-    ) -> Result<Vec<Arc<dyn Hold>>, Failure> {
-        if access == Access::Shared
-            && let Some(holds) = self.shared(ports)
-        {
-            return Ok(holds);
+    ) -> Result<Vec<Piece>, Failure> {
+        if access == Access::Exclusive {
+            return hold(service, ports).map(|piece| vec![piece]);
         }
-        hold(service, ports).map(|hold| vec![hold])
+        let [tcp, udp] = [true, false].map(|tcp| Ports { tcp, udp: !tcp, ..ports });
+        let protocols = [(ports.tcp, tcp), (ports.udp, udp)];
+        let asked = protocols.into_iter().filter_map(|(asked, ports)| asked.then_some(ports));
+        asked.map(|ports| self.shared(ports).map_or_else(|| hold(service, ports), Ok)).collect()
     }
 
     /// What holds the same ports for somebody who shares them.
-    fn shared(&self, ports: Ports) -> Option<Vec<Arc<dyn Hold>>> {
+    fn shared(&self, ports: Ports) -> Option<Piece> {
         let table = lock(&self.table);
-        let same = |entry: &&Entry| {
-            entry.reservation.access == Access::Shared && entry.reservation.ports == ports
-        };
-        table.entries.values().find(same).map(|entry| entry.holds.clone())
+        let shares = |entry: &&Entry| entry.reservation.access == Access::Shared;
+        let mut pieces = table.entries.values().filter(shares).flat_map(|entry| &entry.pieces);
+        pieces.find(|piece| piece.ports == ports).cloned()
     }
 }
 
-fn hold<H: Host>(service: &mut Service<H>, ports: Ports) -> Result<Arc<dyn Hold>, Failure> {
+fn hold<H: Host>(service: &mut Service<H>, ports: Ports) -> Result<Piece, Failure> {
     if let Some(port) = service.state().published(ports) {
         return Err(published(port));
     }
-    service.host().hold(ports).map(Arc::from).map_err(|Fault { failure, .. }| failure)
+    let hold = service.host().hold(ports).map_err(|Fault { failure, .. }| failure)?;
+    Ok(Piece { ports, _hold: Arc::from(hold) })
 }
 
 fn published(port: u16) -> Failure {
@@ -195,22 +203,19 @@ fn published(port: u16) -> Failure {
 
 /// Holds `count + 1` ports of both protocols next to each other (as the range of HcnReserveGuestNetworkServicePortRange counts),
 /// from the top down: what the kernel gives to programs that do not care lies below.
-fn find<H: Host>(
-    service: &mut Service<H>,
-    count: u16,
-) -> Result<(Ports, Vec<Arc<dyn Hold>>), Failure> {
-    let mut holds: Vec<Arc<dyn Hold>> = Vec::new();
+fn find<H: Host>(service: &mut Service<H>, count: u16) -> Result<(Ports, Vec<Piece>), Failure> {
+    let mut pieces: Vec<Piece> = Vec::new();
     for port in (LOWEST..=u16::MAX).rev() {
         let one = Ports { tcp: true, udp: true, first: port, last: port };
         match hold(service, one) {
-            Ok(held) => holds.push(held),
-            Err(failure) if failure.hresult == HResult::HCN_E_PORT_ALREADY_EXISTS => holds.clear(),
+            Ok(held) => pieces.push(held),
+            Err(failure) if failure.hresult == HResult::HCN_E_PORT_ALREADY_EXISTS => pieces.clear(),
             Err(failure) => return Err(failure),
         }
-        if holds.len() > usize::from(count) {
-            return Ok((Ports { last: port + count, ..one }, holds));
+        if pieces.len() > usize::from(count) {
+            return Ok((Ports { last: port + count, ..one }, pieces));
         }
-        if usize::from(port - LOWEST) + holds.len() <= usize::from(count) {
+        if usize::from(port - LOWEST) + pieces.len() <= usize::from(count) {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! Ports that clients reserve: who may have which, and that they go with their session.
 
+mod histories;
+#[path = "../world/mod.rs"]
 mod world;
 
 use hostcompute_engine::host::{Host, Ports};
