@@ -45,7 +45,12 @@ impl SdnRoute {
         let document = hostcompute_schema::parse_value(&parts.document, "")?.document;
         let sequence = parts.chosen.number("Sequence").unwrap_or_default();
         let hops = detour::revive(&parts.chosen);
-        Ok(SdnRoute { hops, ..understand(state, id, document, sequence)? })
+        let mut route = SdnRoute { hops, ..understand(state, id, document, sequence)? };
+        // What was this host to an endpoint that is gone since: the way has the number of the host's own.
+        let hops = &route.hops;
+        let strange = route.entries.iter_mut().filter(|entry| !hops.contains_key(&entry.hop()));
+        strange.for_each(|entry| entry.next_hop = None);
+        Ok(route)
     }
 
     /// The route without an endpoint.

@@ -38,6 +38,8 @@ pub(super) struct Kernel {
     pub(super) links: BTreeMap<u32, String>,
     /// Interfaces that are not ours, by name.
     pub(super) foreign: BTreeMap<String, u32>,
+    /// What is on the same links as the host's adapters.
+    pub(super) near: Vec<IpNet>,
     /// Addresses of the host namespace that are ours, with the interface that has them.
     pub(super) addresses: BTreeMap<IpAddr, String>,
     /// Routes of the host namespace that are ours, with the interface they belong to.

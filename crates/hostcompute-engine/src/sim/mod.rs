@@ -30,6 +30,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hostcompute_schema::{Failure, Guid, HResult};
+use ipnet::IpNet;
 
 use crate::host::{
     Counters, Difference, Fault as HostFault, Flow, Hold, Host, Observer, Ports, Surroundings,
@@ -106,6 +107,7 @@ impl Simulator {
         kernel.forwarding.extend([(Family::V4, false), (Family::V6, false)]);
         kernel.links.insert(1, "lo".to_string());
         kernel.foreign.insert("lo".to_string(), 1);
+        kernel.near = near(&surroundings);
         Self {
             kernel,
             surroundings,
@@ -149,6 +151,7 @@ impl Simulator {
     }
 
     pub fn set_surroundings(&mut self, surroundings: Surroundings) {
+        self.kernel.near = near(&surroundings);
         self.surroundings = surroundings;
     }
 
@@ -205,7 +208,7 @@ impl Simulator {
 
     /// Everything of ours goes, as it does when the machine starts anew; foreign programs and interfaces stay.
     pub fn reboot(&mut self) {
-        let fresh = Self::new(Surroundings::default());
+        let fresh = Self::new(self.surroundings.clone());
         let foreign = core::mem::take(&mut self.kernel.foreign);
         self.kernel = fresh.kernel;
         self.counters.clear();
@@ -373,6 +376,11 @@ impl Host for Simulator {
         self.alive()?;
         Ok(Box::new(self.clone()))
     }
+}
+
+/// What is on the same links as the host's adapters.
+fn near(surroundings: &Surroundings) -> Vec<IpNet> {
+    surroundings.uplinks.iter().flat_map(|uplink| &uplink.addresses).copied().collect()
 }
 
 impl Observer for Simulator {

@@ -16,8 +16,9 @@ use super::kernel::{Held, Kernel};
 use super::thing::Thing;
 use crate::mac::Mac;
 use crate::plan::{
-    AclChain, AclRule, AddressSet, Anchor, Diversion, Element, Fact, Family, FarEnd, Guise, Lane,
-    Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way, Wire,
+    AclChain, AclRule, AddressSet, Anchor, Detour, Diversion, Element, Fact, Family, FarEnd, Guise,
+    Lane, Member, Port, PortRoute, Proxy, SLOT_CLASSES, Service, Station, Tunnel, Verdict, Way,
+    Wire,
 };
 
 /// `IFNAMSIZ` less the terminating zero.
@@ -322,6 +323,12 @@ pub(super) fn needs(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
             true => Ok(()),
             false => Err(missing(format!("interface {uplink}"))),
         },
+        Fact::Detour(Detour { via: Some(hop), .. })
+            if !kernel.near.iter().any(|net| net.contains(hop)) =>
+        {
+            let why = format!("no adapter of this host is in a subnet with {hop}");
+            Err(Failure::new(HResult::HCN_E_INVALID_POLICY, why))
+        }
         Fact::Peer(peer) => device(&peer.device, peer.index),
         Fact::RemoteRoute(route) => {
             device(&route.device, route.index)?;

@@ -31,7 +31,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn anchor(number: u8) -> Anchor {
-    let subnet: ipnet::IpNet = format!("10.0.{number}.0/24").parse().unwrap();
+    let subnet: IpNet = format!("10.0.{number}.0/24").parse().unwrap();
     Anchor {
         network: guid(number),
         name: format!("hb{number}"),

@@ -1,10 +1,6 @@
 //! What a test asks of the engine: commands in terms of "the third endpoint, if there are three", so that any sequence makes
 //! sense and shrinks well. Pools of names, prefixes and ports are small on purpose: collisions are the interesting part.
 
-use proptest::collection::vec;
-use proptest::option::of;
-use proptest::prelude::*;
-
 /// One call.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -13,6 +9,12 @@ pub enum Command {
     CreateEndpoint(EndpointWish),
     CreateBalancer(BalancerWish),
     ModifyBalancer(Pick, BalancerWish),
+    CreateRoute(RouteWish),
+    /// Which nobody can (hcn.md 3.11).
+    ModifyRoute(Pick),
+    CreateGuestService(GuestServiceWish),
+    /// To one of [`STATES`].
+    MoveGuestService(Pick, usize),
     Attach(Pick, Pick),
     /// From the namespace that it is in, if none is named.
     Detach(Option<Pick>, Pick),
@@ -27,13 +29,23 @@ pub enum Command {
         policies: Vec<Policy>,
     },
     ChangeDns(Pick),
-    /// Tells a network what is behind another host, or that it is not.
-    Remote {
+    /// Tells a network what is behind other hosts, or that it is not.
+    Remotes {
         network: Pick,
-        add: bool,
-        range: usize,
-        vsid: u32,
-        host: u8,
+        how: How,
+        remotes: Vec<RemoteWish>,
+    },
+    /// Sets of addresses of a network.
+    Sets {
+        network: Pick,
+        how: How,
+        sets: Vec<SetWish>,
+    },
+    /// Access rules for all endpoints of a network.
+    NetworkRules {
+        network: Pick,
+        how: How,
+        rules: Vec<Rule>,
     },
     HostRoute {
         network: Pick,
@@ -64,7 +76,13 @@ impl Command {
             Command::Container { .. } => "container",
             Command::ChangePolicies { .. } => "change policies",
             Command::ChangeDns(_) => "change DNS",
-            Command::Remote { .. } => "remote subnet",
+            Command::CreateRoute(_) => "create route",
+            Command::ModifyRoute(_) => "modify route",
+            Command::CreateGuestService(_) => "create guest service",
+            Command::MoveGuestService(..) => "move guest service",
+            Command::Remotes { .. } => "remote subnets",
+            Command::Sets { .. } => "sets",
+            Command::NetworkRules { .. } => "network rules",
             Command::HostRoute { .. } => "host route",
             Command::Delete(..) => "delete",
             Command::Open(..) => "open",
@@ -82,7 +100,18 @@ pub enum Kind {
     Namespace,
     Endpoint,
     Balancer,
+    Route,
+    GuestService,
 }
+
+pub const KINDS: [Kind; 6] = [
+    Kind::Network,
+    Kind::Namespace,
+    Kind::Endpoint,
+    Kind::Balancer,
+    Kind::Route,
+    Kind::GuestService,
+];
 
 /// One of the objects there are, by creation order; now and then one that does not exist.
 #[derive(Debug, Clone, Copy)]
@@ -203,19 +232,95 @@ pub enum Policy {
         most: u16,
         exceptions: Vec<usize>,
     },
+    Route(Entry),
+    Sidecar(Sidecar),
+    Tier(Tier),
     Unknown(usize),
 }
 
-/// An access rule.
-#[derive(Debug, Clone)]
+/// An access rule of an endpoint or of a network.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    pub allow: bool,
+    pub action: Action,
     pub inbound: bool,
+    /// RuleType Host.
+    pub inner: bool,
     pub priority: u16,
     pub protocols: usize,
     pub remote: Vec<usize>,
+    /// Sets that the source is in, all of them, and the destination; in place of addresses.
+    pub from_sets: Vec<u8>,
+    pub to_sets: Vec<u8>,
     pub local_ports: Option<usize>,
     pub remote_ports: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Block,
+    Pass,
+    Allow,
+}
+
+/// Rules that are asked before those of the port; what is said of direction and stage in them counts for nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tier {
+    pub inbound: bool,
+    pub order: u16,
+    pub rules: Vec<Rule>,
+}
+
+/// A destination with a way of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    pub destination: usize,
+    pub hop: usize,
+    pub encapsulated: bool,
+}
+
+/// A proxy inside the namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sidecar {
+    pub inbound: Option<u16>,
+    pub outbound: Option<u16>,
+    pub protocols: usize,
+    pub remote: Option<usize>,
+    /// Peers and ports that it leaves alone.
+    pub peer: Option<usize>,
+    pub ports: Option<usize>,
+    pub user: bool,
+    pub priority: u16,
+}
+
+#[derive(Debug, Clone)]
+pub struct RouteWish {
+    pub id: IdWish,
+    pub endpoints: Vec<Pick>,
+    pub entries: Vec<Entry>,
+    pub spelling: Spelling,
+}
+
+#[derive(Debug, Clone)]
+pub struct GuestServiceWish {
+    pub id: IdWish,
+    pub flags: u32,
+    pub spelling: Spelling,
+}
+
+#[derive(Debug, Clone)]
+pub struct SetWish {
+    pub name: u8,
+    /// Values are members of [`MEMBERS`], or numbers of other sets.
+    pub nested: bool,
+    pub values: Vec<usize>,
+}
+
+/// What is behind another host: one of [`RANGES`], virtual subnet, host.
+#[derive(Debug, Clone, Copy)]
+pub struct RemoteWish {
+    pub range: usize,
+    pub vsid: u32,
+    pub host: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,350 +427,51 @@ pub const BAD_ACLS: [&str; 5] = [
     r#"{"Action":"Allow","Direction":"In","Protocols":"6","LocalPorts":"90-80","RuleType":"Switch","Priority":200}"#,
     r#"{"Action":"Allow","Direction":"In","Protocols":"six","RuleType":"Switch","Priority":200}"#,
 ];
+/// Members of sets: the first contains the second, the third is one service of an address.
+pub const MEMBERS: [&str; 7] = [
+    "10.1.0.0/24",
+    "10.1.0.4",
+    "10.2.0.2,tcp:80",
+    "203.0.113.0/24",
+    "203.0.113.9,udp:53",
+    "fd00:1::/64",
+    "10.2.0.999",
+];
+/// Of routes of their own; the second has host bits set, as hcsshim's tests say it.
+pub const DESTINATIONS: [&str; 7] = [
+    "0.0.0.0/0",
+    "203.0.113.77/24",
+    "203.0.113.9/32",
+    "192.0.2.128/25",
+    "10.2.0.0/28",
+    "::/0",
+    "ten",
+];
+/// Nowhere, this host, machines on its two adapters, the gateway of a network that often is, addresses inside and of no adapter.
+pub const HOPS: [&str; 8] = [
+    "",
+    "127.10.0.34",
+    "198.51.100.9",
+    "192.0.2.9",
+    "10.1.0.1",
+    "10.2.0.5",
+    "100.64.0.1",
+    "next door",
+];
+/// What the owner can say of a guest network service, and what only the service itself can.
+pub const STATES: [&str; 8] = [
+    "Bootstrapping",
+    "Synchronized",
+    "Paused",
+    "Desynchronized",
+    "Degraded",
+    "Created",
+    "Destroyed",
+    "Asleep",
+];
 pub const UNKNOWN_POLICIES: [&str; 3] = ["Teleport", "VLAN", "Encryption"];
 pub const GARBAGE: [&str; 7] =
     ["{", "[]", "\"text\"", "5", "{\"Name\":5}", "{\"ID\":\"x\"}", "{\"Name\":\"a\"} {}"];
-
-fn id_wish() -> impl Strategy<Value = IdWish> {
-    prop_oneof![
-        20 => Just(IdWish::Service),
-        1 => (0..4_u8).prop_map(IdWish::Parameter),
-        1 => (0..4_u8).prop_map(IdWish::Member),
-        1 => (0..4_u8, 0..4_u8).prop_map(|(a, b)| IdWish::Both(a, b)),
-    ]
-}
-
-fn pick() -> impl Strategy<Value = Pick> {
-    any::<u8>().prop_map(Pick)
-}
-
-/// Mostly the first object: the overlay that many histories begin with.
-fn first_or_any() -> impl Strategy<Value = Pick> {
-    prop_oneof![4 => Just(nth(0)), 1 => pick()]
-}
-
-fn spelling() -> impl Strategy<Value = Spelling> {
-    prop_oneof![
-        3 => Just(Spelling::Exact),
-        1 => Just(Spelling::LowerCase),
-        1 => Just(Spelling::WithNullsAndUnknowns),
-        1 => Just(Spelling::UpperCaseIds),
-    ]
-}
-
-fn network() -> impl Strategy<Value = NetworkWish> {
-    let gateway = prop_oneof![
-        8 => Just(Gateway::Absent),
-        20 => Just(Gateway::Offset(1)),
-        4 => Just(Gateway::Offset(2)),
-        1 => Just(Gateway::Elsewhere),
-        1 => Just(Gateway::Malformed),
-    ];
-    let prefix = prop_oneof![30 => 0..7_usize, 1 => 7..PREFIXES.len()];
-    let subnet = (prefix, gateway).prop_map(|(prefix, gateway)| SubnetWish { prefix, gateway });
-    let kind = prop_oneof![10 => 0..3_usize, 4 => 3..5_usize, 9 => 5..7_usize, 1 => 7..9_usize, 6 => 9..TYPES.len()];
-    let flags =
-        prop_oneof![20 => Just(0_u32), 4 => Just(8), 4 => Just(16), 3 => 1..4_u32, 1 => Just(4)];
-    let pool = prop_oneof![
-        20 => Just(Pool::Absent),
-        3 => (1..4_u8).prop_map(Pool::Small),
-        1 => Just(Pool::Backwards),
-    ];
-    let policy = prop::bool::weighted(0.02);
-    let source_mac = of(0..2_u8);
-    let about = (id_wish(), of(0..4_u8), kind, flags, pool, (policy, source_mac), spelling());
-    (about, vec(subnet, 0..3)).prop_map(
-        |((id, name, kind, flags, pool, (policy, source_mac), spelling), subnets)| NetworkWish {
-            id,
-            name,
-            kind,
-            subnets,
-            flags,
-            pool,
-            policy,
-            source_mac,
-            spelling,
-        },
-    )
-}
-
-fn endpoint() -> impl Strategy<Value = EndpointWish> {
-    let naming = prop_oneof![
-        30 => Just(Naming::Handle),
-        10 => Just(Naming::Member),
-        1 => Just(Naming::Nothing),
-    ];
-    let address = prop_oneof![
-        12 => Just(AddressWish::Any),
-        4 => (20..33_u8).prop_map(AddressWish::AnyWithLength),
-        8 => (0..2_u8, 4..9_u8).prop_map(|(subnet, offset)| AddressWish::Offset(subnet, offset)),
-        4 => (0..2_u8, 0..9_u8).prop_map(|(subnet, offset)| AddressWish::Offset(subnet, offset)),
-        1 => Just(AddressWish::Elsewhere),
-        1 => Just(AddressWish::Malformed),
-    ];
-    let addresses = prop_oneof![4 => Just(0..1_usize), 2 => Just(1..2), 1 => Just(2..3)]
-        .prop_flat_map(move |size| vec(address.clone(), size));
-    let mac = prop_oneof![
-        40 => Just(MacWish::Service),
-        10 => (0..3_u8).prop_map(MacWish::Given),
-        1 => Just(MacWish::Group),
-        1 => Just(MacWish::Malformed),
-    ];
-    let flags = prop_oneof![30 => Just(0_u32), 6 => Just(2), 1 => Just(4)];
-    let about = (pick(), naming, id_wish(), of(0..4_u8), mac, flags, spelling());
-    (about, addresses, vec(policy(), 0..3)).prop_map(
-        |((network, naming, id, name, mac, flags, spelling), addresses, policies)| EndpointWish {
-            network,
-            naming,
-            id,
-            name,
-            addresses,
-            mac,
-            flags,
-            policies,
-            remote: None,
-            spelling,
-        },
-    )
-}
-
-/// An endpoint on another host, or one that says it is on this (1).
-fn remote_endpoint() -> impl Strategy<Value = EndpointWish> {
-    let address = prop_oneof![
-        8 => (0..2_u8, 4..9_u8).prop_map(|(subnet, offset)| AddressWish::Offset(subnet, offset)),
-        8 => (0..3_u8).prop_map(AddressWish::InRange),
-        1 => Just(AddressWish::Any),
-    ];
-    let host = prop_oneof![1 => Just(1_u8), 12 => 2..4_u8];
-    let policies = prop_oneof![12 => Just(Vec::new()), 1 => vec(policy(), 1..2)];
-    (first_or_any(), address, 0..3_u8, host, policies, spelling()).prop_map(
-        |(network, address, mac, host, policies, spelling)| EndpointWish {
-            network,
-            naming: Naming::Handle,
-            id: IdWish::Service,
-            name: None,
-            addresses: std::vec![address],
-            mac: MacWish::Given(mac),
-            flags: 1,
-            policies,
-            remote: Some(host),
-            spelling,
-        },
-    )
-}
-
-fn policy() -> impl Strategy<Value = Policy> {
-    let port = prop_oneof![3 => Just(0_u16), 10 => 8080..8090_u16];
-    let internal = prop_oneof![1 => Just(0_u16), 30 => Just(80_u16)];
-    let protocol = prop_oneof![Just(6_u8), Just(17), Just(132)];
-    let rate = prop_oneof![Just(125_000_u64), Just(1_000_000)];
-    prop_oneof![
-        10 => (protocol, port, internal).prop_map(|(protocol, external, internal)| {
-            Policy::Mapping { protocol, external, internal }
-        }),
-        20 => rule().prop_map(Policy::Acl),
-        1 => (0..BAD_ACLS.len()).prop_map(Policy::BadAcl),
-        4 => rate.prop_map(Policy::Qos),
-        4 => prop_oneof![Just(1400_u16), Just(9000)].prop_map(Policy::Mtu),
-        4 => (0..3_u8).prop_map(Policy::PortName),
-        4 => (0..4_u16, vec(0..REMOTES.len(), 0..3))
-            .prop_map(|(most, exceptions)| Policy::OutboundNat { most, exceptions }),
-        1 => (0..UNKNOWN_POLICIES.len()).prop_map(Policy::Unknown),
-    ]
-}
-
-fn rule() -> impl Strategy<Value = Rule> {
-    let ends = (any::<bool>(), any::<bool>(), 100..103_u16, 0..PROTOCOL_LISTS.len());
-    let ports = (of(0..PORT_LISTS.len()), of(0..PORT_LISTS.len()));
-    (ends, vec(0..REMOTES.len(), 0..3), ports).prop_map(
-        |((allow, inbound, priority, protocols), remote, (local_ports, remote_ports))| {
-            // Ports go with TCP and UDP only.
-            let ported = matches!(protocols, 1..=3);
-            Rule {
-                allow,
-                inbound,
-                priority,
-                protocols,
-                remote,
-                local_ports: local_ports.filter(|_| ported),
-                remote_ports: remote_ports.filter(|_| ported && !inbound),
-            }
-        },
-    )
-}
-
-fn balancer() -> impl Strategy<Value = BalancerWish> {
-    let vip = prop_oneof![20 => 0..2_usize, 1 => 2..VIPS.len()];
-    let port = prop_oneof![30 => 8000..8006_u16, 1 => Just(0_u16)];
-    let internal = prop_oneof![30 => Just(80_u16), 1 => Just(0_u16)];
-    let protocol = prop_oneof![4 => Just(6_u8), 2 => Just(17)];
-    let mappings = vec((protocol, port, internal), 1..3);
-    let extra = prop_oneof![
-        4 => Just(Extra::Nothing),
-        1 => Just(Extra::Source),
-        1 => Just(Extra::Internal),
-        1 => Just(Extra::InternalAndLocal),
-        1 => Just(Extra::Preserve),
-    ];
-    let how = (0..3_u8, extra);
-    (id_wish(), vec(pick(), 0..4), vec(vip, 0..3), mappings, how, spelling()).prop_map(
-        |(id, endpoints, vips, mappings, (affinity, extra), spelling)| BalancerWish {
-            id,
-            endpoints,
-            vips,
-            mappings,
-            affinity,
-            extra,
-            spelling,
-        },
-    )
-}
-
-fn namespace() -> impl Strategy<Value = NamespaceWish> {
-    let kind = prop_oneof![8 => 0..3_usize, 1 => Just(3), 2 => Just(4)];
-    (id_wish(), kind, spelling()).prop_map(|(id, kind, spelling)| NamespaceWish {
-        id,
-        kind,
-        spelling,
-    })
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![
-        Just(Kind::Network),
-        Just(Kind::Namespace),
-        Just(Kind::Endpoint),
-        Just(Kind::Balancer)
-    ]
-}
-
-fn filter() -> impl Strategy<Value = Filter> {
-    prop_oneof![
-        2 => Just(Filter::None),
-        3 => (0..4_u8).prop_map(Filter::Name),
-        2 => pick().prop_map(Filter::Id),
-        3 => (pick(), any::<bool>()).prop_map(|(network, v2)| Filter::Network(network, v2)),
-        2 => (1..5_u16).prop_map(Filter::State),
-        1 => prop_oneof![Just(8_u32), Just(16)].prop_map(Filter::Flags),
-        1 => Just(Filter::UnknownMember),
-        1 => Just(Filter::EmptyId),
-        3 => Just(Filter::Malformed),
-    ]
-}
-
-fn how() -> impl Strategy<Value = How> {
-    prop_oneof![
-        4 => Just(How::Add),
-        3 => Just(How::Update),
-        3 => Just(How::Remove),
-        1 => Just(How::Refresh),
-        1 => Just(How::Reset),
-    ]
-}
-
-/// Any one command.
-pub fn command() -> impl Strategy<Value = Command> {
-    let policies = || vec(policy(), 0..3);
-    prop_oneof![
-        4 => network().prop_map(Command::CreateNetwork),
-        5 => namespace().prop_map(Command::CreateNamespace),
-        14 => endpoint().prop_map(Command::CreateEndpoint),
-        5 => balancer().prop_map(Command::CreateBalancer),
-        3 => (pick(), balancer()).prop_map(|(id, wish)| Command::ModifyBalancer(id, wish)),
-        14 => (pick(), pick())
-            .prop_map(|(namespace, endpoint)| Command::Attach(namespace, endpoint)),
-        8 => (of(pick()), pick())
-            .prop_map(|(namespace, endpoint)| Command::Detach(namespace, endpoint)),
-        2 => (pick(), 0..2_u8, any::<bool>())
-            .prop_map(|(namespace, number, add)| Command::Container { namespace, number, add }),
-        8 => (pick(), how(), policies())
-            .prop_map(|(endpoint, how, policies)| Command::ChangePolicies { endpoint, how, policies }),
-        4 => remote_endpoint().prop_map(Command::CreateEndpoint),
-        6 => (first_or_any(), prop::bool::weighted(0.7), 0..RANGES.len(), 0..5_u32, 2..4_u8).prop_map(
-            |(network, add, range, vsid, host)| {
-                // Mostly the virtual subnet of the overlay that many histories begin with.
-                let vsid = 4096 + vsid.saturating_sub(2);
-                Command::Remote { network, add, range, vsid, host }
-            },
-        ),
-        6 => (first_or_any(), any::<bool>())
-            .prop_map(|(network, add)| Command::HostRoute { network, add }),
-        5 => pick().prop_map(Command::ChangeDns),
-        6 => (kind(), pick()).prop_map(|(kind, id)| Command::Delete(kind, id)),
-        4 => (kind(), pick()).prop_map(|(kind, id)| Command::Open(kind, id)),
-        5 => (kind(), pick()).prop_map(|(kind, id)| Command::Query(kind, id)),
-        4 => pick().prop_map(Command::Stats),
-        5 => (kind(), filter()).prop_map(|(kind, filter)| Command::Enumerate(kind, filter)),
-        2 => (kind(), 0..GARBAGE.len()).prop_map(|(kind, text)| Command::Garbage { kind, text }),
-    ]
-}
-
-/// A history: enough commands to build something and to break it. Most begin with a world that is already busy.
-pub fn history(most: usize) -> impl Strategy<Value = Vec<Command>> {
-    let founded = prop_oneof![1 => Just(None), 2 => Just(Some(1_usize)), 2 => Just(Some(5_usize)), 1 => Just(Some(6_usize))];
-    (founded, vec(command(), 1..most)).prop_map(|(founded, commands)| {
-        let founding = founded.map(founding).unwrap_or_default();
-        founding.into_iter().chain(commands).collect()
-    })
-}
-
-/// Three networks, five endpoints, three namespaces, a load balancer: all valid. The first network is NAT or an overlay.
-fn founding(first: usize) -> Vec<Command> {
-    let network = |kind, subnets: &[usize]| {
-        let subnet = |prefix: &usize| SubnetWish { prefix: *prefix, gateway: Gateway::Offset(1) };
-        Command::CreateNetwork(NetworkWish {
-            id: IdWish::Service,
-            name: None,
-            kind,
-            subnets: subnets.iter().map(subnet).collect(),
-            flags: 0,
-            pool: Pool::Absent,
-            policy: false,
-            source_mac: None,
-            spelling: Spelling::Exact,
-        })
-    };
-    let endpoint = |place: u8| {
-        Command::CreateEndpoint(EndpointWish {
-            network: nth(place),
-            naming: Naming::Handle,
-            id: IdWish::Service,
-            name: None,
-            addresses: Vec::new(),
-            mac: MacWish::Service,
-            flags: 0,
-            policies: Vec::new(),
-            remote: None,
-            spelling: Spelling::Exact,
-        })
-    };
-    let namespace = NamespaceWish { id: IdWish::Service, kind: 0, spelling: Spelling::Exact };
-    let balancer = BalancerWish {
-        id: IdWish::Service,
-        endpoints: vec![nth(0), nth(1)],
-        vips: vec![0],
-        mappings: vec![(6, 8000, 80)],
-        affinity: 0,
-        extra: Extra::Nothing,
-        spelling: Spelling::Exact,
-    };
-    // Bridged networks have no IPv6.
-    let mut commands = vec![
-        network(first, if first == 6 { &[0] } else { &[0, 5] }),
-        network(3, &[2]),
-        network(4, &[3]),
-    ];
-    commands.extend([0, 0, 0, 1, 2].map(endpoint));
-    commands.extend([(); 3].map(|()| Command::CreateNamespace(namespace.clone())));
-    commands.extend([0, 1, 2].map(|place| Command::Attach(nth(place + 1), nth(place))));
-    commands.push(Command::CreateBalancer(balancer));
-    commands
-}
-
-/// A pick of the n-th object, if there are that many; namespace 0 is HostDefault.
-fn nth(place: u8) -> Pick {
-    Pick(place * MISSES + 1)
-}
 
 /// One pick in this many is of an object that does not exist.
 pub const MISSES: u8 = 12;

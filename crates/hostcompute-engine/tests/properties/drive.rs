@@ -10,10 +10,10 @@ use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Failure, Guid, HResult};
 use serde_json::{Value, json};
 
-use crate::command::{Command, GARBAGE, Kind};
+use crate::command::{Command, GARBAGE, How, Kind, Pick};
 use crate::expect::expect;
 use crate::model::Model;
-use crate::{learn, promise, render, tell};
+use crate::{guests, learn, promise, render, sets, tell};
 
 #[derive(Clone)]
 pub struct World {
@@ -246,12 +246,37 @@ impl World {
                 let document = render::modify("DNS", "Update", settings);
                 Call::plain(Operation::ModifyNetwork, pick(Kind::Network, *network), &document)
             }
-            Command::Remote { network, add, range, vsid, host } => {
-                let policy = render::remote_subnet(*range, *vsid, *host);
-                self.change_network(*network, *add, policy)
+            Command::CreateRoute(wish) => {
+                let id = render::ids(Kind::Route, wish.id).0;
+                let endpoints = self.endpoints(&wish.endpoints);
+                Call::plain(Operation::CreateSdnRoute, id, &render::route(wish, &endpoints))
+            }
+            Command::ModifyRoute(which) => {
+                Call::plain(Operation::ModifySdnRoute, pick(Kind::Route, *which), "{}")
+            }
+            Command::CreateGuestService(wish) => {
+                let id = render::ids(Kind::GuestService, wish.id).0;
+                let document = render::guest_service(wish);
+                Call::plain(Operation::CreateGuestNetworkService, id, &document)
+            }
+            Command::MoveGuestService(which, state) => {
+                let id = pick(Kind::GuestService, *which);
+                Call::plain(Operation::ModifyGuestNetworkService, id, &guests::move_to(*state))
+            }
+            Command::Remotes { network, how, remotes } => {
+                let policies = remotes.iter().map(render::remote_subnet).collect();
+                self.change_network(*network, *how, policies)
+            }
+            Command::Sets { network, how, sets } => {
+                self.change_network(*network, *how, sets.iter().map(sets::policy).collect())
+            }
+            Command::NetworkRules { network, how, rules } => {
+                let policies = rules.iter().map(render::network_rule).collect();
+                self.change_network(*network, *how, policies)
             }
             Command::HostRoute { network, add } => {
-                self.change_network(*network, *add, json!({"Type": "HostRoute", "Settings": {}}))
+                let how = if *add { How::Add } else { How::Remove };
+                self.change_network(*network, how, json!([{"Type": "HostRoute", "Settings": {}}]))
             }
             Command::Delete(kind, which) => Call::plain(delete_of(*kind), pick(*kind, *which), ""),
             Command::Open(kind, which) => Call::plain(open_of(*kind), pick(*kind, *which), ""),
@@ -272,9 +297,9 @@ impl World {
         }
     }
 
-    fn change_network(&self, network: crate::command::Pick, add: bool, policy: Value) -> Call {
-        let how = if add { "Add" } else { "Remove" };
-        let document = render::modify("Policy", how, json!({"Policies": [policy]}));
+    fn change_network(&self, network: Pick, how: How, policies: Value) -> Call {
+        let settings = json!({"Policies": policies});
+        let document = render::modify("Policy", render::how(how), settings);
         let id = self.model.pick(Kind::Network, network);
         Call::plain(Operation::ModifyNetwork, Some(id), &document)
     }
@@ -292,17 +317,14 @@ impl World {
     }
 
     fn balancer(&self, wish: &crate::command::BalancerWish, new: bool) -> String {
-        let pick = |which| self.model.pick(Kind::Endpoint, which);
-        let endpoints: Vec<Guid> = wish.endpoints.iter().map(|which| pick(*which)).collect();
-        render::balancer(wish, &endpoints, new)
+        render::balancer(wish, &self.endpoints(&wish.endpoints), new)
     }
 
-    fn move_endpoint(
-        &self,
-        namespace: Option<crate::command::Pick>,
-        endpoint: crate::command::Pick,
-        how: &str,
-    ) -> Call {
+    fn endpoints(&self, picks: &[Pick]) -> Vec<Guid> {
+        picks.iter().map(|which| self.model.pick(Kind::Endpoint, *which)).collect()
+    }
+
+    fn move_endpoint(&self, namespace: Option<Pick>, endpoint: Pick, how: &str) -> Call {
         let endpoint = self.model.pick(Kind::Endpoint, endpoint);
         let namespace = self.model.place_of(namespace, endpoint);
         let settings = json!({"EndpointId": endpoint.to_string()});
@@ -330,6 +352,8 @@ fn create_of(kind: Kind) -> Operation {
         Kind::Namespace => Operation::CreateNamespace,
         Kind::Endpoint => Operation::CreateEndpoint,
         Kind::Balancer => Operation::CreateLoadBalancer,
+        Kind::Route => Operation::CreateSdnRoute,
+        Kind::GuestService => Operation::CreateGuestNetworkService,
     }
 }
 
@@ -339,6 +363,8 @@ fn delete_of(kind: Kind) -> Operation {
         Kind::Namespace => Operation::DeleteNamespace,
         Kind::Endpoint => Operation::DeleteEndpoint,
         Kind::Balancer => Operation::DeleteLoadBalancer,
+        Kind::Route => Operation::DeleteSdnRoute,
+        Kind::GuestService => Operation::DeleteGuestNetworkService,
     }
 }
 
@@ -348,6 +374,8 @@ fn open_of(kind: Kind) -> Operation {
         Kind::Namespace => Operation::OpenNamespace,
         Kind::Endpoint => Operation::OpenEndpoint,
         Kind::Balancer => Operation::OpenLoadBalancer,
+        Kind::Route => Operation::OpenSdnRoute,
+        Kind::GuestService => Operation::OpenGuestNetworkService,
     }
 }
 
@@ -357,6 +385,8 @@ fn query_of(kind: Kind) -> Operation {
         Kind::Namespace => Operation::QueryNamespaceProperties,
         Kind::Endpoint => Operation::QueryEndpointProperties,
         Kind::Balancer => Operation::QueryLoadBalancerProperties,
+        Kind::Route => Operation::QuerySdnRouteProperties,
+        Kind::GuestService => Operation::QueryGuestNetworkServiceProperties,
     }
 }
 
@@ -366,6 +396,8 @@ fn enumerate_of(kind: Kind) -> Operation {
         Kind::Namespace => Operation::EnumerateNamespaces,
         Kind::Endpoint => Operation::EnumerateEndpoints,
         Kind::Balancer => Operation::EnumerateLoadBalancers,
+        Kind::Route => Operation::EnumerateSdnRoutes,
+        Kind::GuestService => Operation::EnumerateGuestNetworkServices,
     }
 }
 

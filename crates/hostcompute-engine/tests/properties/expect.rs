@@ -10,11 +10,12 @@ use hostcompute_schema::{Guid, HResult};
 use ipnet::IpNet;
 
 use crate::command::{
-    AddressWish, BalancerWish, Command, EndpointWish, Extra, Filter, Gateway, How, Kind, MacWish,
-    NamespaceWish, Naming, NetworkWish, PREFIXES, Policy, Pool, RANGES, REMOTES, SubnetWish, VIPS,
+    AddressWish, BalancerWish, Command, EndpointWish, Extra, Filter, Gateway, Kind, MacWish,
+    NamespaceWish, Naming, NetworkWish, PREFIXES, Pool, SubnetWish, VIPS,
 };
 use crate::model::{Endpoint, Mode, Model, Network, Subnet};
-use crate::render;
+use crate::policies::{change_policies, in_machine, network_rules, on_host, policy_list};
+use crate::{detours, guests, remotes, render, sets};
 
 /// How a request may end.
 #[derive(Debug, Default)]
@@ -28,11 +29,11 @@ pub struct Expected {
 }
 
 impl Expected {
-    fn wrong(&mut self, codes: impl IntoIterator<Item = HResult>) {
+    pub fn wrong(&mut self, codes: impl IntoIterator<Item = HResult>) {
         self.wrong.extend(codes.into_iter().map(|code| code.0));
     }
 
-    fn perhaps(&mut self, codes: impl IntoIterator<Item = HResult>) {
+    pub fn perhaps(&mut self, codes: impl IntoIterator<Item = HResult>) {
         self.perhaps.extend(codes.into_iter().map(|code| code.0));
     }
 
@@ -52,7 +53,7 @@ pub fn not_found(kind: Kind) -> HResult {
     match kind {
         Kind::Network => HResult::HCN_E_NETWORK_NOT_FOUND,
         Kind::Endpoint => HResult::HCN_E_ENDPOINT_NOT_FOUND,
-        Kind::Namespace | Kind::Balancer => HResult::ERROR_NOT_FOUND,
+        _ => HResult::ERROR_NOT_FOUND,
     }
 }
 
@@ -124,10 +125,36 @@ pub fn expect(model: &Model, command: &Command) -> Expected {
                 e.wrong([HResult::HCN_E_ENDPOINT_NOT_LOCAL]);
             }
         }
-        Command::Remote { network, add, range, vsid, host } => {
+        Command::CreateRoute(wish) => {
+            id_free(e, model, Kind::Route, render::ids(Kind::Route, wish.id));
+            detours::expect(e, model, wish);
+        }
+        Command::ModifyRoute(pick) => {
+            must_exist(e, model, Kind::Route, model.pick(Kind::Route, *pick));
+            e.wrong([HResult::E_NOTIMPL]);
+        }
+        Command::CreateGuestService(wish) => {
+            id_free(e, model, Kind::GuestService, render::ids(Kind::GuestService, wish.id));
+            guests::expect_creation(e, wish);
+        }
+        Command::MoveGuestService(pick, state) => {
+            must_exist(e, model, Kind::GuestService, model.pick(Kind::GuestService, *pick));
+            guests::expect_move(e, *state);
+        }
+        Command::Remotes { network, how, remotes } => {
             let id = model.pick(Kind::Network, *network);
             must_exist(e, model, Kind::Network, id);
-            remote_subnet(e, model, id, *add, (*range, *vsid, *host));
+            remotes::expect(e, model, id, *how, remotes);
+        }
+        Command::Sets { network, how, sets } => {
+            let id = model.pick(Kind::Network, *network);
+            must_exist(e, model, Kind::Network, id);
+            sets::expect(e, model, id, *how, sets);
+        }
+        Command::NetworkRules { network, how, rules } => {
+            let id = model.pick(Kind::Network, *network);
+            must_exist(e, model, Kind::Network, id);
+            network_rules(e, model, id, *how, rules);
         }
         Command::HostRoute { network, add } => {
             let id = model.pick(Kind::Network, *network);
@@ -250,42 +277,6 @@ fn subnet_wish(
         e.wrong([HResult::HCN_E_INVALID_SUBNET, HResult::ERROR_ALREADY_EXISTS]);
     }
     Some(prefix)
-}
-
-/// What is behind other hosts is in a virtual subnet of the network, and nowhere else.
-fn remote_subnet(
-    e: &mut Expected,
-    model: &Model,
-    id: Guid,
-    add: bool,
-    (range, vsid, host): (usize, u32, u8),
-) {
-    let Some(network) = model.network(id) else { return };
-    if network.mode != Mode::Overlay {
-        return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
-    }
-    let range: IpNet = RANGES[range].parse().expect("a constant prefix");
-    let known = network.remotes.contains(&(range, vsid, host));
-    if !add {
-        if !known {
-            e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]);
-        }
-        return;
-    }
-    let meets = |other: &IpNet| other.contains(&range) || range.contains(other);
-    let mut behind = network.remotes.iter().map(|(other, ..)| other);
-    let mut elsewhere =
-        model.networks.iter().filter(|other| other.id != id).flat_map(Network::taken);
-    let swallows = network.subnets.iter().any(|subnet| range.contains(&subnet.prefix));
-    let strange = |prefix: &IpNet| meets(prefix) && crate::model::vsid(prefix) != vsid;
-    let wrong = !network.vsids().contains(&vsid)
-        || network.prefixes().iter().any(strange)
-        || behind.any(meets)
-        || elsewhere.any(|other| meets(&other))
-        || swallows;
-    if wrong && !known {
-        e.wrong([HResult::HCN_E_INVALID_POLICY]);
-    }
 }
 
 fn namespace(e: &mut Expected, model: &Model, wish: &NamespaceWish) {
@@ -433,168 +424,6 @@ fn family_room(model: &Model, network: &Network, v4: bool) -> Option<u128> {
     subnets.map(|subnet| model.room(network, subnet)).reduce(u128::saturating_add)
 }
 
-/// The policies of an endpoint, all together. `own` is the endpoint if it exists, `network` its network if that does.
-fn policy_list(
-    e: &mut Expected,
-    model: &Model,
-    policies: &[Policy],
-    network: Option<&Network>,
-    own: Option<Guid>,
-) {
-    let kind = |policy: &Policy| std::mem::discriminant(policy);
-    for (i, policy) in policies.iter().enumerate() {
-        one_policy(e, model, policy, network, own);
-        let again = policies[..i].iter().any(|other| kind(other) == kind(policy));
-        match policy {
-            Policy::Mtu(_) if again => e.wrong([HResult::HCN_INTERFACEPARAMETERS_ALREADY_APPLIED]),
-            Policy::Qos(_) | Policy::PortName(_) | Policy::OutboundNat { .. } if again => {
-                e.perhaps([HResult::HCN_E_POLICY_ALREADY_EXISTS, HResult::HCN_E_INVALID_POLICY]);
-            }
-            Policy::Mapping { protocol, external, .. } if *external != 0 => {
-                let same = |other: &Policy| publishes(other, *protocol, *external);
-                if policies[..i].iter().any(same) {
-                    e.wrong([HResult::HCN_E_PORT_ALREADY_EXISTS]);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn publishes(policy: &Policy, on: u8, port: u16) -> bool {
-    matches!(policy, Policy::Mapping { protocol, external, .. } if (*protocol, *external) == (on, port))
-}
-
-fn one_policy(
-    e: &mut Expected,
-    model: &Model,
-    policy: &Policy,
-    network: Option<&Network>,
-    own: Option<Guid>,
-) {
-    let mode = network.map(|network| network.mode);
-    match policy {
-        Policy::Mapping { protocol, external, internal } => {
-            if *internal == 0 {
-                e.wrong([HResult::HCN_E_INVALID_INTERNAL_PORT]);
-            }
-            if mode.is_some_and(|mode| {
-                matches!(mode, Mode::Internal | Mode::Private | Mode::Transparent)
-            }) {
-                e.wrong([HResult::HCN_E_MAPPING_NOT_SUPPORTED]);
-            }
-            let family = published_family(model, network, own);
-            let others = model.endpoints.iter().filter(|endpoint| Some(endpoint.id) != own);
-            let mut rivals = others.filter(|other| family.is_none_or(|v4| v4 == other.has_v4()));
-            let same = |other: &Policy| publishes(other, *protocol, *external);
-            let foreign =
-                model.foreign_ports.contains(&(*protocol, *external)) && family != Some(false);
-            let taken = foreign || rivals.any(|other| other.policies.iter().any(same));
-            if *external != 0 && taken {
-                match family {
-                    Some(_) => e.wrong([HResult::HCN_E_PORT_ALREADY_EXISTS]),
-                    None => e.perhaps([HResult::HCN_E_PORT_ALREADY_EXISTS]),
-                }
-            }
-        }
-        // Who has no address from us cannot be guided.
-        Policy::Acl(_) | Policy::Qos(_)
-            if mode == Some(Mode::Transparent)
-                && network.is_some_and(|network| network.subnets.is_empty()) =>
-        {
-            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
-        }
-        Policy::Acl(_) | Policy::Qos(_) | Policy::PortName(_) => {}
-        Policy::Mtu(_) => {}
-        Policy::BadAcl(_) => e.wrong([HResult::HCN_E_INVALID_POLICY]),
-        Policy::OutboundNat { exceptions, .. } => {
-            // Defined for bridged types; on NAT "undefined (accept)" (hcn.md 2.10).
-            if !matches!(mode, Some(Mode::Nat | Mode::Overlay | Mode::Bridged))
-                || exceptions.iter().any(|which| REMOTES[*which].contains(':'))
-            {
-                e.unnamed = true;
-            }
-        }
-        Policy::Unknown(_) => {
-            e.wrong([HResult::HCN_E_INVALID_POLICY_TYPE, HResult::HCN_E_REQUEST_UNSUPPORTED]);
-        }
-    }
-}
-
-/// The family of a mapping without flag IPv6: that of the endpoint's addresses, IPv4 where it has both; unsure while the
-/// addresses are not chosen.
-fn published_family(model: &Model, network: Option<&Network>, own: Option<Guid>) -> Option<bool> {
-    if let Some(endpoint) = own.and_then(|id| model.endpoint(id)) {
-        return Some(endpoint.has_v4());
-    }
-    let v4: Vec<bool> = network?.subnets.iter().map(|s| s.prefix.addr().is_ipv4()).collect();
-    match v4.as_slice() {
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(*first),
-        _ => None,
-    }
-}
-
-fn change_policies(e: &mut Expected, model: &Model, id: Guid, how: How, asked: &[Policy]) {
-    let Some(endpoint) = model.endpoint(id) else {
-        return e.unnamed = true;
-    };
-    if how == How::Reset {
-        return e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
-    }
-    e.unnamed |= endpoint.remote.is_some();
-    if endpoint.remote.is_some() && !asked.is_empty() && how == How::Add {
-        return e.wrong([HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION]);
-    }
-    match combine(&endpoint.policies, how, asked) {
-        None => e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]),
-        Some(together) => {
-            policy_list(e, model, &together, model.network(endpoint.network), Some(id));
-            let after = Endpoint { policies: together.clone(), ..endpoint.clone() };
-            let led = model.balancers.iter().any(|it| it.endpoints.contains(&id));
-            if led && model.is_station(&after) {
-                e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
-            }
-            if endpoint.place == Some(model.host_default) {
-                on_host(e, &together);
-            }
-        }
-    }
-}
-
-/// The policies after a modification (hcn.md 3.9); `None` when one that is to be removed is not there.
-pub fn combine(present: &[Policy], how: How, asked: &[Policy]) -> Option<Vec<Policy>> {
-    let mut result = present.to_vec();
-    match how {
-        How::Add => result.extend(asked.iter().cloned()),
-        How::Update => {
-            let name = |policy: &Policy| render::policy(policy)["Type"].clone();
-            let fixed = |policy: &&Policy| {
-                let name = name(policy);
-                !["ACL", "L4Proxy", "L4WFPPROXY", "TierAcl", "QOS"].iter().any(|one| name == *one)
-            };
-            let asked_for: Vec<_> = asked.iter().map(render::policy).collect();
-            let is_asked_for = |policy: &Policy| asked_for.contains(&render::policy(policy));
-            // Everything that cannot be changed, and nothing else: what can be goes.
-            let clears = present.iter().filter(fixed).count() == asked.len()
-                && present.iter().filter(fixed).all(is_asked_for);
-            result.retain(|policy| {
-                !asked.iter().any(|other| name(other) == name(policy))
-                    && (!clears || fixed(&policy))
-            });
-            result.extend(asked.iter().cloned());
-        }
-        How::Remove => {
-            for policy in asked {
-                let wanted = render::policy(policy);
-                let place = result.iter().position(|other| render::policy(other) == wanted)?;
-                result.remove(place);
-            }
-        }
-        How::Refresh | How::Reset => {}
-    }
-    Some(result)
-}
-
 fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
     must_exist(e, model, Kind::Namespace, namespace);
     must_exist(e, model, Kind::Endpoint, endpoint);
@@ -606,27 +435,24 @@ fn attach(e: &mut Expected, model: &Model, namespace: Guid, endpoint: Guid) {
         e.wrong([HResult::HCN_E_ENDPOINT_NAMESPACE_ALREADY_EXISTS]);
     }
     // What is on the wire past the host has no place in a machine, unless it has an address by which the host can lead to it.
-    let machine = model.namespace(namespace).is_some_and(|namespace| namespace.guest);
+    let machine = model.is_machine(namespace);
+    if machine {
+        in_machine(e, &endpoint.policies);
+    }
     if machine && model.is_station(endpoint) && endpoint.addresses.is_empty() {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
     if namespace == model.host_default {
         on_host(e, &endpoint.policies);
+        if model.routes.iter().any(|route| route.endpoints.contains(&endpoint.id)) {
+            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+        }
         if model.network(endpoint.network).is_some_and(|it| it.mode == Mode::Transparent) {
             e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
         if model.network(endpoint.network).is_some_and(|network| network.mode == Mode::Private) {
             e.perhaps([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
-    }
-}
-
-/// An endpoint in HostDefault has no interface of its own on which these could be enforced.
-fn on_host(e: &mut Expected, policies: &[Policy]) {
-    let of_interface =
-        |policy: &Policy| matches!(policy, Policy::Qos(_) | Policy::Mtu(_) | Policy::PortName(_));
-    if policies.iter().any(of_interface) {
-        e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
 }
 

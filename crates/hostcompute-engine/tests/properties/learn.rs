@@ -7,14 +7,16 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::command::{
-    AddressWish, BalancerWish, Command, EndpointWish, Filter, How, Kind, MacWish, NetworkWish,
-    PREFIXES, Policy, Pool, RANGES, VIPS,
+    AddressWish, BalancerWish, Command, EndpointWish, Filter, How, KINDS, Kind, MacWish,
+    NetworkWish, PREFIXES, Pick, Policy, Pool, STATES, VIPS,
 };
+use crate::detours::Route;
 use crate::drive::World;
+use crate::guests::GuestService;
 use crate::model::{
     Balancer, Endpoint, Mode, Model, Namespace, Network, Subnet, addresses_of, subnets_of,
 };
-use crate::{expect, render};
+use crate::{detours, expect, guests, policies, remotes, render, sets};
 
 type Learned = Result<(), String>;
 
@@ -86,27 +88,71 @@ pub fn learn(world: &mut World, command: &Command, reply: Reply) -> Learned {
             Ok(())
         }
         Command::Enumerate(kind, filter) => enumerated(&world.model, *kind, *filter, &reply),
-        Command::Remote { network, add, range, vsid, host } => {
-            let id = world.model.pick(Kind::Network, *network);
-            let network = world.model.networks.iter_mut().find(|network| network.id == id);
-            let remotes = &mut network.ok_or("a missing network was modified")?.remotes;
-            let range = RANGES[*range].parse().map_err(|error| format!("{error}"))?;
-            let remote = (range, *vsid, *host);
-            remotes.retain(|other| *other != remote);
-            remotes.extend(add.then_some(remote));
+        Command::CreateRoute(wish) => {
+            let id = created(reply, render::ids(Kind::Route, wish.id))?;
+            let endpoints = picked(&world.model, &wish.endpoints);
+            let entries = detours::entries(&world.model, &endpoints, &wish.entries);
+            world.model.routes.push(Route { id, endpoints, entries });
+            Ok(())
+        }
+        Command::CreateGuestService(wish) => {
+            let id = created(reply, render::ids(Kind::GuestService, wish.id))?;
+            let service = GuestService { id, flags: wish.flags, state: "Created" };
+            world.model.guest_services.push(service);
+            Ok(())
+        }
+        Command::MoveGuestService(pick, state) => {
+            let id = world.model.pick(Kind::GuestService, *pick);
+            let mut services = world.model.guest_services.iter_mut();
+            let service = services.find(|service| service.id == id);
+            service.ok_or("a missing guest network service was moved")?.state = STATES[*state];
+            Ok(())
+        }
+        Command::Remotes { network, how, remotes } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = remotes::combine(&network.remotes, *how, remotes);
+            network.remotes = left.ok_or("a missing remote subnet was removed")?;
+            Ok(())
+        }
+        Command::Sets { network, how, sets } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = sets::combine(&network.sets, *how, sets);
+            network.sets = left.ok_or("the sets cannot be changed so")?;
+            Ok(())
+        }
+        Command::NetworkRules { network, how, rules } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = policies::combine_rules(&network.rules, *how, rules);
+            network.rules = left.ok_or("a missing rule was removed")?;
             Ok(())
         }
         Command::HostRoute { network, add } => {
-            let id = world.model.pick(Kind::Network, *network);
-            let network = world.model.networks.iter_mut().find(|network| network.id == id);
-            network.ok_or("a missing network was modified")?.host_route = *add;
+            modified(&mut world.model, *network)?.host_route = *add;
             Ok(())
         }
+        Command::ModifyRoute(_) => Err("a route was modified".into()),
         Command::ChangeDns(_) | Command::Open(..) | Command::Query(..) | Command::Stats(_) => {
             Ok(())
         }
         Command::Garbage { .. } => Err("garbage was accepted".into()),
     }
+}
+
+fn modified(model: &mut Model, pick: Pick) -> Result<&mut Network, String> {
+    let id = model.pick(Kind::Network, pick);
+    model.network_mut(id).ok_or("a missing network was modified".into())
+}
+
+/// The endpoints that are meant, each once.
+fn picked(model: &Model, picks: &[Pick]) -> Vec<Guid> {
+    let mut endpoints: Vec<Guid> = Vec::new();
+    for pick in picks {
+        let endpoint = model.pick(Kind::Endpoint, *pick);
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints
 }
 
 /// The id of a new object: the parameter, else the document's, else any new one.
@@ -174,10 +220,21 @@ fn network(world: &mut World, wish: &NetworkWish, id: Guid) -> Learned {
     let flags = wish.flags;
     let (remotes, host_route) = (Vec::new(), false);
     let fenced = wish.kind == FENCED;
-    let source_mac = render::source_mac(wish);
-    let network =
-        Network { id, name, mode, flags, subnets, pool, remotes, host_route, fenced, source_mac };
-    world.model.networks.push(network);
+    let (sets, rules) = (Vec::new(), Vec::new());
+    world.model.networks.push(Network {
+        id,
+        name,
+        mode,
+        flags,
+        subnets,
+        pool,
+        remotes,
+        host_route,
+        sets,
+        rules,
+        fenced,
+        source_mac: render::source_mac(wish),
+    });
     Ok(())
 }
 
@@ -279,21 +336,28 @@ fn resolve_ports(wished: &[Policy], document: &Value) -> Result<Vec<Policy>, Str
 
 /// Whether a policy's document says what is wanted: no more, and defaults left out.
 fn says(found: &Value, wanted: &Value) -> bool {
-    let lasting = |value: &Value| {
-        let default = value.is_null()
-            || value == 0
-            || value == ""
-            || value.as_array().is_some_and(Vec::is_empty);
-        !default
-    };
-    let members = |policy: &Value| -> Vec<(String, Value)> {
-        let settings = policy["Settings"].as_object().cloned().unwrap_or_default();
-        let mut members: Vec<(String, Value)> =
-            settings.into_iter().filter(|(_, v)| lasting(v)).collect();
-        members.sort_by(|a, b| a.0.cmp(&b.0));
-        members
-    };
-    found["Type"] == wanted["Type"] && members(found) == members(wanted)
+    found["Type"] == wanted["Type"] && said(&found["Settings"], &wanted["Settings"])
+}
+
+/// Whether two documents say the same when what is default is left out, at any depth.
+fn said(found: &Value, wanted: &Value) -> bool {
+    plain(found) == plain(wanted)
+}
+
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let lasting = |value: &Value| {
+                let empty = value.as_array().is_some_and(Vec::is_empty)
+                    || value.as_object().is_some_and(serde_json::Map::is_empty);
+                !(value.is_null() || value == 0 || value == "" || value == false || empty)
+            };
+            let members = members.iter().map(|(name, value)| (name.clone(), plain(value)));
+            members.filter(|(_, value)| lasting(value)).collect()
+        }
+        Value::Array(items) => items.iter().map(plain).collect(),
+        other => other.clone(),
+    }
 }
 
 fn change_policies(world: &mut World, id: Guid, how: How, asked: &[Policy]) -> Learned {
@@ -303,7 +367,7 @@ fn change_policies(world: &mut World, id: Guid, how: How, asked: &[Policy]) -> L
         return ensure(unchanged, || format!("an endpoint elsewhere took {asked:?}"));
     }
     let together =
-        expect::combine(&present.policies, how, asked).ok_or("a missing policy was removed")?;
+        policies::combine(&present.policies, how, asked).ok_or("a missing policy was removed")?;
     let document = world.document(Kind::Endpoint, id)?;
     let policies = resolve_ports(&together, &document)?;
     if let Some(endpoint) = world.model.endpoint_mut(id) {
@@ -313,13 +377,7 @@ fn change_policies(world: &mut World, id: Guid, how: How, asked: &[Policy]) -> L
 }
 
 fn balancer(model: &Model, wish: &BalancerWish, id: Guid) -> Balancer {
-    let mut endpoints: Vec<Guid> = Vec::new();
-    for pick in &wish.endpoints {
-        let endpoint = model.pick(Kind::Endpoint, *pick);
-        if !endpoints.contains(&endpoint) {
-            endpoints.push(endpoint);
-        }
-    }
+    let endpoints = picked(model, &wish.endpoints);
     let vips = wish.vips.iter().filter_map(|which| VIPS[*which].parse().ok()).collect();
     Balancer { id, endpoints, vips, mappings: wish.mappings.clone(), extra: wish.extra }
 }
@@ -373,7 +431,7 @@ fn enumerated(model: &Model, kind: Kind, filter: Filter, reply: &Reply) -> Learn
 
 /// Whether every object is listed and its document says what the model says.
 pub fn compare_documents(world: &mut World) -> Learned {
-    for kind in [Kind::Network, Kind::Namespace, Kind::Endpoint, Kind::Balancer] {
+    for kind in KINDS {
         let (found, wanted) = (world.list(kind, "")?, world.model.ids(kind));
         ensure(found == wanted, || format!("{kind:?}: listed {found:?}, not {wanted:?}"))?;
         for id in wanted {
@@ -385,6 +443,8 @@ pub fn compare_documents(world: &mut World) -> Learned {
                 Kind::Namespace => compare_namespace(&world.model, id, &document)?,
                 Kind::Endpoint => compare_endpoint(&world.model, id, &document)?,
                 Kind::Balancer => compare_balancer(&world.model, id, &document)?,
+                Kind::Route => compare_route(&world.model, id, &document)?,
+                Kind::GuestService => guests::compare(&world.model, id, &document)?,
             }
         }
     }
@@ -397,6 +457,21 @@ fn compare_network(model: &Model, id: Guid, document: &Value) -> Learned {
     ensure(flags == u64::from(network.flags), || format!("Flags {flags}"))?;
     let name = document["Name"].as_str();
     ensure(network.name.is_none() || name == network.name.as_deref(), || format!("Name {name:?}"))?;
+    let said = |kind: &str| -> Vec<Value> {
+        let policies = document["Policies"].as_array().into_iter().flatten();
+        policies.filter(|policy| policy["Type"] == kind).cloned().collect()
+    };
+    let same = |found: &[Value], wanted: &[Value]| {
+        found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| says(a, b))
+    };
+    let rules: Vec<Value> = network.rules.iter().map(render::network_rule).collect();
+    let found = said("NetworkACL");
+    ensure(same(&found, &rules), || format!("rules {found:?}, not {rules:?}"))?;
+    let sets: Vec<Value> = network.sets.iter().map(sets::policy_of).collect();
+    let found = said("SetPolicy");
+    ensure(same(&found, &sets), || format!("sets {found:?}, not {sets:?}"))?;
+    let found = said("RemoteSubnetRoute").len();
+    ensure(found == network.remotes.len(), || format!("{found} remote subnets"))?;
     let subnets: Vec<IpNet> = subnets_of(document).into_iter().map(|(prefix, _)| prefix).collect();
     ensure(subnets == network.prefixes(), || format!("subnets {subnets:?}"))
 }
@@ -447,6 +522,24 @@ fn compare_endpoint(model: &Model, id: Guid, document: &Value) -> Learned {
         }
         None => resolve_ports(&endpoint.policies, document).map(drop),
     }
+}
+
+fn compare_route(model: &Model, id: Guid, document: &Value) -> Learned {
+    let route = model.routes.iter().find(|other| other.id == id).ok_or("no such route")?;
+    let found = document["HostComputeEndpoints"].as_array().into_iter().flatten();
+    let found: Vec<&str> = found.filter_map(Value::as_str).collect();
+    let wanted: Vec<String> = route.endpoints.iter().map(Guid::to_upper).collect();
+    ensure(found == wanted, || format!("route {id} has {found:?}, not {wanted:?}"))?;
+    // Under both names by which it is known (hcn.md 2.18).
+    for name in ["Routes", "Setting"] {
+        let found = document[name].as_array().cloned().unwrap_or_default();
+        let wanted: Vec<Value> =
+            route.entries.iter().map(|(entry, _)| detours::settings(entry)).collect();
+        let same = found.len() == wanted.len()
+            && found.iter().zip(&wanted).all(|(found, wanted)| said(found, wanted));
+        ensure(same, || format!("route {id} reads {found:?}, not {wanted:?}"))?;
+    }
+    Ok(())
 }
 
 fn compare_balancer(model: &Model, id: Guid, document: &Value) -> Learned {

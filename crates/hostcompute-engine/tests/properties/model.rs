@@ -10,7 +10,10 @@ use hostcompute_schema::Guid;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::command::{Extra, Kind, MISSES, Pick, Policy};
+use crate::command::{Extra, Kind, MISSES, Pick, Policy, Rule};
+use crate::detours::Route;
+use crate::guests::GuestService;
+use crate::sets::Set;
 
 /// The id of namespace HostDefault is the service's choice; the model learns it from the first enumeration.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,8 @@ pub struct Model {
     pub namespaces: Vec<Namespace>,
     pub endpoints: Vec<Endpoint>,
     pub balancers: Vec<Balancer>,
+    pub routes: Vec<Route>,
+    pub guest_services: Vec<GuestService>,
     /// What the HostDefault namespace holds, in order of attachment.
     pub on_host: Vec<Guid>,
     /// Ports of the host that a foreign program holds: protocol and number.
@@ -48,6 +53,9 @@ pub struct Network {
     /// What is behind other hosts: range, virtual subnet, host.
     pub remotes: Vec<(IpNet, u32, u8)>,
     pub host_route: bool,
+    pub sets: Vec<Set>,
+    /// For all its endpoints.
+    pub rules: Vec<Rule>,
     /// Reaches neither the host nor what is near it.
     pub fenced: bool,
     /// Under which MAC its endpoints are on the wire, where that is not the adapter's.
@@ -101,13 +109,25 @@ impl Model {
     /// Whether an endpoint is on the wire past the host: none of its policies wants the host in between.
     pub fn is_station(&self, endpoint: &Endpoint) -> bool {
         let guides = |policy: &Policy| {
-            matches!(policy, Policy::Acl(_) | Policy::Qos(_) | Policy::OutboundNat { .. })
+            let of_host = matches!(policy, Policy::Acl(_) | Policy::Qos(_) | Policy::Route(_));
+            let tier = matches!(policy, Policy::Tier(tier) if !tier.rules.is_empty());
+            of_host || tier || matches!(policy, Policy::OutboundNat { .. })
         };
-        let in_machine = |id: Guid| self.namespace(id).is_some_and(|namespace| namespace.guest);
         let network = self.network(endpoint.network);
-        !endpoint.place.is_some_and(in_machine)
-            && network.is_some_and(|network| network.mode == Mode::Transparent)
+        !endpoint.place.is_some_and(|place| self.is_machine(place))
+            && network.is_some_and(|it| it.mode == Mode::Transparent && it.rules.is_empty())
             && !endpoint.policies.iter().any(guides)
+    }
+
+    /// Whether a load balancer or a route leads packets to it, or from it.
+    pub fn is_led(&self, endpoint: Guid) -> bool {
+        let balanced = self.balancers.iter().any(|it| it.endpoints.contains(&endpoint));
+        balanced || self.routes.iter().any(|it| it.endpoints.contains(&endpoint))
+    }
+
+    /// Whether a namespace is inside of a virtual machine.
+    pub fn is_machine(&self, namespace: Guid) -> bool {
+        self.namespace(namespace).is_some_and(|namespace| namespace.guest)
     }
 
     /// The object that a pick means.
@@ -131,6 +151,8 @@ impl Model {
             }
             Kind::Endpoint => self.endpoints.iter().map(|endpoint| endpoint.id).collect(),
             Kind::Balancer => self.balancers.iter().map(|balancer| balancer.id).collect(),
+            Kind::Route => self.routes.iter().map(|route| route.id).collect(),
+            Kind::GuestService => self.guest_services.iter().map(|service| service.id).collect(),
         }
     }
 
@@ -140,6 +162,10 @@ impl Model {
 
     pub fn network(&self, id: Guid) -> Option<&Network> {
         self.networks.iter().find(|network| network.id == id)
+    }
+
+    pub fn network_mut(&mut self, id: Guid) -> Option<&mut Network> {
+        self.networks.iter_mut().find(|network| network.id == id)
     }
 
     pub fn endpoint(&self, id: Guid) -> Option<&Endpoint> {
@@ -228,8 +254,14 @@ impl Model {
                     balancer.endpoints.retain(|endpoint| *endpoint != id);
                 }
                 self.balancers.retain(|balancer| !balancer.endpoints.is_empty());
+                for route in &mut self.routes {
+                    route.endpoints.retain(|endpoint| *endpoint != id);
+                }
+                self.routes.retain(|route| !route.endpoints.is_empty());
             }
             Kind::Balancer => self.balancers.retain(|balancer| balancer.id != id),
+            Kind::Route => self.routes.retain(|route| route.id != id),
+            Kind::GuestService => self.guest_services.retain(|service| service.id != id),
         }
     }
 
@@ -241,6 +273,7 @@ impl Model {
         };
         let gone = self.networks.iter().filter(|network| !lasting(network));
         let gone: Vec<Guid> = gone.map(|network| network.id).collect();
+        self.guest_services.clear();
         let namespaces = self.ids(Kind::Namespace);
         namespaces.into_iter().for_each(|namespace| self.delete(Kind::Namespace, namespace));
         gone.into_iter().for_each(|network| self.delete(Kind::Network, network));

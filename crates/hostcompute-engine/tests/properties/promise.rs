@@ -6,10 +6,13 @@
 
 use std::net::IpAddr;
 
-use hostcompute_engine::sim::{Connection, Origin, Outcome, Reach, Receiver};
+use hostcompute_engine::sim::{Connection, Delivery, Origin, Outcome, Reach, Receiver};
 
-use crate::command::{Extra, PORT_LISTS, PROTOCOL_LISTS, Policy, REMOTES, Rule};
+use crate::command::{Extra, Policy, REMOTES};
+use crate::detours::{Course, course};
 use crate::model::{Endpoint, Mode, Model, Network};
+use crate::rules::{self, Packet, contains};
+use crate::sidecars::{Taken, taken};
 
 const SOURCE_PORT: u16 = 40_000;
 pub const HOST: &str = "198.51.100.1";
@@ -62,6 +65,33 @@ impl Walk<'_> {
         endpoint.place.is_some_and(|place| place != self.model.host_default)
     }
 
+    /// Whether a proxy inside the namespace takes the connection, or may; then it goes nowhere else.
+    fn caught(&self, from: &Endpoint, packet: &Packet, got: Outcome) -> Result<bool, String> {
+        let port = match taken(self.model, from, false, packet) {
+            Taken::Nobody => return Ok(false),
+            Taken::Unsure => return Ok(true),
+            Taken::Port(port) => port,
+        };
+        let there = got.map(|delivery| (delivery.receiver, delivery.destination.port()));
+        if there == Ok((Receiver::Endpoint(from.id), port)) {
+            return Ok(true);
+        }
+        Err(format!("{packet:?} of {} should be taken at port {port}, got {got:?}", from.id))
+    }
+
+    /// Whether what is opened to an endpoint comes out at the port of its proxy, if it has one.
+    fn handed_over(&self, to: &Endpoint, packet: &Packet, got: Delivery) -> Result<(), String> {
+        let port = match taken(self.model, to, true, packet) {
+            Taken::Nobody => packet.port,
+            Taken::Unsure => return Ok(()),
+            Taken::Port(port) => port,
+        };
+        if got.destination.port() == port {
+            return Ok(());
+        }
+        Err(format!("{packet:?} should come to port {port} of {}, got {got:?}", to.id))
+    }
+
     fn between(&self, from: &Endpoint, to: &Endpoint) -> Result<(), String> {
         if from.id == to.id || from.place == to.place {
             return Ok(());
@@ -75,11 +105,20 @@ impl Walk<'_> {
             for (protocol, port) in PROBES {
                 let got = self.connect(Origin::Endpoint(from.id), destination, protocol, port);
                 let packet = Packet::new(source, destination, protocol, port);
+                if self.caught(from, &packet, got)? {
+                    continue;
+                }
                 let isolated = (from.flags | to.flags) & 2 != 0;
                 let together = same && self.network(from).together(source, destination);
-                let wanted = together && !isolated && packet.leaves(from) && packet.enters(to);
+                let wanted = together
+                    && !isolated
+                    && packet.leaves(self.model, from)
+                    && packet.enters(self.model, to);
                 let reached =
                     got.map(|delivery| delivery.receiver) == Ok(Receiver::Endpoint(to.id));
+                if let (true, Ok(delivery)) = (reached, got) {
+                    self.handed_over(to, &packet, delivery)?;
+                }
                 let fenced = self.network(from).fenced && self.is_plain(from) && !same;
                 if (same && wanted != reached) || ((apart || fenced) && reached) {
                     return Err(format!(
@@ -103,20 +142,27 @@ impl Walk<'_> {
             let (host, stranger) = foreign(address.is_ipv4());
             let outside = self.connect(Origin::Endpoint(from.id), stranger, 6, 443);
             let packet = Packet::new(source, stranger, 6, 443);
+            if self.caught(from, &packet, outside)? {
+                continue;
+            }
             let translated = from.policies.iter().any(|p| matches!(p, Policy::OutboundNat { .. }));
+            let course = course(self.model, from, stranger);
             let way_out = match network.mode {
                 Mode::Nat | Mode::Bridged | Mode::Transparent => true,
-                Mode::Overlay | Mode::Internal => translated,
+                Mode::Overlay | Mode::Internal => translated || course != Course::Usual,
                 Mode::Private => false,
             };
-            let wanted = way_out && packet.leaves(from);
+            let wanted = way_out && packet.leaves(self.model, from);
             let reached = outside.map(|delivery| delivery.receiver) == Ok(Receiver::Outside);
             if wanted != reached {
                 return Err(format!("{} -> outside: promised {wanted}, got {outside:?}", from.id));
             }
             if let (true, Ok(delivery)) = (wanted, outside) {
-                let own = network.is_on_wire() && !translated;
-                let seen = if own || exempt(from, stranger) { source } else { host };
+                // What leaves a network that masks nobody keeps its address, and so does what a route says so of.
+                let masks = network.mode == Mode::Nat || translated;
+                let kept = matches!(course, Course::Detour { encapsulated: false, .. });
+                let own = !masks || kept || exempt(from, stranger);
+                let seen = if own { source } else { host };
                 if delivery.source != seen {
                     return Err(format!(
                         "{} appears outside as {}, not {seen}",
@@ -125,16 +171,20 @@ impl Walk<'_> {
                 }
             }
             if network.mode == Mode::Private || network.fenced {
-                let host = self.connect(Origin::Endpoint(from.id), host, 6, 443);
-                if host.is_ok() {
+                let packet = Packet::new(source, host, 6, 443);
+                let got = self.connect(Origin::Endpoint(from.id), host, 6, 443);
+                if !self.caught(from, &packet, got)? && got.is_ok() {
                     return Err(format!("{} of a closed network reaches the host", from.id));
                 }
             } else if let Some(gateway) =
                 network.gateway_of(source).filter(|_| !network.is_on_wire())
             {
                 let got = self.connect(Origin::Endpoint(from.id), gateway, 6, 443);
+                if self.caught(from, &Packet::new(source, gateway, 6, 443), got)? {
+                    continue;
+                }
                 let open = (network.mode != Mode::Overlay || network.host_route) && !network.fenced;
-                let wanted = open && Packet::new(source, gateway, 6, 443).leaves(from);
+                let wanted = open && Packet::new(source, gateway, 6, 443).leaves(self.model, from);
                 if wanted != (got.map(|delivery| delivery.receiver) == Ok(Receiver::Host)) {
                     return Err(format!(
                         "{} -> its gateway: promised {wanted}, got {got:?}",
@@ -157,7 +207,11 @@ impl Walk<'_> {
             if bridged && network.leads_nowhere() {
                 continue;
             }
-            let admitted = bridged && Packet::new(stranger, address, 6, 80).enters(to);
+            // An Internal network lets in what comes from where it sends under its own addresses.
+            let course = course(self.model, to, stranger);
+            let known = matches!(course, Course::Detour { encapsulated: false, .. });
+            let open = bridged || (network.mode == Mode::Internal && known);
+            let admitted = open && Packet::new(stranger, address, 6, 80).enters(self.model, to);
             if from_outside.is_ok() != admitted && !on_host {
                 return Err(format!(
                     "{} from outside: promised {admitted}, got {from_outside:?}",
@@ -173,7 +227,7 @@ impl Walk<'_> {
                     // Bridged endpoints see the host as one machine among others.
                     let host = foreign(address.is_ipv4()).0;
                     let source = if bridged { host } else { gateway };
-                    Packet::new(source, address, 6, 80).enters(to)
+                    Packet::new(source, address, 6, 80).enters(self.model, to)
                 }
                 None => false,
             };
@@ -208,8 +262,13 @@ impl Walk<'_> {
                     continue;
                 }
                 let packet = Packet::new(source, there, 6, 80);
-                let wanted = together && !isolated && packet.leaves(from);
+                let wanted = together && !isolated && packet.leaves(self.model, from);
                 let got = self.connect(Origin::Endpoint(from.id), there, 6, 80);
+                let course = course(self.model, from, there);
+                let elsewhere = matches!(course, Course::Detour { hop: true, .. });
+                if self.caught(from, &packet, got)? || elsewhere {
+                    continue;
+                }
                 let address = crate::render::provider(*host).parse();
                 let address = address.map_err(|error| format!("{error}"))?;
                 let reached = got.map(|d| d.receiver) == Ok(Receiver::Beyond(address));
@@ -217,8 +276,9 @@ impl Walk<'_> {
                     return Err(format!("{} -> {there}: promised {wanted}, got {got:?}", from.id));
                 }
                 let back = self.connect(Origin::Beyond(there, *vsid), source, 6, 80);
-                let wanted =
-                    together && !isolated && Packet::new(there, source, 6, 80).enters(from);
+                let wanted = together
+                    && !isolated
+                    && Packet::new(there, source, 6, 80).enters(self.model, from);
                 let reached = back.map(|d| d.receiver) == Ok(Receiver::Endpoint(from.id));
                 if wanted != reached {
                     return Err(format!("{there} -> {}: promised {wanted}, got {back:?}", from.id));
@@ -245,7 +305,8 @@ impl Walk<'_> {
                 let Policy::Mapping { protocol, external, internal } = policy else { continue };
                 let got = self.connect(Origin::Outside(stranger), host, *protocol, *external);
                 let reached = got.map(|d| d.receiver) == Ok(Receiver::Endpoint(endpoint.id));
-                let admitted = Packet::new(stranger, inner, *protocol, *internal).enters(endpoint);
+                let admitted =
+                    Packet::new(stranger, inner, *protocol, *internal).enters(self.model, endpoint);
                 let wanted = endpoint.place.is_some() && admitted;
                 if wanted != reached {
                     return Err(format!(
@@ -278,7 +339,7 @@ impl Walk<'_> {
                 let mut backends =
                     balancer.endpoints.iter().filter_map(|id| self.model.endpoint(*id));
                 let complete = backends.all(|endpoint| {
-                    let open = rules(endpoint, true).next().is_none();
+                    let open = !rules::are_there(self.model, endpoint, true);
                     let network = self.network(endpoint);
                     let seen = network.mode != Mode::Private && !network.leads_nowhere();
                     let reachable = first_of_family(endpoint, vip).is_some();
@@ -330,75 +391,4 @@ fn exempt(endpoint: &Endpoint, destination: IpAddr) -> bool {
         }
         _ => false,
     })
-}
-
-fn contains(prefix: &str, address: IpAddr) -> bool {
-    prefix.parse::<ipnet::IpNet>().is_ok_and(|net| net.contains(&address))
-}
-
-fn rules(endpoint: &Endpoint, inbound: bool) -> impl Iterator<Item = &Rule> {
-    endpoint.policies.iter().filter_map(move |policy| match policy {
-        Policy::Acl(rule) if rule.inbound == inbound => Some(rule),
-        _ => None,
-    })
-}
-
-/// A packet as access rules see it.
-struct Packet {
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: u8,
-    source_port: u16,
-    port: u16,
-}
-
-impl Packet {
-    fn new(source: IpAddr, destination: IpAddr, protocol: u8, port: u16) -> Self {
-        let source_port = if protocol == 1 { 0 } else { SOURCE_PORT };
-        Self { source, destination, protocol, source_port, port }
-    }
-
-    fn leaves(&self, endpoint: &Endpoint) -> bool {
-        decide(endpoint, false, |rule| {
-            self.hits(rule, self.destination, self.source_port, self.port)
-        })
-    }
-
-    fn enters(&self, endpoint: &Endpoint) -> bool {
-        decide(endpoint, true, |rule| self.hits(rule, self.source, self.port, self.source_port))
-    }
-
-    fn hits(&self, rule: &Rule, remote: IpAddr, local_port: u16, remote_port: u16) -> bool {
-        let protocols = PROTOCOL_LISTS[rule.protocols];
-        let protocol = matches!(protocols, "" | "256")
-            || protocols.split(',').any(|one| one == self.protocol.to_string());
-        let address = rule.remote.is_empty()
-            || rule.remote.iter().any(|which| contains(REMOTES[*which], remote));
-        let within = |list: Option<usize>, port: u16| {
-            list.is_none_or(|which| in_list(PORT_LISTS[which], port))
-        };
-        protocol
-            && address
-            && within(rule.local_ports, local_port)
-            && within(rule.remote_ports, remote_port)
-    }
-}
-
-fn in_list(list: &str, port: u16) -> bool {
-    list.split(',').any(|item| {
-        let mut ends = item.split('-').filter_map(|end| end.parse::<u16>().ok());
-        let first = ends.next();
-        let last = ends.next().or(first);
-        first.is_some_and(|first| first <= port) && last.is_some_and(|last| port <= last)
-    })
-}
-
-/// The first rule by priority decides, Block before Allow among equals; a direction with rules denies the rest.
-fn decide(endpoint: &Endpoint, inbound: bool, hits: impl Fn(&Rule) -> bool) -> bool {
-    let mut ordered: Vec<&Rule> = rules(endpoint, inbound).collect();
-    if ordered.is_empty() {
-        return true;
-    }
-    ordered.sort_by_key(|rule| (rule.priority, rule.allow));
-    ordered.into_iter().find(|rule| hits(rule)).is_some_and(|rule| rule.allow)
 }

@@ -5,11 +5,12 @@ use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use crate::command::{
-    AddressWish, BAD_ACLS, BalancerWish, EndpointWish, Extra, Filter, Gateway, How, IdWish, Kind,
-    MacWish, NAMESPACE_TYPES, NamespaceWish, Naming, NetworkWish, PORT_LISTS, PREFIXES,
-    PROTOCOL_LISTS, Policy, Pool, RANGES, REMOTES, Rule, Spelling, SubnetWish, TYPES,
-    UNKNOWN_POLICIES, VIPS,
+    Action, AddressWish, BAD_ACLS, BalancerWish, EndpointWish, Extra, Filter, Gateway,
+    GuestServiceWish, How, IdWish, Kind, MacWish, NAMESPACE_TYPES, NamespaceWish, Naming,
+    NetworkWish, PORT_LISTS, PREFIXES, PROTOCOL_LISTS, Policy, Pool, RANGES, REMOTES, RemoteWish,
+    RouteWish, Rule, Spelling, SubnetWish, TYPES, Tier, UNKNOWN_POLICIES, VIPS,
 };
+use crate::{detours, sets, sidecars};
 
 /// The ids that callers choose: the same few, so that they collide.
 pub fn chosen_id(kind: Kind, number: u8) -> Guid {
@@ -184,7 +185,8 @@ pub fn provider_policy(host: u8) -> Value {
 }
 
 /// What is behind another host.
-pub fn remote_subnet(range: usize, vsid: u32, host: u8) -> Value {
+pub fn remote_subnet(wish: &RemoteWish) -> Value {
+    let RemoteWish { range, vsid, host } = *wish;
     json!({"Type": "RemoteSubnetRoute", "Settings": {
         "DestinationPrefix": RANGES[range],
         "IsolationId": vsid,
@@ -252,17 +254,59 @@ pub fn policy(policy: &Policy) -> Value {
             let exceptions: Vec<&str> = exceptions.iter().map(|which| REMOTES[*which]).collect();
             ("OutBoundNAT", json!({"Exceptions": exceptions, "MaxPortPoolUsage": most}))
         }
+        Policy::Route(entry) => ("SDNRoute", detours::settings(entry)),
+        Policy::Sidecar(sidecar) => ("L4WFPPROXY", sidecars::settings(sidecar)),
+        Policy::Tier(tier) => ("TierAcl", tier_settings(tier)),
         Policy::Unknown(which) => (UNKNOWN_POLICIES[*which], json!({})),
     };
     json!({"Type": kind, "Settings": settings})
 }
 
+/// A rule of a network, for all its endpoints.
+pub fn network_rule(rule: &Rule) -> Value {
+    json!({"Type": "NetworkACL", "Settings": acl(rule)})
+}
+
 fn acl(rule: &Rule) -> Value {
+    let mut settings = packets(rule);
+    settings.insert("Action".into(), action(rule.action).into());
+    settings.insert("Direction".into(), if rule.inbound { "In" } else { "Out" }.into());
+    settings.insert("RuleType".into(), if rule.inner { "Host" } else { "Switch" }.into());
+    Value::Object(settings)
+}
+
+fn tier_settings(tier: &Tier) -> Value {
+    let one = |rule: &Rule| {
+        let mut settings = packets(rule);
+        settings.insert("TierAclRuleAction".into(), action(rule.action).into());
+        Value::Object(settings)
+    };
+    let rules: Vec<Value> = tier.rules.iter().map(one).collect();
+    let direction = if tier.inbound { "In" } else { "Out" };
+    json!({"Direction": direction, "Order": tier.order, "TierAclRules": rules})
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "Allow",
+        Action::Block => "Block",
+        Action::Pass => "Pass",
+    }
+}
+
+/// Which packets a rule means.
+fn packets(rule: &Rule) -> Map<String, Value> {
     let mut settings = Map::new();
     let mut put = |name: &str, value: Value| settings.insert(name.into(), value);
     let remotes: Vec<&str> = rule.remote.iter().map(|which| REMOTES[*which]).collect();
     if !PROTOCOL_LISTS[rule.protocols].is_empty() {
         put("Protocols", PROTOCOL_LISTS[rule.protocols].into());
+    }
+    if !rule.from_sets.is_empty() {
+        put("LocalAddresses", sets::names(&rule.from_sets).into());
+    }
+    if !rule.to_sets.is_empty() {
+        put("RemoteAddresses", sets::names(&rule.to_sets).into());
     }
     if !remotes.is_empty() {
         put("RemoteAddresses", remotes.join(",").into());
@@ -274,10 +318,22 @@ fn acl(rule: &Rule) -> Value {
         put("RemotePorts", PORT_LISTS[which].into());
     }
     put("Priority", rule.priority.into());
-    put("Action", if rule.allow { "Allow" } else { "Block" }.into());
-    put("Direction", if rule.inbound { "In" } else { "Out" }.into());
-    put("RuleType", "Switch".into());
-    Value::Object(settings)
+    settings
+}
+
+pub fn route(wish: &RouteWish, endpoints: &[Guid]) -> String {
+    let mut document = start(Kind::Route, wish.id);
+    let endpoints: Vec<String> = endpoints.iter().map(Guid::to_string).collect();
+    document.insert("HostComputeEndpoints".into(), endpoints.into());
+    let entries: Vec<Value> = wish.entries.iter().map(detours::settings).collect();
+    document.insert("Routes".into(), entries.into());
+    spell(document, wish.spelling)
+}
+
+pub fn guest_service(wish: &GuestServiceWish) -> String {
+    let mut document = start(Kind::GuestService, wish.id);
+    document.insert("Flags".into(), wish.flags.into());
+    spell(document, wish.spelling)
 }
 
 /// What backends see in place of the client.
