@@ -141,6 +141,22 @@ pub fn expect(model: &Model, command: &Command) -> Expected {
             must_exist(e, model, Kind::GuestService, model.pick(Kind::GuestService, *pick));
             guests::expect_move(e, *state);
         }
+        Command::Remotes { .. }
+        | Command::Sets { .. }
+        | Command::NetworkRules { .. }
+        | Command::HostRoute { .. } => of_network(e, model, command),
+        Command::Enumerate(_, Filter::Malformed) => e.wrong([HResult::HCN_E_INVALID_JSON]),
+        Command::Enumerate(..) => {}
+        Command::Garbage { .. } => {
+            e.wrong([HResult::HCN_E_INVALID_JSON, HResult::HCN_E_GUID_CONVERSION_FAILURE]);
+        }
+    }
+    expected
+}
+
+/// How a change of a network's policies may end.
+fn of_network(e: &mut Expected, model: &Model, command: &Command) {
+    match command {
         Command::Remotes { network, how, remotes } => {
             let id = model.pick(Kind::Network, *network);
             must_exist(e, model, Kind::Network, id);
@@ -167,13 +183,8 @@ pub fn expect(model: &Model, command: &Command) -> Expected {
                 e.wrong([HResult::HCN_E_POLICY_NOT_FOUND]);
             }
         }
-        Command::Enumerate(_, Filter::Malformed) => e.wrong([HResult::HCN_E_INVALID_JSON]),
-        Command::Enumerate(..) => {}
-        Command::Garbage { .. } => {
-            e.wrong([HResult::HCN_E_INVALID_JSON, HResult::HCN_E_GUID_CONVERSION_FAILURE]);
-        }
+        _ => {}
     }
-    expected
 }
 
 fn must_exist(e: &mut Expected, model: &Model, kind: Kind, id: Guid) {

@@ -108,34 +108,42 @@ pub fn learn(world: &mut World, command: &Command, reply: Reply) -> Learned {
             service.ok_or("a missing guest network service was moved")?.state = STATES[*state];
             Ok(())
         }
-        Command::Remotes { network, how, remotes } => {
-            let network = modified(&mut world.model, *network)?;
-            let left = remotes::combine(&network.remotes, *how, remotes);
-            network.remotes = left.ok_or("a missing remote subnet was removed")?;
-            Ok(())
-        }
-        Command::Sets { network, how, sets } => {
-            let network = modified(&mut world.model, *network)?;
-            let left = sets::combine(&network.sets, *how, sets);
-            network.sets = left.ok_or("the sets cannot be changed so")?;
-            Ok(())
-        }
-        Command::NetworkRules { network, how, rules } => {
-            let network = modified(&mut world.model, *network)?;
-            let left = policies::combine_rules(&network.rules, *how, rules);
-            network.rules = left.ok_or("a missing rule was removed")?;
-            Ok(())
-        }
-        Command::HostRoute { network, add } => {
-            modified(&mut world.model, *network)?.host_route = *add;
-            Ok(())
-        }
+        Command::Remotes { .. }
+        | Command::Sets { .. }
+        | Command::NetworkRules { .. }
+        | Command::HostRoute { .. } => of_network(world, command),
         Command::ModifyRoute(_) => Err("a route was modified".into()),
         Command::ChangeDns(_) | Command::Open(..) | Command::Query(..) | Command::Stats(_) => {
             Ok(())
         }
         Command::Garbage { .. } => Err("garbage was accepted".into()),
     }
+}
+
+/// A change of a network's policies.
+fn of_network(world: &mut World, command: &Command) -> Learned {
+    match command {
+        Command::Remotes { network, how, remotes } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = remotes::combine(&network.remotes, *how, remotes);
+            network.remotes = left.ok_or("a missing remote subnet was removed")?;
+        }
+        Command::Sets { network, how, sets } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = sets::combine(&network.sets, *how, sets);
+            network.sets = left.ok_or("the sets cannot be changed so")?;
+        }
+        Command::NetworkRules { network, how, rules } => {
+            let network = modified(&mut world.model, *network)?;
+            let left = policies::combine_rules(&network.rules, *how, rules);
+            network.rules = left.ok_or("a missing rule was removed")?;
+        }
+        Command::HostRoute { network, add } => {
+            modified(&mut world.model, *network)?.host_route = *add;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn modified(model: &mut Model, pick: Pick) -> Result<&mut Network, String> {
