@@ -25,15 +25,27 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done, 1 the request failed, 2 wrong usage, 3 no such object, 4 access denied.
-First steps: `hc doctor` tells whether this kernel can do it, `hc up FILE` makes what a file asks for,
-`hc topology` shows it, `hc down FILE` removes it again.";
+First steps:
+  hc doctor                         whether this kernel can do it
+  hc up examples/web.json           makes what a file asks for
+  hc topology                       shows it
+  hc down examples/web.json         removes it again
+  hc run --host-root -it -- sh      a container over this machine's own files
+
+Exit status:
+  0 done, 1 the request failed, 2 wrong usage, 3 no such object, 4 access denied
+  of run and exec the command's own, or 125 where hc failed, 126 and 127 where there is no command
+
+Environment, where no option says otherwise:
+  HOSTCOMPUTE_SOCKET, HOSTCOMPUTE_ADDRESS (with HOSTCOMPUTE_TOKEN_FILE)    the service
+  HOSTCOMPUTE_STATE_DIR, HOSTCOMPUTE_RUNTIME_DIR, HOSTCOMPUTE_HOST_NETNS,
+  HOSTCOMPUTE_STRICT, HOSTCOMPUTE_WAIT                                     as the global options";
 
 /// Options of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// How to print: a table for people, the document as JSON or YAML, or bare ids
+    /// How to print: a table for people, the document as JSON or YAML, or bare ids, one per line
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub output: Form,
     /// The socket of the service [default: that of the running service, if there is one]
@@ -59,7 +71,7 @@ pub struct Global {
     /// Refuse members that the schema does not know, instead of warning
     #[arg(long, global = true)]
     strict: bool,
-    /// How long to wait for another command that uses the same state, or for a service that restarts
+    /// How long to wait for another command that uses the same state, or for a service that restarts [default: 10]
     #[arg(long, global = true, value_name = "SECONDS")]
     wait: Option<u64>,
 }
@@ -100,15 +112,19 @@ pub enum Form {
     Table,
     Json,
     Yaml,
-    /// One id per line.
+    // One per line. A doc comment here would spread the possible values over eight lines of every command's help.
     Id,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make everything that host documents ask for and is not there yet
+    #[command(
+        after_help = "Example: hc up examples/web.json\n\nWhat is there already and is as the files say stays as it is; `hc diff` tells before."
+    )]
     Up {
-        #[arg(required = true)]
+        /// Host documents, JSON; `-` is standard input
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Also print the notifications of this run
         #[arg(long)]
@@ -116,12 +132,14 @@ pub enum Command {
     },
     /// Delete exactly what host documents name, and wait until the host is clean
     Down {
-        #[arg(required = true)]
+        /// The host documents that were given to `up`; `-` is standard input
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Show what `up` would do
     Diff {
-        #[arg(required = true)]
+        /// Host documents, JSON; `-` is standard input
+        #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Networks
@@ -142,7 +160,7 @@ pub enum Command {
     /// Guest network services, and ports of the host that are kept for guests
     #[command(subcommand)]
     Guestservice(GuestServiceVerb),
-    /// Compute systems: containers and virtual machines
+    /// Compute systems: containers, and processes of the host that are kept together
     #[command(subcommand)]
     System(SystemVerb),
     /// Run a command in a new container; the exit status is the command's, or 125 where hc failed
@@ -163,7 +181,7 @@ pub enum Command {
     Layer(LayerVerb),
     /// Show what is connected to what
     Topology {
-        /// Draw a picture instead of a tree
+        /// Draw a picture (SVG) instead of a tree; `-` is standard output
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
@@ -177,7 +195,7 @@ pub enum Command {
         /// One JSON document per line
         #[arg(long)]
         json: bool,
-        /// Only what happens to this network and its endpoints
+        /// Only what happens to this network and its endpoints: by GUID, beginning of a GUID, or name
         #[arg(long, value_name = "ID", requires = "follow")]
         network: Option<String>,
     },
@@ -198,7 +216,11 @@ pub enum Command {
     #[command(subcommand)]
     State(StateCommand),
     /// Print a completion script
-    Completions { shell: clap_complete::Shell },
+    #[command(after_help = "Example: hc completions bash > /etc/bash_completion.d/hc")]
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
     /// Print the version
     Version,
 }
@@ -212,10 +234,12 @@ pub enum GuestServiceVerb {
     Ports,
     /// Keep ports of the host from everybody else, until the standard input ends
     Hold {
+        /// The guest network service: by GUID, beginning of a GUID, or name
         id: String,
         /// One port, or `+COUNT` for so many next to each other, of both protocols
         #[arg(value_name = "PORT|+COUNT", value_parser = held_ports)]
         ports: HeldPorts,
+        /// Which ports: those of TCP, of UDP, or both
         #[arg(long, value_enum, default_value_t)]
         protocol: PortKind,
         /// Others may share the port
@@ -258,7 +282,7 @@ pub struct TraceArguments {
     /// Also send such a packet, by TCP, UDP or ICMP, and tell what the kernel does with it
     #[arg(long)]
     pub live: bool,
-    /// Draw the way as a picture
+    /// Draw the way as a picture (SVG); `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
@@ -268,8 +292,9 @@ pub struct TraceArguments {
 pub enum Verb {
     /// Make one from a document
     Create {
+        /// The document, JSON; `-` is standard input
         file: PathBuf,
-        /// The id that it shall have
+        /// The id that it shall have [default: what the document says, or a random one]
         #[arg(long, value_name = "GUID", value_parser = guid)]
         id: Option<Guid>,
     },
@@ -282,11 +307,12 @@ pub enum Verb {
 pub enum EndpointVerb {
     /// Make one from a document
     Create {
+        /// The document, JSON; `-` is standard input
         file: PathBuf,
-        /// The id that it shall have
+        /// The id that it shall have [default: what the document says, or a random one]
         #[arg(long, value_name = "GUID", value_parser = guid)]
         id: Option<Guid>,
-        /// The network that it shall be on, unless the document says so
+        /// The network that it shall be on, unless the document says so: by GUID, beginning of a GUID, or name
         #[arg(long, value_name = "ID")]
         network: Option<String>,
     },
@@ -301,7 +327,11 @@ pub enum NamespaceVerb {
     Object(NamespaceObjectVerb),
     /// Run a program inside
     #[cfg(unix)]
+    #[command(
+        after_help = "Example: hc namespace exec front -- ip address\n\nExit status: the program's; 126 where it cannot be run, 127 where it is not found."
+    )]
     Exec {
+        /// The namespace: by GUID, beginning of a GUID, or name
         id: String,
         /// The program and its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
@@ -314,18 +344,32 @@ pub enum NamespaceVerb {
 pub enum NamespaceObjectVerb {
     /// Make one, from a document if there is one
     Create {
+        /// The document, JSON; `-` is standard input [default: an empty one]
         file: Option<PathBuf>,
-        /// The id that it shall have
+        /// The id that it shall have [default: what the document says, or a random one]
         #[arg(long, value_name = "GUID", value_parser = guid)]
         id: Option<Guid>,
     },
     #[command(flatten)]
     Other(ObjectVerb),
     /// Plug an endpoint in
-    Add { id: String, endpoint: String },
+    Add {
+        /// The namespace: by GUID, beginning of a GUID, or name
+        id: String,
+        /// The endpoint, named the same ways
+        endpoint: String,
+    },
     /// Unplug an endpoint; it stays
-    Remove { id: String, endpoint: String },
+    Remove {
+        /// The namespace: by GUID, beginning of a GUID, or name
+        id: String,
+        /// The endpoint, named the same ways
+        endpoint: String,
+    },
 }
+
+const MODIFY_HELP: &str = r#"A request says what, how and with which settings; for an endpoint, for example:
+  { "ResourceType": "Policy", "RequestType": "Add", "Settings": { "Policies": [ ... ] } }"#;
 
 /// What every kind of object can do.
 #[derive(Debug, Subcommand)]
@@ -337,24 +381,39 @@ pub enum ObjectVerb {
         filter: Option<String>,
     },
     /// Show one
-    Show { id: String },
+    Show {
+        /// Its GUID, the unique beginning of that, or its name
+        id: String,
+    },
     /// Change one by a document: a request, or for load balancers the whole new document
-    Modify { id: String, file: PathBuf },
+    #[command(after_help = MODIFY_HELP)]
+    Modify {
+        /// Its GUID, the unique beginning of that, or its name
+        id: String,
+        /// The document, JSON; `-` is standard input
+        file: PathBuf,
+    },
     /// Delete some
     Delete {
+        /// Their GUIDs, unique beginnings of those, or names
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Show what went through its endpoints
-    Stats { id: String },
+    /// Show how many bytes and packets went through its endpoints
+    Stats {
+        /// Its GUID, the unique beginning of that, or its name
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SchemaCommand {
     /// Print the API's description
     Openapi {
+        /// Which API
         #[arg(long, value_enum, default_value_t)]
         api: Api,
+        /// In which form: OpenAPI 3.1, or Swagger 2.0 as it is published
         #[arg(long, value_enum, default_value_t)]
         format: Format,
         /// Leave out what is newer than this version of the schema
@@ -362,7 +421,9 @@ pub enum SchemaCommand {
         version: Option<SchemaVersion>,
     },
     /// Check a document, as far as the schema goes
+    #[command(after_help = "Example: hc schema validate examples/web.json")]
     Validate {
+        /// The document, JSON; `-` is standard input
         file: PathBuf,
         /// What it is, such as HostComputeNetwork [default: what its members suggest]
         #[arg(long = "type", value_name = "TYPE")]
@@ -393,7 +454,10 @@ pub enum StateCommand {
     /// Print it
     Export,
     /// Fill an empty state, and build what it says
-    Import { file: PathBuf },
+    Import {
+        /// What `export` printed; `-` is standard input
+        file: PathBuf,
+    },
 }
 
 fn guid(text: &str) -> Result<Guid, String> {
@@ -422,6 +486,25 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// Whoever asks for help gets it for everything that can be typed, within the width of a terminal.
+    #[test]
+    fn everything_is_explained() {
+        fn look(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path}: {} has no help", argument.get_id());
+            }
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.lines().all(|line| line.chars().count() <= 100), "{path}: {after}");
+            command
+                .get_subcommands()
+                .for_each(|next| look(next, &format!("{path} {}", next.get_name())));
+        }
+        let mut command = Arguments::command();
+        command.build();
+        look(&command, "hc");
     }
 
     #[test]

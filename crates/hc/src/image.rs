@@ -28,6 +28,7 @@ pub enum ImageVerb {
     },
     /// Import an image from a registry
     #[cfg(feature = "registry")]
+    #[command(after_help = "Example: hc image pull docker.io/library/alpine:3.22")]
     Pull {
         /// `HOST[:PORT]/PATH[:TAG][@DIGEST]`
         reference: String,
@@ -38,8 +39,11 @@ pub enum ImageVerb {
     },
     /// Write an image to a file or directory where nothing is; `-` is standard output
     Export {
+        /// Its name, or the beginning of its id
         image: String,
+        /// Where to
         target: PathBuf,
+        /// As what
         #[arg(long, value_enum, default_value_t, value_name = "FORM")]
         format: Format,
         /// Compress the archive as a whole
@@ -49,11 +53,20 @@ pub enum ImageVerb {
     /// List all images
     Ls,
     /// Show one
-    Show { image: String },
+    Show {
+        /// Its name, or the beginning of its id
+        image: String,
+    },
     /// Give an image another name
-    Tag { image: String, name: String },
+    Tag {
+        /// Its name, or the beginning of its id
+        image: String,
+        /// The other name
+        name: String,
+    },
     /// Take names away; by id, whole images. What nobody uses any more goes
     Rm {
+        /// Names, or beginnings of ids
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
     },

@@ -21,7 +21,9 @@ use crate::problem::{Done, Problem};
 pub enum LayerVerb {
     /// Make a layer of an archive (tar, compressed or not; `-` is standard input) or of a transport folder
     Import {
+        /// The directory that becomes the layer
         layer: PathBuf,
+        /// The archive or folder
         source: PathBuf,
         #[command(flatten)]
         parents: Parents,
@@ -30,7 +32,9 @@ pub enum LayerVerb {
     },
     /// Write a layer as an archive (.tar, .tar.gz, .tar.zst, `-`), or as a transport folder
     Export {
+        /// Its directory
         layer: PathBuf,
+        /// The archive or folder that is written
         target: PathBuf,
         /// What was written into a writable layer
         #[arg(long)]
@@ -38,23 +42,29 @@ pub enum LayerVerb {
     },
     /// Remove layers that nobody uses
     Destroy {
+        /// Their directories
         #[arg(required = true, value_name = "LAYER")]
         layers: Vec<PathBuf>,
     },
     /// Prepare a directory as a writable layer
     Init {
+        /// Its directory
         layer: PathBuf,
         #[command(flatten)]
         parents: Parents,
     },
     /// Mount the merged view of a writable layer and its parents upon its directory
     Attach {
+        /// Its directory
         layer: PathBuf,
         #[command(flatten)]
         parents: Parents,
     },
     /// Unmount the merged view
-    Detach { layer: PathBuf },
+    Detach {
+        /// Its directory
+        layer: PathBuf,
+    },
     /// List the layers of all images
     Ls,
 }

@@ -53,6 +53,11 @@ impl Problem {
     }
 }
 
+/// A failure of a document that nobody typed: hc made it, and a place in it would mean nothing.
+pub fn without_place(failure: Failure) -> Failure {
+    Failure { path: None, position: None, ..failure }
+}
+
 /// Whether the object that was named does not exist (not one that a document refers to).
 fn is_missing(failure: &Failure) -> bool {
     failure.is_not_found()

@@ -45,9 +45,15 @@ fn check(path: &Path, kind: Option<&str>) -> Done {
         })
     });
     let validated = validate(&file.text, wanted.transpose()?).map_err(|failures| {
-        Problem::Several(
-            failures.into_iter().map(|failure| Problem::in_file(&file.name, failure)).collect(),
-        )
+        let told = |failure: Failure| match failure.hresult {
+            // Its members tell no type.
+            HResult::E_INVALIDARG if kind.is_none() => Problem::Failed {
+                file: Some(file.name.clone()),
+                failure: Box::new(failure.hint("say it: --type HostComputeNetwork, for example")),
+            },
+            _ => Problem::in_file(&file.name, failure),
+        };
+        Problem::Several(failures.into_iter().map(told).collect())
     })?;
     object::warn(&file.name, &validated.warnings);
     print::line(&format!("{}: a valid {}", file.name, validated.schema.name))

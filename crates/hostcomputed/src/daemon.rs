@@ -165,6 +165,9 @@ impl Life<'_> {
         let (phase, watched) = watch::channel(Phase::Serving);
         let working = self.edge.clone();
         let (edge, looking) = (self.edge.clone(), watched.clone());
+        let at =
+            |listener: &UnixListener| Some(listener.local_addr().ok()?.as_pathname()?.to_owned());
+        let places: Vec<_> = listeners.iter().filter_map(at).collect();
         let sockets = edge.clone().serve(listeners, port, watched);
         let mut serving = tokio::spawn(async move {
             match console {
@@ -173,7 +176,7 @@ impl Life<'_> {
             }
         });
         self.notifier.ready();
-        tracing::info!("serving");
+        tracing::info!(sockets = ?places, "serving");
         let [terminate, interrupt] = &mut stops;
         let mut pulse = tokio::time::interval(PULSE);
         loop {

@@ -16,6 +16,7 @@ use super::port::Port;
 pub enum SystemVerb {
     /// Make one from a document
     Create {
+        /// The document (ComputeSystem), JSON; `-` is standard input
         file: PathBuf,
         /// The id that it shall have; unique on this host whatever its case
         #[arg(long)]
@@ -25,44 +26,75 @@ pub enum SystemVerb {
         start: bool,
     },
     /// Start one
-    Start { id: String },
+    Start {
+        /// Its id
+        id: String,
+    },
     /// List them
     Ls(Listing),
     /// Show what one is like
-    Show { id: String },
+    Show {
+        /// Its id
+        id: String,
+    },
     /// Ask for properties of one
     Properties {
+        /// Its id
         id: String,
         /// Statistics, ProcessList, Memory, ... [default: the basic ones]
         #[arg(value_name = "TYPE")]
         types: Vec<String>,
     },
     /// Change one by a document (ModifySettingRequest)
-    Modify { id: String, file: PathBuf },
+    Modify {
+        /// Its id
+        id: String,
+        /// The document, JSON; `-` is standard input
+        file: PathBuf,
+    },
     /// Stop all processes of one where they are
-    Pause { id: String },
+    Pause {
+        /// Its id
+        id: String,
+    },
     /// Let them go on
-    Resume { id: String },
-    /// Save one that is paused to a file
-    Save { id: String, file: PathBuf },
+    Resume {
+        /// Its id
+        id: String,
+    },
+    /// Save one that is paused to a file; containers cannot be saved
+    Save {
+        /// Its id
+        id: String,
+        /// Where to
+        file: PathBuf,
+    },
     /// Ask one to end by itself
     Shutdown {
+        /// Its id
         id: String,
         /// Wait until it has ended
         #[arg(short = 'w', long)]
         until_ended: bool,
     },
     /// End one at once
-    Terminate { id: String },
+    Terminate {
+        /// Its id
+        id: String,
+    },
     /// Wait until one has ended, and tell how
     Wait {
+        /// Its id
         id: String,
         /// Give up after so long
         #[arg(long, value_name = "SECONDS")]
         timeout: Option<u64>,
     },
     /// Tell what happens to one, until it ends
-    Events { id: String },
+    Events {
+        /// Its id
+        id: String,
+    },
     /// Print what its processes wrote
     Logs(LogArguments),
 }
@@ -81,6 +113,7 @@ pub struct Listing {
 /// `hc logs`.
 #[derive(Debug, Args)]
 pub struct LogArguments {
+    /// The system's id
     pub id: String,
     /// Go on with what is written from now on, until the system ends
     #[arg(short, long)]
@@ -116,8 +149,16 @@ pub struct CommandOptions {
     pub restricted: bool,
 }
 
+const RUN_HELP: &str = "\
+Examples:
+  hc run --host-root -- echo hello                        over this machine's own files
+  hc run -it --rootfs DIR -m 256 --cpus 1.5 -- sh         over a directory's
+  hc run -d --image HOST/PATH:TAG --network web -p 8080:80
+One of --host-root, --rootfs and --image says what it sees, or --scratch alone.";
+
 /// `hc run`.
 #[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
 pub struct RunArguments {
     /// Leave it running, and print its id
     #[arg(short, long)]
@@ -213,9 +254,11 @@ pub struct Root {
 
 /// `hc exec`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: hc exec -it job -- sh")]
 pub struct ExecArguments {
     #[command(flatten)]
     pub command: CommandOptions,
+    /// The system's id
     pub id: String,
     /// The command and its arguments
     #[arg(

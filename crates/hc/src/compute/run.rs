@@ -169,7 +169,13 @@ fn random_id() -> String {
 
 /// A failure before the command, or beside it.
 pub fn failed(failure: Failure) -> Problem {
-    Problem::NotStarted { why: format!("hc: {failure:#}"), status: OURS }
+    not_run(failure, OURS)
+}
+
+/// The member of the document tells which option is meant; lines and columns are of a text that nobody typed.
+fn not_run(failure: Failure, status: u8) -> Problem {
+    let failure = Failure { position: None, ..failure };
+    Problem::NotStarted { why: format!("hc: {failure:#}"), status }
 }
 
 /// A command that could not be started.
@@ -179,5 +185,5 @@ fn not_started(failure: Failure) -> Problem {
         HResult::E_ACCESSDENIED => NOT_EXECUTABLE,
         _ => OURS,
     };
-    Problem::NotStarted { why: format!("hc: {failure:#}"), status }
+    not_run(failure, status)
 }

@@ -10,14 +10,15 @@ mod table;
 use std::path::Path;
 
 use hostcompute::schema::operation::{Kind, Operation};
+use hostcompute::schema::{Document, HostDocument, validate};
 use hostcompute::transport::Call;
-use hostcompute::{Endpoint, Failure, Guid, Host, Namespace, Warning};
+use hostcompute::{Endpoint, Failure, Guid, HResult, Host, Namespace, Warning};
 use serde_json::{Value, json};
 
 use crate::arguments::{
     EndpointVerb, Form, GuestServiceVerb, NamespaceObjectVerb, ObjectVerb, Verb,
 };
-use crate::problem::{Done, Problem};
+use crate::problem::{Done, Problem, without_place};
 use crate::{files, print};
 pub use family::Family;
 use family::{ENDPOINT, GUEST_SERVICE, LOAD_BALANCER, NAMESPACE, NETWORK, ROUTE};
@@ -96,12 +97,14 @@ impl Session<'_> {
             }
             NamespaceObjectVerb::Other(verb) => self.object(&NAMESPACE, verb),
             NamespaceObjectVerb::Add { id, endpoint } => {
-                Namespace::find(self.host, id)?.add(&Endpoint::find(self.host, endpoint)?)?;
-                Ok(())
+                let endpoint = Endpoint::find(self.host, endpoint)?;
+                let done = Namespace::find(self.host, id)?.add(&endpoint);
+                Ok(done.map_err(without_place)?)
             }
             NamespaceObjectVerb::Remove { id, endpoint } => {
-                Namespace::find(self.host, id)?.remove(&Endpoint::find(self.host, endpoint)?)?;
-                Ok(())
+                let endpoint = Endpoint::find(self.host, endpoint)?;
+                let done = Namespace::find(self.host, id)?.remove(&endpoint);
+                Ok(done.map_err(without_place)?)
             }
         }
     }
@@ -140,6 +143,7 @@ impl Session<'_> {
             }
             None => (String::new(), "{}".to_owned()),
         };
+        refuse_host_document(&name, &text)?;
         let call = Call { operation: family.create, id, network, document: &text };
         let answer = self.host.call(&call).map_err(|failure| Problem::in_file(&name, failure))?;
         warn(&name, &answer.warnings);
@@ -158,12 +162,7 @@ impl Session<'_> {
             None => QUERY.to_owned(),
         };
         let call = Call { operation: family.enumerate, id: None, network: None, document: &query };
-        // The query's text is ours: a place in it would mean nothing to whoever typed the filter.
-        let answer = self.host.call(&call).map_err(|failure| Failure {
-            path: None,
-            position: None,
-            ..failure
-        })?;
+        let answer = self.host.call(&call).map_err(without_place)?;
         let ids: Vec<Guid> = parsed(&answer.body)
             .as_array()
             .into_iter()
@@ -231,6 +230,16 @@ impl Session<'_> {
     fn document(self, family: &Family, id: Guid) -> Result<Value, Failure> {
         query(self.host, family.query, id)
     }
+}
+
+/// Read leniently, a document of a whole host would make one object without a name.
+fn refuse_host_document(file: &str, text: &str) -> Done {
+    if validate(text, None).is_ok_and(|found| found.schema.name == HostDocument::SCHEMA.name) {
+        let why = format!("{file} is the document of a whole host, not of one object");
+        let failure = Failure::new(HResult::E_INVALIDARG, why);
+        return Err(failure.hint(format!("hc up {file} makes what it asks for")).into());
+    }
+    Ok(())
 }
 
 /// Asks for documents of schema 2, in full.

@@ -50,7 +50,9 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
     if let Some(other) = draft.state.index.network_names.get(&name) {
         let why = alloc::format!("network {other} has the name '{name}'");
-        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why).at("Name"));
+        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why)
+            .at("Name")
+            .hint("choose another name, or change or delete that network"));
     }
     document.base.id = Some(id);
     let mut subnets = subnet::read(&document.ipams, mode)?;

@@ -57,6 +57,7 @@ fn of_errno(errno: Option<Errno>) -> HResult {
 /// There is no such system (any more).
 pub(super) fn no_system(id: &str) -> Fault {
     Fault::new(HResult::HCS_E_SYSTEM_NOT_FOUND, format!("there is no compute system {id}"))
+        .hint("list them with: hc ps --all")
 }
 
 /// It has ended.

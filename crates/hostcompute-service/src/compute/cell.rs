@@ -579,5 +579,5 @@ impl<W: Worker> Drop for Gate<W> {
 /// What one is told who asks for a system that is not there.
 pub(super) fn not_found(id: &str) -> Failure {
     let why = format!("there is no compute system {id:?}");
-    Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why)
+    Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why).hint("list them with: hc ps --all")
 }
