@@ -9,8 +9,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use hostcompute_schema::{
-    Failure, HResult, HostComputeNetwork, ModifyRequestType, NetworkFlags, NetworkMode, Route,
-    Version,
+    Failure, Guid, HResult, HostComputeNetwork, ModifyRequestType, NetworkFlags, NetworkMode,
+    Route, Version,
 };
 use ipnet::IpNet;
 
@@ -25,6 +25,7 @@ use crate::network::wire;
 use crate::network::{dns, macs, set, standing, station};
 use crate::object::{Kind, Object};
 use crate::request::EventKind;
+use crate::state::State;
 
 /// The flags that change nothing here or are carried out. A port never reports a lost medium; Linux takes packets for, and sends
 /// packets from, any of its addresses on any link.
@@ -47,13 +48,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let (access, proxies) = (policies.access.clone(), policies.proxies.clone());
     let (sets, routes) = of_network::take_objects(&mut document.policies);
     dns::check(document.dns.as_ref(), HResult::HCN_E_INVALID_NETWORK)?;
-    let name = document.base.name.get_or_insert_with(|| id.to_string()).clone();
-    if let Some(other) = draft.state.index.network_names.get(&name) {
-        let why = alloc::format!("network {other} has the name '{name}'");
-        return Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why)
-            .at("Name")
-            .hint("choose another name, or change or delete that network"));
-    }
+    claim_name(draft.state, &mut document, id)?;
     document.base.id = Some(id);
     let mut subnets = subnet::read(&document.ipams, mode)?;
     if mode.stands_on_uplink() && mode != Mode::Transparent && subnets.is_empty() {
@@ -138,6 +133,16 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     draft.network_event(EventKind::NetworkCreate, id, flags);
     draft.created(id);
     Ok(())
+}
+
+/// Names are unique among networks; one that has none is called by its id.
+fn claim_name(state: &State, document: &mut HostComputeNetwork, id: Guid) -> Result<(), Failure> {
+    let name = document.base.name.get_or_insert_with(|| id.to_string());
+    let Some(other) = state.index.network_names.get(name) else { return Ok(()) };
+    let why = alloc::format!("network {other} has the name '{name}'");
+    Err(Failure::new(HResult::HCN_E_NETWORK_ALREADY_EXISTS, why)
+        .at("Name")
+        .hint("choose another name, or change or delete that network"))
 }
 
 pub(super) fn mode(document: &HostComputeNetwork) -> Result<Mode, Failure> {
