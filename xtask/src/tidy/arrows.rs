@@ -89,6 +89,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "anyhow",
             "axum",
             "clap",
+            "form_urlencoded",
             "hostcompute",
             "hostcompute-engine",
             "hostcompute-linux",
