@@ -376,6 +376,9 @@ pub enum Element {
     /// `aloof`: the host and what is behind this tunnel see each other only through what is published (Overlay without HostRoute). Key: name
     /// of the tunnel.
     Aloof { family: Family, device: String },
+    /// `seen_as`: the address of this host under which strangers to a virtual subnet get through its tunnel, with what was translated on its
+    /// way. Key: name of the tunnel.
+    SeenAs { device: String, address: IpAddr },
     /// `isolated`: no untranslated traffic with other endpoints (DisableInterComputeCommunication).
     Isolated { address: IpAddr },
     /// `portmap` (any local address) or `portmap_vip`: protocol . port -> address . port.

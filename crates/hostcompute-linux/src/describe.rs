@@ -79,6 +79,7 @@ fn element(element: &Element) -> String {
         Element::Barred { from, to } => format!("barring of {to} to {from}"),
         Element::Answered { address, port, .. } => format!("answers at {address} port {port}"),
         Element::Joined { device, subnet } => format!("{subnet} and what is behind {device}"),
+        Element::SeenAs { device, address } => format!("strangers behind {device} as {address}"),
         Element::Aloof { device, .. } => format!("separation of {device} from the host"),
         Element::Isolated { address } => format!("isolation of {address}"),
         Element::PortMapping { vip: None, port, to, .. } => {

@@ -9,8 +9,9 @@ use crate::route::link::{self, Inet4Setting, NewLink, Vxlan};
 use crate::route::neighbour::{self, Neighbour};
 use crate::route::path::{self, Path, Target};
 
-/// Packets from a tunnel are forwarded whatever the host's own setting.
-pub(crate) const SETTINGS: [Inet4Setting; 1] = [Inet4Setting::Forwarding];
+/// Packets from a tunnel are forwarded whatever the host's own setting; and backends behind it answer what this host asked as 127.0.0.1.
+pub(crate) const SETTINGS: [Inet4Setting; 2] =
+    [Inet4Setting::Forwarding, Inet4Setting::RouteLocalnet];
 
 pub(crate) fn push_add(datagram: &mut Datagram, step: usize, tunnel: &Tunnel) {
     let note = |aim| Note { step, aim, lenient: Lenient::Not };

@@ -441,3 +441,51 @@ fn endpoints_leave_the_overlay_by_outbound_nat_only() {
     assert!(ping_refused(&closed, "192.0.2.9"));
     nodes.iter_mut().for_each(Node::check);
 }
+
+#[test]
+fn backends_on_other_hosts_answer_clients_from_anywhere() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let networks = mesh(&mut nodes);
+    let stranger = wire.node(9);
+    let near = nodes[0].container(networks[0], "10.244.1.7", &json!({}));
+    let far = nodes[1].container(networks[1], "10.244.2.7", &json!({}));
+    let private = json!({"Name": "nat", "Type": "NAT", "Ipams": [{"Subnets": [{
+        "IpAddressPrefix": "10.7.0.0/24",
+        "Routes": [{"NextHop": "10.7.0.1", "DestinationPrefix": "0.0.0.0/0"}],
+    }]}]});
+    let private = nodes[0].create(Operation::CreateNetwork, &private);
+    let other = nodes[0].container(private, "10.7.0.7", &json!({}));
+    let _server = tcp_server(&far, "far", "10.244.2.7:80");
+    let backend = nodes[0].create(
+        Operation::CreateEndpoint,
+        &json!({
+            "HostComputeNetwork": networks[0].to_string(),
+            "Flags": 1,
+            "IpConfigurations": [{"IpAddress": "10.244.2.7"}],
+            "MacAddress": "02-11-0a-f4-02-07",
+            "Policies": [{"Type": "ProviderAddress", "Settings": {"ProviderAddress": address(2)}}],
+        }),
+    );
+    let balancer = |vips: Value| {
+        json!({
+            "HostComputeEndpoints": [backend.to_string()],
+            "FrontendVIPs": vips,
+            "PortMappings": [{"Protocol": 6, "InternalPort": 80, "ExternalPort": 8080}],
+        })
+    };
+    nodes[0].create(Operation::CreateLoadBalancer, &balancer(json!(["10.96.0.1"])));
+    nodes[0].create(Operation::CreateLoadBalancer, &balancer(json!([])));
+    let seen = |from: &lab::Netns, to: &str| tcp(from, to).unwrap().client.to_string();
+    // Who is of the virtual subnet keeps the address; all others come, and get their answers, by the host's own there.
+    assert_eq!(seen(&near, "10.96.0.1:8080"), "10.244.1.7");
+    assert_eq!(seen(&other, "10.96.0.1:8080"), "10.244.1.1");
+    assert_eq!(seen(&stranger.host, "192.0.2.1:8080"), "10.244.1.1");
+    for from_host in ["10.96.0.1:8080", "192.0.2.1:8080", "127.0.0.1:8080"] {
+        assert_eq!(seen(&nodes[0].host, from_host), "10.244.1.1", "{from_host}");
+    }
+    nodes.iter_mut().for_each(Node::check);
+}

@@ -188,7 +188,8 @@ fn of_element(element: &Element, things: &mut BTreeSet<Thing>) -> bool {
         | Element::Barred { .. }
         | Element::Answered { .. }
         | Element::Joined { .. }
-        | Element::Aloof { .. } => return false,
+        | Element::Aloof { .. }
+        | Element::SeenAs { .. } => return false,
         Element::Source { address, .. }
         | Element::Loop { address }
         | Element::Isolated { address }

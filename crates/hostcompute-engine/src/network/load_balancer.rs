@@ -132,7 +132,7 @@ impl LoadBalancer {
     }
 
     /// Where no source VIP is given, backends on other hosts of a bridged network see this host: their answers would go past it to a client
-    /// that is outside. (On overlays who lives here is behind a tunnel, and clients from outside come under a source VIP.)
+    /// that is outside. (On overlays a tunnel knows under which address strangers get through it: `Element::SeenAs`.)
     fn shown_elsewhere(
         &self,
         state: &State,

@@ -118,9 +118,13 @@ impl Overlay {
 
 /// The host's source address toward a virtual subnet.
 fn prefer(network: &Network, overlay: &Overlay, vsid: u32, like: IpAddr) -> Option<IpAddr> {
-    let gateways = network.subnets.iter().filter(|subnet| subnet.vsid == Some(vsid));
-    let of_family = |gateway: &IpAddr| gateway.is_ipv4() == like.is_ipv4();
-    gateways.filter_map(|subnet| subnet.gateway).find(of_family).filter(|_| overlay.host_route)
+    gateway(network, vsid, Family::of(&like)).filter(|_| overlay.host_route)
+}
+
+/// The host's own address in a virtual subnet, which other hosts know to be behind this one.
+fn gateway(network: &Network, vsid: u32, family: Family) -> Option<IpAddr> {
+    let subnets = network.subnets.iter().filter(|subnet| subnet.vsid == Some(vsid));
+    subnets.filter_map(|subnet| subnet.gateway).find(|address| Family::of(address) == family)
 }
 
 /// What the host has because a network is an overlay, beside its device.
@@ -136,6 +140,11 @@ pub(crate) fn facts(network: &Network, overlay: &Overlay, facts: &mut Vec<Fact>)
             mac: overlay.router,
             mtu: overlay.mtu,
         }));
+        for family in [Family::V4, Family::V6] {
+            let own = gateway(network, segment.vsid, family);
+            let seen = own.map(|address| Element::SeenAs { device: segment.name(), address });
+            facts.extend(seen.map(Fact::Element));
+        }
         if !overlay.host_route {
             let aloof = |family| Element::Aloof { family, device: segment.name() };
             facts.extend([Family::V4, Family::V6].map(|family| Fact::Element(aloof(family))));

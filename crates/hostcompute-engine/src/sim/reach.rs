@@ -275,7 +275,11 @@ impl<'a> Reach<'a> {
         if packet.from_ours || ours {
             self.forward_filter(packet, way)?;
         }
-        let source = self.source_outside(packet, ours);
+        let through = match way {
+            Way::Beyond(_, device) => self.tables.through(device, packet),
+            _ => None,
+        };
+        let source = through.unwrap_or_else(|| self.source_outside(packet, ours));
         let packet = Packet { source, ..*packet };
         match way {
             Way::Port(port) => self.enter(&packet, port),
@@ -459,7 +463,8 @@ impl<'a> Reach<'a> {
             Way::Port(port) => return self.depart(&packet, port),
             Way::Beyond(host, device) => {
                 self.leave_for_ours(&packet, Some(device))?;
-                let source = packet.shown.unwrap_or(packet.source);
+                let through = self.tables.through(device, &packet);
+                let source = packet.shown.or(through).unwrap_or(packet.source);
                 return Ok(deliver(Receiver::Beyond(host), &Packet { source, ..packet }));
             }
             Way::Local | Way::Outside | Way::Nowhere => {}

@@ -176,6 +176,21 @@ impl<'a> View<'a> {
         [from, to]
     }
 
+    /// The address of this host under which strangers to a virtual subnet get into its tunnel.
+    pub fn seen_as(self, packet: &Packet) -> Option<IpAddr> {
+        let [_, to] = self.tunnels_of(packet);
+        self.elements().find_map(|element| match element {
+            Element::SeenAs { device, address }
+                if Some(device.as_str()) == to
+                    && address.is_ipv4() == packet.source.is_ipv4()
+                    && !self.is_joined(packet) =>
+            {
+                Some(*address)
+            }
+            _ => None,
+        })
+    }
+
     /// Whether one end is this host's part of a virtual subnet, and the other behind its tunnel.
     pub fn is_joined(self, packet: &Packet) -> bool {
         let [from, to] = self.tunnels_of(packet);
@@ -535,6 +550,7 @@ fn stands_in(element: &Element, set: Set, looked_for: IpAddr) -> bool {
         | Element::Intra { .. }
         | Element::Joined { .. }
         | Element::Aloof { .. }
+        | Element::SeenAs { .. }
         | Element::Barred { .. }
         | Element::Answered { .. }
         | Element::Admit { .. }

@@ -333,6 +333,15 @@ impl Walk<'_> {
             self.hop(Place::Masquerade, "leaves under the source VIP of the service", &packet);
             return packet;
         }
+        if let Some(seen) = self.view.seen_as(packet).filter(|_| packet.translated) {
+            let packet = Packet { source: seen, ..*packet };
+            self.hop(
+                Place::Masquerade,
+                "goes on under the host's address in the virtual subnet",
+                &packet,
+            );
+            return packet;
+        }
         if to_ours {
             let own = source == packet.destination && self.view.is_in(Set::Loop, source);
             let masked = packet.translated && self.view.is_masked(packet);
@@ -453,7 +462,7 @@ impl Walk<'_> {
             Way::Local => self.input(&packet),
             Way::Nowhere => Err(Stop::Nobody(packet.destination)),
             Way::OtherHost(host) => {
-                Ok((Receiver::OtherHost(host), packet.shown.unwrap_or(packet.source)))
+                Ok((Receiver::OtherHost(host), self.leave_as(&packet, true).source))
             }
             Way::Outside | Way::Detour(_) => {
                 self.hop(Place::Routing, self.words.way(way, packet.destination), &packet);

@@ -137,6 +137,10 @@ pub(crate) fn of_element(element: &Element) -> Entry {
             let key = |end| Key::default().name(device).address(end);
             range(Set::Joined, Family::of(&first), key(first), key(last))
         }
+        Element::SeenAs { device, address: seen } => {
+            let data = Data::Bytes(key().address(*seen).0);
+            single(Set::SeenAs, Family::of(seen), key().name(device), data)
+        }
         Element::Aloof { family, device } => {
             single(Set::Aloof, *family, key().name(device), Data::None)
         }

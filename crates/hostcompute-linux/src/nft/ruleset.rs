@@ -439,6 +439,12 @@ fn source_translation(family: Family) -> Vec<Rule> {
             .not_found(family, &frontend, Set::Service)
             .not_found(family, &frontend, Set::ServiceClient)
             .appear_as(family, &[Protocol, OriginalPort, DestinationAddress], Set::ShownNode),
+        // Other hosts of an overlay take nothing from strangers; answers come back by the host's own address.
+        shown().into_tunnel().not_found(family, &[OutName, SourceAddress], Set::Joined).appear_as(
+            family,
+            &[OutName],
+            Set::SeenAs,
+        ),
         Rule::on(named("keep", family))
             .found(family, &to_backend, Set::Kept)
             .restore_destination(family),

@@ -25,6 +25,7 @@ pub(crate) enum Set {
     Answered,
     Joined,
     Aloof,
+    SeenAs,
     Isolated,
     PortMap,
     PortMapVip,
@@ -114,7 +115,7 @@ impl Set {
     /// Every set, once per family.
     pub(crate) fn all() -> impl Iterator<Item = (Set, Family)> {
         use Set::*;
-        const PLAIN: [Set; 40] = [
+        const PLAIN: [Set; 41] = [
             Source,
             Loop,
             Intra,
@@ -128,6 +129,7 @@ impl Set {
             Answered,
             Joined,
             Aloof,
+            SeenAs,
             Isolated,
             PortMap,
             PortMapVip,
@@ -175,6 +177,7 @@ impl Set {
             Set::Fenced => (&[Address], true, Value::Presence),
             Set::Joined => (&[Name, Address], true, Value::Presence),
             Set::Aloof => (&[Name], false, Value::Presence),
+            Set::SeenAs => (&[Name], false, Value::Address),
             Set::Isolated | Set::NatLimited => (&[Address], false, Value::Presence),
             Set::PortMap => (&[Protocol, Port], false, Value::AddressAndPort),
             Set::PortMapVip => (&[Address, Protocol, Port], false, Value::AddressAndPort),
@@ -236,6 +239,7 @@ impl Set {
             Set::Answered => "answered",
             Set::Joined => "joined",
             Set::Aloof => "aloof",
+            Set::SeenAs => "seen_as",
             Set::Isolated => "isolated",
             Set::PortMap => "portmap",
             Set::PortMapVip => "portmap_vip",

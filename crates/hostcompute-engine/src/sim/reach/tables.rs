@@ -44,6 +44,7 @@ pub(super) struct Tables<'a> {
     answered: BTreeSet<(IpAddr, u8, u16)>,
     joined: Vec<(&'a str, IpNet)>,
     aloof: BTreeSet<(Family, &'a str)>,
+    seen_as: BTreeMap<(Family, &'a str), IpAddr>,
     tunnels: BTreeMap<u32, &'a str>,
     remote_routes: Vec<&'a RemoteRoute>,
     peers: BTreeMap<(&'a str, crate::mac::Mac), IpAddr>,
@@ -167,6 +168,9 @@ impl<'a> Tables<'a> {
             Element::Aloof { family, device } => {
                 self.aloof.insert((*family, device));
             }
+            Element::SeenAs { device, address } => {
+                self.seen_as.insert((Family::of(address), device), *address);
+            }
             Element::Isolated { address } => {
                 self.isolated.insert(*address);
             }
@@ -274,6 +278,15 @@ impl<'a> Tables<'a> {
     /// Whether an address is this host's part of the virtual subnet behind a tunnel.
     pub(super) fn is_joined(&self, device: &str, address: IpAddr) -> bool {
         self.joined.iter().any(|(tunnel, net)| *tunnel == device && net.contains(&address))
+    }
+
+    /// Under which address of the host a translated packet gets into a tunnel; none for those of the virtual subnet, and where a service
+    /// says which.
+    pub(super) fn through(&self, device: &str, packet: &Packet) -> Option<IpAddr> {
+        if !packet.translated || packet.shown.is_some() || self.is_joined(device, packet.source) {
+            return None;
+        }
+        self.seen_as.get(&(Family::of(&packet.source), device)).copied()
     }
 
     /// Whether what is behind a tunnel and the host do not see each other.
