@@ -27,8 +27,8 @@ use crate::netlink::message::Note;
 use crate::netlink::socket::forgiven;
 use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::element::{self, Entry};
-use crate::nft::inside;
 use crate::nft::transaction::{Change, Transaction};
+use crate::nft::{guise, inside, welcome};
 use crate::pool::POOL_GROUP;
 use crate::port::Pair;
 use crate::route::link::{self, Link};
@@ -260,7 +260,11 @@ impl<'p> Performance<'_, 'p> {
                 self.host.within(|| forwarding::answer_solicitations(saved, scene, uplink))?;
             }
             Fact::Anchor(new) => anchor::push_add(&mut self.datagram, step, new),
-            Fact::Tunnel(new) => tunnel::push_add(&mut self.datagram, step, new),
+            Fact::Tunnel(new) => {
+                tunnel::push_add(&mut self.datagram, step, new);
+                self.flush()?;
+                welcome::put(&mut self.host.netfilter, &new.name)?;
+            }
             Fact::Peer(new) => tunnel::push_add_peer(&mut self.datagram, step, new),
             Fact::RemoteRoute(new) => tunnel::push_add_route(&mut self.datagram, step, new),
             Fact::Wire(new) => {
@@ -402,7 +406,10 @@ impl<'p> Performance<'_, 'p> {
                 let uplink = wire::index(&mut self.host.route, &old.uplink).unwrap_or_default();
                 wire::push_silence(&mut self.datagram, step, old, uplink);
             }
-            Fact::Tunnel(old) => tunnel::push_remove(&mut self.datagram, step, old),
+            Fact::Tunnel(old) => {
+                guise::remove(&mut self.host.netfilter, &guise::table(&old.name))?;
+                tunnel::push_remove(&mut self.datagram, step, old);
+            }
             Fact::Peer(old) => tunnel::push_remove_peer(&mut self.datagram, step, old),
             Fact::RemoteRoute(old) => tunnel::push_remove_route(&mut self.datagram, step, old),
             Fact::Netns(netns) => {

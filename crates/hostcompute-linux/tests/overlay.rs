@@ -331,8 +331,11 @@ fn remote_endpoints_lead_to_single_addresses() {
         .collect();
     let routers: Vec<String> =
         nodes.iter_mut().zip(&networks).map(|(node, n)| router(node, *n)).collect();
-    let near = nodes[0].container(networks[0], "10.50.1.1", &json!({}));
-    let far = nodes[1].container(networks[1], "10.50.2.2", &json!({}));
+    // Each is known to the other host under its own MAC, not by its host's router.
+    let macs = ["02-42-0A-32-01-01", "02-42-0A-32-02-02"];
+    let [of_near, of_far] = macs.map(|mac| json!({"MacAddress": mac}));
+    let near = nodes[0].container(networks[0], "10.50.1.1", &of_near);
+    let far = nodes[1].container(networks[1], "10.50.2.2", &of_far);
     let _server = tcp_server(&far, "far", "10.50.2.2:80");
     assert!(tcp_refused(&near, "10.50.2.2:80"));
     let elsewhere = |node: u8, address: &str, network: Guid, mac: &str| {
@@ -347,11 +350,10 @@ fn remote_endpoints_lead_to_single_addresses() {
         })
     };
     let remote = nodes[0]
-        .create(Operation::CreateEndpoint, &elsewhere(2, "10.50.2.2", networks[0], &routers[1]));
-    nodes[1]
-        .create(Operation::CreateEndpoint, &elsewhere(1, "10.50.1.1", networks[1], &routers[0]));
+        .create(Operation::CreateEndpoint, &elsewhere(2, "10.50.2.2", networks[0], macs[1]));
+    nodes[1].create(Operation::CreateEndpoint, &elsewhere(1, "10.50.1.1", networks[1], macs[0]));
     assert_eq!(tcp(&near, "10.50.2.2:80").unwrap().client.to_string(), "10.50.1.1");
-    // A second address behind the same MAC, outside of every subnet; then the first goes, and the second stays.
+    // A second address, behind the router and outside of every subnet; then the first goes, and the second stays.
     nodes[0]
         .create(Operation::CreateEndpoint, &elsewhere(2, "10.60.0.1", networks[0], &routers[1]));
     nodes[0].check();
@@ -394,6 +396,7 @@ fn nothing_is_left_and_the_uplink_is_as_before() {
     let name = tunnel(&nodes[1]);
     nodes[1].host.exec(&format!("bridge fdb append 02:aa:00:00:00:01 dev {name} dst 192.0.2.77"));
     nodes[1].host.exec(&format!("ip neigh del 10.244.1.0 dev {name}"));
+    nodes[1].host.exec(&format!("nft delete table netdev hostcompute_{name}"));
     nodes[1].repair();
     nodes[1].check();
     for (node, network) in nodes.iter_mut().zip(&networks) {

@@ -1,4 +1,4 @@
-//! Faces and guises, held against the host's links and the adapters' ways out.
+//! Faces, guises and welcomes, held against the host's links and the tables of these.
 
 use std::collections::HashMap;
 
@@ -38,6 +38,12 @@ impl Guises {
         found.note(!link.up, "it is down");
         found.note(seen.device.as_ref() != Some(&wanted.name), "its packets keep its own MAC");
         found.finding()
+    }
+
+    /// Whether what comes out of a tunnel is taken for this host's.
+    pub(super) fn welcomes(&self, tunnel: &str) -> bool {
+        let seen = self.0.get(&guise::table(tunnel));
+        seen.is_some_and(|seen| seen.device.as_deref() == Some(tunnel))
     }
 
     pub(super) fn face(&self, view: &HostView, wanted: &Face) -> Finding {

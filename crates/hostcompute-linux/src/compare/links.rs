@@ -212,6 +212,7 @@ impl HostView {
         for setting in tunnel::SETTINGS {
             found.note(link.inet4(setting) != Some(1), || format!("{setting:?} is off"));
         }
+        found.note(!self.guises.welcomes(&wanted.name), "it takes what is for its own MAC alone");
         found.finding()
     }
 

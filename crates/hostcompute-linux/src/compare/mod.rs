@@ -221,10 +221,13 @@ fn file_strays(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<(String, Handle)
         }
     }
     for name in guise::names(&mut host.netfilter)? {
-        let is_it =
-            |fact: &Fact| matches!(fact, Fact::Guise(guise) if guise::table(&guise.name) == name);
+        let is_it = |fact: &Fact| match fact {
+            Fact::Guise(guise) => guise::table(&guise.name) == name,
+            Fact::Tunnel(tunnel) => guise::table(&tunnel.name) == name,
+            _ => false,
+        };
         if !wanted.iter().any(is_it) {
-            strays.push((format!("MACs of endpoints in table {name}"), Handle::Guise(name)));
+            strays.push((format!("MACs in table {name}"), Handle::Guise(name)));
         }
     }
     for uplink in forwarding::answering(&host.saved, &host.scene)? {

@@ -23,6 +23,7 @@ pub(crate) enum Meta {
     User = 10,
     Family = 15,
     Protocol = 16,
+    PacketType = 19,
     InGroup = 21,
     OutGroup = 22,
     InKind = 26,
@@ -176,6 +177,10 @@ pub(crate) enum Expression {
     SetMark {
         from: Word,
     },
+    /// Says for whom the link thinks the packet is.
+    SetPacketType {
+        from: Word,
+    },
     /// From here on the kernel tells what becomes of the packet.
     SetTrace {
         from: Word,
@@ -251,7 +256,10 @@ impl Expression {
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Meta { .. } | Self::SetMark { .. } | Self::SetTrace { .. } => "meta",
+            Self::Meta { .. }
+            | Self::SetMark { .. }
+            | Self::SetPacketType { .. }
+            | Self::SetTrace { .. } => "meta",
             Self::Payload { .. } | Self::Overwrite { .. } | Self::Put { .. } => "payload",
             Self::Connection { .. } | Self::Original { .. } => "ct",
             Self::DestinationKind { .. } | Self::WayBack { .. } => "fib",
@@ -277,6 +285,9 @@ impl Expression {
             }
             Self::SetTrace { from } => {
                 data.put_be32(2, META_TRACE).put_be32(3, register(*from));
+            }
+            Self::SetPacketType { from } => {
+                data.put_be32(2, Meta::PacketType as u32).put_be32(3, register(*from));
             }
             Self::SetMark { from } => {
                 data.put_be32(2, Meta::Mark as u32).put_be32(3, register(*from));

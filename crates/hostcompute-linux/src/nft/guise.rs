@@ -24,13 +24,13 @@ use super::batch::{
 use super::expression::{Base, Expression, LIST_ELEMENT, Meta, Source, read_bytes, write_bytes};
 use super::read::{GETCHAIN, GETSETELEM, GETTABLE, absent_is_empty, body};
 use super::set::{self, Field};
-use super::{NETDEV, header};
+use super::{NETDEV, header, welcome};
 use crate::error::Error;
 use crate::netlink::{Attributes, Socket, flag, messages};
 use crate::route::{address_of, with_octets};
 
-/// How the names of these tables begin.
-const PREFIX: &str = "hostcompute_hm";
+/// How the names of these tables begin, and those of tunnels ([`super::welcome`]).
+const PREFIXES: [&str; 2] = ["hostcompute_hm", "hostcompute_hx"];
 const CHAIN: &str = "leaves";
 /// NF_NETDEV_EGRESS.
 const EGRESS: u32 = 1;
@@ -57,26 +57,9 @@ pub(crate) fn table(link: &str) -> String {
 /// Makes the table, in place of any of its name; `uplink` is the adapter.
 pub(crate) fn put(socket: &mut Socket, guise: &Guise, uplink: u32) -> Result<(), Error> {
     let name = table(&guise.name);
-    let mut batch = Batch::of(NETDEV);
     let new = flag::CREATE | flag::EXCLUSIVE;
-    let add_table = |batch: &mut Batch, flags| {
-        batch.push(0, AIM, (NEWTABLE, flags), |body| {
-            body.put_text(TABLE_NAME, &name);
-        });
-    };
-    // One that is not there cannot be removed.
-    add_table(&mut batch, flag::CREATE);
-    push_remove(&mut batch, &name);
-    add_table(&mut batch, new);
-    batch.push(0, AIM, (NEWCHAIN, new), |body| {
-        body.put_text(CHAIN_TABLE, &name).put_text(CHAIN_NAME, CHAIN);
-        body.nest(CHAIN_HOOK, |hook| {
-            hook.put_be32(HOOK_NUMBER, EGRESS).put_be32(HOOK_PRIORITY, 0);
-            hook.put_text(HOOK_DEVICE, &guise.name);
-        });
-        body.put_be32(CHAIN_POLICY, POLICY_ACCEPT).put_text(CHAIN_TYPE, "filter");
-    });
-    push_rule(&mut batch, &name, &nameless());
+    let mut batch = at_device(&guise.name, CHAIN, EGRESS);
+    push_rule(&mut batch, (&name, CHAIN), &nameless());
     for (number, family) in (1..).step_by(2).zip(FAMILIES) {
         for (number, set, flags) in [(number, map(family), MAP), (number + 1, alone(family), 0)] {
             batch.push(0, AIM, (NEWSET, new), |body| {
@@ -91,16 +74,45 @@ pub(crate) fn put(socket: &mut Socket, guise: &Guise, uplink: u32) -> Result<(),
                 }
             });
         }
-        push_rule(&mut batch, &name, &dress(family));
-        push_rule(&mut batch, &name, &past_the_others(family, uplink));
+        push_rule(&mut batch, (&name, CHAIN), &dress(family));
+        push_rule(&mut batch, (&name, CHAIN), &past_the_others(family, uplink));
     }
     carry_out(batch, socket)
 }
 
-fn push_rule(batch: &mut Batch, table: &str, expressions: &[Expression]) {
+/// A table of one link, with a chain where packets come to it or leave it, in place of what has the name.
+pub(super) fn at_device(link: &str, chain: &str, place: u32) -> Batch {
+    let name = table(link);
+    let mut batch = Batch::of(NETDEV);
+    let new = flag::CREATE | flag::EXCLUSIVE;
+    let add_table = |batch: &mut Batch, flags| {
+        batch.push(0, AIM, (NEWTABLE, flags), |body| {
+            body.put_text(TABLE_NAME, &name);
+        });
+    };
+    // One that is not there cannot be removed.
+    add_table(&mut batch, flag::CREATE);
+    push_remove(&mut batch, &name);
+    add_table(&mut batch, new);
+    batch.push(0, AIM, (NEWCHAIN, new), |body| {
+        body.put_text(CHAIN_TABLE, &name).put_text(CHAIN_NAME, chain);
+        body.nest(CHAIN_HOOK, |hook| {
+            hook.put_be32(HOOK_NUMBER, place).put_be32(HOOK_PRIORITY, 0);
+            hook.put_text(HOOK_DEVICE, link);
+        });
+        body.put_be32(CHAIN_POLICY, POLICY_ACCEPT).put_text(CHAIN_TYPE, "filter");
+    });
+    batch
+}
+
+pub(super) fn push_rule(
+    batch: &mut Batch,
+    (table, chain): (&str, &str),
+    expressions: &[Expression],
+) {
     batch.push(0, AIM, (NEWRULE, flag::CREATE | flag::APPEND), |body| {
         body.put_text(super::rule::RULE_TABLE, table);
-        body.put_text(super::rule::RULE_CHAIN, CHAIN);
+        body.put_text(super::rule::RULE_CHAIN, chain);
         body.nest(super::rule::RULE_EXPRESSIONS, |list| {
             expressions.iter().for_each(|expression| expression.write(list));
         });
@@ -237,7 +249,7 @@ fn push_element(
     });
 }
 
-fn carry_out(batch: Batch, socket: &mut Socket) -> Result<(), Error> {
+pub(super) fn carry_out(batch: Batch, socket: &mut Socket) -> Result<(), Error> {
     match batch.send(socket)?.into_iter().next() {
         None => Ok(()),
         Some(refusal) => Err(Error::Refused(refusal)),
@@ -261,7 +273,7 @@ pub(crate) fn names(socket: &mut Socket) -> Result<Vec<String>, Error> {
     let name = |attributes: Attributes<'_>| attributes.get_text(TABLE_NAME).map(str::to_owned);
     Ok(messages(&tables)
         .filter_map(|message| body(message.body).and_then(name))
-        .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         .collect())
 }
 
@@ -273,7 +285,8 @@ pub(crate) fn read(socket: &mut Socket, name: &str) -> Result<Option<Seen>, Erro
     });
     let chains = absent_is_empty(chains)?;
     let ours = messages(&chains).filter_map(|message| body(message.body)).find(|chain| {
-        chain.get_text(CHAIN_TABLE) == Some(name) && chain.get_text(CHAIN_NAME) == Some(CHAIN)
+        chain.get_text(CHAIN_TABLE) == Some(name)
+            && matches!(chain.get_text(CHAIN_NAME), Some(CHAIN | welcome::CHAIN))
     });
     let Some(chain) = ours else { return Ok(None) };
     let hook = chain.get_nested(CHAIN_HOOK);

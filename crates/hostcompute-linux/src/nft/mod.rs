@@ -2,7 +2,8 @@
 //!
 //! [`ruleset`] is the table's fixed part and the place to read first. [`set`] declares the sets and maps that the rules look
 //! into; [`element`] turns facts into their elements; [`acl`] turns access rules into chains; [`transaction`] sends all changes
-//! of a plan as one atomic [`batch`]; [`inside`] is the packet filter of namespaces, [`guise`] that of adapters' ways out; [`read`] shows what the kernel has, [`sight`] what it does with a packet. [`expression`] is the vocabulary of rules.
+//! of a plan as one atomic [`batch`]; [`inside`] is the packet filter of namespaces, [`guise`] that of adapters' ways out, [`welcome`] that of tunnels' ways in;
+//! [`read`] shows what the kernel has, [`sight`] what it does with a packet. [`expression`] is the vocabulary of rules.
 
 pub(crate) mod acl;
 pub(crate) mod batch;
@@ -16,6 +17,7 @@ pub(crate) mod ruleset;
 pub(crate) mod set;
 pub(crate) mod sight;
 pub(crate) mod transaction;
+pub(crate) mod welcome;
 
 /// The name of our table.
 pub(crate) const TABLE: &str = "hostcompute";
