@@ -1,14 +1,18 @@
 //! Calico for Windows (hcn.md 5.7): its plugin makes the network by documents of version 1, felix writes access lists and routes.
 
+use std::collections::BTreeMap;
+
 use hostcompute::schema::Guid;
 use hostcompute::schema::operation::{Kind, Operation};
 use hostcompute::transport::Call;
 use serde_json::{Value, json};
 
+use crate::cluster::{Running, leave};
 use crate::containerd;
 use crate::lab::Netns;
 use crate::lab::traffic::{Connection, Server, tcp, tcp_refused, tcp_server};
-use crate::shim::{self, by_name, change_namespace, change_policies, create, policies};
+use crate::shim::{self, by_id, by_name, change_namespace, change_policies, create, policies};
+use crate::trial::Flow;
 use crate::world::{Machine, play};
 
 const NETWORK: &str = "Calico";
@@ -47,8 +51,9 @@ struct Workload {
     _server: Server,
 }
 
+/// What the plugin makes for a workload: a namespace with an endpoint, which is closed.
 #[track_caller]
-fn workload(node: &Machine, last: u8) -> Workload {
+fn plug(node: &Machine, last: u8) -> (Guid, Guid, String) {
     let namespace = containerd::sandbox(node);
     let network = by_name(&node.host, Kind::Network, NETWORK).unwrap();
     let address = format!("10.48.{}.{last}", node.number);
@@ -72,6 +77,12 @@ fn workload(node: &Machine, last: u8) -> Workload {
     change_namespace(&node.host, namespace, "Add", endpoint);
     let block = acl(("Block", "In"), 65500, &json!({"Protocols": "256"}));
     change_policies(&node.host, Kind::Endpoint, endpoint, "Update", &json!([block]));
+    (namespace, endpoint, address)
+}
+
+#[track_caller]
+fn workload(node: &Machine, last: u8) -> Workload {
+    let (namespace, endpoint, address) = plug(node, last);
     let netns = node.inside(namespace);
     let server = tcp_server(&netns, &address, "0.0.0.0:80");
     Workload { namespace, endpoint, netns, address, _server: server }
@@ -192,4 +203,62 @@ fn workloads_are_closed_until_felix_has_spoken() {
             node.check();
         }
     });
+}
+
+/// A cluster whose workloads let in everybody of their own.
+#[derive(Default)]
+pub struct Cluster {
+    /// The MACs of the nodes' routers.
+    routers: BTreeMap<u8, String>,
+}
+
+impl Flow for Cluster {
+    fn begin(&mut self, node: &Machine) {
+        // The plugin finds its network by name, or makes it.
+        if by_name(&node.host, Kind::Network, NETWORK).is_none() {
+            network(node);
+        }
+        self.routers.insert(node.number, router(node));
+    }
+
+    fn meet(&mut self, nodes: &[Machine]) {
+        for node in nodes {
+            let others = nodes.iter().filter(|other| other.number != node.number);
+            let others: Vec<(&Machine, &str)> =
+                others.map(|other| (other, self.routers[&other.number].as_str())).collect();
+            let network = shim::id(&by_name(&node.host, Kind::Network, NETWORK).unwrap());
+            routes(node, network, &others);
+            assert_eq!(routes(node, network, &others), 0, "nothing is to be done twice");
+        }
+    }
+
+    fn run(&mut self, node: &Machine, last: u8) -> Running {
+        let (namespace, endpoint, address) = plug(node, last);
+        let allowed = [
+            acl(
+                ("Allow", "In"),
+                1000,
+                &json!({"Protocols": "256", "RemoteAddresses": "10.48.0.0/16"}),
+            ),
+            acl(("Block", "In"), 2000, &json!({"Protocols": "256"})),
+            acl(("Allow", "Out"), 1000, &json!({"Protocols": "256"})),
+        ];
+        change_policies(&node.host, Kind::Endpoint, endpoint, "Update", &json!(allowed));
+        Running::serve(node, node.inside(namespace), &address, move |node| {
+            if by_id(&node.host, Kind::Endpoint, endpoint).is_some() {
+                shim::delete(&node.host, Kind::Endpoint, endpoint);
+            }
+            containerd::remove(node, namespace);
+        })
+    }
+
+    /// The network outlives a power failure, with the routes that felix had made.
+    fn look_around(&self, node: &Machine) {
+        let network = by_name(&node.host, Kind::Network, NETWORK).expect("a network");
+        assert_eq!(policies(&network, "RemoteSubnetRoute").count(), self.routers.len() - 1);
+    }
+
+    fn leave(&mut self, node: &Machine, pods: Vec<Running>) {
+        leave(node, NETWORK, pods);
+    }
 }

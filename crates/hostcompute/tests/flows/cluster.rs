@@ -15,10 +15,10 @@ use crate::world::Machine;
 /// A pod that runs a server on ports 8080 (TCP) and 5353 (UDP), which answers with its name.
 pub struct Running {
     pub address: String,
-    pub sandbox: Guid,
+    /// What its servers answer.
+    pub name: String,
     pub netns: Netns,
-    container: String,
-    network: String,
+    end: Box<dyn FnOnce(&Machine)>,
     _servers: [Server; 2],
 }
 
@@ -26,28 +26,40 @@ impl Running {
     /// What runs in a sandbox that has its place on the network: named by the node and the end of its address.
     #[track_caller]
     pub fn begin(node: &Machine, sandbox: Guid, pod: &Pod<'_>) -> Self {
-        let netns = node.inside(sandbox);
-        let last = pod.address.rsplit('.').next().unwrap();
+        let [container, network] = [pod.container, pod.network].map(str::to_owned);
+        // The end is told twice.
+        Self::serve(node, node.inside(sandbox), pod.address, move |node| {
+            for _ in 0..2 {
+                cni::del(&node.host, &container, &network);
+            }
+            for _ in 0..2 {
+                containerd::remove(node, sandbox);
+            }
+        })
+    }
+
+    /// What runs in a network stack that has this address, and how that ends.
+    #[track_caller]
+    pub fn serve(
+        node: &Machine,
+        netns: Netns,
+        address: &str,
+        end: impl FnOnce(&Machine) + 'static,
+    ) -> Self {
+        let last = address.rsplit('.').next().unwrap();
         let name = format!("{}-{last}", node.number);
         let servers = [
             tcp_server(&netns, &name, "0.0.0.0:8080"),
-            udp_server(&netns, &name, &format!("{}:5353", pod.address)),
+            udp_server(&netns, &name, &format!("{address}:5353")),
         ];
-        let [address, container, network] =
-            [pod.address, pod.container, pod.network].map(str::to_owned);
-        Self { address, sandbox, netns, container, network, _servers: servers }
+        Self { address: address.to_owned(), name, netns, end: Box::new(end), _servers: servers }
     }
 
-    /// The end of a pod, which is told twice.
+    /// The end of a pod.
     #[track_caller]
     pub fn end(self, node: &Machine) {
         drop(self._servers);
-        for _ in 0..2 {
-            cni::del(&node.host, &self.container, &self.network);
-        }
-        for _ in 0..2 {
-            containerd::remove(node, self.sandbox);
-        }
+        (self.end)(node);
     }
 }
 

@@ -1,8 +1,10 @@
 //! A cluster: flannel, containerd, win-overlay and kube-proxy together, on hosts that share a wire.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hostcompute::schema::operation::Kind;
+use serde_json::json;
 
 use crate::cluster::{FEW, MANY, Running, all_reach_each_other, answers, clients, leave, names};
 use crate::containerd;
@@ -11,7 +13,9 @@ use crate::flannel::{self, Lease, NETWORK};
 use crate::kube_proxy::{KubeProxy, Service, Settings, UDP};
 use crate::lab::traffic::{Connection, ping, tcp, tcp_refused, tcp_server, udp};
 use crate::shim::{self, by_name};
-use crate::world::{Machine, lossy, lost, play, stranger};
+use crate::trial::Flow;
+use crate::windows_container_networking::Plugin;
+use crate::world::{Machine, play, stranger};
 
 /// A pod on the overlay.
 #[track_caller]
@@ -153,60 +157,68 @@ fn cluster_addresses_lead_to_pods_of_all_nodes() {
     });
 }
 
-#[test]
-fn a_cluster_goes_on_while_packets_are_lost_and_a_node_fails() {
-    play(|wire, nodes: &mut [Machine; 3]| {
-        lossy(wire);
-        let leases = flannel::mesh(nodes);
-        let mut pods = nodes.each_ref().map(|node| run(node, 7));
-        let client = run(&nodes[0], 8);
-        let mut proxies = nodes.each_ref().map(|node| proxy(node, true));
-        let all = services(&[&pods[0], &pods[1], &pods[2]]);
-        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
-            proxy.sync(node, &all);
+/// flannel's network with one of the two plugins for it, and kube-proxy where the plugin is the cluster's own.
+pub struct Cluster {
+    is_sdnoverlay: bool,
+    leases: BTreeMap<u8, Lease>,
+}
+
+impl Cluster {
+    pub fn of_win_overlay() -> Self {
+        Self { is_sdnoverlay: false, leases: BTreeMap::new() }
+    }
+
+    pub fn of_sdnoverlay() -> Self {
+        Self { is_sdnoverlay: true, ..Self::of_win_overlay() }
+    }
+}
+
+impl Flow for Cluster {
+    fn begin(&mut self, node: &Machine) {
+        self.leases.insert(node.number, flannel::begin(node));
+    }
+
+    fn meet(&mut self, nodes: &[Machine]) {
+        for node in nodes {
+            let others = self.leases.iter().filter(|(number, _)| **number != node.number);
+            others.for_each(|(_, lease)| lease.added(node));
         }
-        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", MANY)), ["1-7", "2-7", "3-7"]);
-        let mut talk =
-            Connection::open(&client.netns, "10.244.3.7:8080", Duration::from_secs(10)).unwrap();
-        for _ in 0..400 {
-            assert_eq!(talk.ask().unwrap().server, "3-7");
+    }
+
+    fn run(&mut self, node: &Machine, last: u8) -> Running {
+        if !self.is_sdnoverlay {
+            return run(node, last);
         }
-        assert!(lost(wire) > 4, "the wire was to lose packets");
-        // The second node fails: its pods are gone, the others go on.
-        nodes[1].lose_power(wire);
-        assert_eq!(talk.ask().unwrap().server, "3-7");
-        let alive = services(&[&pods[0], &pods[2]]);
-        for (proxy, node) in [(0, 0), (2, 2)] {
-            proxies[proxy].sync(&nodes[node], &alive);
+        let (subnet, gateway) = (flannel::subnet(node.number), flannel::pod(node.number, 1));
+        Plugin {
+            kind: "Overlay",
+            network: NETWORK,
+            subnet: &subnet,
+            gateway: &gateway,
+            of_network: json!([]),
+            additional: json!([
+                {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["10.244.0.0/16", "10.96.0.0/12"]}},
+                {"Type": "ProviderAddress", "Settings": {"ProviderAddress": node.address()}},
+            ]),
+            local_routed: false,
+            allow_mapped: false,
         }
-        assert_eq!(names(&answers(&client.netns, "10.96.0.1:80", FEW)), ["1-7", "3-7"]);
-        // It comes back without the network, which was not to outlive it; the same programs make everything again.
-        nodes[1].start();
-        assert_eq!(by_name(&nodes[1].host, Kind::Network, NETWORK), None);
-        assert!(shim::list(&nodes[1].host, Kind::Namespace).len() <= 1);
-        let again: Lease = flannel::begin(&nodes[1]);
-        leases[0].added(&nodes[1]);
-        leases[2].added(&nodes[1]);
-        again.added(&nodes[0]);
-        again.added(&nodes[2]);
-        pods[1] = run(&nodes[1], 7);
-        proxies[1] = proxy(&nodes[1], true);
-        for (proxy, node) in proxies.iter_mut().zip(nodes.iter()) {
-            proxy.sync(node, &all);
-            node.check();
-        }
-        for from in [&client.netns, &pods[1].netns] {
-            let seen = answers(from, "10.96.0.1:80", MANY);
-            assert_eq!(names(&seen), ["1-7", "2-7", "3-7"]);
-        }
-        all_reach_each_other(&[&pods[0], &pods[1], &pods[2], &client]);
-        assert_eq!(talk.ask().unwrap().server, "3-7");
-        let [one, two, three] = nodes;
-        let [first, second, third] = pods;
-        leave(one, NETWORK, vec![first, client]);
-        leave(two, NETWORK, vec![second]);
-        leave(three, NETWORK, vec![third]);
-    });
+        .run(node, last)
+    }
+
+    fn proxy(&self, node: &Machine) -> Option<KubeProxy> {
+        (!self.is_sdnoverlay).then(|| proxy(node, true))
+    }
+
+    /// The network was not to outlive the power failure.
+    fn look_around(&self, node: &Machine) {
+        assert_eq!(by_name(&node.host, Kind::Network, NETWORK), None);
+        assert!(shim::list(&node.host, Kind::Namespace).len() <= 1);
+    }
+
+    fn leave(&mut self, node: &Machine, pods: Vec<Running>) {
+        leave(node, NETWORK, pods);
+    }
 }
 
 /// A service for the outside, in every way that there is.

@@ -6,6 +6,7 @@ use hostcompute::schema::Guid;
 use hostcompute::schema::operation::Kind;
 use serde_json::{Value, json};
 
+use crate::cluster::Running;
 use crate::containerd;
 use crate::lab::Netns;
 use crate::lab::traffic::{tcp, tcp_refused, tcp_server};
@@ -13,25 +14,40 @@ use crate::shim::{self, by_id, by_name, change_namespace, create};
 use crate::world::{Machine, play, router, stranger};
 
 /// A plugin's configuration.
-struct Plugin {
+pub struct Plugin<'a> {
     /// Of the network, which the plugin is named after.
-    kind: &'static str,
-    network: &'static str,
-    subnet: &'static str,
-    gateway: &'static str,
+    pub kind: &'a str,
+    pub network: &'a str,
+    pub subnet: &'a str,
+    pub gateway: &'a str,
     /// Policies of the network.
-    of_network: Value,
+    pub of_network: Value,
     /// AdditionalArgs, word for word.
-    additional: Value,
-    local_routed: bool,
+    pub additional: Value,
+    pub local_routed: bool,
     /// Mapped ports are to be let in.
-    allow_mapped: bool,
+    pub allow_mapped: bool,
 }
 
 /// What the runtime says of a port: protocol, in the container, on the host.
 type Mapping = (&'static str, u16, u16);
 
-impl Plugin {
+impl Plugin<'_> {
+    /// ADD for a pod on a network that is there, and DEL at its end.
+    #[track_caller]
+    pub fn run(&self, node: &Machine, last: u8) -> Running {
+        let container = format!("c{last}");
+        let namespace = containerd::sandbox(node);
+        let endpoint = self.add(node, &container, namespace, &[]);
+        self.verify(node, &endpoint, namespace);
+        let name = format!("{container}_{}", self.network);
+        let address = address(self.gateway, &container);
+        Running::serve(node, node.inside(namespace), &address, move |node| {
+            del(node, &name);
+            containerd::remove(node, namespace);
+        })
+    }
+
     fn document(&self) -> Value {
         let mut subnet = json!({
             "IpAddressPrefix": self.subnet,
@@ -98,19 +114,6 @@ impl Plugin {
         json!({"Type": "PortMapping", "Settings": settings})
     }
 
-    /// DEL: what is not found is no failure.
-    #[track_caller]
-    fn del(&self, node: &Machine, container: &str) {
-        let host = &node.host;
-        let name = format!("{container}_{}", self.network);
-        let Some(endpoint) = by_name(host, Kind::Endpoint, &name) else { return };
-        let namespace: Guid = endpoint["HostComputeNamespace"].as_str().unwrap().parse().unwrap();
-        if by_id(host, Kind::Namespace, namespace).is_some() {
-            change_namespace(host, namespace, "Remove", shim::id(&endpoint));
-        }
-        shim::delete(host, Kind::Endpoint, shim::id(&endpoint));
-    }
-
     /// What the plugins' own tests check after ADD.
     #[track_caller]
     fn verify(&self, node: &Machine, endpoint: &Value, namespace: Guid) {
@@ -128,6 +131,18 @@ impl Plugin {
         let id = endpoint["ID"].as_str().unwrap().to_uppercase();
         assert!(told.contains(&id), "{told}");
     }
+}
+
+/// DEL of what has this name: what is not found is no failure.
+#[track_caller]
+fn del(node: &Machine, name: &str) {
+    let host = &node.host;
+    let Some(endpoint) = by_name(host, Kind::Endpoint, name) else { return };
+    let namespace = endpoint["HostComputeNamespace"].as_str().and_then(|id| id.parse().ok());
+    if let Some(namespace) = namespace.filter(|id| by_id(host, Kind::Namespace, *id).is_some()) {
+        change_namespace(host, namespace, "Remove", shim::id(&endpoint));
+    }
+    shim::delete(host, Kind::Endpoint, shim::id(&endpoint));
 }
 
 /// The rule that lets a mapped port's packets in.
@@ -150,7 +165,7 @@ fn address(gateway: &str, container: &str) -> String {
 
 /// Containers c50 with a mapped port, and c51 without; where they are.
 #[track_caller]
-fn two(plugin: &Plugin, node: &Machine) -> [(Guid, Netns, String); 2] {
+fn two(plugin: &Plugin<'_>, node: &Machine) -> [(Guid, Netns, String); 2] {
     [("c50", &[("tcp", 80, 8088)][..]), ("c51", &[])].map(|(container, ports)| {
         let namespace = containerd::sandbox(node);
         let endpoint = plugin.add(node, container, namespace, ports);
@@ -162,10 +177,11 @@ fn two(plugin: &Plugin, node: &Machine) -> [(Guid, Netns, String); 2] {
 
 /// DEL of both and the end of the network, which has nothing that was not removed.
 #[track_caller]
-fn end(plugin: &Plugin, node: &Machine, pods: [(Guid, Netns, String); 2]) {
+fn end(plugin: &Plugin<'_>, node: &Machine, pods: [(Guid, Netns, String); 2]) {
     for (container, (namespace, ..)) in ["c50", "c51"].into_iter().zip(&pods) {
-        plugin.del(node, container);
-        plugin.del(node, container);
+        for _ in 0..2 {
+            del(node, &format!("{container}_{}", plugin.network));
+        }
         let namespace = by_id(&node.host, Kind::Namespace, *namespace).expect("it stays");
         assert!(namespace["Resources"].as_array().is_none_or(Vec::is_empty));
         containerd::remove(node, shim::id(&namespace));
