@@ -306,6 +306,27 @@ fn parents_must_be_there_and_of_linux() {
 }
 
 #[test]
+fn what_was_attached_by_way_of_a_link_is_in_use() {
+    inside("what_was_attached_by_way_of_a_link_is_in_use", Inside::Mount, || {
+        let place = Place::new("linked");
+        let (base, top) = two_layers(&place);
+        let link = place.join("link");
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        let name = |path: &Path| link.join(path.file_name().unwrap());
+        let parents = data(&[&name(&top), &name(&base)]);
+        let scratch = link.join("scratch");
+        layer::initialize_writable_layer(&scratch, &parents).unwrap();
+        layer::attach_layer_storage_filter(&scratch, &parents).unwrap();
+        for path in [&base, &name(&top), &scratch, &place.join("scratch")] {
+            assert_eq!(layer::destroy_layer(path).unwrap_err().kind(), Kind::InUse);
+        }
+        layer::detach_layer_storage_filter(&scratch).unwrap();
+        layer::destroy_layer(&scratch).unwrap();
+        layer::destroy_layer(&base).unwrap();
+    });
+}
+
+#[test]
 fn older_forms_and_both_filter_types() {
     inside("older_forms_and_both_filter_types", Inside::Mount, || {
         let place = Place::new("older");

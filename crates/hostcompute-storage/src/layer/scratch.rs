@@ -73,11 +73,14 @@ pub fn initialize_legacy_writable_layer(
 /// # Errors
 /// It is no writable layer (Invalid), attached already (Exists), or used elsewhere (InUse); the kernel refuses.
 pub fn attach_layer_storage_filter(layer: &Path, data: &LayerData) -> Result<()> {
-    let layers = parents(data)?;
+    // The kernel's table of mounts has the paths that were said: only without links in them are the layers found in it.
+    let real = |path: &Path| fs::canonicalize(path).map_err(|_| missing(path));
+    let layers = parents(data)?.iter().map(|path| real(path)).collect::<Result<Vec<_>>>()?;
     if layers.is_empty() {
         let message = "a writable layer alone shows nothing: there is no parent";
         return Err(Error::new(Kind::Argument, message));
     }
+    let layer = &*real(layer)?;
     if !layer.is_dir() {
         return Err(missing(layer));
     }
