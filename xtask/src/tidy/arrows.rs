@@ -68,7 +68,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "hostcompute-ffi",
-        &["hostcompute", "hostcompute-engine", "hostcompute-storage", "rustix", "serde_json"],
+        &[
+            "hostcompute",
+            "hostcompute-engine",
+            "hostcompute-storage",
+            "rustix",
+            "serde_json",
+            "sha1",
+        ],
     ),
     (
         "hc",
