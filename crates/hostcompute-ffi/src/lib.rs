@@ -5,13 +5,10 @@
 //!   network, compute, storage  the exported functions: read arguments, ask the crate, hand out results
 //!   call                       what is common to all: no panic leaves, failures become codes and records
 //!   handle                     handles are numbers in a table, never addresses
-//!   absent                     names that are exported on Windows only to say that they are not here
 //!   gate                       callbacks: one at a time, none after the registration has ended
 //!   boundary                   pointers of others are followed here and nowhere else
 //! ```
 
-#[cfg(windows)]
-mod absent;
 mod boundary;
 mod call;
 mod compute;
@@ -19,5 +16,4 @@ mod gate;
 mod handle;
 mod network;
 mod service;
-#[cfg(unix)]
 mod storage;

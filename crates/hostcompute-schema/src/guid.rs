@@ -45,6 +45,14 @@ impl Guid {
         Guid(variant.to_be_bytes())
     }
 
+    /// A version 5 GUID out of the SHA-1 hash of a name: what names a layer by its directory.
+    pub fn from_name_hash(hash: [u8; 20]) -> Guid {
+        let (start, _) = hash.split_at(16);
+        let number = start.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        let version = (number & !(0xf << 76)) | (0x5 << 76);
+        Guid(((version & !(0b11 << 62)) | (0b10 << 62)).to_be_bytes())
+    }
+
     /// The upper-case form, which nested documents and the older interface print.
     pub fn to_upper(&self) -> String {
         let mut text = alloc::format!("{self}");

@@ -29,4 +29,6 @@ pub use callback::{
 pub use options::{CreateOptions, CreateOptionsIn};
 pub use out::{Out, TextOut};
 pub use platform::{Block, Descriptor, allocate, stay};
+#[cfg(windows)]
+pub use platform::{DriverIn, Length, ParentsIn, Room, path_below};
 pub use text::{GuidIn, Text};

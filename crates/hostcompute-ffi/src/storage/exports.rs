@@ -1,8 +1,7 @@
 //! The exported functions of libcomputestorage, by the names of computestorage.h.
 #![expect(unsafe_code, reason = "exports names of C")]
 
-use hostcompute_storage::layer;
-
+use super::work;
 use crate::boundary::{Descriptor, Text, TextOut};
 use crate::call::{Code, code};
 
@@ -28,7 +27,7 @@ pub extern "C" fn HcsExportLegacyWritableLayer(
 
 #[unsafe(no_mangle)]
 pub extern "C" fn HcsDestroyLayer(layer: Text) -> Code {
-    code(|| Ok(layer::destroy_layer(&super::path(layer, "layer's path")?)?))
+    code(|| work::destroy(&super::path(layer, "layer's path")?))
 }
 
 #[unsafe(no_mangle)]
@@ -60,20 +59,20 @@ pub extern "C" fn HcsInitializeLegacyWritableLayer(
 pub extern "C" fn HcsAttachLayerStorageFilter(layer: Text, data: Text) -> Code {
     code(|| {
         let path = super::path(layer, "layer's path")?;
-        Ok(layer::attach_layer_storage_filter(&path, &super::layers(data)?)?)
+        work::attach(&path, &super::layers(data)?)
     })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn HcsDetachLayerStorageFilter(layer: Text) -> Code {
-    code(|| Ok(layer::detach_layer_storage_filter(&super::path(layer, "layer's path")?)?))
+    code(|| work::detach(&super::path(layer, "layer's path")?))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn HcsAttachOverlayFilter(volume: Text, data: Text) -> Code {
     code(|| {
         let path = super::path(volume, "volume's path")?;
-        Ok(layer::attach_overlay_filter(&path, &super::layers(data)?)?)
+        work::attach_overlay(&path, &super::layers(data)?)
     })
 }
 
@@ -81,13 +80,13 @@ pub extern "C" fn HcsAttachOverlayFilter(volume: Text, data: Text) -> Code {
 pub extern "C" fn HcsDetachOverlayFilter(volume: Text, data: Text) -> Code {
     code(|| {
         let path = super::path(volume, "volume's path")?;
-        Ok(layer::detach_overlay_filter(&path, &super::layers(data)?)?)
+        work::detach_overlay(&path, &super::layers(data)?)
     })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn HcsFormatWritableLayerVhd(disk: Descriptor) -> Code {
-    code(|| Ok(layer::format_writable_layer_vhd(std::os::fd::AsFd::as_fd(&disk.copy()?))?))
+    code(|| work::format(disk))
 }
 
 #[unsafe(no_mangle)]

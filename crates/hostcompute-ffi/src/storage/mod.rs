@@ -1,32 +1,36 @@
-//! libcomputestorage: the functions of computestorage.dll, on directories of this machine, in the mount namespace of the caller. No
-//! service is asked.
+//! libcomputestorage: the functions of computestorage.dll. On Linux they work on directories of this machine, in the mount namespace of the
+//! caller; for programs under Wine the service of the Linux below does, on directories there. The functions of vmcompute.dll for layers
+//! ([`older`]) are the same by other names.
 
 mod exports;
+#[cfg(unix)]
+mod here;
+#[cfg(windows)]
+mod older;
+#[cfg(windows)]
+mod there;
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hostcompute::schema::Document;
 use hostcompute::schema::hcs::{LayerData, parse, parse_optional};
 use hostcompute::{Failure, HResult};
-use hostcompute_storage::layer;
-use hostcompute_storage::{Limits, UNWATCHED};
+
+#[cfg(unix)]
+use here as work;
+#[cfg(windows)]
+use there as work;
 
 use crate::boundary::{Descriptor, Text, TextOut};
 
 /// An absolute path of the caller's.
 fn path(text: Text, what: &str) -> Result<PathBuf, Failure> {
-    let path = PathBuf::from(text.read(what)?);
-    if !path.is_absolute() {
-        let why = format!("the {what} is {:?}, and must be absolute", path.display());
-        return Err(Failure::new(HResult::E_INVALIDARG, why));
-    }
-    Ok(path)
+    work::place(text.read(what)?, what)
 }
 
 /// The document that says which layers are below.
 fn layers(text: Text) -> Result<LayerData, Failure> {
-    parse(&text.read("layer data")?)
+    work::placed(parse(&text.read("layer data")?)?)
 }
 
 fn options<T: Document>(text: Text) -> Result<T, Failure> {
@@ -46,51 +50,46 @@ fn none(text: Text, what: &str) -> Result<(), Failure> {
 
 fn import(target: Text, source: Text, data: Text) -> Result<(), Failure> {
     let (target, source) = (path(target, "layer's path")?, path(source, "source's path")?);
-    let data = layers(data)?;
-    Ok(layer::import_layer(&target, &source, &data, &Limits::default(), UNWATCHED)?)
+    work::import(&target, &source, &layers(data)?)
 }
 
 fn export(source: Text, folder: Text, data: Text, how: Text) -> Result<(), Failure> {
     let (source, folder) = (path(source, "layer's path")?, path(folder, "export's path")?);
-    let (data, how) = (layers(data)?, options(how)?);
-    Ok(layer::export_layer(&source, &folder, &data, &how, UNWATCHED)?)
+    work::export(&source, &folder, &layers(data)?, &options(how)?)
 }
 
 fn export_legacy(mounted: Text, source: Text, folder: Text, data: Text) -> Result<(), Failure> {
     let (mounted, source) = (path(mounted, "mount's path")?, path(source, "layer's path")?);
     let (folder, data) = (path(folder, "export's path")?, layers(data)?);
-    Ok(layer::export_legacy_writable_layer(&mounted, &source, &folder, &data, UNWATCHED)?)
+    work::export_legacy(&mounted, &source, &folder, &data)
 }
 
 fn set_up(target: Text, disk: Descriptor, how: Text) -> Result<(), Failure> {
-    let (target, how) = (path(target, "layer's path")?, options(how)?);
-    let disk = disk.copy_if_given()?;
-    Ok(layer::setup_base_os_layer(&target, disk.as_ref().map(OwnedFd::as_fd), &how)?)
+    work::set_up(&path(target, "layer's path")?, disk, &options(how)?)
 }
 
 fn set_up_volume(target: Text, volume: Text, how: Text) -> Result<(), Failure> {
     let (target, volume) = (path(target, "layer's path")?, path(volume, "volume's path")?);
-    Ok(layer::setup_base_os_volume(&target, &volume, &options(how)?)?)
+    work::set_up_volume(&target, &volume, &options(how)?)
 }
 
 fn initialize(target: Text, data: Text, how: Text) -> Result<(), Failure> {
     let (target, data) = (path(target, "layer's path")?, layers(data)?);
     none(how, "HcsInitializeWritableLayer")?;
-    Ok(layer::initialize_writable_layer(&target, &data)?)
+    work::initialize(&target, &data)
 }
 
 fn initialize_legacy(mounted: Text, target: Text, data: Text, how: Text) -> Result<(), Failure> {
     let (mounted, target) = (path(mounted, "mount's path")?, path(target, "layer's path")?);
     let data = layers(data)?;
     none(how, "HcsInitializeLegacyWritableLayer")?;
-    Ok(layer::initialize_legacy_writable_layer(&mounted, &target, &data)?)
+    work::initialize_legacy(&mounted, &target, &data)
 }
 
 fn mount_path(disk: Descriptor, out: TextOut) -> Result<(), Failure> {
     out.clear();
     out.demand("path")?;
-    let path = layer::layer_vhd_mount_path(disk.copy()?.as_fd())?;
-    out.hand_out(utf8(&path)?)
+    out.hand_out(utf8(&work::mount_path(disk)?)?)
 }
 
 /// A path as UTF-16 can say it.

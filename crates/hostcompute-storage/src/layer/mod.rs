@@ -43,11 +43,7 @@ use crate::overlay;
 /// The name space of Windows is not published; ours is empty, so the ids of one machine agree with each other.
 pub fn layer_id(layer: &Path) -> Guid {
     let name = layer.file_name().unwrap_or_default();
-    let hash: [u8; 20] = Sha1::digest(name.as_encoded_bytes()).into();
-    let (start, _) = hash.split_at(16);
-    let number = start.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-    let version = number & !(0xf << 76) | 0x5 << 76;
-    Guid::from_bytes((version & !(0b11 << 62) | 0b10 << 62).to_be_bytes())
+    Guid::from_name_hash(Sha1::digest(name.as_encoded_bytes()).into())
 }
 
 /// Removes a layer, or a scratch, with all that is in it.

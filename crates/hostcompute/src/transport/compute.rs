@@ -13,7 +13,7 @@ pub use crate::platform::StreamEnd;
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeCall<'a> {
     pub operation: ComputeOperation,
-    /// The id of the system; empty for calls about all of them or about the service.
+    /// The id of the system, or the path of the layer; empty for calls about all of them or about the service.
     pub system: &'a str,
     /// The process, for calls about one.
     pub pid: Option<u32>,

@@ -102,8 +102,8 @@ impl<'a> Letter<'a> {
             return Err(Failure::new(HResult::E_NOTIMPL, why));
         };
         let pid = call.pid.map(|pid| pid.to_string());
-        let missing = path.contains("{id}") && call.system.is_empty()
-            || path.contains("{pid}") && pid.is_none();
+        let named = path.contains("{id}") || path.contains("{layer}");
+        let missing = named && call.system.is_empty() || path.contains("{pid}") && pid.is_none();
         if missing {
             let why = format!("{operation} needs to know which one");
             return Err(Failure::new(HResult::E_INVALIDARG, why));
@@ -228,7 +228,7 @@ impl Target {
         for part in route.split('/').skip(1) {
             text.push('/');
             match part {
-                "{id}" => text.push_str(&percent_encoded(system)),
+                "{id}" | "{layer}" => text.push_str(&percent_encoded(system)),
                 "{pid}" => text.push_str(pid),
                 part => text.push_str(part),
             }
