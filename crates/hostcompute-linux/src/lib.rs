@@ -82,7 +82,7 @@ use netns::Namespaces;
 use pool::Pool;
 use route::numbering::Numbering;
 
-/// Gives back to the system the memory that only the start of a long-lived process needed.
+/// Gives back to the system what is free: for a process that stays, after it has read all rows of a journal or compared a whole host.
 pub fn give_back_memory() {
     sys::give_back_memory();
 }

@@ -127,8 +127,6 @@ fn open(options: &mut Options) -> Result<Service<Linux>> {
     for line in service.recovery().map(local::repaired).unwrap_or_default() {
         tracing::warn!("{line}");
     }
-    // The rows of the journal were read in one go.
-    hostcompute_linux::give_back_memory();
     Ok(service)
 }
 

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod compatibility;
+mod environment;
 mod length;
 mod links;
 mod lock;
@@ -60,6 +61,7 @@ const RULES: &[Rule] = &[
     Rule { name: "every source file is part of a crate", check: modules::check },
     Rule { name: "ARCHITECTURE.md names every crate and engine module", check: map::check },
     Rule { name: "docs/compatibility.md names every type and member", check: compatibility::check },
+    Rule { name: "every variable of the environment is explained", check: environment::check },
     Rule { name: "links lead somewhere", check: links::check },
 ];
 

@@ -19,13 +19,10 @@ use crate::error::Error;
 use crate::nft::{guise, inside};
 use crate::perform::link_index;
 use crate::sweep::Handle;
-use crate::{Linux, cleanup, describe, forwarding, resolver, sys};
+use crate::{Linux, cleanup, describe, forwarding, resolver};
 use face::Guises;
 use filter::FilterView;
 use links::HostView;
-
-/// So many facts are worth a word with the allocator.
-const MANY: usize = 1000;
 
 /// How a fact was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +34,10 @@ pub(crate) enum Finding {
 }
 
 /// Every difference between the host and the wanted facts.
+///
+/// The tables of a large host take more memory than all else: a process that stays gives it back afterwards
+/// ([`crate::give_back_memory`]).
 pub(crate) fn compare(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>, Error> {
-    let differences = find_differences(host, wanted);
-    // The tables of a large host take more memory than all else.
-    if wanted.len() > MANY {
-        sys::give_back_memory();
-    }
-    differences
-}
-
-fn find_differences(host: &mut Linux, wanted: &[Fact]) -> Result<Vec<Difference>, Error> {
     // What is on its way out is no difference.
     host.cleanup.settle()?;
     host.namespaces.close();

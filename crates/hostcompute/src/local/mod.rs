@@ -52,7 +52,10 @@ pub fn open(options: &mut Options) -> Result<Service<Linux>, Failure> {
     if let Some(known) = &known {
         whereabouts::refuse_bystander(options, known, &identity)?;
     }
-    Service::open(store, linux, &identity, Box::new(crate::random))
+    let service = Service::open(store, linux, &identity, Box::new(crate::random));
+    // The rows of the journal were read in one go, and after a crash the host was compared with them.
+    hostcompute_linux::give_back_memory();
+    service
 }
 
 /// Answers one of the service's own operations that need the service alone: not sessions, not a running daemon, not files.
@@ -73,7 +76,9 @@ pub fn serve(
             findings.to_value()
         }
         Own::Repair => {
-            service.repair().map_err(several)?;
+            let repaired = service.repair();
+            hostcompute_linux::give_back_memory();
+            repaired.map_err(several)?;
             service.settle()?;
             Value::Null
         }
