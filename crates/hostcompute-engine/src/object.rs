@@ -162,19 +162,17 @@ impl Object {
     /// What the store keeps of the object.
     pub fn record(&self) -> Record {
         let (document, chosen) = match self {
-            Object::Network(object) => (object.document.write(), object.chosen()),
-            Object::Set(object) => (object.document.write(), object.chosen()),
-            Object::RemoteSubnet(object) => (object.document.write(), object.chosen()),
-            Object::Namespace(object) => (object.document.write(), object.chosen()),
-            Object::Endpoint(object) => (object.document.write(), object.chosen()),
-            Object::LoadBalancer(object) => (object.document.write(), object.chosen()),
-            Object::SdnRoute(object) => (object.document.write(), object.chosen()),
-            Object::GuestService(object) => (object.document.write(), object.chosen()),
+            Object::Network(object) => (object.document.to_text(), object.chosen()),
+            Object::Set(object) => (object.document.to_text(), object.chosen()),
+            Object::RemoteSubnet(object) => (object.document.to_text(), object.chosen()),
+            Object::Namespace(object) => (object.document.to_text(), object.chosen()),
+            Object::Endpoint(object) => (object.document.to_text(), object.chosen()),
+            Object::LoadBalancer(object) => (object.document.to_text(), object.chosen()),
+            Object::SdnRoute(object) => (object.document.to_text(), object.chosen()),
+            Object::GuestService(object) => (object.document.to_text(), object.chosen()),
         };
-        let mut body = Map::new();
-        body.insert("Document".into(), Value::Object(document));
-        body.insert("Chosen".into(), Value::Object(chosen));
-        let body = serde_json::to_string(&body).expect("a document has keys of text and no more");
+        let chosen = Value::Object(chosen);
+        let body = alloc::format!("{{\"Document\":{document},\"Chosen\":{chosen}}}");
         Record { kind: self.kind(), id: self.id(), body }
     }
 }
