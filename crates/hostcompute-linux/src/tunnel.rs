@@ -1,6 +1,6 @@
 //! Tunnels: the VXLAN device of a virtual subnet, which hosts are behind it, and the routes through it.
 
-use hostcompute_engine::plan::{PORT_GROUP, Peer, RemoteRoute, Tunnel};
+use hostcompute_engine::plan::{DYING_GROUP, PORT_GROUP, Peer, RemoteRoute, Tunnel};
 
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient};
@@ -31,9 +31,11 @@ pub(crate) fn vxlan(tunnel: &Tunnel) -> Vxlan {
     Vxlan { id: tunnel.vsid, port: tunnel.port, local: tunnel.local }
 }
 
-/// Deletes the tunnel at once: the kernel has one device for each VSID, so nobody could have the next one while this is dying.
+/// Deletes the tunnel at once: the kernel has one device for each VSID, so nobody could have the next one while this is dying. The group says
+/// to the watch that we did it: the kernel's word about the deletion does not say who asked.
 pub(crate) fn push_remove(datagram: &mut Datagram, step: usize, tunnel: &Tunnel) {
     let note = Note { step, aim: "remove the tunnel", lenient: Lenient::Absent };
+    link::push_group(datagram, note, tunnel.index, DYING_GROUP);
     link::push_delete(datagram, note, tunnel.index);
 }
 

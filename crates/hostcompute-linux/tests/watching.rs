@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use hostcompute_engine::host::{Host, Told};
-use hostcompute_engine::plan::Fact;
+use hostcompute_engine::plan::{Fact, Tunnel};
 use hostcompute_engine::reconcile;
 use lab::Lab;
 use lab::facts::{Kind, endpoint, guid, mapping, nat, network};
@@ -137,6 +137,16 @@ fn what_we_do_ourselves_is_not_told_of() {
     lab.linux.settle().unwrap();
     let mut facts = nat(1);
     facts.extend(network(2, Kind::Internal));
+    facts.push(Fact::Tunnel(Tunnel {
+        network: guid(2),
+        name: "hx77".into(),
+        index: 0x77,
+        vsid: 5000,
+        port: 4789,
+        local: "192.0.2.1".parse().unwrap(),
+        mac: "02-68-C0-00-02-01".parse().unwrap(),
+        mtu: 1450,
+    }));
     lab.bring(&facts);
     lab.bring(&[]);
     lab.linux.settle().unwrap();
