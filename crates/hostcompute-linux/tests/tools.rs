@@ -14,15 +14,28 @@ use hostcompute_linux::doctor::{Severity, examine};
 use lab::facts::{guid, nat};
 use lab::{Lab, exec, privileged};
 
+/// A program beside the crate, as cargo built it.
+fn example(name: &str) -> PathBuf {
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
+    assert!(built.exists(), "run `cargo build -p hostcompute-linux --examples` first");
+    built
+}
+
 /// The example, copied to where every user may run it.
 fn tools(lab: &Lab) -> PathBuf {
-    let built = std::env::current_exe().unwrap();
-    let built = built.parent().and_then(|deps| deps.parent()).unwrap();
-    let built = built.join("examples/host_tools");
-    assert!(built.exists(), "run `cargo build -p hostcompute-linux --examples` first");
     let copy = lab.directory.join("host_tools");
-    std::fs::copy(built, &copy).unwrap();
+    std::fs::copy(example("host_tools"), &copy).unwrap();
     copy
+}
+
+#[test]
+fn the_measurement_of_attaching_runs_and_leaves_nothing_different() {
+    if !privileged() {
+        return;
+    }
+    let told = exec(&format!("{} 10 1", example("attach_cost").display()));
+    assert!(told.contains("attach") && told.contains(" 0 differences"), "{told}");
 }
 
 #[test]

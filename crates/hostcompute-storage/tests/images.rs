@@ -125,6 +125,22 @@ fn every_form_gives_the_same_layers() {
     }
 }
 
+/// The program beside the crate.
+#[test]
+fn the_example_imports_and_tells_what() {
+    let place = Place::new("example");
+    let archive = place.join("demo.tar");
+    fs::write(&archive, image().layout_archive("demo:1")).unwrap();
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(|deps| deps.parent()).unwrap().join("examples/import");
+    assert!(built.exists(), "run `cargo build -p hostcompute-storage --examples` first");
+    let mut import = std::process::Command::new(built);
+    let output = import.arg(place.path()).arg(&archive).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("2 layers"), "{output:?}");
+    assert!(Store::open(place.path()).unwrap().image("demo:1").is_ok());
+}
+
 #[test]
 fn an_archive_from_a_pipe() {
     let place = Place::new("pipe");

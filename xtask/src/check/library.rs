@@ -266,6 +266,20 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    /// An example that nobody runs is not one.
+    #[test]
+    fn every_example_is_run() {
+        let stems = |folder: &str, wanted: fn(&Path) -> bool| -> BTreeSet<String> {
+            let entries = fs::read_dir(root::path().join(folder)).unwrap();
+            let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| wanted(path));
+            paths.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(stems("crates/hostcompute/examples", |_| true), set(EXAMPLES_IN_RUST));
+        let programs = stems("examples", |path| path.extension().is_none_or(|end| end != "json"));
+        let run = EXAMPLES.iter().filter_map(|name| Some(name.split_once('.')?.0));
+        assert_eq!(programs, run.map(str::to_owned).collect());
+    }
+
     #[test]
     fn declarations_are_found_outside_of_comments() {
         let header = "/* HcnNothing(x) */\ntypedef int (*HCN_CALL)(int);\nHRESULT HcnOne(void *x);\n\
