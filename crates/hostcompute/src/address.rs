@@ -7,6 +7,16 @@ use std::path::PathBuf;
 use hostcompute_schema::{Failure, HResult};
 
 /// The place of a service that runs by itself.
+///
+/// ```
+/// use hostcompute::Address;
+///
+/// let token = "/run/hostcompute/tcp.token";
+/// let address = Address::read("tcp://localhost:8643", token.into())?;
+/// assert_eq!(address.to_string(), "tcp://127.0.0.1:8643");
+/// assert!(Address::read("tcp://192.0.2.1:8643", token.into()).is_err()); // the token would go over the wire
+/// # Ok::<(), hostcompute::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A unix socket; the kernel tells the service who connects.

@@ -103,6 +103,19 @@ impl GuestService {
 
 /// Ports of the host that are kept for a guest: until this is dropped, its guest network service is deleted, or the connection to the
 /// service ends, whichever comes first.
+///
+/// ```no_run
+/// use hostcompute::{GuestService, Host, Options};
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let host = Host::auto(Options::from_env())?;
+/// let guest = GuestService::find(&host, "vm-1")?;
+/// let row = guest.reserve_range(9)?; // ten of them
+/// println!("{}-{} of {:?}", row.ports().start(), row.ports().end(), row.reservation().protocol);
+/// row.release()?; // as dropping does, and tells whether it succeeded
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReservedPorts {
     host: Host,

@@ -25,6 +25,20 @@ pub enum Way {
 }
 
 /// How [`crate::Host::auto`] finds a service, and how [`crate::Host::embedded`] runs one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hostcompute::{Containers, Options, Way};
+///
+/// let options = Options {
+///     way: Way::Embedded,
+///     patience: Duration::from_secs(60),
+///     containers: Containers { users: "0:100000:65536".into(), ..Containers::default() },
+///     ..Options::at("/srv/example/state".into(), "/run/example".into())
+/// };
+/// assert!(options.token_file.starts_with("/run/example"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How the service is reached.

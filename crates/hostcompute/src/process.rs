@@ -16,6 +16,31 @@ use crate::transport::{ComputeAnswer, ComputeCall, Streams};
 ///
 /// What was asked for of its streams is in [`Self::stdin`], [`Self::stdout`] and [`Self::stderr`]; take them out to use them. Output is
 /// not lost: a process whose output nobody reads waits.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+///
+/// use hostcompute::schema::hcs::ProcessParameters;
+/// use hostcompute::{Host, Options, System};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::auto(Options::from_env())?;
+/// let system = System::open(&host, "example")?;
+/// let mut process = system.run(&ProcessParameters {
+///     command_args: Some(vec!["cat".into()]),
+///     create_std_in_pipe: Some(true),
+///     create_std_out_pipe: Some(true),
+///     ..ProcessParameters::default()
+/// })?;
+/// let (mut input, mut output) = (process.stdin.take().expect("asked for"), process.stdout.take());
+/// input.write_all(b"hello")?;
+/// drop(input); // whose end is the end of what cat reads
+/// let mut echoed = String::new();
+/// output.as_mut().expect("asked for").read_to_string(&mut echoed)?;
+/// assert_eq!(process.wait(None)?.exit_code, Some(0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Process {
     host: Host,

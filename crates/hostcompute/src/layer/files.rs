@@ -18,6 +18,19 @@ pub fn id(path: &Path) -> Guid {
 }
 
 /// Who works on layers.
+///
+/// ```no_run
+/// use hostcompute::layer::{Layers, Limits, UNWATCHED};
+/// use hostcompute::schema::hcs::LayerData;
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let (layers, data) = (Layers::here(), LayerData::default());
+/// let (place, archive) = ("/srv/layers/base".as_ref(), "base.tar.gz".as_ref());
+/// layers.import(place, archive, &data, &Limits::default(), UNWATCHED)?;
+/// layers.destroy(place)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Layers(Desk);
 

@@ -21,6 +21,23 @@ pub use files::*;
 pub use windows::*;
 
 /// A merged view that goes with this value.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use hostcompute::layer::{Attached, Layers};
+/// use hostcompute::schema::hcs::LayerData;
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// # let parents = LayerData::default();
+/// let (layers, scratch) = (Layers::here(), Path::new("/srv/layers/scratch"));
+/// layers.initialize_writable(scratch, &parents)?;
+/// let view = Attached::new(&layers, scratch, &parents)?;
+/// println!("everything is in {}", view.path().display());
+/// view.detach()?; // or dropped, or kept
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Attached {
     layers: Layers,

@@ -22,6 +22,18 @@ pub fn id(path: &Path) -> Result<Guid, Failure> {
 }
 
 /// Who works on layers.
+///
+/// ```no_run
+/// use hostcompute::layer::Layers;
+/// use hostcompute::schema::hcs::LayerData;
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let (layers, place) = (Layers::here(), "C:\\layers\\base".as_ref());
+/// layers.import(place, "C:\\transport".as_ref(), &LayerData::default())?;
+/// layers.destroy(place)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Layers(());
 

@@ -10,6 +10,20 @@ use crate::events::Stopper;
 pub use crate::platform::StreamEnd;
 
 /// One call about compute systems.
+///
+/// ```no_run
+/// use hostcompute::schema::ComputeOperation;
+/// use hostcompute::transport::ComputeCall;
+/// use hostcompute::{Host, Options};
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let host = Host::auto(Options::from_env())?;
+/// let query = r#"{"PropertyTypes": ["Statistics"]}"#;
+/// let call = ComputeCall::on(ComputeOperation::GetComputeSystemProperties, "example", query);
+/// println!("{}", host.compute(&call)?.body);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeCall<'a> {
     pub operation: ComputeOperation,
@@ -83,6 +97,20 @@ pub enum ComputeNotice {
 ///
 /// As an iterator it blocks until something happens; it ends after the end of the system, after [`ComputeNotice::Disconnected`],
 /// after an error, and when it is stopped ([`ComputeEvents::stopper`]).
+///
+/// ```no_run
+/// use hostcompute::{ComputeNotice, Host, Options};
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let host = Host::auto(Options::from_env())?;
+/// for notice in host.compute_events("example")? {
+///     if let ComputeNotice::Event(event) = notice? {
+///         println!("{:?} {:?}", event.kind, event.data);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct ComputeEvents {
     source: Box<dyn ComputeSource>,
     stopper: Stopper,
@@ -136,6 +164,17 @@ impl Iterator for ComputeEvents {
 
 /// What processes wrote. Reading waits for more where that was asked for; its end is the end of the system, or of whoever tells of it, or
 /// that it was stopped ([`Log::stopper`]).
+///
+/// ```no_run
+/// use hostcompute::{Host, Options, System};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::auto(Options::from_env())?;
+/// let mut log = System::open(&host, "example")?.log(true)?; // follows until the system ends
+/// std::io::copy(&mut log, &mut std::io::stdout())?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Log {
     source: Box<dyn Read + Send>,
     stopper: Stopper,

@@ -25,6 +25,21 @@ pub use compute::{
 };
 
 /// One call of the API.
+///
+/// ```no_run
+/// use hostcompute::schema::Operation;
+/// use hostcompute::transport::Call;
+/// use hostcompute::{Host, Network, Options};
+///
+/// # fn main() -> Result<(), hostcompute::Error> {
+/// let host = Host::auto(Options::from_env())?;
+/// let id = Network::find(&host, "web")?.id();
+/// let query = r#"{"Flags": 1}"#; // with what the service tells beyond the document
+/// let answer = host.call(&Call::on(Operation::QueryNetworkProperties, id, query))?;
+/// println!("{}", answer.body);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     pub operation: Operation,
@@ -53,6 +68,20 @@ pub struct Answer {
 }
 
 /// One of the service's own operations.
+///
+/// ```no_run
+/// use hostcompute::schema::ServiceOperation;
+/// use hostcompute::transport::Ask;
+/// use hostcompute::{Host, Options};
+///
+/// # fn main() -> Result<(), hostcompute::error::Obstacle> {
+/// let host = Host::auto(Options::from_env())?;
+/// let parameters = [("limit", "100")];
+/// let flows = host.serve(&Ask { parameters: &parameters, ..Ask::plain(ServiceOperation::Flows) })?;
+/// println!("{flows}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     pub operation: ServiceOperation,
@@ -76,7 +105,54 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// A way to reach a service.
+/// A way to reach a service. A program may have its own, to look at what is asked, for instance, or to answer in tests:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use hostcompute::error::Obstacle;
+/// use hostcompute::schema::service::{HostFile, Progress, Step};
+/// use hostcompute::schema::{HResult, Operation, ServiceOperation};
+/// use hostcompute::transport::{Answer, Ask, Call, ComputeAnswer, ComputeCall, Events};
+/// use hostcompute::{
+///     ComputeEvents, Failure, Guid, Host, Log, Network, Subscription, Topic, Transport,
+/// };
+///
+/// /// Has one network, whatever it is asked.
+/// #[derive(Debug)]
+/// struct Canned;
+///
+/// fn no<T>() -> Result<T, Failure> {
+///     Err(Failure::new(HResult::E_NOTIMPL, "canned"))
+/// }
+///
+/// impl Transport for Canned {
+///     fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+///         match call.operation {
+///             Operation::EnumerateNetworks => {
+///                 let body = r#"["0f8fad5b-d9cb-469f-a165-70867728950e"]"#.to_owned();
+///                 Ok(Answer { body, ..Answer::default() })
+///             }
+///             _ => no(),
+///         }
+///     }
+///     // ... and the same for all else.
+/// #   fn serve(&self, _: &Ask<'_>) -> Result<serde_json::Value, Obstacle> { Ok(no()?) }
+/// #   fn carry_out(
+/// #       &self, _: ServiceOperation, _: &[HostFile], _: &mut dyn FnMut(Progress),
+/// #   ) -> Result<Vec<Step>, Obstacle> { Ok(no()?) }
+/// #   fn events(&self, _: u64) -> Result<Events, Failure> { no() }
+/// #   fn subscribe(&self, _: Topic, _: Option<u64>) -> Result<Subscription, Failure> { no() }
+/// #   fn compute(&self, _: &ComputeCall<'_>) -> Result<ComputeAnswer, Failure> { no() }
+/// #   fn compute_events(&self, _: &str) -> Result<ComputeEvents, Failure> { no() }
+/// #   fn compute_log(&self, _: &ComputeCall<'_>) -> Result<Log, Failure> { no() }
+/// }
+///
+/// let host = Host::through(Arc::new(Canned));
+/// assert_eq!(Network::list(&host)?.len(), 1);
+/// assert_eq!(host.check().unwrap_err().hresult, HResult::E_NOTIMPL);
+/// # Ok::<(), Failure>(())
+/// ```
 pub trait Transport: Debug + Send + Sync {
     /// Carries out one operation of the API.
     ///
