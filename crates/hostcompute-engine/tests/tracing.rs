@@ -308,7 +308,10 @@ fn requests_that_name_no_packet_are_refused_at_their_member() {
     assert_eq!(refused("a", "a", 6, 0), at("Port"));
     assert_eq!(refused("a", "a", 1, 80), at("Port"));
     assert_eq!(refused("a", "a", 300, 0), at("Protocol"));
-    assert_eq!(refused("Ethernet", "a", 6, 80).0, HResult::E_INVALIDARG);
-    assert_eq!(refused("nobody", "a", 6, 80).0, HResult::HCN_E_ENDPOINT_NOT_FOUND);
+    assert_eq!(refused("Ethernet", "a", 6, 80), at("From"));
+    assert_eq!(refused("a", "Ethernet", 6, 80), at("To"));
+    let nobody = |member: &str| (HResult::HCN_E_ENDPOINT_NOT_FOUND, member.to_owned());
+    assert_eq!(refused("nobody", "a", 6, 80), nobody("From"));
+    assert_eq!(refused("a", "nobody", 6, 80), nobody("To"));
     assert_eq!(refused("a", "127.0.0.1", 6, 80), at("To"));
 }

@@ -443,6 +443,10 @@ impl<'a> Reach<'a> {
 
     /// To an address of the host, past our ports: endpoints in its namespace keep their rules.
     fn present(&self, packet: &Packet) -> Result<(), Lost> {
+        // What endpoints are served at their gateway is for them and for this host.
+        if !packet.from_host && self.tables.is_answered(packet) {
+            return Err(Lost::Filtered);
+        }
         if !self.tables.allows(Direction::In, packet) {
             return Err(Lost::AccessRule(Direction::In));
         }

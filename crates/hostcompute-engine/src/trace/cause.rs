@@ -82,6 +82,13 @@ impl Cause<'_> {
                 "Type",
                 "use a network of type ICS or NAT",
             ),
+            Stop::Served(address) => self.of_network(
+                *address,
+                Kind::NotPublished,
+                |name| format!("network '{name}' answers for names at {address} to its endpoints and this host only"),
+                "Ipams",
+                "ask from an endpoint of the network",
+            ),
             Stop::NoWayBack(id, source) => self.no_way_back(*id, *source),
             Stop::SomebodyElse(receiver, wanted) => self.somebody_else(*receiver, *wanted),
         }

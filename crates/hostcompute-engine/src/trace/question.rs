@@ -103,8 +103,9 @@ fn end(state: &State, text: Option<&str>, member: &str) -> Result<End, Failure> 
         Ok(id) => return Ok(End::Endpoint(id)),
         Err(failure) => failure,
     };
+    // Several have the name, or the beginning of the id.
     if endpoint.hresult == HResult::E_INVALIDARG {
-        return Err(endpoint);
+        return Err(endpoint.at(member));
     }
     if text.eq_ignore_ascii_case("host") {
         return Ok(End::Host);
@@ -112,12 +113,13 @@ fn end(state: &State, text: Option<&str>, member: &str) -> Result<End, Failure> 
     match state.resolve(Kind::LoadBalancer, text) {
         Ok(id) if member == "To" => Ok(End::Balancer(id)),
         Ok(_) => Err(wrong(member, "a load balancer sends nothing of its own")),
-        Err(failure) if failure.hresult == HResult::E_INVALIDARG => Err(failure),
+        Err(failure) if failure.hresult == HResult::E_INVALIDARG => Err(failure.at(member)),
         Err(_) => Err(Failure::new(
             endpoint.hresult,
             format!("'{text}' is no endpoint, no load balancer, no IP address, and not 'host'"),
         )
-        .hint("list them with: hc endpoint ls")),
+        .at(member)
+        .hint("list them with: hc endpoint ls, hc loadbalancer ls")),
     }
 }
 

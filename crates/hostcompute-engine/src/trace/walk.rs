@@ -58,6 +58,8 @@ pub(super) enum Stop {
     Private(IpAddr),
     Apart(IpAddr),
     Fenced(IpAddr),
+    /// It is what a network's endpoints are served at their gateway.
+    Served(IpAddr),
     NoWayBack(Guid, IpAddr),
     /// The receiver is another than the one that was asked about.
     SomebodyElse(Receiver, Guid),
@@ -406,6 +408,9 @@ impl Walk<'_> {
             }
             self.at_host(packet, packet.source, packet.destination)?;
         } else {
+            if !packet.from_host && self.view.is_answered(packet) {
+                return Err(Stop::Served(packet.destination));
+            }
             self.access(Direction::In, packet)?;
             self.visible(packet, packet.destination)?;
         }

@@ -39,6 +39,12 @@ pub fn check(state: &State, reach: &Reach<'_>, surroundings: &Surroundings) -> R
             targets.insert((mapping.vip.unwrap_or(host), mapping.protocol, mapping.external));
         }
     }
+    // What the host serves there, and what it does not.
+    for subnet in state.networks().take(MOST).flat_map(|network| &network.subnets) {
+        let ports = [(17, 53), (6, 53), (6, 443)];
+        let gateway = subnet.gateway.into_iter();
+        targets.extend(gateway.flat_map(|it| ports.map(|(protocol, port)| (it, protocol, port))));
+    }
     for balancer in state.load_balancers().take(MOST) {
         let frontends = balancer.services.iter().map(|service| service.frontend);
         targets

@@ -39,7 +39,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use command::Command;
 use drive::{Tally, World};
 
-const CASES: u32 = 100;
+const CASES: u32 = 80;
 const LONGEST: usize = 40;
 
 /// Runs `test` on many histories; the failure names the seed and the shortest history that fails.

@@ -38,6 +38,7 @@ pub fn check(model: &Model, reach: &Reach<'_>) -> Result<(), String> {
         walk.inward(from)?;
         walk.abroad(from)?;
     }
+    walk.served()?;
     walk.mappings()?;
     walk.services()
 }
@@ -286,6 +287,45 @@ impl Walk<'_> {
                 let lie = self.connect(Origin::Beyond(there, vsid + 1), source, 6, 80);
                 if lie.is_ok() {
                     return Err(format!("{there} came out of another tunnel: {lie:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Questions of DNS at a gateway: the network's own endpoints and the host may ask, whatever rules say, and nobody outside.
+    fn served(&self) -> Result<(), String> {
+        const DNS: u16 = 53;
+        let answers = |network: &&Network| network.flags & 1 != 0;
+        for network in self.model.networks.iter().filter(answers) {
+            for gateway in network.subnets.iter().filter_map(|subnet| subnet.gateway) {
+                let (_, stranger) = foreign(gateway.is_ipv4());
+                for protocol in [6, 17] {
+                    let told = |who: &str, got: Outcome| {
+                        Err(format!(
+                            "{who} asks {gateway} for names ({protocol}), and gets {got:?}"
+                        ))
+                    };
+                    let got = self.connect(Origin::Outside(stranger), gateway, protocol, DNS);
+                    if got.is_ok() {
+                        return told("a stranger", got);
+                    }
+                    let got = self.connect(Origin::Host, gateway, protocol, DNS);
+                    if got.map(|delivery| delivery.receiver) != Ok(Receiver::Host) {
+                        return told("the host", got);
+                    }
+                    let own = |endpoint: &&Endpoint| endpoint.network == network.id;
+                    for from in self.model.endpoints.iter().filter(own) {
+                        let Some(source) = first_of_family(from, gateway) else { continue };
+                        let packet = Packet::new(source, gateway, protocol, DNS);
+                        let got = self.connect(Origin::Endpoint(from.id), gateway, protocol, DNS);
+                        if !self.is_plain(from) || self.caught(from, &packet, got)? {
+                            continue;
+                        }
+                        if got.map(|delivery| delivery.receiver) != Ok(Receiver::Host) {
+                            return told("an endpoint", got);
+                        }
+                    }
                 }
             }
         }
