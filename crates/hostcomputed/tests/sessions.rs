@@ -4,7 +4,7 @@ mod lab;
 
 use std::process::{Command, Stdio};
 
-use lab::{Connection, Machine};
+use lab::{Connection, Daemon, Machine};
 use serde_json::json;
 
 const LAN: &str = r#"{"Name":"lan"}"#;
@@ -133,6 +133,79 @@ sys.stdin.read()
     client.wait().expect("ended");
     lab::wait_until(|| held(&mut watcher) == [1, 0, 0]);
     assert_eq!(watcher.ask("HEAD", &format!("/networks/{id}"), "").status, 204);
+    daemon.stop();
+}
+
+/// A process that holds three reservations, one of them for a guest network service, until it is killed.
+const HOLDER: &str = r#"
+import json, socket, sys
+path, guest = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX); s.connect(path)
+def ask(document):
+    body = json.dumps(document).encode()
+    s.sendall(b"POST /reservations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    status = s.recv(65536).split()[1]
+    assert status == b"201", status
+ask({"Protocol": "Tcp", "Port": 8080, "GuestNetworkService": guest})
+ask({"Protocol": "Both", "Port": 5353, "Access": "Shared"})
+ask({"PortCount": 9})
+print("ready", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn what_a_dead_owner_reserved_is_free_and_so_is_what_a_dead_daemon_held() {
+    let Some(machine) = Machine::new() else { return };
+    let daemon = machine.daemon();
+    let bind = |port: u64| {
+        let script = "import socket, sys; socket.socket().bind(('127.0.0.1', int(sys.argv[1])))";
+        let mut python = machine.command("python3");
+        python.args(["-c", script, &port.to_string()]).stderr(Stdio::null());
+        python.status().expect("python3").success()
+    };
+    let guest = daemon.ask("POST", "/guestnetworkservices", "{}").id();
+    let hold = |daemon: &Daemon| {
+        let mut holder = Command::new("python3")
+            .args(["-c", HOLDER])
+            .args([daemon.socket.as_os_str(), guest.as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        lab::wait_for_line(&mut holder, "ready");
+        holder
+    };
+    let listed = |daemon: &Daemon| {
+        let all = daemon.ask("GET", "/reservations", "").ok();
+        let all = all["Reservations"].as_array().cloned().unwrap_or_default();
+        all.iter().filter_map(|one| one["StartingPort"].as_u64()).collect::<Vec<_>>()
+    };
+    let mut holder = hold(&daemon);
+    let held = listed(&daemon);
+    assert!(held.len() == 3 && held.iter().all(|port| !bind(*port)), "{held:?}");
+    holder.kill().expect("killed");
+    holder.wait().expect("ended");
+    lab::wait_until(|| listed(&daemon).is_empty());
+    lab::wait_until(|| held.iter().all(|port| bind(*port)));
+    // The daemon is killed and comes again: the guest is still known, its ports are not held, and who had them can ask anew.
+    let mut holder = hold(&daemon);
+    assert_eq!(listed(&daemon), held);
+    daemon.kill();
+    let daemon = machine.daemon();
+    assert_eq!(daemon.ask("GET", "/guestnetworkservices", "").ok(), json!([guest]));
+    assert_eq!(listed(&daemon), [0_u64; 0]);
+    lab::wait_until(|| held.iter().all(|port| bind(*port)));
+    holder.kill().expect("killed");
+    holder.wait().expect("ended");
+    let mut again = hold(&daemon);
+    assert_eq!(listed(&daemon), held);
+    // It goes while its owner lives: what is for it goes along, and nothing else.
+    daemon.ask("DELETE", &format!("/guestnetworkservices/{guest}"), "");
+    assert_eq!(listed(&daemon), held[1..]);
+    assert!(bind(held[0]) && !bind(held[1]));
+    again.kill().expect("killed");
+    again.wait().expect("ended");
+    lab::wait_until(|| listed(&daemon).is_empty());
     daemon.stop();
 }
 
