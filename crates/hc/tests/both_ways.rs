@@ -1,31 +1,14 @@
 //! The same commands, whether `hc` carries the service or asks a running one: what they print, how they end, and that nothing is left
 //! behind.
 
+#[macro_use]
 mod sandbox;
 
 use sandbox::{Sandbox, examples};
 use serde_json::json;
 
-/// Each scenario is two tests: one for each way to run.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $name() {
-                let Some(host) = crate::Sandbox::new() else { return };
-                crate::$name(&host);
-            })*
-        }
-
-        mod served {
-            $(#[test] fn $name() {
-                let Some(host) = crate::Sandbox::served() else { return };
-                crate::$name(&host);
-            })*
-        }
-    };
-}
-
 scenarios! {
+    crate::Sandbox::new, crate::Sandbox::served;
     the_main_job_comes_repeats_and_goes,
     every_example_comes_together_with_the_others_and_goes,
     objects_by_hand_under_every_name_in_every_form,

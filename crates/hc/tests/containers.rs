@@ -1,6 +1,7 @@
 //! Commands in containers, whether `hc` carries the service or asks a running one: what goes in and out, how they end, what is told of
 //! them, and that nothing is left behind.
 
+#[macro_use]
 mod sandbox;
 
 use std::io::{BufRead, BufReader};
@@ -10,27 +11,6 @@ use sandbox::Sandbox;
 use sandbox::holders::holders;
 use serde_json::{Value, json};
 
-/// Each scenario is two tests: one for each way to run.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $name() {
-                if !crate::sandbox::supervisor_was_built() { return }
-                let Some(host) = crate::Sandbox::new() else { return };
-                crate::$name(&crate::Containers { host: &host });
-            })*
-        }
-
-        mod served {
-            $(#[test] fn $name() {
-                if !crate::sandbox::supervisor_was_built() { return }
-                let Some(host) = crate::Sandbox::served() else { return };
-                crate::$name(&crate::Containers { host: &host });
-            })*
-        }
-    };
-}
-
 /// Streams that cannot be handed over as descriptors.
 #[test]
 fn a_command_reads_and_writes_over_tcp() {
@@ -38,10 +18,11 @@ fn a_command_reads_and_writes_over_tcp() {
         return;
     }
     let Some(host) = Sandbox::over_tcp() else { return };
-    a_command_reads_writes_and_ends_with_its_own_status(&Containers { host: &host });
+    a_command_reads_writes_and_ends_with_its_own_status(&Containers { host });
 }
 
 scenarios! {
+    crate::Containers::carried, crate::Containers::served;
     a_command_reads_writes_and_ends_with_its_own_status,
     what_cannot_be_run_is_told_as_shells_do,
     a_container_is_as_it_was_asked_for,
@@ -59,11 +40,21 @@ scenarios! {
 }
 
 /// A host whose containers end with the test, however that ends.
-struct Containers<'a> {
-    host: &'a Sandbox,
+struct Containers {
+    host: Sandbox,
 }
 
-impl Drop for Containers<'_> {
+impl Containers {
+    fn carried() -> Option<Self> {
+        Some(Self { host: Sandbox::for_containers()? })
+    }
+
+    fn served() -> Option<Self> {
+        Some(Self { host: Sandbox::served_for_containers()? })
+    }
+}
+
+impl Drop for Containers {
     fn drop(&mut self) {
         let running = self.host.hc(&["ps", "-o", "id"]).out;
         for id in running.lines() {
@@ -77,8 +68,8 @@ fn run<'a>(options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
     [&["run", "--host-root"], options, &["--"], command].concat()
 }
 
-fn a_command_reads_writes_and_ends_with_its_own_status(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_command_reads_writes_and_ends_with_its_own_status(containers: &Containers) {
+    let host = &containers.host;
     let said = host.hc(&run(&[], &["sh", "-c", "echo out; echo err >&2; exit 42"]));
     assert_eq!((said.out.as_str(), said.err.as_str(), said.status), ("out\n", "err\n", Some(42)));
     assert_eq!(host.hc_reading(&run(&["-i"], &["cat"]), "in and out").ok(), "in and out");
@@ -93,8 +84,8 @@ fn a_command_reads_writes_and_ends_with_its_own_status(containers: &Containers<'
     assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
 }
 
-fn what_cannot_be_run_is_told_as_shells_do(containers: &Containers<'_>) {
-    let host = containers.host;
+fn what_cannot_be_run_is_told_as_shells_do(containers: &Containers) {
+    let host = &containers.host;
     assert!(host.hc(&run(&[], &["/nowhere/at/all"])).refused(127).contains("/nowhere/at/all"));
     host.hc(&run(&[], &["/etc/passwd"])).refused(126);
     host.hc(&run(&["-v", "nonsense"], &["true"])).refused(125);
@@ -106,8 +97,8 @@ fn what_cannot_be_run_is_told_as_shells_do(containers: &Containers<'_>) {
     assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
 }
 
-fn a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_is_as_it_was_asked_for(containers: &Containers) {
+    let host = &containers.host;
     let shared = host.path("shared");
     std::fs::create_dir(&shared).expect("made");
     std::fs::write(shared.join("file"), "content").expect("written");
@@ -130,8 +121,8 @@ fn a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
     assert_eq!(links, ["lo"]);
 }
 
-fn a_container_is_kept_apart_as_it_was_asked_for(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_is_kept_apart_as_it_was_asked_for(containers: &Containers) {
+    let host = &containers.host;
     let capabilities = |options: &[&str]| {
         let told = host.hc(&run(options, &["grep", "CapBnd", "/proc/self/status"])).ok();
         u64::from_str_radix(told.split_whitespace().last().expect("a number"), 16).expect("hex")
@@ -168,8 +159,8 @@ fn a_container_is_kept_apart_as_it_was_asked_for(containers: &Containers<'_>) {
     assert_eq!(written, "0:0\n");
 }
 
-fn a_container_may_be_made_by_another_runtime(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_may_be_made_by_another_runtime(containers: &Containers) {
+    let host = &containers.host;
     // What stands first among the processes is the runtime's, not ours.
     let first = |options: &[&str]| host.hc(&run(options, &["cat", "/proc/1/comm"])).ok();
     assert_eq!(first(&["--runtime", "builtin"]), "hc-init\n");
@@ -180,8 +171,8 @@ fn a_container_may_be_made_by_another_runtime(containers: &Containers<'_>) {
     assert!(said.contains("ERROR_FILE_NOT_FOUND"), "{said}");
 }
 
-fn what_cannot_be_kept_is_refused(containers: &Containers<'_>) {
-    let host = containers.host;
+fn what_cannot_be_kept_is_refused(containers: &Containers) {
+    let host = &containers.host;
     for (options, told) in [
         (&["--cap-add", "MKNOD"][..], "ERROR_NOT_SUPPORTED"),
         (&["--cap-add", "ALL"], "E_INVALIDARG"),
@@ -212,8 +203,8 @@ fn what_cannot_be_kept_is_refused(containers: &Containers<'_>) {
     assert_eq!(host.hc(&["ps", "-o", "id"]).ok(), "");
 }
 
-fn processes_of_the_host_are_kept_together(containers: &Containers<'_>) {
-    let host = containers.host;
+fn processes_of_the_host_are_kept_together(containers: &Containers) {
+    let host = &containers.host;
     let own = std::fs::read_link("/proc/self/ns/pid").expect("a namespace");
     let words = ["run", "--isolation", "host-process", "--", "readlink", "/proc/self/ns/pid"];
     assert_eq!(host.hc(&words).ok().trim(), own.to_string_lossy());
@@ -226,8 +217,8 @@ fn processes_of_the_host_are_kept_together(containers: &Containers<'_>) {
     }
 }
 
-fn a_container_stays_or_goes_with_its_command(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_stays_or_goes_with_its_command(containers: &Containers) {
+    let host = &containers.host;
     assert_eq!(host.hc(&run(&["--keep", "--name", "kept"], &["echo", "hello"])).ok(), "hello\n");
     assert_eq!(host.hc(&["exec", "kept", "echo", "again"]).ok(), "again\n");
     host.hc(&["system", "terminate", "kept"]).ok();
@@ -269,8 +260,8 @@ fn a_container_stays_or_goes_with_its_command(containers: &Containers<'_>) {
     assert_eq!(kept("/bin/busybox cat /file"), "kept\n");
 }
 
-fn a_container_that_was_left_running_is_looked_at_and_ended(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_that_was_left_running_is_looked_at_and_ended(containers: &Containers) {
+    let host = &containers.host;
     let command = ["sh", "-c", "echo begun; exec sleep 1000"];
     assert_eq!(host.hc(&run(&["-d", "--name", "web"], &command)).ok(), "web\n");
     let again = host.hc(&run(&["-d", "--name", "WEB"], &command)).refused(125);
@@ -302,8 +293,8 @@ fn a_container_that_was_left_running_is_looked_at_and_ended(containers: &Contain
     assert!(gone.contains("HCS_E_SYSTEM_NOT_FOUND"), "{gone}");
 }
 
-fn systems_by_document_are_refused_with_their_place(containers: &Containers<'_>) {
-    let host = containers.host;
+fn systems_by_document_are_refused_with_their_place(containers: &Containers) {
+    let host = &containers.host;
     let create = ["system", "create", "--id", "x", "-"];
     for (text, told) in [
         ("{", "1:1"),
@@ -331,8 +322,8 @@ fn systems_by_document_are_refused_with_their_place(containers: &Containers<'_>)
 }
 
 /// Also when the command that waits for it is killed: its handle is the last one.
-fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_system_that_is_not_left_running_ends_with_its_command(containers: &Containers) {
+    let host = &containers.host;
     let script = "echo begun; exec sleep 1000";
     let mut child = begun(host, &run(&["--name", "short", "-i"], &["sh", "-c", script]));
     child.kill().expect("killed");
@@ -359,8 +350,8 @@ fn begun(host: &Sandbox, words: &[&str]) -> Child {
 }
 
 /// A container in one terminal does not keep the commands in others waiting, whatever it needs of the network at its end.
-fn who_waits_for_a_container_stands_in_nobodys_way(containers: &Containers<'_>) {
-    let host = containers.host;
+fn who_waits_for_a_container_stands_in_nobodys_way(containers: &Containers) {
+    let host = &containers.host;
     host.hc_reading(&["network", "create", "-"], r#"{"Name":"lan","Type":"NAT"}"#).ok();
     let options = ["--name", "busy", "--network", "lan", "-i"];
     let mut waiting = begun(host, &run(&options, &["sh", "-c", "echo begun; exec cat"]));
@@ -388,8 +379,8 @@ fn kill_carrier(lock: &std::path::Path) {
     }
 }
 
-fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers<'_>) {
-    let host = containers.host;
+fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers) {
+    let host = &containers.host;
     let lan =
         r#"{"Name":"lan","Type":"NAT","Ipams":[{"Subnets":[{"IpAddressPrefix":"10.9.0.0/24"}]}]}"#;
     host.hc_reading(&["network", "create", "-"], lan).ok();
@@ -408,8 +399,8 @@ fn a_container_on_a_network_has_an_endpoint_for_its_life(containers: &Containers
     host.hc(&["network", "delete", "lan"]).ok();
 }
 
-fn the_endpoint_of_a_container_is_as_it_was_asked_for(containers: &Containers<'_>) {
-    let host = containers.host;
+fn the_endpoint_of_a_container_is_as_it_was_asked_for(containers: &Containers) {
+    let host = &containers.host;
     let lan =
         r#"{"Name":"lan","Type":"NAT","Ipams":[{"Subnets":[{"IpAddressPrefix":"10.9.0.0/24"}]}]}"#;
     host.hc_reading(&["network", "create", "-"], lan).ok();

@@ -3,34 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+#[macro_use]
 mod sandbox;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sandbox::Sandbox;
 use serde_json::Value;
 
-/// Each scenario is two tests: one for each way to run.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $name() {
-                crate::$name(&crate::Place::new(stringify!($name)));
-            })*
-        }
-
-        mod served {
-            $(#[test] fn $name() {
-                let Some(place) = crate::Place::served(stringify!($name)) else { return };
-                crate::$name(&place);
-            })*
-        }
-    };
-}
-
 scenarios! {
+    crate::Place::new, crate::Place::served;
     an_image_comes_is_shown_goes_out_and_is_removed,
     an_image_goes_through_pipes,
     what_is_refused_says_why,
@@ -45,16 +30,22 @@ struct Place {
 }
 
 impl Place {
-    fn new(name: &str) -> Self {
-        Self::with(name, None)
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "as where a service is needed, which may be missing"
+    )]
+    fn new() -> Option<Self> {
+        Some(Self::with(None))
     }
 
-    fn served(name: &str) -> Option<Self> {
-        Some(Self::with(&format!("served-{name}"), Some(Sandbox::served()?)))
+    fn served() -> Option<Self> {
+        Some(Self::with(Some(Sandbox::served()?)))
     }
 
-    fn with(name: &str, host: Option<Sandbox>) -> Self {
-        let name = format!("hc-images-{name}-{}", std::process::id());
+    fn with(host: Option<Sandbox>) -> Self {
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hc-images-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).unwrap();
@@ -229,7 +220,7 @@ fn the_merged_view_of_an_image() {
     if !Path::new("/proc/self/ns/mnt").exists() || !is_root() {
         return;
     }
-    let place = Place::new("view");
+    let place = Place::with(None);
     let image = place.saved("demo:1", "hello");
     place.ok(&["image", "import", &image]);
     let scratch = place.text("scratch");

@@ -1,6 +1,7 @@
 //! `hc route` and `hc guestservice`: their verbs, what they print in every form, what they say of bad input, and ports that are held as long
 //! as the command lasts.
 
+#[macro_use]
 mod sandbox;
 
 use std::io::{BufRead, BufReader};
@@ -9,26 +10,8 @@ use std::process::Stdio;
 use sandbox::{Said, Sandbox, hc};
 use serde_json::{Value, json};
 
-/// Each scenario is two tests: one for each way to run.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $name() {
-                let Some(host) = crate::Sandbox::new() else { return };
-                crate::$name(&host);
-            })*
-        }
-
-        mod served {
-            $(#[test] fn $name() {
-                let Some(host) = crate::Sandbox::served() else { return };
-                crate::$name(&host);
-            })*
-        }
-    };
-}
-
 scenarios! {
+    crate::Sandbox::new, crate::Sandbox::served;
     routes_come_are_shown_and_go,
     bad_routes_are_refused_with_their_place,
     guest_services_come_change_and_go,

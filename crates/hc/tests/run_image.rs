@@ -1,5 +1,6 @@
 //! `hc run --image`, whether `hc` has the store in it or a service has: what an image says of its command, and where it comes from.
 
+#[macro_use]
 mod sandbox;
 
 use std::path::{Path, PathBuf};
@@ -9,28 +10,8 @@ use std::time::{Duration, Instant};
 use sandbox::{Said, Sandbox, supervisor_was_built};
 use serde_json::{Value, json};
 
-/// Each scenario is two tests: one for each way to run.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $name() {
-                if !crate::supervisor_was_built() { return }
-                let Some(host) = crate::Sandbox::new() else { return };
-                crate::$name(&host);
-            })*
-        }
-
-        mod served {
-            $(#[test] fn $name() {
-                if !crate::supervisor_was_built() { return }
-                let Some(host) = crate::Sandbox::served() else { return };
-                crate::$name(&host);
-            })*
-        }
-    };
-}
-
 scenarios! {
+    crate::Sandbox::for_containers, crate::Sandbox::served_for_containers;
     an_image_says_what_is_run_and_how,
     what_is_typed_goes_before_what_an_image_says,
     an_image_comes_from_its_registry_when_it_is_missing,

@@ -16,6 +16,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// Each scenario is two tests, one for each way to run: `hc` carries the service, or asks a running one. Both ways are functions that make
+/// a host, or none where the test may not.
+#[allow(unused_macros, reason = "not every test program has scenarios")]
+macro_rules! scenarios {
+    ($embedded:path, $served:path; $($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() {
+                if let Some(host) = $embedded() { crate::$name(&host) }
+            })*
+        }
+
+        mod served {
+            $(#[test] fn $name() {
+                if let Some(host) = $served() { crate::$name(&host) }
+            })*
+        }
+    };
+}
+
 /// The host documents among the examples.
 pub fn examples() -> Vec<String> {
     let entries = std::fs::read_dir(repository().join("examples")).expect("examples");
@@ -108,6 +127,16 @@ impl Sandbox {
         let host = Self::new()?;
         host.start_daemon();
         Some(host)
+    }
+
+    /// As [`Self::new`], where containers can be made.
+    pub fn for_containers() -> Option<Self> {
+        if supervisor_was_built() { Self::new() } else { None }
+    }
+
+    /// As [`Self::served`], where containers can be made.
+    pub fn served_for_containers() -> Option<Self> {
+        if supervisor_was_built() { Self::served() } else { None }
     }
 
     /// As [`Self::served`]; `hc` asks over TCP.
