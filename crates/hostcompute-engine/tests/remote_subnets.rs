@@ -3,26 +3,12 @@
 
 mod world;
 
-use hostcompute_engine::host::Uplink;
 use hostcompute_engine::{Kind, Record, State};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
 use world::World;
-
-fn world() -> World {
-    let mut world = World::new();
-    world.surroundings.uplinks.push(Uplink {
-        name: "up0".into(),
-        mtu: 1500,
-        up: true,
-        addresses: vec!["192.0.2.1/24".parse().unwrap()],
-        default_route: true,
-        ..Uplink::default()
-    });
-    world
-}
 
 fn network() -> Value {
     json!({
@@ -58,7 +44,7 @@ fn told(world: &mut World, id: Guid) -> Vec<String> {
 
 #[test]
 fn each_is_changed_by_itself() {
-    let mut world = world();
+    let mut world = World::on_a_wire();
     let id = world.create(Operation::CreateNetwork, network());
     let change = |world: &mut World, how: &str, routes: &[Value]| {
         world.call(Operation::ModifyNetwork, Some(id), request(how, routes))
@@ -93,7 +79,7 @@ fn each_is_changed_by_itself() {
 
 #[test]
 fn what_an_earlier_version_has_stored_is_kept() {
-    let mut world = world();
+    let mut world = World::on_a_wire();
     let mut document = network();
     document["Policies"] = json!([route(9), route(8), route(7)]);
     let id = world.create(Operation::CreateNetwork, document);

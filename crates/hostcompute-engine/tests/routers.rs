@@ -3,26 +3,12 @@
 
 mod world;
 
-use hostcompute_engine::host::Uplink;
 use hostcompute_engine::plan::{Element, Fact};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Guid, HResult};
 use serde_json::{Value, json};
 
 use world::World;
-
-fn world() -> World {
-    let mut world = World::new();
-    world.surroundings.uplinks.push(Uplink {
-        name: "up0".into(),
-        mtu: 1500,
-        up: true,
-        addresses: vec!["192.0.2.1/24".parse().unwrap()],
-        default_route: true,
-        ..Uplink::default()
-    });
-    world
-}
 
 /// A subnet of pods whose gateway nobody is, as flannel's host-gw makes it (hcn.md 5.3).
 fn network(world: &mut World, kind: &str) -> Guid {
@@ -63,7 +49,7 @@ fn steered(world: &World) -> Vec<String> {
 
 #[test]
 fn the_host_routes_where_it_has_an_address_of_the_network() {
-    let mut world = world();
+    let mut world = World::on_a_wire();
     let id = network(&mut world, "L2Bridge");
     let everything = pod(id, 7, "10.244.1.2", "0.0.0.0/0");
     let refused = (HResult::HCN_E_REQUEST_UNSUPPORTED, "Routes[0].NextHop".to_owned());
@@ -99,7 +85,7 @@ fn the_host_routes_where_it_has_an_address_of_the_network() {
 
 #[test]
 fn on_l2tunnel_networks_everything_goes_to_the_gateway() {
-    let mut world = world();
+    let mut world = World::on_a_wire();
     let id = network(&mut world, "L2Tunnel");
     let refused =
         world.refuse(Operation::CreateEndpoint, None, pod(id, 7, "192.0.2.1", "0.0.0.0/0"));

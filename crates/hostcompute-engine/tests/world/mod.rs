@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use hostcompute_engine::host::Surroundings;
+use hostcompute_engine::host::{Surroundings, Uplink};
 use hostcompute_engine::plan::{Step, difference};
 use hostcompute_engine::{Context, Decision, Reply, Request, State, decide};
 use hostcompute_schema::operation::Operation;
@@ -28,6 +28,20 @@ impl World {
             surroundings: Surroundings::default(),
             prepared: BTreeMap::new(),
         }
+    }
+
+    /// One whose host has an adapter `up0` with 192.0.2.1/24 and the default route.
+    pub fn on_a_wire() -> Self {
+        let mut world = Self::new();
+        world.surroundings.uplinks.push(Uplink {
+            name: "up0".into(),
+            mtu: 1500,
+            up: true,
+            addresses: vec!["192.0.2.1/24".parse().unwrap()],
+            default_route: true,
+            ..Uplink::default()
+        });
+        world
     }
 
     pub fn call(

@@ -1,10 +1,16 @@
 //! Answers: documents, problems, warnings, as they travel.
 
-use axum::body::Body;
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hostcompute_schema::{Failure, HResult, Warning};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 
 /// The header that carries what was tolerated in a document.
@@ -27,6 +33,37 @@ pub fn typed(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> R
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// An answer that is sent piece by piece, as something else makes them.
+pub fn as_they_come<N>(kind: &'static str, next: N) -> Response
+where
+    N: FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Send + Unpin + 'static,
+{
+    typed(StatusCode::OK, kind, Body::new(Pieces(next)))
+}
+
+struct Pieces<N>(N);
+
+impl<N> fmt::Debug for Pieces<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pieces")
+    }
+}
+
+impl<N> hyper::body::Body for Pieces<N>
+where
+    N: FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        (self.0)(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
 }
 
 /// Success that has nothing to say.

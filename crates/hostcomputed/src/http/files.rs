@@ -1,10 +1,6 @@
 //! Host documents: what `up`, `down` and `diff` do, told as one answer or line by line as it happens.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hostcompute_linux::Linux;
@@ -13,7 +9,6 @@ use hostcompute_schema::service::{
 };
 use hostcompute_schema::{Document, Failure, HResult, ServiceOperation};
 use hostcompute_service::{Reading, apply};
-use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::Edge;
@@ -104,23 +99,9 @@ fn told(edge: &Edge, work: Work) -> Response {
     lines(receiver)
 }
 
-/// An answer of lines as they come.
-pub fn lines(receiver: mpsc::UnboundedReceiver<String>) -> Response {
-    answer::typed(StatusCode::OK, "application/x-ndjson", Body::new(Lines(receiver)))
-}
-
-/// Lines as they come; no more of them than a document has objects.
-#[derive(Debug)]
-struct Lines(mpsc::UnboundedReceiver<String>);
-
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line.into()))))
-    }
+/// An answer of lines as they come; no more of them than a document has objects.
+pub fn lines(mut receiver: mpsc::UnboundedReceiver<String>) -> Response {
+    answer::as_they_come("application/x-ndjson", move |context| {
+        receiver.poll_recv(context).map(|line| line.map(Bytes::from))
+    })
 }

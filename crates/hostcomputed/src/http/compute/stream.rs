@@ -1,14 +1,10 @@
 //! Answers that go on: what happens to a system, what its processes write.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::body::Bytes;
 use axum::response::Response;
 use hostcompute::local::compute as local;
 use hostcompute_engine::compute::event::EventType;
@@ -16,7 +12,6 @@ use hostcompute_schema::Document;
 use hostcompute_schema::hcs::ComputeEvent;
 use hostcompute_service::compute::{Notice, Subscription};
 use hostcompute_service::server::Lease;
-use hyper::body::Frame;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use serde_json::json;
@@ -74,7 +69,7 @@ fn written(notice: &Notice) -> String {
 
 /// The text of a log, as long as there is some. It has a place among its user's subscriptions: it takes a thread.
 pub fn log(edge: &Edge, log: OwnedFd, place: Lease) -> Response {
-    let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
     edge.background().spawn_blocking(move || {
         let _place = place;
         let mut log = File::from(log);
@@ -94,21 +89,5 @@ pub fn log(edge: &Edge, log: OwnedFd, place: Lease) -> Response {
             }
         }
     });
-    answer::typed(StatusCode::OK, "application/octet-stream", Body::new(Pieces(receiver)))
-}
-
-/// Pieces as they come.
-#[derive(Debug)]
-struct Pieces(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
+    answer::as_they_come("application/octet-stream", move |context| receiver.poll_recv(context))
 }
