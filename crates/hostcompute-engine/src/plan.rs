@@ -29,7 +29,7 @@ pub use access::{
 };
 pub use answers::{Lease, Name, Responder};
 pub use shaping::{Diversion, Lane, Shaper};
-pub use station::{Face, Guise, Meter, Station};
+pub use station::{Face, Guise, Meter, Station, Trunk};
 
 /// The two families of IP; every list of addresses, map and chain exists once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

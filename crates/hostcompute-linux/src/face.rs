@@ -170,7 +170,7 @@ pub(crate) fn remove(host: &mut Linux, step: usize, face: &Face) -> Result<(), E
     remove_link(host, step, &face.name)
 }
 
-fn remove_link(host: &mut Linux, step: usize, name: &str) -> Result<(), Error> {
+pub(crate) fn remove_link(host: &mut Linux, step: usize, name: &str) -> Result<(), Error> {
     let Some(index) = link::index_of(&mut host.route, name)? else { return Ok(()) };
     if !link::get(&mut host.route, index)?.is_some_and(|link| marks::is_ours(&link)) {
         return Err(Error::Taken { what: format!("the interface {name}") });

@@ -1,7 +1,7 @@
 //! Stations: the macvlan links by which endpoints of Transparent networks are on an adapter's wire.
 //!
 //! The link is made from the host's side, where the adapter is, and appears in the namespace; everything else happens inside. It ends
-//! with the namespace, or with the adapter.
+//! with the namespace, or with the adapter. In a VLAN the interface is the inner end of a pair instead ([`crate::trunk`]).
 
 use std::os::fd::AsFd;
 
@@ -16,18 +16,18 @@ use crate::port::LOOPBACK;
 use crate::route::address;
 use crate::route::link::{self, Link};
 use crate::route::path::{self, Path, Target};
-use crate::{Linux, wire};
+use crate::{Linux, trunk, wire};
 
 /// Makes the link and all that is on it; one that is there from an earlier attempt is made anew.
 pub(crate) fn make(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
-    if let Err(error) = make_link(host, step, station) {
+    if let Err(error) = make_interface(host, step, station) {
         if error.errno() != Some(Errno::EXIST) {
             return Err(error);
         }
         // A port that had the place may still be on its way out.
         host.cleanup.settle()?;
         delete_former(host, station)?;
-        make_link(host, step, station)?;
+        make_interface(host, step, station)?;
     }
     let note = |aim| Note { step, aim, lenient: Lenient::Not };
     let mut datagram = Datagram::default();
@@ -47,6 +47,13 @@ pub(crate) fn make(host: &mut Linux, step: usize, station: &Station) -> Result<(
         path::push_add(&mut datagram, note("add the route inside"), &path);
     }
     host.namespaces.inside(station.netns)?.socket.exchange(&mut datagram)
+}
+
+fn make_interface(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
+    match &station.trunk {
+        Some(trunk) => trunk::make(host, step, station, trunk),
+        None => make_link(host, step, station),
+    }
 }
 
 fn make_link(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
@@ -96,6 +103,9 @@ pub(crate) const KIND: &str = "macvlan";
 
 /// Removes the link. Where the namespace is gone the link is, too.
 pub(crate) fn remove(host: &mut Linux, step: usize, station: &Station) -> Result<(), Error> {
+    if let Some(trunk) = &station.trunk {
+        return trunk::remove(host, step, trunk);
+    }
     let inside = match host.namespaces.inside(station.netns) {
         Err(Error::NamespaceGone { .. }) => return Ok(()),
         inside => inside?,
@@ -125,6 +135,11 @@ pub(crate) fn change(
             None => uplink_mtu(host, to)?,
         };
         link::push_mtu(&mut datagram, note("set the MTU"), to.index, mtu);
+        if let Some(trunk) = &to.trunk {
+            let mut outside = Datagram::default();
+            link::push_mtu(&mut outside, note("set the outer end's MTU"), trunk.index, mtu);
+            host.route.exchange(&mut outside)?;
+        }
     }
     if from.alias != to.alias {
         link::push_alias(&mut datagram, note("set the interface's alias"), to.index, &to.alias);

@@ -1,7 +1,7 @@
 //! The few system calls that neither the standard library nor `rustix` wraps: socket options of netlink, the cookie of a
 //! network namespace, packet sockets, tap devices, `unshare` and `fork`.
 //!
-//! With [`crate::peer`] and [`crate::activation`] the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
+//! With [`crate::peer`], [`crate::activation`] and [`crate::program`] the crate's only module with `unsafe` code. Everything here returns plain data or owned descriptors.
 #![expect(unsafe_code, reason = "raw system calls; each block says why it is sound")]
 
 use std::ffi::{c_int, c_ulong, c_void};

@@ -172,6 +172,7 @@ fn a_station_can_be_the_first_in_a_namespace_of_the_pool() {
         addresses: Vec::new(),
         routes: Vec::new(),
         isolated: false,
+        trunk: None,
     })]);
     assert_eq!(lab.linux.prepared(netns), None);
     assert!(lab.netns(netns).exec("ip -d link show eth0").contains("macvlan"));

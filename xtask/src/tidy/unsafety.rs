@@ -33,6 +33,7 @@ const ALLOWED: &[&str] = &[
     "crates/hostcompute-linux/examples/attach_cost.rs",
     "crates/hostcompute-linux/src/activation.rs",
     "crates/hostcompute-linux/src/peer.rs",
+    "crates/hostcompute-linux/src/program.rs",
     "crates/hostcompute-linux/src/sys.rs",
     "crates/hostcompute-linux/tests/lab/mod.rs",
     // fork, signalfd, close_range, mount_setattr, seccomp: rustix has no safe form of them.

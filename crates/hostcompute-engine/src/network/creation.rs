@@ -22,7 +22,7 @@ use crate::network::policy::of_network;
 use crate::network::remote_subnet;
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire;
-use crate::network::{dns, macs, set, standing, station};
+use crate::network::{dns, macs, set, standing, station, vlan};
 use crate::object::{Kind, Object};
 use crate::request::EventKind;
 use crate::state::State;
@@ -106,6 +106,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     }
     let network = Network {
         id,
+        vlan: vlan::of_network(&document.ipams, mode)?,
         document,
         sequence,
         interface,
@@ -123,8 +124,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
         proxies,
     };
     station::check_network(draft.state, None, &network)?;
-    let flags = network.flags();
-    let access = network.access.clone();
+    let (flags, access) = (network.flags(), network.access.clone());
     draft.put(Object::Network(network.clone().into()));
     remote_subnet::change(draft, &network, &ModifyRequestType::Add, routes, "Policies")?;
     set::change(draft, id, &ModifyRequestType::Add, sets, ("Policies", &access))?;

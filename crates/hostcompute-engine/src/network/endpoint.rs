@@ -29,7 +29,7 @@ use crate::network::policy::outbound_nat::{self, Ports};
 use crate::network::policy::{self, Policies};
 use crate::network::remote::{self, Remote};
 use crate::network::sdn_route::{self, Hop};
-use crate::network::{attach, detour, dns, ipam, load_balancer, macs, station, subnet};
+use crate::network::{attach, detour, dns, ipam, load_balancer, macs, station, subnet, vlan};
 use crate::object::{Change, Chosen, Kind, Object, Parts};
 use crate::plan::PortRoute;
 use crate::request::{EventKind, Reply};
@@ -300,6 +300,7 @@ pub(crate) fn create(draft: &mut Draft<'_, '_>) -> Result<(), Failure> {
     let guided = station::wants_guidance(draft.state, &policies, &network, None);
     if guided || network.guides() {
         station::check_guided(&network, &addresses, &routes)?;
+        vlan::check_guided(&network, &policies)?;
     }
     policy::port_mapping::reserve(draft, id, &policies, "Policies")?;
     let hops = hops(draft, (&network, &routes), &policies, "Policies")?;

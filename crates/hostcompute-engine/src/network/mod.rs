@@ -27,4 +27,5 @@ pub mod standing;
 pub mod station;
 pub mod subnet;
 pub mod uplink;
+pub(crate) mod vlan;
 pub mod wire;

@@ -24,7 +24,7 @@ use crate::network::remote_subnet::{self, RemoteSubnet};
 use crate::network::station::{self, Adapter};
 use crate::network::subnet::{self, Subnet};
 use crate::network::wire::{self, Wire};
-use crate::network::{dns, macs, set, standing};
+use crate::network::{dns, macs, set, standing, vlan};
 use crate::object::{Change, Kind, Object, Parts};
 use crate::plan::{Anchor, Element, Fact, Family};
 use crate::request::EventKind;
@@ -98,6 +98,8 @@ pub struct Network {
     /// What its endpoints are kept from, if it is a ConstrainedICS network.
     pub fence: Option<Fence>,
     /// The proxies of all its endpoints.
+    /// The VLAN that endpoints are in unless they say otherwise, on Transparent networks.
+    pub vlan: Option<u16>,
     pub proxies: Vec<Proxy>,
 }
 
@@ -234,8 +236,10 @@ impl Network {
             subnet.taken = taken.cloned().unwrap_or_default();
         }
         let answering = Answering::read(flags_of(&document), policies.automatic_names);
+        let vlan = vlan::of_network(&document.ipams, mode)?;
         Ok(Network {
             id,
+            vlan,
             answering,
             fence: Fence::revive(&parts.chosen),
             adapter,

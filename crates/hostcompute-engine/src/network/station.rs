@@ -20,9 +20,10 @@ use crate::network::namespace::HOST_DEFAULT;
 use crate::network::network::{Mode, Network};
 use crate::network::policy::Policies;
 use crate::network::subnet::Subnet;
+use crate::network::vlan;
 use crate::network::wire::{self, Wire};
 use crate::object::Chosen;
-use crate::plan::{Face, Fact, INNER_INDEX, PortRoute, Station};
+use crate::plan::{Face, Fact, INNER_INDEX, PortRoute, Station, Trunk};
 use crate::state::State;
 
 /// The adapter of a Transparent network.
@@ -82,6 +83,7 @@ pub(crate) fn is_guided_in(
     let network = state.network(endpoint.network)?;
     if network.mode == Mode::Transparent && attach::is_guests(state, namespace) {
         check_guided(network, &endpoint.addresses, &endpoint.routes)?;
+        vlan::check_endpoint(network, endpoint)?;
         return Ok(true);
     }
     Ok(endpoint.guided)
@@ -166,8 +168,11 @@ pub(crate) fn check_network(
             let why = "without a subnet endpoints choose their addresses themselves, so that no policy on their packets can be enforced";
             return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why).at("Policies"));
         }
-        let of =
-            |endpoint: &Arc<Endpoint>| check_guided(after, &endpoint.addresses, &endpoint.routes);
+        vlan::check_guided(after, &Policies::default())?;
+        let of = |endpoint: &Arc<Endpoint>| {
+            vlan::check_endpoint(after, endpoint)?;
+            check_guided(after, &endpoint.addresses, &endpoint.routes)
+        };
         return state.members(after.id).try_for_each(of);
     }
     if guided && !after.guides() {
@@ -207,6 +212,9 @@ pub(crate) fn check_endpoint(
     before: &Endpoint,
     after: &Endpoint,
 ) -> Result<(), Failure> {
+    if is_guided(network, after) {
+        vlan::check_endpoint(network, after)?;
+    }
     match (before.guided, after.guided) {
         (false, true) => check_guided(network, &after.addresses, &after.routes),
         (true, false) if !network.guides() => release(state, after),
@@ -273,6 +281,12 @@ pub(crate) fn station_at(
         addresses: endpoint.addresses.clone(),
         routes: routes(network, endpoint, attachment.slot),
         isolated: endpoint.isolated(),
+        trunk: vlan::of_endpoint(network, &endpoint.policies).map(|vlan| Trunk {
+            vlan,
+            outer: alloc::format!("hv{:x}", attachment.interface),
+            index: attachment.interface,
+            face: alloc::format!("hm{:x}", attachment.interface),
+        }),
     })
 }
 

@@ -204,9 +204,10 @@ fn refuse_extras(document: &Document, mode: Mode, path: &str) -> Result<(), Fail
             Some(SubnetPolicyType::VSID) => {
                 (HResult::HCN_E_INVALID_POLICY, "VSID belongs to Overlay networks")
             }
+            Some(SubnetPolicyType::VLAN) if mode == Mode::Transparent => continue,
             Some(SubnetPolicyType::VLAN) => (
                 HResult::HCN_E_REQUEST_UNSUPPORTED,
-                "nothing on this host keeps VLANs apart, and isolation is not promised unkept",
+                "the host routes for endpoints of this network type, so that nothing would keep VLANs apart",
             ),
             _ => (HResult::HCN_E_INVALID_POLICY_TYPE, "unknown subnet policy"),
         };

@@ -31,6 +31,21 @@ pub struct Station {
     pub routes: Vec<PortRoute>,
     /// Other stations of the adapter are out of its reach, and it out of theirs.
     pub isolated: bool,
+    /// Its frames are in a VLAN.
+    pub trunk: Option<Trunk>,
+}
+
+/// What keeps a station in a VLAN, out of the workload's reach: it is the inner end of a veth pair then, and the macvlan link is on the
+/// host's side. Whole frames go from one to the other and nowhere else: from the station with the VLAN's tag, if they had none, and to it
+/// without, if they had that one. The host takes none of them for its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Trunk {
+    pub vlan: u16,
+    /// The outer end of the pair, `hv…`.
+    pub outer: String,
+    pub index: u32,
+    /// The macvlan link, `hm…`; its index is the kernel's choice.
+    pub face: String,
 }
 
 /// The presence of an endpoint on an adapter's wire where the host is in between: a macvlan link of the adapter, in the host's own

@@ -164,6 +164,12 @@ fn station_shape(station: &Station) -> Result<(), Failure> {
     if station.mac.is_group() || station.mac.to_u64() == 0 {
         return Err(malformed(format!("{} cannot be the MAC of an interface", station.mac)));
     }
+    if let Some(trunk) = &station.trunk {
+        let name = |name: &String| name.len() <= NAME_LIMIT;
+        if !((1..4095).contains(&trunk.vlan) && name(&trunk.outer) && name(&trunk.face)) {
+            return Err(malformed(format!("{trunk:?} cannot be")));
+        }
+    }
     for route in &station.routes {
         let Some(hop) = route.next_hop else { continue };
         let near = |other: &PortRoute| other.next_hop.is_none() && other.destination.contains(&hop);
@@ -371,6 +377,13 @@ fn collisions(kernel: &Kernel, fact: &Fact) -> Result<(), Failure> {
         Fact::RemoteRoute(route) => free_route(kernel, route.destination),
         Fact::Port(port) => port_collisions(kernel, port),
         Fact::Station(station) => {
+            if let Some(trunk) = &station.trunk {
+                free_link(kernel, &trunk.outer, trunk.index)?;
+                if kernel.foreign.contains_key(&trunk.face) {
+                    let what = format!("interface name {}", trunk.face);
+                    return Err(taken(what, "a foreign interface"));
+                }
+            }
             inner_place(kernel, station.netns, &station.name, station.index, &station.routes)
         }
         Fact::Face(face) => free_on_wire(kernel, &face.name, (&face.uplink, face.mac)),

@@ -469,7 +469,7 @@ pub const STATES: [&str; 8] = [
     "Destroyed",
     "Asleep",
 ];
-pub const UNKNOWN_POLICIES: [&str; 3] = ["Teleport", "VLAN", "Encryption"];
+pub const UNKNOWN_POLICIES: [&str; 3] = ["Teleport", "Firewall", "Encryption"];
 pub const GARBAGE: [&str; 7] =
     ["{", "[]", "\"text\"", "5", "{\"Name\":5}", "{\"ID\":\"x\"}", "{\"Name\":\"a\"} {}"];
 

@@ -462,6 +462,10 @@ impl Explained {
                 let own = face::link_local(guise);
                 self.addresses.extend(index.zip(own));
             }
+            Fact::Station(station) => {
+                let names = station.trunk.iter().flat_map(|it| [&it.outer, &it.face]);
+                self.links.extend(names.filter_map(|name| index_of(name)));
+            }
             Fact::Face(face) => {
                 let index = index_of(&face.name);
                 self.links.extend(index);

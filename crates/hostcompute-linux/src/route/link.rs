@@ -54,6 +54,7 @@ const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 
 const IFF_UP: u32 = 1;
+const IFF_PROMISC: u32 = 0x100;
 /// IPv6 addresses come from us alone: no link-local address, no traffic for it.
 const ADDR_GEN_NONE: u8 = 1;
 
@@ -279,6 +280,13 @@ pub(crate) fn push_inet4_value(
 pub(crate) fn push_up(datagram: &mut Datagram, note: Note, index: u32) {
     datagram.push(RTM_NEWLINK, 0, note, |body| {
         body.raw(&header(index, IFF_UP, IFF_UP));
+    });
+}
+
+/// Up, and its adapter hears whatever the wire has: adapters leave out VLANs that nobody has told them of.
+pub(crate) fn push_up_hearing_all(datagram: &mut Datagram, note: Note, index: u32) {
+    datagram.push(RTM_NEWLINK, 0, note, |body| {
+        body.raw(&header(index, IFF_UP | IFF_PROMISC, IFF_UP | IFF_PROMISC));
     });
 }
 

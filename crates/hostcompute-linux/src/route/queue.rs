@@ -5,11 +5,13 @@
 //! every kernel has; `matchall` is missing from some.
 
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 
 use crate::error::Error;
 use crate::netlink::attribute::{array_of, u32_of};
 use crate::netlink::message::Note;
 use crate::netlink::{Attributes, Datagram, Message, Socket, flag, messages};
+use crate::program::Program;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
@@ -47,6 +49,44 @@ const KEY: usize = 16;
 
 /// Longest time a packet waits in the bucket before the queue is full.
 const LATENCY_PER_SECOND: u64 = 20;
+
+const TCA_BPF_FD: u16 = 6;
+const TCA_BPF_NAME: u16 = 7;
+const TCA_BPF_FLAGS: u16 = 8;
+/// The program itself says what becomes of a packet.
+const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
+
+/// Lets a program decide about the packets that arrive at `index`.
+pub(crate) fn push_program(datagram: &mut Datagram, note: Note, index: u32, program: &Program) {
+    let info = 1 << 16 | u32::from(ETH_P_ALL.to_be());
+    datagram.push(RTM_NEWTFILTER, flag::CREATE | flag::EXCLUSIVE, note, |body| {
+        body.raw(&header(index, 0, INGRESS_HANDLE, info)).put_text(TCA_KIND, "bpf");
+        body.nest(TCA_OPTIONS, |options| {
+            options.put_u32(TCA_BPF_FD, program.fd.as_raw_fd() as u32);
+            options.put_text(TCA_BPF_NAME, &program.name);
+            options.put_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+        });
+    });
+}
+
+/// The names of the programs that decide about the packets that arrive at `index`.
+pub(crate) fn programs_of(socket: &mut Socket, index: u32) -> Result<Vec<String>, Error> {
+    let table = socket.dump(RTM_GETTFILTER, "list the packet classifiers", |body| {
+        body.raw(&header(index, 0, INGRESS_HANDLE, 0));
+    });
+    let table = match table {
+        Ok(table) => table,
+        // No hook for arriving packets, hence no program.
+        Err(Error::Refused(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let name = |message: Message<'_>| {
+        let attributes = Attributes::new(message.body.get(20..)?);
+        let options = attributes.get_nested(TCA_OPTIONS)?;
+        options.get_text(TCA_BPF_NAME).map(str::to_owned)
+    };
+    Ok(messages(&table).filter(|it| it.kind == RTM_NEWTFILTER).filter_map(name).collect())
+}
 
 /// Sets the rate of the token bucket at the root of a device, whether or not there is one.
 pub(crate) fn push_bucket(datagram: &mut Datagram, note: Note, index: u32, rate: u64) {

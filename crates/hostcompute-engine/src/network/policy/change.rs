@@ -91,6 +91,7 @@ pub(crate) fn canonical(policy: &EndpointPolicy) -> Map<String, Value> {
         Some(Type::EncapOverhead) => through::<s::EncapOverheadEndpointPolicySetting>(settings),
         Some(Type::PortName) => through::<s::PortnameEndpointPolicySetting>(settings),
         Some(Type::ProviderAddress) => through::<s::ProviderAddressEndpointPolicySetting>(settings),
+        Some(Type::VLAN) => through::<s::VlanPolicySetting>(settings),
         Some(Type::SDNRoute) => through::<s::SdnRoutePolicySetting>(settings),
         _ => settings.and_then(Value::as_object).cloned(),
     };

@@ -21,7 +21,7 @@ use hostcompute_schema::{
     InterfaceParametersPolicySetting, IovPolicySetting, L4ProxyPolicySetting,
     L4WfpProxyPolicySetting, OutboundNatPolicySetting, PortMappingPolicySetting,
     PortnameEndpointPolicySetting, ProviderAddressEndpointPolicySetting, QosPolicySetting,
-    SdnRoutePolicySetting, TierAclPolicySetting,
+    SdnRoutePolicySetting, TierAclPolicySetting, VlanPolicySetting,
 };
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -30,6 +30,7 @@ use crate::decide::Draft;
 use crate::network::detour;
 use crate::network::network::{Mode, Network};
 use crate::network::remote;
+use crate::network::vlan;
 use port_mapping::PortMapping;
 
 /// The smallest packet that IPv4 and IPv6 links must carry.
@@ -52,6 +53,8 @@ pub struct Policies {
     pub port_name: Option<String>,
     /// The host that the endpoint is on, of those that share an Overlay network.
     pub provider: Option<IpAddr>,
+    /// Its own VLAN; `Some(None)` is untagged.
+    pub vlan: Option<Option<u16>>,
     /// Its own routes (SDNRoute).
     pub detours: Vec<detour::Entry>,
 }
@@ -201,6 +204,9 @@ fn read_one(
             policies.detours.push(detour::read(&setting, network)?);
             Ok(())
         }
+        Some(Type::VLAN) if network.mode == Mode::Transparent => {
+            vlan::of_policy(policies, &parse(settings)?)
+        }
         Some(Type::Iov) => interface::iov(&parse(settings)?),
         // Checked with the host's adapters when it is asked for.
         Some(Type::InterfaceConstraint) => Ok(()),
@@ -266,6 +272,7 @@ fn normalise(
             draft.part::<ProviderAddressEndpointPolicySetting>(&given, path)?.write()
         }
         Some(Type::SDNRoute) => draft.part::<SdnRoutePolicySetting>(&given, path)?.write(),
+        Some(Type::VLAN) => draft.part::<VlanPolicySetting>(&given, path)?.write(),
         // Refused by `read`, which says why.
         _ => return Ok(()),
     };
