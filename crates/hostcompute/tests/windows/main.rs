@@ -9,7 +9,8 @@ use std::io::Read;
 use hostcompute::layer::Layers;
 use hostcompute::schema::hcs::{LayerData, ProcessParameters, SystemPropertyQuery};
 use hostcompute::schema::service::{HostFile, Severity};
-use hostcompute::schema::{Document, HostComputeNetwork, NetworkMode};
+use hostcompute::schema::{Document, HostComputeNetwork, NetworkMode, ServiceOperation};
+use hostcompute::transport::Ask;
 use hostcompute::{
     ComputeNotice, Failure, Guid, HResult, Host, LoadBalancer, Network, Notice, Options, System,
     Topic, Way,
@@ -93,6 +94,9 @@ fn what_is_missing_is_named_with_the_windows_that_has_it() {
     refused(layer, HResult::E_NOTIMPL, "no computestorage.dll");
     let older = host.hns_call("GET", "/globals/version", "");
     assert_eq!(older["ErrorCode"], HResult::E_NOTIMPL.0, "{older}");
+    let document = r#"{"Method": "GET", "Path": "/globals/version"}"#;
+    let asked = Ask { document, ..Ask::plain(ServiceOperation::CallOlder) };
+    assert_eq!(host.serve(&asked).expect("an answer"), older);
     refused(host.events(0), HResult::E_NOTIMPL, "services of Windows");
     let files = [HostFile::new("a".to_owned(), "{}".to_owned())];
     let up = host.up(&files, &mut |_| {}).map_err(|obstacle| *obstacle.failure);

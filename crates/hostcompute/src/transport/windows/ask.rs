@@ -106,11 +106,7 @@ pub fn serve(ports: &Ports, ask: &Ask<'_>) -> Result<Value, Failure> {
         ServiceOperation::Resolve => resolve(ask),
         ServiceOperation::CallOlder => {
             let [method, path, document] = crate::older::written(ask.document)?;
-            let told = hns::call(&method, &path, &document)?;
-            serde_json::from_str(&told).map_err(|error| {
-                let why = "HNSCall answers with what is no JSON";
-                Failure::new(HResult::E_UNEXPECTED, why).because(&error)
-            })
+            Ok(crate::older::own(hns::call(&method, &path, &document)))
         }
         ServiceOperation::ReservePorts => ports.reserve(ask.document),
         ServiceOperation::ReleasePorts => ports.release(ask),
