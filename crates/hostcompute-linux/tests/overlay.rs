@@ -55,6 +55,16 @@ fn router(node: &mut Node, network: Guid) -> String {
     text.to_lowercase().replace('-', ":")
 }
 
+/// Hosts on a wire, numbered from 1; none where the test may not make them.
+fn hosts<const COUNT: usize>() -> Option<(Wire, [Node; COUNT])> {
+    if !seclude() {
+        return None;
+    }
+    let wire = Wire::new();
+    let nodes = core::array::from_fn(|place| wire.node(u8::try_from(place + 1).unwrap()));
+    Some((wire, nodes))
+}
+
 /// Makes the network on each host, and tells each of the others.
 fn mesh(nodes: &mut [Node]) -> Vec<Guid> {
     let networks: Vec<Guid> = nodes
@@ -80,11 +90,7 @@ fn mesh(nodes: &mut [Node]) -> Vec<Guid> {
 
 #[test]
 fn containers_of_three_hosts_reach_each_other() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2, 3].map(|number| wire.node(number));
+    let Some((_wire, mut nodes)) = hosts::<3>() else { return };
     let networks = mesh(&mut nodes);
     assert_eq!(nodes[0].policy(networks[0], "ProviderAddress")["ProviderAddress"], "192.0.2.1");
     let inside: Vec<_> = nodes
@@ -141,11 +147,7 @@ fn containers_of_three_hosts_reach_each_other() {
 
 #[test]
 fn the_host_takes_part_with_host_route_only() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((_wire, mut nodes)) = hosts::<2>() else { return };
     let networks = mesh(&mut nodes);
     let near = nodes[0].container(networks[0], "10.244.1.7", &json!({}));
     let far = nodes[1].container(networks[1], "10.244.2.7", &json!({}));
@@ -178,11 +180,7 @@ fn the_host_takes_part_with_host_route_only() {
 
 #[test]
 fn an_endpoint_of_the_hosts_own_namespace_takes_part_in_its_virtual_subnet() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((_wire, mut nodes)) = hosts::<2>() else { return };
     let networks = mesh(&mut nodes);
     let far = nodes[1].container(networks[1], "10.244.2.7", &json!({}));
     let tenant = json!({"Name": "green", "Type": "Overlay", "Ipams": [{"Subnets": [{
@@ -217,11 +215,7 @@ fn an_endpoint_of_the_hosts_own_namespace_takes_part_in_its_virtual_subnet() {
 
 #[test]
 fn virtual_subnets_do_not_meet() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((wire, mut nodes)) = hosts::<2>() else { return };
     let blue = mesh(&mut nodes);
     // The same host has another tenant, in a virtual subnet of its own.
     let tenant = json!({
@@ -309,11 +303,7 @@ fn virtual_subnets_do_not_meet() {
 
 #[test]
 fn remote_endpoints_lead_to_single_addresses() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((_wire, mut nodes)) = hosts::<2>() else { return };
     let networks: Vec<Guid> = nodes
         .iter_mut()
         .map(|node| {
@@ -374,11 +364,7 @@ fn remote_endpoints_lead_to_single_addresses() {
 
 #[test]
 fn nothing_is_left_and_the_uplink_is_as_before() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((_wire, mut nodes)) = hosts::<2>() else { return };
     let before = nodes.each_ref().map(Node::uplink);
     let networks = mesh(&mut nodes);
     let _near = nodes[0].container(networks[0], "10.244.1.7", &json!({}));
@@ -414,11 +400,7 @@ fn nothing_is_left_and_the_uplink_is_as_before() {
 
 #[test]
 fn endpoints_leave_the_overlay_by_outbound_nat_only() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((wire, mut nodes)) = hosts::<2>() else { return };
     let networks = mesh(&mut nodes);
     let stranger = wire.node(9);
     let policies = json!({"Policies": [
@@ -447,11 +429,7 @@ fn endpoints_leave_the_overlay_by_outbound_nat_only() {
 
 #[test]
 fn backends_on_other_hosts_answer_clients_from_anywhere() {
-    if !seclude() {
-        return;
-    }
-    let wire = Wire::new();
-    let mut nodes = [1, 2].map(|number| wire.node(number));
+    let Some((wire, mut nodes)) = hosts::<2>() else { return };
     let networks = mesh(&mut nodes);
     let stranger = wire.node(9);
     let near = nodes[0].container(networks[0], "10.244.1.7", &json!({}));
