@@ -69,17 +69,21 @@ pub(crate) fn push_program(datagram: &mut Datagram, note: Note, index: u32, prog
     });
 }
 
-/// The names of the programs that decide about the packets that arrive at `index`.
-pub(crate) fn programs_of(socket: &mut Socket, index: u32) -> Result<Vec<String>, Error> {
+/// What the kernel tells of the classifiers of packets that arrive at `index`.
+fn classifiers_of(socket: &mut Socket, index: u32) -> Result<Vec<u8>, Error> {
     let table = socket.dump(RTM_GETTFILTER, "list the packet classifiers", |body| {
         body.raw(&header(index, 0, INGRESS_HANDLE, 0));
     });
-    let table = match table {
-        Ok(table) => table,
-        // No hook for arriving packets, hence no program.
-        Err(Error::Refused(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    match table {
+        // No hook for arriving packets, hence none.
+        Err(Error::Refused(_)) => Ok(Vec::new()),
+        table => table,
+    }
+}
+
+/// The names of the programs that decide about the packets that arrive at `index`.
+pub(crate) fn programs_of(socket: &mut Socket, index: u32) -> Result<Vec<String>, Error> {
+    let table = classifiers_of(socket, index)?;
     let name = |message: Message<'_>| {
         let attributes = Attributes::new(message.body.get(20..)?);
         let options = attributes.get_nested(TCA_OPTIONS)?;
@@ -240,15 +244,7 @@ fn read_bucket(message: &Message<'_>) -> Option<(u32, u64)> {
 
 /// Where packets that arrive at `index` are redirected, in order.
 pub(crate) fn redirects_of(socket: &mut Socket, index: u32) -> Result<Vec<Redirect>, Error> {
-    let table = socket.dump(RTM_GETTFILTER, "list the packet classifiers", |body| {
-        body.raw(&header(index, 0, INGRESS_HANDLE, 0));
-    });
-    let table = match table {
-        Ok(table) => table,
-        // No hook for arriving packets, hence no redirection.
-        Err(Error::Refused(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let table = classifiers_of(socket, index)?;
     let mut redirects: Vec<_> = messages(&table).filter_map(|it| read_redirect(&it)).collect();
     redirects.sort();
     Ok(redirects)
