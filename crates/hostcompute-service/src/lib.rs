@@ -26,6 +26,7 @@ mod durability;
 mod group;
 mod kill;
 mod mailbox;
+mod management;
 mod notifier;
 mod recovery;
 mod remembered;

@@ -6,11 +6,13 @@
 use hostcompute_schema::operation::Operation;
 #[cfg(any(embedded, windows))]
 use hostcompute_schema::service::OlderCall;
-use hostcompute_schema::{Document, Failure, Guid, HResult, HostComputeEndpoint, parse_endpoint};
+use hostcompute_schema::{
+    Document, Failure, Guid, HResult, HostComputeEndpoint, ServiceOperation, parse_endpoint,
+};
 use serde_json::{Value, json};
 
 use crate::Host;
-use crate::transport::{Answer, Call};
+use crate::transport::{Answer, Ask, Call};
 
 /// The version that tells clients which features there are (hcn.md 3.14).
 const VERSION: (u32, u32) = (15, 5);
@@ -75,21 +77,27 @@ impl Host {
     ///
     /// Paths: `/globals/version`; `/networks`, `/endpoints`, `/namespaces`, `/policylists` with GET, POST, and GET and DELETE of one
     /// below; POST `/endpoints/{id}` (the whole document, of which the policies count), `/endpoints/{id}/attach`, `detach`, `refresh`;
-    /// GET `/endpointstats/{id}`, `/endpointaddresses/{id}`; POST `/namespaces/{id}/addresource`, `removeresource`.
+    /// GET `/endpointstats/{id}`, `/endpointaddresses/{id}`; POST `/namespaces/{id}/addresource`, `removeresource`; `/accelnet` with GET, POST
+    /// and DELETE.
     pub fn hns_call(&self, method: &str, path: &str, document: &str) -> Value {
         if let Some(told) = self.transport().older(method, path, document) {
             return own(told);
         }
-        answer(&|call| self.call(call), method, path, document)
+        let own = |ask: &Ask<'_>| Ok(self.serve(ask)?);
+        answer((&|call| self.call(call), &own), method, path, document)
     }
 }
 
-/// Who carries out the calls of the newer interface that an older one is made of.
-pub(crate) type Newer<'a> = &'a dyn Fn(&Call<'_>) -> Result<Answer, Failure>;
+/// Who carries out the calls of the newer interface, and the service's own operations, that an older call is made of.
+pub(crate) type Newer<'a> = (
+    &'a dyn Fn(&Call<'_>) -> Result<Answer, Failure>,
+    &'a dyn Fn(&Ask<'_>) -> Result<Value, Failure>,
+);
 
 /// What the older interface answers: see [`Host::hns_call`].
 pub(crate) fn answer(newer: Newer<'_>, method: &str, path: &str, document: &str) -> Value {
-    match Older(newer).carry_out(method, path, document) {
+    let (newer, own) = newer;
+    match (Older { newer, own }).carry_out(method, path, document) {
         Ok(Value::Null) => json!({ "Success": true }),
         Ok(output) => json!({ "Success": true, "Output": output }),
         Err(failure) => {
@@ -131,7 +139,10 @@ const GONE: &str = "The object identifier does not represent a valid object. ";
 const IS_GONE: [HResult; 2] = [HResult::HCN_E_NETWORK_NOT_FOUND, HResult::HCN_E_ENDPOINT_NOT_FOUND];
 
 /// The host, as the older interface has it.
-struct Older<'a>(Newer<'a>);
+struct Older<'a> {
+    newer: &'a dyn Fn(&Call<'_>) -> Result<Answer, Failure>,
+    own: &'a dyn Fn(&Ask<'_>) -> Result<Value, Failure>,
+}
 
 impl Older<'_> {
     fn carry_out(&self, method: &str, path: &str, object: &str) -> Result<Value, Failure> {
@@ -152,10 +163,11 @@ impl Older<'_> {
             ("POST", "endpoints", [id]) => return self.update(id, object),
             ("POST", "endpoints", [id, verb]) => return self.of_endpoint(id, verb, object),
             ("POST", "namespaces", [id, change]) => return self.resource(id, change, object),
-            ("POST", "accelnet", _) => {
-                let why = "this host has no network adapters that carry virtual functions";
-                return Err(Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why));
+            ("GET", "accelnet", []) => {
+                return (self.own)(&Ask::plain(ServiceOperation::GetManagementAddresses));
             }
+            ("POST", "accelnet", []) => return self.except(object),
+            ("DELETE", "accelnet", []) => return self.except("{}"),
             _ => {}
         }
         let named = |known: &&Collection| known.name == first;
@@ -179,6 +191,12 @@ impl Older<'_> {
         }
     }
 
+    /// POST and DELETE `/accelnet/`: the MAC addresses that accelerated networking shall leave alone.
+    fn except(&self, document: &str) -> Result<Value, Failure> {
+        let set = Ask::plain(ServiceOperation::SetManagementAddresses);
+        (self.own)(&Ask { document, ..set })
+    }
+
     /// Asks about an object of a collection; if there is none, about one of the other.
     fn either(
         &self,
@@ -199,7 +217,7 @@ impl Older<'_> {
 
     fn list(&self, collection: &Collection) -> Result<Vec<Value>, Failure> {
         let call = Call { operation: collection.list, id: None, network: None, document: "" };
-        let ids = read(&(self.0)(&call)?.body)?;
+        let ids = read(&(self.newer)(&call)?.body)?;
         let mut documents = Vec::new();
         for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match self.ask(collection.query, id, OLDER) {
@@ -213,12 +231,12 @@ impl Older<'_> {
 
     fn create(&self, collection: &Collection, object: &str) -> Result<Value, Failure> {
         let call = Call { operation: collection.create, id: None, network: None, document: object };
-        let made = (self.0)(&call)?.body;
+        let made = (self.newer)(&call)?.body;
         self.ask(collection.query, made.trim_matches('"'), OLDER)
     }
 
     fn ask(&self, operation: Operation, id: &str, document: &str) -> Result<Value, Failure> {
-        let mut told = read(&(self.0)(&Call::on(operation, guid(id)?, document))?.body)?;
+        let mut told = read(&(self.newer)(&Call::on(operation, guid(id)?, document))?.body)?;
         // The newer interface leaves out what is 0, as NAT is; docker asks the older one which of its drivers a network is for.
         let members =
             told.as_object_mut().filter(|_| operation == Operation::QueryNetworkProperties);
@@ -363,7 +381,7 @@ impl Older<'_> {
     fn namespace_where(&self, is: impl Fn(&Value) -> bool) -> Result<Option<String>, Failure> {
         let operation = Operation::EnumerateNamespaces;
         let call = Call { operation, id: None, network: None, document: "" };
-        let ids = read(&(self.0)(&call)?.body)?;
+        let ids = read(&(self.newer)(&call)?.body)?;
         let newer = r#"{"SchemaVersion":{"Major":2,"Minor":0}}"#;
         for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
             match self.ask(Operation::QueryNamespaceProperties, id, newer) {

@@ -63,6 +63,20 @@ fn it_answers_as_the_door_of_the_libraries_does() {
 }
 
 #[test]
+fn management_addresses_are_kept_over_a_restart() {
+    let Some(machine) = Machine::new() else { return };
+    let list = r#"{"MacAddressList":[{"MacAddress":"00-15-5D-0A-B7-C6"}]}"#;
+    let connected = || Host::connect(machine.path("run/hostcompute.sock")).expect("connected");
+    let daemon = machine.daemon();
+    let told = connected().hns_call("POST", "/accelnet/", list);
+    assert_eq!(told["Output"], serde_json::from_str::<Value>(list).expect("JSON"), "{told}");
+    daemon.stop();
+    let daemon = machine.daemon();
+    assert_eq!(connected().hns_call("GET", "/accelnet/", ""), told);
+    daemon.stop();
+}
+
+#[test]
 fn who_may_only_look_looks() {
     let Some(machine) = Machine::new() else { return };
     let daemon = machine.daemon_with(CONFIGURATION);
@@ -79,6 +93,8 @@ fn who_may_only_look_looks() {
     assert_eq!(refused["ErrorCode"], HResult::E_ACCESSDENIED.0, "{refused}");
     let (status, problem) = ask(&stranger, "GET", "/networks/");
     assert_eq!((status, &problem["name"]), (403, &json!("E_ACCESSDENIED")));
+    assert_eq!(ask(&reader, "DELETE", "/accelnet/").1["ErrorCode"], HResult::E_ACCESSDENIED.0);
+    assert_eq!(ask(&reader, "GET", "/accelnet/"), (200, json!({"Success": true, "Output": {}})));
     // Nothing came of it.
     assert_eq!(machine.ask_as(&daemon, &["env"], &["http://localhost/networks"]).1, json!([]));
     daemon.stop();

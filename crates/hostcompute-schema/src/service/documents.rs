@@ -151,6 +151,18 @@ documents! {
         resolver: Option<String> = "Resolver" [],
     }
 
+    /// The MAC addresses that management has, which accelerated networking shall leave alone. This host has none: the list is kept.
+    pub struct ManagementAddresses("ManagementAddresses") {
+        /// The addresses.
+        mac_address_list: Vec<ManagementAddress> = "MacAddressList" [],
+    }
+
+    /// One of those addresses.
+    pub struct ManagementAddress("ManagementAddress") {
+        /// The address, such as `00-15-5D-00-00-01`.
+        mac_address: Option<String> = "MacAddress" [],
+    }
+
     /// A call of the older interface, as HNSCall of vmcompute.dll takes it.
     pub struct OlderCall("OlderCall") {
         /// GET, POST or DELETE.

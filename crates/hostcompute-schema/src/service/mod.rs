@@ -167,6 +167,12 @@ service_operations! {
     Topology: Read, Get "/host/topology", None => Document(Topology::SCHEMA), [AFTER];
     /// Reads the counters of every endpoint that has a port.
     Statistics: Read, Get "/host/statistics", None => Document(AllStatistics::SCHEMA);
+    /// Tells the MAC addresses that accelerated networking shall leave alone.
+    GetManagementAddresses: Read, Get "/host/management-addresses", None
+        => Document(ManagementAddresses::SCHEMA);
+    /// Sets them all: the list is kept, and nothing else, since this host has no accelerated networking.
+    SetManagementAddresses: Manage, Put "/host/management-addresses",
+        Document(&[ManagementAddresses::SCHEMA]) => Document(ManagementAddresses::SCHEMA);
     /// Carries out a call of the older interface (HNSCall): a method and a path like those of HTTP. What is refused is part of the
     /// answer; what the call asks for needs the right that it has elsewhere.
     CallOlder: Read, Post "/hns", Document(&[OlderCall::SCHEMA]) => Document(OlderAnswer::SCHEMA);
@@ -329,6 +335,8 @@ pub static STRUCTS: &[&StructSchema] = &[
     StoredObject::SCHEMA,
     Imported::SCHEMA,
     NamespacePlace::SCHEMA,
+    ManagementAddresses::SCHEMA,
+    ManagementAddress::SCHEMA,
     OlderCall::SCHEMA,
     OlderAnswer::SCHEMA,
     Flows::SCHEMA,

@@ -340,6 +340,22 @@ impl Store {
         written
     }
 
+    /// A text that is kept beside the objects.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn named(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.database.meta(name)
+    }
+
+    /// Keeps a text beside the objects, safe against a power cut.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn set_named(&mut self, name: &str, text: &str) -> Result<(), Failure> {
+        self.database.write(Durability::Disk, |write| write.set_meta(name, text))
+    }
+
     /// Says whether the machine agrees with the rows. While it does not, every start compares the two again.
     pub(crate) fn settled(&mut self, settled: bool) {
         self.unsettled = !settled;

@@ -12,6 +12,7 @@ use hostcompute_schema::Failure;
 
 use super::sqlite::Database;
 use super::{DATABASE, Durability, EVENTS, Identity, LOG, Store, io_failure};
+use crate::management;
 
 /// Where the new file is written.
 const FRESH: &str = "state.sqlite.new";
@@ -34,6 +35,7 @@ impl Store {
     ) -> Result<PathBuf, Failure> {
         let place = |name: &str| self.directory.join(name);
         let answers = self.database.replies().unwrap_or_default();
+        let addresses = self.named(management::NAME).unwrap_or_default();
         remove(&place(FRESH))?;
         remove(&place(FRESH_LOG))?;
         let mut fresh = Database::open(&place(FRESH))?;
@@ -45,6 +47,9 @@ impl Store {
                 write.put_reply(note, *at)?;
             }
             write.set_meta(EVENTS, &self.events.to_string())?;
+            if let Some(text) = &addresses {
+                write.set_meta(management::NAME, text)?;
+            }
             identity.write(write)
         })?;
         fresh.fold()?;

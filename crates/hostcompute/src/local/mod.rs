@@ -107,6 +107,8 @@ pub fn serve(
             tracing::trace(service.state(), &surroundings, ask.document)?.to_value()
         }
         Own::Probe => tracing::send(tracing::prepare(service, ask.document)?)?.to_value(),
+        Own::GetManagementAddresses => service.management_addresses()?.to_value(),
+        Own::SetManagementAddresses => service.set_management_addresses(ask.document)?.to_value(),
         Own::Place => {
             let id = ask.id.unwrap_or_default();
             namespace_exists(service.state(), id)?;
@@ -120,16 +122,32 @@ pub fn serve(
     Ok(answer)
 }
 
-/// Answers a call of the older interface that travels as a document, by those of the newer one.
+/// Answers a call of the older interface that travels as a document, by those of the newer one alone: `/accelnet/` is unknown then.
 ///
 /// # Errors
-/// What is wrong with that document; what the calls refuse is part of the answer.
+/// As [`older_by`].
 pub fn older(
     newer: &dyn Fn(&Call<'_>) -> Result<Answer, Failure>,
     document: &str,
 ) -> Result<Value, Failure> {
+    let none = |ask: &Ask<'_>| {
+        let why = format!("{} is not to be had here", ask.operation);
+        Err(Failure::new(HResult::E_NOTIMPL, why))
+    };
+    older_by(newer, &none, document)
+}
+
+/// Answers a call of the older interface that travels as a document, by those of the newer one and by the service's own operations.
+///
+/// # Errors
+/// What is wrong with that document; what the calls refuse is part of the answer.
+pub fn older_by(
+    newer: &dyn Fn(&Call<'_>) -> Result<Answer, Failure>,
+    own: &dyn Fn(&Ask<'_>) -> Result<Value, Failure>,
+    document: &str,
+) -> Result<Value, Failure> {
     let [method, path, document] = crate::older::written(document)?;
-    Ok(crate::older::answer(newer, &method, &path, &document))
+    Ok(crate::older::answer((newer, own), &method, &path, &document))
 }
 
 /// Fails unless a namespace exists.

@@ -172,7 +172,11 @@ impl Transport for Embedded {
     fn serve(&self, ask: &Ask<'_>) -> Result<Value, Obstacle> {
         if ask.operation == ServiceOperation::CallOlder {
             // Each of its calls takes the service for itself.
-            return Ok(local::older(&|call| self.call(call), ask.document)?);
+            return Ok(local::older_by(
+                &|call| self.call(call),
+                &|ask| Ok(self.serve(ask)?),
+                ask.document,
+            )?);
         }
         local::serve(&mut *self.service()?, self.options(), ask)
     }

@@ -55,6 +55,7 @@ fn hcsshims_older_calls_are_answered_as_it_reads_them() {
 
         let namespace = places(node, &endpoint);
         policies(host, &endpoint);
+        management(host);
         refusals(host);
 
         // The end, from the inside out; a network takes its endpoints along.
@@ -154,6 +155,19 @@ fn policies(host: &Host, endpoint: &Value) {
     done(host, "DELETE", &path, Value::Null);
 }
 
+/// TestAccelnetNnvManagementMacAddresses: the list is kept, and told in the same words.
+#[track_caller]
+fn management(host: &Host) {
+    let list = json!({"MacAddressList": [
+        {"MacAddress": "00-15-5D-0A-B7-C6"}, {"MacAddress": "00-15-5D-38-01-00"},
+    ]});
+    assert_eq!(done(host, "GET", "/accelnet/", Value::Null), json!({}));
+    assert_eq!(done(host, "POST", "/accelnet/", list.clone()), list);
+    assert_eq!(done(host, "GET", "/accelnet/", Value::Null), list);
+    assert_eq!(done(host, "DELETE", "/accelnet/", Value::Null), json!({}));
+    assert_eq!(done(host, "GET", "/accelnet/", Value::Null), json!({}));
+}
+
 /// What is refused, and how.
 #[track_caller]
 fn refusals(host: &Host) {
@@ -169,7 +183,13 @@ fn refusals(host: &Host) {
         ("GET", "/portpools/".to_owned(), "", 0x8000_4001),
         ("PATCH", "/endpoints/".to_owned(), "", 0x8000_4001),
         ("GET", String::new(), "", 0x8000_4001),
-        ("POST", "/accelnet/".to_owned(), r#"{"MacAddress":"00-15-5D-00-00-01"}"#, 0x803b_0015),
+        (
+            "POST",
+            "/accelnet/".to_owned(),
+            r#"{"MacAddressList":[{"MacAddress":"00-15"}]}"#,
+            0x8007_0057,
+        ),
+        ("PATCH", "/accelnet/".to_owned(), "", 0x8000_4001),
     ] {
         let answer = host.hns_call(method, &path, body);
         assert_eq!(answer["Success"], false, "{method} {path}: {answer}");

@@ -17,7 +17,17 @@ pub async fn answer(asked: Asked) -> Result<Response, Failure> {
     let edge = asked.client.edge.clone();
     let told = blocking(&edge, move || {
         let _changing = Changing::begin(&asked.client.edge.changing);
-        local::older(&|call| carry_out(&asked.session, call), &asked.document)
+        let options = asked.client.edge.settings.options.clone();
+        let own = |ask: &transport::Ask<'_>| {
+            let (operation, document) = (ask.operation, ask.document.to_owned());
+            let options = options.clone();
+            asked.session.with_service(operation.right(), operation.name(), move |service| {
+                let plain = transport::Ask::plain(operation);
+                let ask = transport::Ask { document: &document, ..plain };
+                local::serve(service, &options, &ask).map_err(Failure::from)
+            })?
+        };
+        local::older_by(&|call| carry_out(&asked.session, call), &own, &asked.document)
     });
     Ok(answer::document(StatusCode::OK, &told.await??))
 }
