@@ -3,6 +3,7 @@
 
 mod world;
 
+use hostcompute_engine::host::Uplink;
 use hostcompute_engine::plan::{Detour, Element, Fact};
 use hostcompute_schema::Guid;
 use hostcompute_schema::operation::Operation;
@@ -54,4 +55,39 @@ fn what_was_the_host_stays_the_host_without_the_network_that_said_so() {
     assert_eq!(ways(&world), before);
     let shown = world.show(Operation::QuerySdnRouteProperties, route);
     assert_eq!(shown["Routes"][0]["NextHop"], "10.1.0.1");
+}
+
+/// The gateway of a network on the wire is another machine, and so is everybody else there: it is not this host, and may be a next hop.
+#[test]
+fn on_a_transparent_network_the_gateway_is_a_next_hop() {
+    let mut world = World::new();
+    world.surroundings.uplinks.push(Uplink {
+        name: "up0".into(),
+        index: 2,
+        mtu: 1500,
+        up: true,
+        addresses: vec!["192.0.2.1/24".parse().unwrap()],
+        default_route: true,
+        ..Uplink::default()
+    });
+    let network = json!({"Type": "Transparent", "Ipams": [{"Subnets": [{
+        "IpAddressPrefix": "192.0.2.0/24",
+        "Routes": [{"NextHop": "192.0.2.254", "DestinationPrefix": "0.0.0.0/0"}],
+    }]}]});
+    let network = world.create(Operation::CreateNetwork, network);
+    let routes = ["192.0.2.254", "192.0.2.77"].map(|hop| {
+        let destination = if hop == "192.0.2.77" { "198.51.100.0/24" } else { "203.0.113.0/24" };
+        let settings = json!({"DestinationPrefix": destination, "NextHop": hop});
+        json!({"Type": "SDNRoute", "Settings": settings})
+    });
+    world.create(
+        Operation::CreateEndpoint,
+        json!({
+            "HostComputeNetwork": network.to_string(),
+            "IpConfigurations": [{"IpAddress": "192.0.2.66"}],
+            "Policies": routes,
+        }),
+    );
+    let ways = ways(&world);
+    assert_eq!(ways, ["a way via Some(192.0.2.254)", "a way via Some(192.0.2.77)"]);
 }

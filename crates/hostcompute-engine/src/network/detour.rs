@@ -15,7 +15,7 @@ use hostcompute_schema::{Failure, HResult, SdnRoutePolicySetting};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::network::network::Network;
+use crate::network::network::{Mode, Network};
 use crate::network::subnet::{self, Subnet};
 use crate::object::Chosen;
 use crate::plan::{Detour, Element, Fact, Family, PortRoute, STEERED, STEERED_NUMBERS};
@@ -81,8 +81,8 @@ fn next_hop(hop: IpAddr, destination: IpNet, network: &Network) -> Result<Option
     let is_gateway = network.subnets.iter().any(|subnet| subnet.gateway == Some(hop));
     let provider = network.overlay.as_ref().map(|overlay| overlay.provider);
     let at_wire = network.wire.as_ref().is_some_and(|wire| wire.taken.contains(&hop));
-    // The gateway of a bridged network is another machine.
-    let here = (is_gateway && network.wire.is_none()) || provider == Some(hop) || at_wire;
+    // The gateway of a network on the wire is another machine.
+    let here = (is_gateway && !is_on_wire(network)) || provider == Some(hop) || at_wire;
     if hop.is_unspecified() || hop.is_loopback() || here {
         return Ok(None);
     }
@@ -94,12 +94,17 @@ fn next_hop(hop: IpAddr, destination: IpNet, network: &Network) -> Result<Option
         return refuse(HResult::HCN_E_INVALID_POLICY, "is not the address of one machine");
     }
     let within = |subnet: &Subnet| subnet.prefix.contains(&hop);
-    let own = network.wire.is_none() && network.subnets.iter().any(within);
+    let own = !is_on_wire(network) && network.subnets.iter().any(within);
     if own {
         let why = "is inside the network: an endpoint cannot be the next hop of others";
         return refuse(HResult::HCN_E_REQUEST_UNSUPPORTED, why);
     }
     Ok(Some(hop))
+}
+
+/// Whether a network's subnets are those of an adapter: others live there, too, who can be next hops.
+fn is_on_wire(network: &Network) -> bool {
+    network.wire.is_some() || network.mode == Mode::Transparent
 }
 
 /// Whether endpoints of a network can have the host as their router beside the network's gateway: all that an L2Tunnel network's send goes
@@ -130,10 +135,9 @@ pub(crate) fn by_host(network: &Network, routes: &[PortRoute]) -> Vec<Entry> {
 pub(crate) fn refuse_inner_hops(state: &State, entries: &[Entry]) -> Result<(), Failure> {
     for hop in entries.iter().filter_map(|entry| entry.next_hop) {
         let hop_alone = IpNet::from(hop);
-        let bridged = |network: &Network| network.wire.is_some();
         let inside = state
             .networks()
-            .filter(|network| !bridged(network))
+            .filter(|network| !is_on_wire(network))
             .find(|network| network.overlapping(state, &hop_alone).is_some());
         if let Some(network) = inside {
             let why = alloc::format!("{hop} is inside network '{}'", network.name());
