@@ -154,6 +154,26 @@ fn the_way_out_is_translated_but_for_the_cluster() {
     host.check();
 }
 
+/// The network's gateway is not this host: what a route sends there goes there, and any machine on the wire can be a next hop.
+#[test]
+fn machines_on_the_wire_are_next_hops() {
+    if !seclude() {
+        return;
+    }
+    let wire = Wire::new();
+    let (mut host, router) = (wire.node(1), wire.node(9));
+    router.host.exec("ip addr add 203.0.113.5/32 dev lo");
+    let network = host.create(Operation::CreateNetwork, &network(&json!([])));
+    let way = json!({"Type": "SDNRoute", "Settings": {
+        "DestinationPrefix": "203.0.113.0/24", "NextHop": "192.0.2.9", "NeedEncap": false,
+    }});
+    let (a, _) = host.container_and_endpoint(network, "192.0.2.50", &json!({"Policies": [way]}));
+    host.check();
+    let _server = tcp_server(&router.host, "router", "203.0.113.5:80");
+    assert_eq!(seen(&a, "203.0.113.5:80"), "192.0.2.50");
+    host.check();
+}
+
 /// Whoever has all rights inside cannot take the rules away, nor send as somebody else.
 #[test]
 fn rules_are_out_of_reach_of_the_workload() {
