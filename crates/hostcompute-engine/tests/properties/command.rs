@@ -365,6 +365,9 @@ pub enum Filter {
     Network(Pick, bool),
     State(u16),
     Flags(u32),
+    /// Several members: what is listed has all of them.
+    NameAndFlags(u8, u32),
+    NetworkAndState(Pick, u16),
     UnknownMember,
     EmptyId,
     Malformed,

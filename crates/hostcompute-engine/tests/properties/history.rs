@@ -329,6 +329,10 @@ fn filter() -> impl Strategy<Value = Filter> {
         3 => (pick(), any::<bool>()).prop_map(|(network, v2)| Filter::Network(network, v2)),
         2 => (1..5_u16).prop_map(Filter::State),
         1 => prop_oneof![Just(8_u32), Just(16)].prop_map(Filter::Flags),
+        2 => (0..4_u8, prop_oneof![3 => Just(0_u32), 1 => Just(8), 1 => Just(16)])
+            .prop_map(|(name, flags)| Filter::NameAndFlags(name, flags)),
+        2 => (pick(), 1..5_u16)
+            .prop_map(|(network, state)| Filter::NetworkAndState(network, state)),
         1 => Just(Filter::UnknownMember),
         1 => Just(Filter::EmptyId),
         3 => Just(Filter::Malformed),
@@ -374,7 +378,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         3 => (id_wish(), 0..5_u32, spelling()).prop_map(|(id, flags, spelling)| {
             Command::CreateGuestService(GuestServiceWish { id, flags, spelling })
         }),
-        5 => (pick(), 0..STATES.len())
+        5 => (pick(), prop_oneof![8 => 0..5_usize, 1 => 5..STATES.len()])
             .prop_map(|(service, state)| Command::MoveGuestService(service, state)),
         6 => (first_or_any(), any::<bool>())
             .prop_map(|(network, add)| Command::HostRoute { network, add }),
@@ -397,7 +401,7 @@ pub fn history(most: usize) -> impl Strategy<Value = Vec<Command>> {
     })
 }
 
-/// Three networks, five endpoints, three namespaces, a load balancer: all valid. The first network is NAT or an overlay.
+/// Three networks, five endpoints, three namespaces, a load balancer, a guest network service: all valid. The first network is NAT or an overlay.
 fn founding(first: usize) -> Vec<Command> {
     let network = |kind, subnets: &[usize]| {
         let subnet = |prefix: &usize| SubnetWish { prefix: *prefix, gateway: Gateway::Offset(1) };
@@ -447,6 +451,8 @@ fn founding(first: usize) -> Vec<Command> {
     commands.extend([(); 3].map(|()| Command::CreateNamespace(namespace.clone())));
     commands.extend([0, 1, 2].map(|place| Command::Attach(nth(place + 1), nth(place))));
     commands.push(Command::CreateBalancer(balancer));
+    let (id, spelling) = (IdWish::Service, Spelling::Exact);
+    commands.push(Command::CreateGuestService(GuestServiceWish { id, flags: 3, spelling }));
     commands
 }
 

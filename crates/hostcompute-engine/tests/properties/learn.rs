@@ -394,7 +394,9 @@ fn balancer(model: &Model, wish: &BalancerWish, id: Guid) -> Balancer {
 pub fn subject(model: &Model, kind: Kind, filter: Filter) -> Guid {
     match filter {
         Filter::Id(pick) => model.pick(kind, pick),
-        Filter::Network(pick, _) => model.pick(Kind::Network, pick),
+        Filter::Network(pick, _) | Filter::NetworkAndState(pick, _) => {
+            model.pick(Kind::Network, pick)
+        }
         _ => Guid::default(),
     }
 }
@@ -422,6 +424,13 @@ fn listed(model: &Model, kind: Kind, filter: Filter) -> Option<Vec<Guid>> {
         (Filter::Network(..), Kind::Endpoint) => endpoints(&|endpoint| endpoint.network == about),
         (Filter::State(state), Kind::Endpoint) => {
             endpoints(&|endpoint| model.state_of(endpoint) == state)
+        }
+        (Filter::NameAndFlags(number, flags), Kind::Network) => {
+            let name = Some(render::name(number));
+            networks(&|network| network.flags == flags && network.name == name)
+        }
+        (Filter::NetworkAndState(_, state), Kind::Endpoint) => {
+            endpoints(&|endpoint| endpoint.network == about && model.state_of(endpoint) == state)
         }
         (Filter::Flags(flags), Kind::Network) => networks(&|network| network.flags == flags),
         (Filter::Name(_) | Filter::UnknownMember | Filter::EmptyId, _) => Some(Vec::new()),

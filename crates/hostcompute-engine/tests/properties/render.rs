@@ -396,6 +396,12 @@ pub fn query(filter: Filter, about: Guid) -> String {
         Filter::Network(_, true) => json!({"HostComputeNetwork": about.to_string()}).to_string(),
         Filter::State(state) => json!({"State": state}).to_string(),
         Filter::Flags(flags) => json!({"Flags": flags}).to_string(),
+        Filter::NameAndFlags(number, flags) => {
+            json!({"Name": name(number), "Flags": flags}).to_string()
+        }
+        Filter::NetworkAndState(_, state) => {
+            json!({"HostComputeNetwork": about.to_string(), "State": state}).to_string()
+        }
         Filter::UnknownMember => json!({"Colour": "blue"}).to_string(),
         Filter::EmptyId => json!({"ID": ""}).to_string(),
         Filter::Malformed => "{\"Name\":".into(),
