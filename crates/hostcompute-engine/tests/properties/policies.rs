@@ -47,6 +47,16 @@ fn one_policy(
     own: Option<Guid>,
 ) {
     let mode = network.map(|network| network.mode);
+    // Who has no address from us cannot be guided.
+    let guides = match policy {
+        Policy::Acl(_) | Policy::Qos(_) | Policy::Route(_) => true,
+        Policy::Tier(tier) => !tier.rules.is_empty(),
+        _ => false,
+    };
+    let wild = network.is_some_and(|it| it.mode == Mode::Transparent && it.subnets.is_empty());
+    if guides && wild {
+        e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
+    }
     match policy {
         Policy::Mapping { protocol, external, internal } => {
             if *internal == 0 {
@@ -70,13 +80,6 @@ fn one_policy(
                     None => e.perhaps([HResult::HCN_E_PORT_ALREADY_EXISTS]),
                 }
             }
-        }
-        // Who has no address from us cannot be guided.
-        Policy::Acl(_) | Policy::Qos(_) | Policy::Tier(_) | Policy::Route(_)
-            if mode == Some(Mode::Transparent)
-                && network.is_some_and(|network| network.subnets.is_empty()) =>
-        {
-            e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
         }
         Policy::Acl(_) | Policy::Tier(_) => {
             let known =
