@@ -9,19 +9,10 @@
 //! The workload cannot reach them, and no frame goes on to the host's own protocols.
 #![expect(unsafe_code, reason = "the system call `bpf` has no safe form")]
 
-use std::ffi::{c_int, c_long};
+use std::ffi::c_int;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use crate::error::Error;
-
-unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
-}
-
-#[cfg(target_arch = "x86_64")]
-const SYS_BPF: c_long = 321;
-#[cfg(not(target_arch = "x86_64"))]
-const SYS_BPF: c_long = 280;
 
 const PROGRAM_LOAD: c_int = 5;
 const SCHEDULER_CLASSIFIER: u32 = 3;
@@ -184,7 +175,8 @@ pub(crate) fn load(way: Way, vlan: u16, to: u32) -> Result<Program, Error> {
         rest: [0; 6],
     };
     // SAFETY: the structure and what it points to live until the call returns, and the kernel only reads them.
-    let fd = unsafe { syscall(SYS_BPF, PROGRAM_LOAD, &raw const load, size_of::<Load>()) };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, PROGRAM_LOAD, &raw const load, size_of::<Load>()) };
     if fd < 0 {
         let source = std::io::Error::last_os_error();
         return Err(Error::system("load the program that keeps an endpoint in its VLAN", source));

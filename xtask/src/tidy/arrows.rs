@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hostcompute-schema",
             "hostcompute-supervisor",
             "ipnet",
+            "libc",
             "rustix",
             "serde_json",
             "thiserror",

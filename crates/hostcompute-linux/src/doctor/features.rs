@@ -5,12 +5,15 @@ use hostcompute_engine::plan::Guise;
 
 use super::{Finding, Severity};
 use crate::anchor::DEVICE_GROUP;
+use crate::error::Error;
 use crate::netlink::message::Note;
 use crate::netlink::{Datagram, Lenient, Socket};
 use crate::nft::batch::probe;
 use crate::nft::expression::Expression;
-use crate::nft::guise;
+use crate::nft::{guise, welcome};
+use crate::program::{self, Way};
 use crate::route::link::{self, Macvlan, Place};
+use crate::route::queue;
 use crate::sys;
 
 /// The link beside the adapter.
@@ -18,11 +21,20 @@ const LINK: &str = "hcprobe5";
 /// Indexes in the throw-away namespace.
 const BESIDE: u32 = 106;
 const TAP: u32 = 107;
+/// Of the link beside the adapter.
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
 /// `adapter` is the index of a link in this namespace that stands for one of a machine.
 pub(super) fn examine(route: &mut Socket, netfilter: &mut Socket, adapter: u32) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(beside(route, netfilter, adapter));
+    match beside(route, adapter) {
+        Some(lack) => findings.push(lack),
+        None => {
+            findings.extend(leaving(netfilter, adapter));
+            findings.extend(arriving(netfilter));
+            findings.extend(vlans(route));
+        }
+    }
     findings.extend(taps());
     findings.extend(proxies(netfilter));
     findings
@@ -32,28 +44,31 @@ fn lack(subject: &str, found: impl std::fmt::Display) -> Finding {
     Finding::new(Severity::Warning, subject, found.to_string())
 }
 
-/// Links beside an adapter, and what is done to packets that leave by them.
-fn beside(route: &mut Socket, netfilter: &mut Socket, adapter: u32) -> Option<Finding> {
-    let mac = Mac([2, 0, 0, 0, 0, 2]);
+/// Links beside an adapter.
+fn beside(route: &mut Socket, adapter: u32) -> Option<Finding> {
     let mut datagram = Datagram::default();
     let note = Note { step: 0, aim: "make a link beside an adapter", lenient: Lenient::Not };
     let link = Macvlan {
         name: LINK,
         index: BESIDE,
-        mac,
+        mac: MAC,
         mtu: None,
         uplink: adapter,
         isolated: false,
         place: Place::Group(DEVICE_GROUP),
     };
     link::push_macvlan(&mut datagram, note, link);
-    if let Err(error) = route.exchange(&mut datagram) {
-        let finding = lack("macvlan", error)
+    let error = route.exchange(&mut datagram).err()?;
+    Some(
+        lack("macvlan", error)
             .costs("endpoints of Transparent networks, and SourceMacAddress, are refused")
-            .remedy("load the module macvlan (CONFIG_MACVLAN)");
-        return Some(finding);
-    }
-    let guise = Guise { name: LINK.to_owned(), uplink: String::new(), mac, inet6: true };
+            .remedy("load the module macvlan (CONFIG_MACVLAN)"),
+    )
+}
+
+/// What is done to packets that leave by such a link.
+fn leaving(netfilter: &mut Socket, adapter: u32) -> Option<Finding> {
+    let guise = Guise { name: LINK.to_owned(), uplink: String::new(), mac: MAC, inet6: true };
     let error = guise::put(netfilter, &guise, adapter).err()?;
     Some(
         lack("the packet filter's hook for packets that leave (netdev, egress)", error)
@@ -64,6 +79,35 @@ fn beside(route: &mut Socket, netfilter: &mut Socket, adapter: u32) -> Option<Fi
                 "use a kernel of version 5.16 or newer with NETFILTER_EGRESS, NF_TABLES_NETDEV and NFT_FWD_NETDEV",
             ),
     )
+}
+
+/// What is done to packets that come out of a tunnel; any link will do.
+fn arriving(netfilter: &mut Socket) -> Option<Finding> {
+    let error = welcome::put(netfilter, LINK).err()?;
+    Some(
+        lack("the packet filter's hook for packets that arrive (netdev, ingress)", error)
+            .costs("networks of type Overlay are refused")
+            .remedy("use a kernel with NETFILTER_INGRESS and NF_TABLES_NETDEV"),
+    )
+}
+
+/// What keeps endpoints in their VLANs.
+fn vlans(route: &mut Socket) -> Option<Finding> {
+    let error = classify(route).err()?;
+    Some(
+        lack("programs for packets (BPF)", error)
+            .costs("VLAN policies are refused")
+            .remedy("be root outside of containers, on a kernel with BPF_SYSCALL, NET_CLS_BPF and NET_SCH_INGRESS"),
+    )
+}
+
+fn classify(route: &mut Socket) -> Result<(), Error> {
+    let program = program::load(Way::Enters, 1, BESIDE)?;
+    let note = |aim| Note { step: 0, aim, lenient: Lenient::Not };
+    let mut datagram = Datagram::default();
+    queue::push_ingress(&mut datagram, note("make the hook for arriving frames"), BESIDE);
+    queue::push_program(&mut datagram, note("hang a program into it"), BESIDE, &program);
+    route.exchange(&mut datagram)
 }
 
 /// The doors of virtual machines.
