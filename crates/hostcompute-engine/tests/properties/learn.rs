@@ -250,8 +250,11 @@ fn endpoint(world: &mut World, wish: &EndpointWish, id: Guid) -> Learned {
     let document = world.document(Kind::Endpoint, id)?;
     let network = world.model.pick(Kind::Network, wish.network);
     let network = world.model.network(network).ok_or("an endpoint of no network was made")?.clone();
-    let addresses = addresses_of(&document).ok_or("the addresses cannot be read")?;
-    if wish.remote.is_none() {
+    // Where a network has no subnet, endpoints find their addresses on the wire.
+    let wild = network.mode == Mode::Transparent && network.subnets.is_empty();
+    let addresses = addresses_of(&document).or_else(|| wild.then(Vec::new));
+    let addresses = addresses.ok_or("the addresses cannot be read")?;
+    if wish.remote.is_none() && !(wild && addresses.is_empty()) {
         chosen_addresses(&world.model, &network, wish, &addresses)?;
     }
     let mac = document["MacAddress"].as_str().unwrap_or_default().to_string();
@@ -531,7 +534,8 @@ fn compare_endpoint(model: &Model, id: Guid, document: &Value) -> Learned {
     let mac = document["MacAddress"] == endpoint.mac.as_str();
     ensure(network && name && mac, || format!("endpoint {id} reads {document}"))?;
     let addresses = addresses_of(document);
-    ensure(addresses.as_ref() == Some(&endpoint.addresses), || format!("addresses {addresses:?}"))?;
+    let same = addresses.as_deref().unwrap_or_default() == endpoint.addresses;
+    ensure(same, || format!("addresses {addresses:?}"))?;
     match endpoint.remote {
         Some(host) => {
             let wanted = serde_json::json!([render::provider_policy(host)]);

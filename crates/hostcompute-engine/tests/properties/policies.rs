@@ -57,6 +57,10 @@ fn one_policy(
     if guides && wild {
         e.wrong([HResult::HCN_E_REQUEST_UNSUPPORTED]);
     }
+    if wild && matches!(policy, Policy::Mapping { .. }) {
+        // There is no address that a port could lead to.
+        e.wrong([HResult::HCN_E_INVALID_POLICY]);
+    }
     match policy {
         Policy::Mapping { protocol, external, internal } => {
             if *internal == 0 {
