@@ -132,6 +132,9 @@ fn guest_services_come_change_and_go(host: &Sandbox) {
     }
     let said = host.hc_reading(&["guestservice", "create", "-"], r#"{"Flags": 64}"#).refused(1);
     assert!(said.contains("Flags") && said.contains("0x803b0015"), "{said}");
+    let said = host.hc(&["guestservice", "stats", "guest"]).refused(1);
+    assert!(said.contains("0x80004001"), "{said}");
+    host.hc(&["guestservice", "stats", "nobody"]).refused(3);
     host.hc(&["guestservice", "delete", &id[..8]]).ok();
     host.hc(&["guestservice", "hold", "guest", "80"]).refused(3);
     host.hc(&["guestservice", "show", "guest"]).refused(3);

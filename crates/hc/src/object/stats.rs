@@ -2,7 +2,9 @@
 
 use hostcompute::schema::operation::Kind;
 use hostcompute::schema::{EndpointStats, parse};
-use hostcompute::{Endpoint, Failure, Guid, Host, LoadBalancer, Namespace, Network, SdnRoute};
+use hostcompute::{
+    Endpoint, Failure, Guid, HResult, Host, LoadBalancer, Namespace, Network, SdnRoute,
+};
 use serde_json::Value;
 
 use super::{Family, Session, parsed};
@@ -58,7 +60,12 @@ fn concerned(host: &Host, kind: Kind, text: &str) -> Result<Vec<Endpoint>, Failu
             let route = SdnRoute::find(host, text)?.query()?;
             route.host_compute_endpoints.iter().filter_map(|id| id.parse().ok()).collect()
         }
-        Kind::GuestNetworkService => Vec::new(),
+        Kind::GuestNetworkService => {
+            host.resolve(kind, text)?;
+            let why = "a guest network service has no endpoints whose packets could be counted";
+            return Err(Failure::new(HResult::E_NOTIMPL, why)
+                .hint("`hc guestservice ports` lists what services hold"));
+        }
         _ => {
             let balancer = LoadBalancer::find(host, text)?.query()?;
             balancer.host_compute_endpoints.iter().filter_map(|id| id.parse().ok()).collect()
