@@ -1,6 +1,6 @@
 //! libcomputestorage: the functions of computestorage.dll. On Linux they work on directories of this machine, in the mount namespace of the
 //! caller; for programs under Wine the service of the Linux below does, on directories there. The functions of vmcompute.dll for layers
-//! ([`older`]) are the same by other names.
+//! (module `older`, for Windows) are the same by other names.
 
 mod exports;
 #[cfg(unix)]
