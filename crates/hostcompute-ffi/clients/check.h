@@ -1,4 +1,4 @@
-/* check.h - what the C programs beside this file have in common: they stop at the first thing that is not as it should be. */
+/* check.h - what the programs for Linux beside this file have in common: expect.h, and UTF-16, which the C library of Linux knows little of. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -29,35 +29,8 @@ static inline int has(const char16_t *text, const char *part)
     return 0;
 }
 
-/* Stops unless a call answered `code`. */
-#define EXPECT(code, call)                                                                                                       \
-    do {                                                                                                                         \
-        HRESULT answered = (call);                                                                                               \
-        if (answered != (HRESULT)(code)) {                                                                                       \
-            fprintf(stderr, "%s:%d: %s answered 0x%08x\n", __FILE__, __LINE__, #call, (unsigned)answered);                       \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-    } while (0)
+#define PRINT_TEXT(text) print16(text)
 
-/* Stops unless a condition holds. */
-#define HOLDS(condition)                                                                                                         \
-    do {                                                                                                                         \
-        if (!(condition)) {                                                                                                      \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                                        \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-    } while (0)
-
-/* As EXPECT with 0; what else there is to say stands in `record`. */
-#define SUCCEEDS(call, record)                                                                                                   \
-    do {                                                                                                                         \
-        HRESULT answered = (call);                                                                                               \
-        if (answered != 0) {                                                                                                     \
-            fprintf(stderr, "%s:%d: %s answered 0x%08x: ", __FILE__, __LINE__, #call, (unsigned)answered);                       \
-            print16(record);                                                                                                     \
-            exit(1);                                                                                                             \
-        }                                                                                                                        \
-        HOLDS((record) == NULL);                                                                                                 \
-    } while (0)
+#include "expect.h"
 
 #endif /* CHECK_H */

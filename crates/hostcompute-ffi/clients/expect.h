@@ -1,4 +1,4 @@
-/* expect.h - what the Windows programs beside this file have in common: they stop at the first thing that is not as it should be. */
+/* expect.h - what the programs beside this file have in common: they stop at the first thing that is not as it should be. */
 #ifndef EXPECT_H
 #define EXPECT_H
 
@@ -8,6 +8,12 @@
 /* Longer than anything here takes, in milliseconds. */
 #define LONG_ENOUGH 60000
 
+/* Prints UTF-16 and ends the line; on Linux check.h says how. */
+#ifndef PRINT_TEXT
+#define PRINT_TEXT(text) fprintf(stderr, "%ls\n", (text) ? (text) : L"")
+#endif
+
+/* Stops unless a condition holds. */
 #define HOLDS(condition)                                                                                                         \
     do {                                                                                                                         \
         if (!(condition)) {                                                                                                      \
@@ -16,11 +22,12 @@
         }                                                                                                                        \
     } while (0)
 
+/* Stops unless a call answered `code`. */
 #define EXPECT(code, call)                                                                                                       \
     do {                                                                                                                         \
         HRESULT answered = (call);                                                                                               \
         if (answered != (HRESULT)(code)) {                                                                                       \
-            fprintf(stderr, "%s:%d: %s answered 0x%08lx\n", __FILE__, __LINE__, #call, (unsigned long)answered);                 \
+            fprintf(stderr, "%s:%d: %s answered 0x%08x\n", __FILE__, __LINE__, #call, (unsigned)answered);                       \
             exit(1);                                                                                                             \
         }                                                                                                                        \
     } while (0)
@@ -30,8 +37,8 @@
     do {                                                                                                                         \
         HRESULT answered = (call);                                                                                               \
         if (answered != 0) {                                                                                                     \
-            fprintf(stderr, "%s:%d: %s answered 0x%08lx: %ls\n", __FILE__, __LINE__, #call, (unsigned long)answered,             \
-                    record ? record : L"");                                                                                      \
+            fprintf(stderr, "%s:%d: %s answered 0x%08x: ", __FILE__, __LINE__, #call, (unsigned)answered);                       \
+            PRINT_TEXT(record);                                                                                                  \
             exit(1);                                                                                                             \
         }                                                                                                                        \
         HOLDS((record) == NULL);                                                                                                 \

@@ -28,13 +28,13 @@ mod promise;
 mod remotes;
 mod render;
 mod rules;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod sets;
 mod sidecars;
 mod tell;
 
 use std::cell::RefCell;
-
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use command::Command;
 use drive::{Tally, World};
@@ -42,25 +42,12 @@ use drive::{Tally, World};
 const CASES: u32 = 80;
 const LONGEST: usize = 40;
 
-/// Runs `test` on many histories; the failure names the seed and the shortest history that fails.
+/// Runs `test` on many histories, in which every command succeeds and is refused often enough.
 fn for_histories(test: impl Fn(&mut World, &[Command]) -> Result<(), String>) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("HOSTCOMPUTE_SEED").unwrap_or(1);
-    let cases = number("HOSTCOMPUTE_CASES").and_then(|cases| u32::try_from(cases).ok());
-    let config = Config {
-        cases: cases.unwrap_or(CASES),
-        failure_persistence: None,
-        max_shrink_iters: 2000,
-        ..Config::default()
-    };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
     let total = RefCell::new(Tally::new());
-    let outcome = runner.run(&history::history(LONGEST), |history| {
+    let cases = seeded::run(&history::history(LONGEST), CASES, |history| {
         let mut world = World::new();
-        test(&mut world, &history).map_err(TestCaseError::fail)?;
+        test(&mut world, &history)?;
         for (name, (succeeded, refused)) in world.tally {
             let mut total = total.borrow_mut();
             let sum = total.entry(name).or_default();
@@ -68,13 +55,10 @@ fn for_histories(test: impl Fn(&mut World, &[Command]) -> Result<(), String>) {
         }
         Ok(())
     });
-    if let Err(failure) = outcome {
-        panic!("HOSTCOMPUTE_SEED={seed}: {failure}");
-    }
     let total = total.into_inner();
     println!("commands that succeeded and were refused: {total:#?}");
     for (name, (succeeded, refused)) in total {
-        let enough = |count: usize| count * 20 >= runner.config().cases as usize;
+        let enough = |count: usize| count * 20 >= cases as usize;
         let idle = ["garbage", "modify route"].contains(&name) || enough(succeeded);
         assert!(
             idle && enough(refused),

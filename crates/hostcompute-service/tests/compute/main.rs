@@ -10,5 +10,7 @@ mod life;
 mod modify;
 mod networks;
 mod processes;
+#[path = "../../../hostcompute-engine/tests/seeded/mod.rs"]
+mod seeded;
 mod service;
 mod wished;

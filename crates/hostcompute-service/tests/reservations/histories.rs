@@ -14,11 +14,10 @@ use hostcompute_service::{Call, Notice, Reading, Subscription, Topic};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
-use crate::Place;
 use crate::world::{Machine, guid};
+use crate::{Place, seeded};
 
 const CASES: u32 = 60;
 const LONGEST: usize = 30;
@@ -365,28 +364,12 @@ fn agree<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Resu
 
 #[test]
 fn histories_end_as_the_rules_say() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("HOSTCOMPUTE_SEED").unwrap_or(1);
-    let cases = number("HOSTCOMPUTE_CASES").and_then(|cases| u32::try_from(cases).ok());
-    let config = Config {
-        cases: cases.unwrap_or(CASES),
-        failure_persistence: None,
-        max_shrink_iters: 2000,
-        ..Config::default()
-    };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome = runner.run(&vec(command(), 1..LONGEST), |history| {
+    seeded::run(&vec(command(), 1..LONGEST), CASES, |history| {
         let mut world = World::new();
         for command in &history {
             let step = world.step(command).and_then(|()| world.compare());
-            step.map_err(|why| TestCaseError::fail(format!("{why}\nafter {command:?}")))?;
+            step.map_err(|why| format!("{why}\nafter {command:?}"))?;
         }
         Ok(())
     });
-    if let Err(failure) = outcome {
-        panic!("HOSTCOMPUTE_SEED={seed}: {failure}");
-    }
 }

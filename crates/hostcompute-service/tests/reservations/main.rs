@@ -1,6 +1,8 @@
 //! Ports that clients reserve: who may have which, and that they go with their session.
 
 mod histories;
+#[path = "../../../hostcompute-engine/tests/seeded/mod.rs"]
+mod seeded;
 #[path = "../world/mod.rs"]
 mod world;
 

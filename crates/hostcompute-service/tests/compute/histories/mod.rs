@@ -9,37 +9,21 @@ mod command;
 mod model;
 mod world;
 
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-
 use world::World;
+
+use crate::seeded;
 
 const CASES: u32 = 400;
 const LONGEST: usize = 50;
 
 #[test]
 fn histories_end_as_the_rules_say() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("HOSTCOMPUTE_SEED").unwrap_or(1);
-    let cases = number("HOSTCOMPUTE_CASES").and_then(|cases| u32::try_from(cases).ok());
-    let config = Config {
-        cases: cases.unwrap_or(CASES),
-        failure_persistence: None,
-        max_shrink_iters: 4000,
-        ..Config::default()
-    };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome = runner.run(&command::history(LONGEST), |history| {
+    seeded::run(&command::history(LONGEST), CASES, |history| {
         let mut world = World::new();
         for command in &history {
             let step = world.step(command).and_then(|()| world.compare());
-            step.map_err(|why| TestCaseError::fail(format!("{why}\nafter {command:?}")))?;
+            step.map_err(|why| format!("{why}\nafter {command:?}"))?;
         }
-        world.end().map_err(TestCaseError::fail)
+        world.end()
     });
-    if let Err(failure) = outcome {
-        panic!("HOSTCOMPUTE_SEED={seed}: {failure}");
-    }
 }
