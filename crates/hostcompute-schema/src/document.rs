@@ -77,7 +77,7 @@ pub trait Document: Sized + Default {
         Value::Object(self.write())
     }
 
-    /// The document in its normal form, as compact text: that of [`Document::to_value`], in a fifth of the time.
+    /// The document in its normal form, as compact text: that of [`Document::to_value`], made without the value.
     fn to_text(&self) -> String {
         let mut text = String::with_capacity(USUAL);
         self.print(&mut text);
