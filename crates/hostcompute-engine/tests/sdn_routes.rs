@@ -3,7 +3,6 @@
 
 mod world;
 
-use hostcompute_engine::host::Uplink;
 use hostcompute_engine::plan::{Detour, Element, Fact};
 use hostcompute_schema::Guid;
 use hostcompute_schema::operation::Operation;
@@ -60,16 +59,7 @@ fn what_was_the_host_stays_the_host_without_the_network_that_said_so() {
 /// The gateway of a network on the wire is another machine, and so is everybody else there: it is not this host, and may be a next hop.
 #[test]
 fn on_a_transparent_network_the_gateway_is_a_next_hop() {
-    let mut world = World::new();
-    world.surroundings.uplinks.push(Uplink {
-        name: "up0".into(),
-        index: 2,
-        mtu: 1500,
-        up: true,
-        addresses: vec!["192.0.2.1/24".parse().unwrap()],
-        default_route: true,
-        ..Uplink::default()
-    });
+    let mut world = World::on_a_wire();
     let network = json!({"Type": "Transparent", "Ipams": [{"Subnets": [{
         "IpAddressPrefix": "192.0.2.0/24",
         "Routes": [{"NextHop": "192.0.2.254", "DestinationPrefix": "0.0.0.0/0"}],

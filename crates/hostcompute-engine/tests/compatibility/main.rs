@@ -18,7 +18,6 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hostcompute_engine::host::Uplink;
 use hostcompute_engine::{Kind, Reply, query};
 use hostcompute_schema::operation::Operation;
 use hostcompute_schema::{Guid, QueryShape};
@@ -49,16 +48,8 @@ fn examples(text: &str) -> BTreeMap<String, Value> {
 
 /// A host with an adapter, three networks, an endpoint and a namespace.
 fn world() -> World {
-    let mut world = World::new();
-    world.surroundings.uplinks = vec![Uplink {
-        name: "eth0".into(),
-        index: 2,
-        mtu: 1500,
-        up: true,
-        addresses: vec!["192.0.2.1/24".parse().unwrap()],
-        default_route: true,
-        ..Uplink::default()
-    }];
+    let mut world = World::on_a_wire();
+    world.surroundings.uplinks[0].name = "eth0".into();
     world.surroundings.addresses = vec!["192.0.2.1".parse().unwrap()];
     world.surroundings.answers = true;
     let network = |id: &str, kind: &str, prefix: &str, policies: Value| {

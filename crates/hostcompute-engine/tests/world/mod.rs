@@ -35,6 +35,7 @@ impl World {
         let mut world = Self::new();
         world.surroundings.uplinks.push(Uplink {
             name: "up0".into(),
+            index: 2,
             mtu: 1500,
             up: true,
             addresses: vec!["192.0.2.1/24".parse().unwrap()],
